@@ -1,0 +1,330 @@
+/* hwgw.h: the public interface of the hwgw data plane.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Everything between the two cdef markers is also what Python sees: cffi reads it from this file. The records (struct
+ * hwgw_order, hwgw_event, hwgw_hook, hwgw_limits ...), the counters and the enums come from hwgw/specs through
+ * cffi_build/gen.py.
+ *
+ * Units: px in 1/10,000 of the currency unit, qty in shares, *_ns in nanoseconds, t_* and *_ticks in TSC ticks.
+ * Ownership: *_open and *_create give an object that *_close ends; *_init and *_fini work in memory the caller gives.
+ * Errors: set-up functions return an enum hwgw_status and fill struct hwgw_error; data-path functions return 0 or the
+ * counter of the cause (enum hwgw_counter), which the caller counts.
+ * Threads: an object belongs to the thread that uses it, unless its comment says otherwise.
+ */
+#ifndef HWGW_H
+#define HWGW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hwgw_records.h" /* generated: records, enums and counters of hwgw's own formats */
+
+/* hwgw cdef begin */
+
+/* ---- errors: the status is the exit code of the command line ---- */
+
+enum hwgw_status {
+  HWGW_OK = 0,
+  HWGW_ERR_CHECK = 1,
+  HWGW_ERR_USAGE = 2,
+  HWGW_ERR_CONFIG = 3,
+  HWGW_ERR_PRIVILEGE = 4,
+  HWGW_ERR_DEVICE = 5,
+  HWGW_ERR_HALTED = 6,
+  HWGW_ERR_INTERNAL = 7
+};
+
+struct hwgw_error {
+  int32_t status;    /* enum hwgw_status */
+  int32_t sys_errno; /* errno of the failed call, 0 when none */
+  char text[504];    /* the call, its arguments, the reason and what the user can do; one line */
+};
+
+/* ---- time ---- */
+
+uint64_t hwgw_ticks(void);                  /* TSC now */
+uint64_t hwgw_ticks_hz(void);               /* TSC rate, measured once per process against CLOCK_MONOTONIC_RAW */
+uint64_t hwgw_ticks_to_ns(uint64_t ticks);  /* a duration */
+uint64_t hwgw_now_ns(void);                 /* gateway clock: CLOCK_MONOTONIC, by TSC */
+
+/* ---- hist: log-linear, 3 significant digits (1,024 linear steps per power of two above 2,048), unit ticks ---- */
+
+struct hwgw_hist; /* lives in the shared segment or in memory of hwgw_hist_sz_bytes() the caller gives, zeroed */
+
+uint32_t hwgw_hist_sz_bytes(void);
+void hwgw_hist_record(struct hwgw_hist *hist, uint64_t ticks);
+void hwgw_hist_merge(struct hwgw_hist *into, const struct hwgw_hist *from);
+uint64_t hwgw_hist_cnt(const struct hwgw_hist *hist);
+uint64_t hwgw_hist_max(const struct hwgw_hist *hist);
+/* smallest value v such that at least pct percent of the records are <= v (upper edge of its step); 0 when empty */
+uint64_t hwgw_hist_percentile(const struct hwgw_hist *hist, double pct);
+
+/* ---- rx: one interface for every receive backend ---- */
+
+#define HWGW_FLOW_NONE 0xFFFF
+#define HWGW_FLOWS_MAX 64
+#define HWGW_BATCH_MAX 256
+
+/* one multicast group and port that carries one line of one feed channel */
+struct hwgw_flow {
+  uint32_t group; /* IPv4 destination address in host order */
+  uint16_t port;
+  uint16_t channel; /* index of the feed channel */
+  uint16_t line;    /* 0 A, 1 B */
+  uint16_t reserved;
+};
+
+/* a received frame; data is valid until hwgw_rx_release */
+struct hwgw_frame {
+  const uint8_t *data; /* Ethernet frame, or UDP payload when flow is not HWGW_FLOW_NONE */
+  uint32_t len;        /* bytes */
+  uint16_t flow;       /* index of the flow when the backend knows it (udp), else HWGW_FLOW_NONE */
+  uint16_t flags;
+  uint64_t t_rx;  /* ticks when the descriptor was seen */
+  uint64_t ts_ns; /* hardware, kernel or capture time, CLOCK_REALTIME; 0 when there is none */
+};
+
+struct hwgw_rx_cfg {
+  const char *backend;   /* "afxdp", "udp", "pcap" */
+  const char *interface; /* afxdp: device; udp: device whose address joins the groups, NULL or "" = by local_address */
+  uint32_t local_address; /* udp: IPv4 address to join on, host order, 0 = any */
+  const char *path;      /* pcap: file name */
+  const char *mode;      /* afxdp: "auto", "native" or "generic" */
+  uint32_t queue;        /* afxdp: receive queue */
+  uint32_t frame_cnt;    /* afxdp: UMEM frames, a power of two; udp: receive slots. 0 = default */
+  uint32_t frame_sz_bytes; /* 0 = default (2,048) */
+  uint32_t busy_poll_us;   /* 0 = off */
+  uint32_t flow_cnt;
+  const struct hwgw_flow *flows; /* flow_cnt of them, copied */
+  bool huge_pages;               /* afxdp: UMEM on huge pages; falls back, and says so in describe */
+  bool capture_time;             /* pcap: pace by the capture's own time instead of at once */
+  bool loopback;                 /* udp: also accept this host's own multicast */
+};
+
+struct hwgw_rx;
+
+int32_t hwgw_rx_open(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, struct hwgw_error *error);
+/* up to max (<= HWGW_BATCH_MAX) frames into frames; 0 when nothing waits; never blocks */
+uint32_t hwgw_rx_poll(struct hwgw_rx *rx, struct hwgw_frame *frames, uint32_t max);
+/* gives back every frame of the last poll */
+void hwgw_rx_release(struct hwgw_rx *rx);
+/* brings the rx_* counters (block of HWGW_COUNTER_CNT) up to date: frames, bytes and drops by cause since open */
+void hwgw_rx_stats(struct hwgw_rx *rx, uint64_t *counters);
+/* true when no frame can come any more (end of a file) */
+bool hwgw_rx_ended(const struct hwgw_rx *rx);
+/* backend, mode and what could not be had and why, one line; valid until close */
+const char *hwgw_rx_describe(const struct hwgw_rx *rx);
+void hwgw_rx_close(struct hwgw_rx *rx); /* NULL is allowed */
+/* is the backend built in and can it run here; fills text of at most sz bytes with the reason when not */
+bool hwgw_rx_available(const char *backend, char *text, uint32_t sz);
+
+/* ---- net: Ethernet, VLAN, IPv4, UDP ---- */
+
+struct hwgw_datagram {
+  const uint8_t *data; /* UDP payload, inside the frame */
+  uint32_t len;        /* bytes, from the UDP length */
+  uint32_t flow;       /* index into the flows */
+};
+
+/* parses one frame; 0, or the counter HWGW_CNT_NET_DROP_* of the cause */
+uint32_t hwgw_net_parse(const struct hwgw_flow *flows, uint32_t flow_cnt, const uint8_t *frame, uint32_t len,
+                        struct hwgw_datagram *out);
+
+/* ---- mold: MoldUDP64 downstream, one struct per feed channel ---- */
+
+#define HWGW_LINES_MAX 4
+
+struct hwgw_mold_line {
+  uint64_t frames;   /* packets of this line */
+  uint64_t first;    /* messages this line brought first */
+  uint64_t late;     /* messages another line had brought before */
+  uint64_t next_seq; /* highest sequence number + messages seen on this line */
+  uint64_t t_last;   /* ticks of its last packet */
+};
+
+struct hwgw_mold {
+  uint8_t session[10]; /* all 0 until the first packet */
+  uint8_t state;       /* enum hwgw_segment_feed_state */
+  uint8_t line_cnt;
+  uint16_t channel;
+  uint16_t reserved;
+  uint64_t next_seq; /* next expected message; 0 until the first packet */
+  uint64_t jump_max; /* a packet further ahead than this is dropped (drop_gap); 0 = no bound */
+  struct hwgw_mold_line line[HWGW_LINES_MAX];
+};
+
+/* the messages of one packet that are new, in order */
+struct hwgw_mold_iter {
+  const uint8_t *cursor; /* next message block */
+  uint64_t seq;          /* its sequence number */
+  uint32_t left;         /* blocks left */
+};
+
+void hwgw_mold_init(struct hwgw_mold *mold, uint16_t channel, uint8_t line_cnt);
+/* takes one packet: checks header and blocks, arbitrates by sequence number, sets iter to what is new and next_seq behind
+ * it. Returns the counter that names what the packet was: HWGW_CNT_MOLD_FRAMES when used (heartbeats and ends too), else
+ * HWGW_CNT_MOLD_DROP_*. Counts its other mold_* counters itself. A gap sets the state to gapped (latched until
+ * hwgw_mold_repair) and goes on behind it: what comes after a hole is delivered, and the channel is not good. */
+uint32_t hwgw_mold_packet(struct hwgw_mold *mold, uint32_t line, const uint8_t *data, uint32_t len, uint64_t t_rx,
+                          uint64_t *counters, struct hwgw_mold_iter *iter);
+/* next message: its bytes and length, seq; NULL when there is none */
+const uint8_t *hwgw_mold_next(struct hwgw_mold_iter *iter, uint32_t *len, uint64_t *seq);
+void hwgw_mold_repair(struct hwgw_mold *mold); /* the state may be good again */
+
+/* ---- itch: ITCH 5.0 ---- */
+
+/* one message to one event (instrument is left 0xFFFFFFFF; seq, t_rx, line and channel are left alone);
+ * 0, or HWGW_CNT_ITCH_DROP_LENGTH or _UNKNOWN */
+uint32_t hwgw_itch_decode(const uint8_t *message, uint32_t len, struct hwgw_event *event);
+
+/* ---- book: full depth, order by order ---- */
+
+struct hwgw_books; /* the books of one pipeline: every instrument shares one order pool */
+
+struct hwgw_books_cfg {
+  uint32_t instrument_cnt; /* at most 65,536 */
+  uint32_t orders_max;     /* live orders over all instruments */
+  uint32_t levels_max;     /* price levels per side and instrument; 0 = as many as memory gives */
+  bool huge_pages;
+};
+
+struct hwgw_book_order {
+  uint64_t ref;
+  uint32_t qty; /* shares left */
+  uint32_t px;
+};
+
+int32_t hwgw_books_open(struct hwgw_books **books, const struct hwgw_books_cfg *cfg, struct hwgw_error *error);
+void hwgw_books_close(struct hwgw_books *books); /* NULL is allowed */
+void hwgw_books_clear(struct hwgw_books *books);
+/* applies one event to event->instrument. Returns HWGW_CNT_BOOK_UPDATES, _IGNORED or _DROP_*; a dropped event changes
+ * nothing. Sets *top_changed when px, qty or cnt of either best level changed; trades set last px and qty.
+ * On execute, event->px is set to the resting price when it is 0. */
+uint32_t hwgw_books_apply(struct hwgw_books *books, struct hwgw_event *event, bool *top_changed);
+/* fills the book fields of top (px, qty, cnt, last, update_cnt); leaves lock, flags and ts_ns alone */
+void hwgw_books_top(const struct hwgw_books *books, uint32_t instrument, struct hwgw_tob *top);
+/* best n levels of a side (enum hwgw_order_side), best first; returns how many there are, at most max */
+uint32_t hwgw_books_depth(const struct hwgw_books *books, uint32_t instrument, uint32_t side, struct hwgw_level *levels,
+                          uint32_t max);
+/* every order of a side: best price first, in time priority within a price; returns how many, at most max are filled */
+uint32_t hwgw_books_orders(const struct hwgw_books *books, uint32_t instrument, uint32_t side,
+                           struct hwgw_book_order *orders, uint32_t max);
+uint32_t hwgw_books_live(const struct hwgw_books *books); /* live orders */
+/* FNV-1a 64 over the books of all instruments: for each instrument in ascending order, for buy then sell, for each order
+ * as hwgw_books_orders gives them: instrument u32, side u8, px u32, ref u64, qty u32, all little-endian. Empty books add
+ * nothing. */
+uint64_t hwgw_books_hash(const struct hwgw_books *books);
+uint64_t hwgw_books_hash_instrument(const struct hwgw_books *books, uint32_t instrument);
+
+/* ---- instruments: symbols to dense indices, locates to indices per channel ---- */
+
+struct hwgw_instruments;
+
+/* names: cnt symbols of 8 bytes, space padded. dynamic: a symbol that is not among them gets the next free index, up to
+ * max; else it is not subscribed */
+int32_t hwgw_instruments_open(struct hwgw_instruments **instruments, const char *names, uint32_t cnt, uint32_t max,
+                              bool dynamic, struct hwgw_error *error);
+void hwgw_instruments_close(struct hwgw_instruments *instruments);
+/* learns locate -> index from messages that carry a symbol (stock_directory, add orders) and sets event->instrument */
+void hwgw_instruments_resolve(struct hwgw_instruments *instruments, const uint8_t *message, uint32_t len,
+                              struct hwgw_event *event);
+uint32_t hwgw_instruments_cnt(const struct hwgw_instruments *instruments);
+const char *hwgw_instruments_name(const struct hwgw_instruments *instruments, uint32_t index); /* 8 bytes, no zero */
+
+/* ---- strategy ---- */
+
+/* Called after an update of the top of book of a subscribed instrument and after every event of an own order.
+ * hook: read-only, valid during the call. state: state_sz bytes, zeroed before init, the strategy's own.
+ * out: room for out_max orders; the strategy sets kind (new, replace, cancel), side, type, tif, flags, px, qty, orig_ref
+ * (replace), ref (cancel); instrument 0xFFFFFFFF means hook's. The pipeline sets the rest. Returns how many it wrote.
+ * Never blocks, allocates or calls the system. The same signature fits a numba cfunc. */
+typedef int32_t (*hwgw_strategy_fn)(const struct hwgw_hook *hook, void *state, struct hwgw_order *out, int32_t out_max);
+
+struct hwgw_strategy {
+  uint32_t abi; /* HWGW_SEGMENT_ABI */
+  uint32_t state_sz_bytes;
+  uint32_t depth; /* levels wanted in the hook, 1 to 10 */
+  uint32_t param_cnt;
+  const char *name;
+  const char *const *param_names;
+  const int64_t *param_defaults;
+  void (*init)(void *state, const int64_t *params);
+  hwgw_strategy_fn fn;
+};
+
+/* a built-in strategy, or NULL */
+const struct hwgw_strategy *hwgw_strategy_find(const char *name);
+uint32_t hwgw_strategy_cnt(void);
+const struct hwgw_strategy *hwgw_strategy_at(uint32_t index);
+/* a shared object that exports `const struct hwgw_strategy hwgw_strategy`; stays loaded for the life of the process */
+int32_t hwgw_strategy_load(const struct hwgw_strategy **strategy, const char *path, struct hwgw_error *error);
+
+/* ---- risk: the pre-trade gate; contract in docs/risk.md ---- */
+
+struct hwgw_risk; /* state of hwgw_risk_sz_bytes(), 128-byte aligned */
+
+uint32_t hwgw_risk_sz_bytes(void);
+void hwgw_risk_init(struct hwgw_risk *risk);
+/* Judges or applies one event, in order of ts_ns. For new, replace and cancel: the reason (HWGW_RISK_REASON_PASS or the
+ * first check that refuses); for other kinds: PASS, or STATE, LOSS or CLOCK when the event latched the halt.
+ * Pure: the same events give the same verdicts and state. limits: for kind limits only, the new table, which must stay
+ * valid and unchanged until the next one; else NULL. */
+uint32_t hwgw_risk_event(struct hwgw_risk *risk, const struct hwgw_order *event, const struct hwgw_limits *limits);
+/* FNV-1a 64 over limits behind its checksum field */
+uint64_t hwgw_limits_checksum(const struct hwgw_limits *limits);
+/* read-outs for tests, the shared segment and strategies */
+bool hwgw_risk_halted(const struct hwgw_risk *risk, uint32_t *reason);
+void hwgw_risk_position(const struct hwgw_risk *risk, uint32_t instrument, struct hwgw_position *out);
+/* the open order in the slot of ref: fills out (kind new, px, leaves in qty ...) and returns true when it is live */
+bool hwgw_risk_order(const struct hwgw_risk *risk, uint32_t ref, struct hwgw_order *out);
+/* canonical state, one line "name value" each, for comparison with the golden model; returns bytes written (at most sz) */
+uint32_t hwgw_risk_dump(const struct hwgw_risk *risk, char *text, uint32_t sz);
+
+/* ---- order and session: OUCH 5.0 over SoupBinTCP ---- */
+
+struct hwgw_session_cfg {
+  uint32_t address; /* IPv4, host order */
+  uint16_t port;
+  uint16_t reserved;
+  char username[6];          /* space padded */
+  char password[10];         /* space padded */
+  char requested_session[10]; /* space padded, all spaces = current */
+  char firm[4];              /* space padded, all spaces = port default */
+  char capacity;             /* OUCH capacity code */
+  char display;              /* OUCH display code */
+  uint64_t requested_seq;    /* next wanted sequenced message, 1 = from the start */
+  uint32_t login_timeout_ms;
+  uint32_t dead_link_ms; /* nothing received for so long = lost */
+  uint32_t reconnect_ms; /* wait before connecting again; 0 = never */
+  const char *symbols;   /* instrument_cnt names of 8 bytes, space padded; must stay valid */
+  uint32_t instrument_cnt;
+};
+
+struct hwgw_session;
+
+int32_t hwgw_session_open(struct hwgw_session **session, const struct hwgw_session_cfg *cfg, struct hwgw_error *error);
+void hwgw_session_close(struct hwgw_session *session); /* NULL is allowed; closes without logout */
+/* runs connects, logins, heartbeats and time-outs and reads what arrived; call it in every round of the loop with the
+ * gateway clock. Fills events (kind accepted, rejected, canceled, executed, replaced, broken) in the venue's order and
+ * returns how many, at most max. Never blocks. */
+uint32_t hwgw_session_poll(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters, struct hwgw_order *events,
+                           uint32_t max);
+/* encodes one passed order (new, replace, cancel) into the send buffer by patching a prebuilt template.
+ * Returns HWGW_CNT_ORDER_ENCODED or HWGW_CNT_ORDER_DROP_* */
+uint32_t hwgw_session_order(struct hwgw_session *session, const struct hwgw_order *order);
+/* hands the send buffer to the kernel; call it once after the orders of a batch */
+void hwgw_session_flush(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters);
+uint32_t hwgw_session_state(const struct hwgw_session *session); /* enum hwgw_segment_session_state */
+void hwgw_session_logout(struct hwgw_session *session);
+/* the encoder alone: writes a SoupBinTCP unsequenced packet into out (at least 128 bytes); its length, or 0 when the
+ * order cannot be expressed */
+uint32_t hwgw_order_encode(const struct hwgw_session *session, const struct hwgw_order *order, uint8_t *out);
+/* the decoder alone: one OUCH message from the venue (instrument is left 0); 0 when event is filled, else
+ * HWGW_CNT_SESSION_IGNORED, _DROP_LENGTH or _DROP_UNKNOWN */
+uint32_t hwgw_order_decode(const uint8_t *message, uint32_t len, struct hwgw_order *event);
+
+/* hwgw cdef end */
+
+#endif
