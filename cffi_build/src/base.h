@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "hwgw.h"
 #include "hwgw_wire.h" /* generated: layouts, lengths and codes of the wire formats */
 
