@@ -325,6 +325,111 @@ uint32_t hwgw_order_encode(const struct hwgw_session *session, const struct hwgw
  * HWGW_CNT_SESSION_IGNORED, _DROP_LENGTH or _DROP_UNKNOWN */
 uint32_t hwgw_order_decode(const uint8_t *message, uint32_t len, struct hwgw_order *event);
 
+/* ---- segment: /dev/shm/hwgw-NAME, the layouts of hwgw/specs/segment.yaml ---- */
+
+struct hwgw_segment; /* a mapping */
+
+struct hwgw_segment_cfg {
+  const char *name;    /* 1 to 31 of a-z A-Z 0-9 _ - */
+  const char *version; /* of hwgw */
+  const char *commit;
+  uint32_t thread_cnt;
+  uint32_t instrument_cnt; /* at most HWGW_SEGMENT_INSTRUMENTS_MAX */
+  const char *symbols;     /* instrument_cnt names of 8 bytes, space padded */
+};
+
+/* Makes the segment and holds an exclusive lock on it for as long as this process or a child lives: a second gateway of
+ * that name is refused with the pid of the first. What a dead gateway left is replaced; a halt that it had latched for
+ * any reason but control_lost is carried over. */
+int32_t hwgw_segment_create(struct hwgw_segment **segment, const struct hwgw_segment_cfg *cfg, struct hwgw_error *error);
+/* maps a gateway's segment, read-only or (control tools) writable */
+int32_t hwgw_segment_attach(struct hwgw_segment **segment, const char *name, bool writable, struct hwgw_error *error);
+/* unmaps; when discard is set and no halt is latched the file is removed too */
+void hwgw_segment_close(struct hwgw_segment *segment, bool discard);
+/* is a process holding the lock of this segment */
+bool hwgw_segment_locked(const struct hwgw_segment *segment);
+
+struct hwgw_segment_header *hwgw_segment_head(struct hwgw_segment *segment);
+struct hwgw_control *hwgw_segment_control(struct hwgw_segment *segment);
+struct hwgw_thread *hwgw_segment_thread(struct hwgw_segment *segment, uint32_t thread);
+uint64_t *hwgw_segment_counters(struct hwgw_segment *segment, uint32_t thread);
+struct hwgw_hist *hwgw_segment_hist(struct hwgw_segment *segment, uint32_t thread, uint32_t hist);
+struct hwgw_tob *hwgw_segment_tob(struct hwgw_segment *segment, uint32_t instrument);
+struct hwgw_position *hwgw_segment_position(struct hwgw_segment *segment, uint32_t instrument);
+struct hwgw_limits *hwgw_segment_limits(struct hwgw_segment *segment, uint32_t index);
+const char *hwgw_segment_symbols(struct hwgw_segment *segment);
+
+/* latches the halt; the first one wins and true is returned. May be called by any process and thread. */
+bool hwgw_halt(struct hwgw_segment *segment, uint32_t reason, const char *text);
+/* clears the latch; false when it was not set */
+bool hwgw_resume(struct hwgw_segment *segment);
+/* copies a limits table into the idle half, seals it with generation and checksum and flips; returns the generation.
+ * One writer at a time: the control plane */
+uint64_t hwgw_limits_publish(struct hwgw_segment *segment, const struct hwgw_limits *limits);
+void hwgw_beat(struct hwgw_segment *segment); /* the control plane is alive */
+/* consistent copy of a top-of-book row; false after 1,000 torn reads */
+bool hwgw_tob_read(const struct hwgw_tob *row, struct hwgw_tob *out);
+
+/* ---- pipeline: wire to order, one per receive queue, run to completion ---- */
+
+struct hwgw_strategy_cfg {
+  const struct hwgw_strategy *strategy;
+  const int64_t *params; /* strategy->param_cnt values */
+  uint32_t id;           /* 0 to 63, the index in limits and arm_mask */
+  uint32_t account;
+
+};
+
+struct hwgw_channel_cfg {
+  uint32_t line_cnt;
+  uint64_t jump_max; /* messages; 0 = no bound */
+  uint64_t stale_ns; /* silence after which the feed is stale; 0 = never */
+};
+
+#define HWGW_CHANNELS_MAX 16
+
+struct hwgw_pipeline_cfg {
+  struct hwgw_segment *segment;
+  uint32_t thread; /* index of its blocks in the segment */
+  int32_t cpu;     /* -1 = not pinned */
+  int32_t fifo_priority; /* SCHED_FIFO, 0 = SCHED_OTHER */
+  bool dynamic_instruments; /* subscribe to symbols as they come, for decode and tests */
+  bool ref_is_last;         /* reference price: last trade instead of midpoint */
+  bool end_with_feed;       /* stop when the feed has ended (files, end of session) */
+  uint32_t batch;           /* frames per poll, 0 = 64 */
+  uint32_t sample_shift;    /* stage times of 1 message in 2^shift that leads to no order */
+  struct hwgw_rx_cfg rx;
+  struct hwgw_books_cfg books;
+  uint32_t channel_cnt;
+  struct hwgw_channel_cfg channel[HWGW_CHANNELS_MAX];
+  uint32_t strategy_cnt;
+  const struct hwgw_strategy_cfg *strategy; /* strategy_cnt of them */
+  const struct hwgw_session_cfg *session;   /* NULL: no venue, every passed order is dropped (order_drop_session) */
+};
+
+struct hwgw_pipeline;
+
+int32_t hwgw_pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pipeline_cfg *cfg,
+                           struct hwgw_error *error);
+/* one round: receive, decode, books, strategies, gate, orders, venue; true when there was work. For tests and replay. */
+bool hwgw_pipeline_step(struct hwgw_pipeline *pipeline);
+/* one frame straight into the pipeline, as if received at t_rx (ticks); for tests, benchmarks and replay */
+void hwgw_pipeline_frame(struct hwgw_pipeline *pipeline, const uint8_t *data, uint32_t len, uint64_t t_rx);
+/* publishes counters, positions and the thread block now instead of at the next housekeeping round */
+void hwgw_pipeline_publish(struct hwgw_pipeline *pipeline);
+/* rounds until control->stop, the end of the feed when so configured, or a failure; then cancels, logs out, publishes */
+void hwgw_pipeline_run(struct hwgw_pipeline *pipeline);
+void hwgw_pipeline_close(struct hwgw_pipeline *pipeline);
+const struct hwgw_books *hwgw_pipeline_books(const struct hwgw_pipeline *pipeline);
+const struct hwgw_risk *hwgw_pipeline_risk(const struct hwgw_pipeline *pipeline);
+const struct hwgw_instruments *hwgw_pipeline_instruments(const struct hwgw_pipeline *pipeline);
+
+/* The data process: opens every pipeline, runs each on its own pinned thread and returns when all have stopped. It stops
+ * on SIGTERM, SIGINT, control->stop, or when its parent dies, which latches halt with reason control_lost. Writes one byte
+ * to ready_fd when every pipeline is open, or the error text when one is not; -1 = no. Returns an enum hwgw_status. */
+int32_t hwgw_gateway_run(struct hwgw_segment *segment, const struct hwgw_pipeline_cfg *pipelines, uint32_t pipeline_cnt,
+                         int32_t ready_fd);
+
 /* hwgw cdef end */
 
 #endif
