@@ -308,7 +308,8 @@ int32_t hwgw_session_open(struct hwgw_session **session, const struct hwgw_sessi
 void hwgw_session_close(struct hwgw_session *session); /* NULL is allowed; closes without logout */
 /* runs connects, logins, heartbeats and time-outs and reads what arrived; call it in every round of the loop with the
  * gateway clock. Fills events (kind accepted, rejected, canceled, executed, replaced, broken) in the venue's order and
- * returns how many, at most max. Never blocks. */
+ * returns how many, at most max. They are of orders this session sent, with instrument, side, account and strategy. What
+ * the venue said that cannot be so comes as kind halt, reason state. Never blocks. */
 uint32_t hwgw_session_poll(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters, struct hwgw_order *events,
                            uint32_t max);
 /* encodes one passed order (new, replace, cancel) into the send buffer by patching a prebuilt template.
@@ -317,12 +318,19 @@ uint32_t hwgw_session_order(struct hwgw_session *session, const struct hwgw_orde
 /* hands the send buffer to the kernel; call it once after the orders of a batch */
 void hwgw_session_flush(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters);
 uint32_t hwgw_session_state(const struct hwgw_session *session); /* enum hwgw_segment_session_state */
+/* why the state is what it is, for people; a constant string */
+const char *hwgw_session_reason(const struct hwgw_session *session);
+/* smallest ref the venue still takes (the account query after each login tells); the state is up only when it is known,
+ * and orders below it are dropped. Start a gateway's refs here, not at 1 */
+uint32_t hwgw_session_next_ref(const struct hwgw_session *session);
+/* next expected sequenced message: requested_seq of a later session object */
+uint64_t hwgw_session_next_seq(const struct hwgw_session *session);
 void hwgw_session_logout(struct hwgw_session *session);
 /* the encoder alone: writes a SoupBinTCP unsequenced packet into out (at least 128 bytes); its length, or 0 when the
  * order cannot be expressed */
 uint32_t hwgw_order_encode(const struct hwgw_session *session, const struct hwgw_order *order, uint8_t *out);
-/* the decoder alone: one OUCH message from the venue (instrument is left 0); 0 when event is filled, else
- * HWGW_CNT_SESSION_IGNORED, _DROP_LENGTH or _DROP_UNKNOWN */
+/* the decoder alone: one OUCH message from the venue (what only the sender of the order knows is left 0); 0 when event is
+ * filled, else HWGW_CNT_SESSION_IGNORED, _DROP_LENGTH or _DROP_UNKNOWN. broken: the match number only, qty and px 0 */
 uint32_t hwgw_order_decode(const uint8_t *message, uint32_t len, struct hwgw_order *event);
 
 /* ---- segment: /dev/shm/hwgw-NAME, the layouts of hwgw/specs/segment.yaml ---- */
