@@ -1,0 +1,225 @@
+"""What a table says, as frozen dataclasses: Table > Layout > Field, Enum > Code, Constant.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# types whose length is fixed; the others (uint, int, ascii, ascii_number) have the length of their field
+TYPE_LENGTH: Mapping[str, int] = {
+    "price4": 4,
+    "price8": 8,
+    "price8x4": 8,
+    "int_price4": 4,
+    "mac": 6,
+    "ipv4": 4,
+}
+SIGNED = frozenset({"int", "int_price4"})
+TEXT = frozenset({"ascii", "ascii_number"})
+RAW = TEXT | {"mac"}
+NUMBER = frozenset({"uint", "price4", "price8", "price8x4", "ipv4"}) | SIGNED
+TYPES = NUMBER | RAW
+
+
+class SpecError(ValueError):
+    """A table that contradicts itself: names the file, the layout and the field."""
+
+
+def slug(meaning: str) -> str:
+    """The identifier of an enum code: its meaning up to the first punctuation, in snake case."""
+    return re.sub(r"[^a-z0-9]+", "_", re.split(r"[,;:(/.=]", meaning)[0].strip().lower()).strip("_")
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    name: str
+    value: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One value of an enum. value is None for a range, which is documentation only."""
+
+    value: int | str | None
+    meaning: str
+    text: str
+
+    @property
+    def slug(self) -> str:
+        return slug(self.meaning)
+
+
+@dataclass(frozen=True, slots=True)
+class Enum:
+    name: str
+    codes: tuple[Code, ...]
+
+    @property
+    def values(self) -> tuple[Code, ...]:
+        """The codes that have a value."""
+        return tuple(code for code in self.codes if code.value is not None)
+
+    @property
+    def is_text(self) -> bool:
+        return any(isinstance(code.value, str) for code in self.codes)
+
+    def code(self, name: str) -> int | str:
+        """The value whose slug is name."""
+        for code in self.codes:
+            if code.value is not None and code.slug == name:
+                return code.value
+        raise KeyError(f"enum {self.name} has no {name}; it has {', '.join(c.slug for c in self.values)}")
+
+    def meaning(self, value: int | str) -> str | None:
+        """What value means; None when it has no meaning of its own."""
+        return next((code.meaning for code in self.codes if code.value == value), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Bits:
+    """A part of an integer field; shift counts from the least significant bit."""
+
+    name: str
+    width: int
+    shift: int
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    name: str
+    offset: int
+    length: int
+    type: str
+    enum: str | None = None
+    const: int | str | None = None
+    pad: str | None = None
+    count: int = 1
+    bits: tuple[Bits, ...] = ()
+    note: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of one element."""
+        return self.length // self.count
+
+    @property
+    def is_number(self) -> bool:
+        return self.type in NUMBER
+
+    @property
+    def is_signed(self) -> bool:
+        return self.type in SIGNED
+
+    @property
+    def is_record(self) -> bool:
+        """True when the type is another layout."""
+        return self.type not in TYPES
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Contiguous fields of fixed offsets. kind: layout, message, packet or tag."""
+
+    name: str
+    kind: str
+    length: int
+    fields: tuple[Field, ...]
+    code: int | str | None = None
+    direction: str | None = None
+    versions: str = ""
+    tail: str = ""
+    appendage: str = ""
+    allowed_tags: tuple[int, ...] = ()
+    category: str = ""
+    book_effect: str = ""
+    note: str = ""
+    confirmed_by: tuple[str, ...] = ()
+
+    def field(self, name: str) -> Field:
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise KeyError(f"layout {self.name} has no field {name}; it has {', '.join(f.name for f in self.fields)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    code: int
+    name: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    id: str
+    kind: str
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    name: str
+    title: str
+    version_basis: str
+    byte_order: str
+    c_struct: bool
+    constants: Mapping[str, Constant]
+    layouts: tuple[Layout, ...]
+    enums: Mapping[str, Enum]
+    reasons: tuple[Reason, ...]
+    sources: tuple[Source, ...]
+    uncertain: tuple[str, ...]
+
+    def layout(self, name: str) -> Layout:
+        for layout in self.layouts:
+            if layout.name == name:
+                return layout
+        raise KeyError(f"table {self.name} has no layout {name}; it has {', '.join(x.name for x in self.layouts)}")
+
+    def enum(self, name: str) -> Enum:
+        return self.enums[name]
+
+    def constant(self, name: str) -> int:
+        return self.constants[name].value
+
+    def message(self, code: int | str, direction: str | None = None) -> Layout:
+        """The message or packet with this code; of several versions the first."""
+        for layout in self.layouts:
+            if layout.kind in ("message", "packet") and layout.code == code:
+                if direction is None or layout.direction in (direction, "both"):
+                    return layout
+        raise KeyError(f"table {self.name} has no message {code!r}" + (f" {direction}" if direction else ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """One counter of the data plane; role is drop (a unit that ended here) or count."""
+
+    index: int
+    stage: str
+    name: str
+    unit: str
+    note: str
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.stage}.{self.name}"
+
+    @property
+    def role(self) -> str:
+        return "drop" if self.name.startswith(("drop_", "refused_")) else "count"
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """total = sum(used) + sum(drops), in names of counters; wildcards are expanded."""
+
+    name: str
+    total: str
+    used: tuple[str, ...]
+    drops: tuple[str, ...]
