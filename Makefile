@@ -1,0 +1,91 @@
+# hwgw: every step of working on the tree. SPDX-License-Identifier: MIT
+#
+# Stamps in build/ and .venv/ say what is done, so that a second `make demo` starts at once and a changed source is
+# compiled again.
+
+PYTHON ?= python3
+SECONDS ?= 60
+ARGS ?=
+
+venv := .venv
+bin := $(venv)/bin
+deps_stamp := build/deps.stamp
+venv_stamp := $(venv)/venv.stamp
+build_stamp := $(venv)/build.stamp
+
+# what the native modules are made from; a package's __init__.py counts because the editable install lists them
+c_sources := $(shell find cffi_build sim -name '*.[ch]' -o -name '*.py' -path 'cffi_build/*' -o -name '*.cmake' \
+               -o -name CMakeLists.txt) $(wildcard hwgw/specs/*.yaml hwgw/specs/*.py)
+packages := $(shell find hwgw sim -name __init__.py)
+native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help deps venv build demo test bench lint fuzz clean
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo                   build, then the simulated exchange against the gateway: a live panel and a report"
+	@echo "make test [ARGS='-k risk']  build, then the whole test suite (ARGS go to pytest)"
+	@echo "make bench [JSON=out.json] [FILE=stream.itch50]   benchmarks at full size"
+	@echo "make fuzz [SECONDS=60]      every fuzz target for that long, under sanitizers (clang)"
+	@echo "make lint                   formatting, static checks and types"
+	@echo "make build                  .venv with the native module in it; .venv/bin/hwgw runs this tree"
+	@echo "make venv                   .venv with the pinned packages"
+	@echo "make deps                   Debian packages that are missing (apt when root)"
+	@echo "make clean                  removes what was built: build/ dist/ .venv/ and caches"
+
+deps: $(deps_stamp)
+$(deps_stamp): deploy/deps.sh
+	@PYTHON=$(PYTHON) deploy/deps.sh
+	@mkdir -p $(@D) && touch $@
+
+venv: $(venv_stamp)
+$(venv_stamp): requirements.txt | $(deps_stamp)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "venv: $(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "venv: installing the pinned packages into $(venv)"
+	@$(PYTHON) -m venv $(venv)
+	@$(bin)/pip install --quiet --no-compile -r requirements.txt
+	@touch $@
+
+build: $(build_stamp)
+$(build_stamp): $(native_inputs) $(venv_stamp)
+	@echo "build: compiling the native modules"
+	@$(bin)/pip install --quiet --no-build-isolation --no-deps --no-compile --editable . -C build-dir=build/dev
+	@touch $@
+
+demo: $(build_stamp)
+	@$(bin)/hwgw demo $(ARGS)
+
+test: $(build_stamp)
+	@echo "test: pytest $(ARGS)"
+	@$(bin)/python -m pytest $(ARGS)
+
+bench: $(build_stamp)
+	@echo "bench: full size, a few minutes"
+	@$(bin)/hwgw bench $(if $(JSON),--output '$(JSON)') $(if $(FILE),--file '$(FILE)') $(ARGS)
+
+lint: $(build_stamp)
+	@echo "lint: ruff, mypy, clang-format"
+	@$(bin)/ruff check .
+	@$(bin)/ruff format --check .
+	@$(bin)/mypy
+	@git ls-files -z '*.c' '*.h' | xargs -0 -r $(bin)/clang-format --dry-run -Werror
+
+fuzz: $(build_stamp)
+	@echo "fuzz: every target for $(SECONDS) s"
+	@$(bin)/cmake -S . -B build/fuzz -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER=clang -DHWGW_FUZZ=ON \
+	  -DCMAKE_MAKE_PROGRAM=$(abspath $(bin))/ninja -DPython_EXECUTABLE=$(abspath $(bin))/python >build/fuzz.log || { cat build/fuzz.log >&2; exit 1; }
+	@$(bin)/cmake --build build/fuzz
+	@set -e; for target in build/fuzz/bin/fuzz_*; do \
+	  name=$${target##*/}; corpus=build/corpus/$$name; mkdir -p $$corpus; \
+	  echo "fuzz: $$name"; \
+	  $$target -max_total_time=$(SECONDS) -print_final_stats=1 -artifact_prefix=build/$$name- $$corpus \
+	    $$(test -d tests/fuzz/corpus/$$name && echo tests/fuzz/corpus/$$name); \
+	done
+
+clean:
+	rm -rf build dist $(venv) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find hwgw sim cffi_build tests -name __pycache__ -type d -prune -exec rm -rf {} +

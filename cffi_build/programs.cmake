@@ -1,0 +1,25 @@
+# Programs made from the data plane: the tests in C under sanitizers, or the fuzzers. SPDX-License-Identifier: MIT
+
+set(sanitizers -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+
+if(HWGW_FUZZ)
+  if(NOT CMAKE_C_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "HWGW_FUZZ=ON needs clang: configure with -DCMAKE_C_COMPILER=clang")
+  endif()
+  target_compile_options(hwgw_core PRIVATE ${sanitizers} -fsanitize=fuzzer-no-link)
+  file(GLOB program_sources CONFIGURE_DEPENDS "${root}/tests/fuzz/fuzz_*.c")
+  list(APPEND sanitizers -fsanitize=fuzzer)
+else()
+  target_compile_options(hwgw_core PRIVATE ${sanitizers})
+  file(GLOB program_sources CONFIGURE_DEPENDS "${root}/tests/c/test_*.c")
+endif()
+
+foreach(source IN LISTS program_sources)
+  get_filename_component(name "${source}" NAME_WE)
+  add_executable(${name} "${source}")
+  hwgw_compile(${name})
+  target_compile_options(${name} PRIVATE ${sanitizers})
+  target_link_options(${name} PRIVATE ${sanitizers})
+  target_link_libraries(${name} PRIVATE hwgw_static)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+endforeach()
