@@ -36,6 +36,9 @@ static inline uint64_t hwgw_rdtsc(void) {
   return __builtin_ia32_rdtsc();
 }
 
+/* the gateway clock at a tick of this process's TSC; hwgw_now_ns has been called before */
+uint64_t hwgw_ticks_to_now_ns(uint64_t ticks);
+
 static inline void hwgw_pause(void) {
   __builtin_ia32_pause();
 }

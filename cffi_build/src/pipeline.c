@@ -1,0 +1,364 @@
+/* pipeline.c: from a received frame to order bytes; reading of the data path starts here.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ *   rx -> net -> mold -> itch -> book -> strategy -> risk -> order -> session
+ *
+ * One thread owns everything below, runs each frame to completion and never waits: no hop, no lock, no allocation, and no
+ * system call but the NIC wake-up, the send of orders, and a look at the order session at most every SESSION_US.
+ * Every frame, message and order that does not go on increments the one counter of its cause (hwgw/specs/counters.yaml,
+ * whose ledgers hold after each step). The control words are read before every order, so halt needs nobody's help.
+ *
+ * Times: rx is descriptor to decoder, total is descriptor to encoded order bytes, session is the send; decode and book
+ * are taken of every 2^sample_shift-th message, the stages of an order always.
+ */
+#include "pipeline.h"
+
+static void stage(struct hwgw_pipeline *p, uint32_t hist, uint64_t from, uint64_t to) {
+  hist_record(p->hist[hist], to > from ? to - from : 0);
+}
+
+/* ---- gate: every event on the one clock; what latches in the gate latches in the segment ---- */
+
+void pipeline_gate(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits) {
+  event->ts_ns = hwgw_ticks_to_now_ns(hwgw_rdtsc());
+  uint32_t latched = hwgw_risk_event(p->risk, event, limits);
+  if (HWGW_UNLIKELY(latched != HWGW_RISK_REASON_PASS)) {
+    p->is_halted = true;
+    hwgw_halt(p->segment, latched, "the risk gate latched");
+  }
+}
+
+/* carries what the control plane wrote into the gate; five loads when nothing is new */
+void pipeline_control(struct hwgw_pipeline *p) {
+  const struct hwgw_control *control = p->control;
+  bool halt = __atomic_load_n(&control->halt, __ATOMIC_ACQUIRE) != 0;
+  if (HWGW_UNLIKELY(halt != p->is_halted)) {
+    p->is_halted = halt;
+    struct hwgw_order event = {.kind = halt ? HWGW_ORDER_KIND_HALT : HWGW_ORDER_KIND_RESUME,
+                               .reason = halt ? control->halt_reason : 0};
+    pipeline_gate(p, &event, NULL);
+  }
+  uint64_t generation = __atomic_load_n(&control->limits_generation, __ATOMIC_ACQUIRE);
+  if (HWGW_UNLIKELY(generation != p->limits_generation)) {
+    struct hwgw_order event = {.kind = HWGW_ORDER_KIND_LIMITS, .venue_ref = generation};
+    pipeline_gate(p, &event, hwgw_segment_limits(p->segment, (uint32_t)generation));
+    p->limits_generation = generation;
+    __atomic_store_n(&p->thread->generation_ack, generation, __ATOMIC_RELEASE);
+  }
+  uint64_t beat_cnt = __atomic_load_n(&control->beat_cnt, __ATOMIC_ACQUIRE);
+  if (beat_cnt != p->beat_cnt) {
+    p->beat_cnt = beat_cnt;
+    struct hwgw_order event = {.kind = HWGW_ORDER_KIND_BEAT};
+    pipeline_gate(p, &event, NULL);
+  }
+  uint64_t changed = __atomic_load_n(&control->arm_mask, __ATOMIC_ACQUIRE) ^ p->arm_mask;
+  while (HWGW_UNLIKELY(changed)) {
+    uint32_t id = (uint32_t)__builtin_ctzll(changed);
+    changed &= changed - 1;
+    p->arm_mask ^= (uint64_t)1 << id;
+    struct hwgw_order event = {.kind = p->arm_mask >> id & 1 ? HWGW_ORDER_KIND_ARM : HWGW_ORDER_KIND_DISARM,
+                               .strategy = (uint8_t)id};
+    pipeline_gate(p, &event, NULL);
+  }
+}
+
+/* ---- feed state: an instrument is good while its channel is whole and no message contradicted its book ---- */
+
+static void instrument_sync(struct hwgw_pipeline *p, uint32_t index) {
+  struct pipeline_instrument *at = &p->instrument[index];
+  bool is_good = at->is_sound && at->channel < p->channel_cnt &&
+                 p->channel_state[at->channel] == HWGW_SEGMENT_FEED_STATE_GOOD;
+  if (is_good == at->is_good) return;
+  at->is_good = is_good;
+  at->tob_flags ^= HWGW_SEGMENT_TOB_FLAGS_FEED_GOOD;
+  struct hwgw_order event = {.kind = HWGW_ORDER_KIND_FEED, .instrument = index, .qty = is_good};
+  pipeline_gate(p, &event, NULL);
+  struct hwgw_tob *row = hwgw_segment_tob(p->segment, index);
+  __atomic_store_n(&row->flags, at->tob_flags, __ATOMIC_RELEASE); /* one word: readers need no lock for it */
+}
+
+void pipeline_feed_sync(struct hwgw_pipeline *p, uint32_t channel) {
+  p->channel_state[channel] = p->mold[channel].state;
+  p->thread->feed_state = p->mold[channel].state;
+  for (uint32_t i = 0; i < p->instrument_cnt; i++) {
+    if (p->instrument[i].channel == channel) instrument_sync(p, i);
+  }
+}
+
+/* ---- order: judge, encode, hand over ---- */
+
+static void hook_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, const struct hwgw_order *order) {
+  p->hook.cause = HWGW_HOOK_CAUSE_ORDER;
+  p->hook.order = *order;
+  strategy->desc->fn(&p->hook, strategy->state, NULL, 0);
+  p->hook.cause = HWGW_HOOK_CAUSE_BOOK;
+  p->hook.order = (struct hwgw_order){0};
+}
+
+/* OUCH quantities are those of the whole chain of replaces: what was executed before belongs to them */
+static uint32_t send_order(struct hwgw_pipeline *p, const struct hwgw_order *order) {
+  if (!p->session) return HWGW_CNT_ORDER_DROP_SESSION;
+  struct hwgw_order wire = *order;
+  if (order->kind == HWGW_ORDER_KIND_REPLACE) wire.qty += *pipeline_executed(p, order->orig_ref);
+  if (order->kind == HWGW_ORDER_KIND_CANCEL && order->qty) wire.qty += *pipeline_executed(p, order->ref);
+  return hwgw_session_order(p->session, &wire);
+}
+
+void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, struct hwgw_order *order) {
+  pipeline_control(p);
+  if (order->kind == HWGW_ORDER_KIND_NEW || order->kind == HWGW_ORDER_KIND_REPLACE) order->ref = ++p->last_ref;
+  order->account = (uint8_t)strategy->account;
+  order->strategy = (uint8_t)strategy->id;
+  uint64_t t_risk = hwgw_rdtsc();
+  order->ts_ns = hwgw_ticks_to_now_ns(t_risk);
+  uint32_t reason = hwgw_risk_event(p->risk, order, NULL);
+  uint64_t t_judged = hwgw_rdtsc();
+  stage(p, HWGW_SEGMENT_HIST_RISK, t_risk, t_judged);
+  p->counters[HWGW_CNT_RISK_ORDERS]++;
+  if (reason != HWGW_RISK_REASON_PASS) {
+    p->counters[HWGW_CNT_RISK_REFUSED_HALTED + reason - HWGW_RISK_REASON_HALTED]++;
+    uint32_t latched = 0;
+    if (HWGW_UNLIKELY(!p->is_halted && hwgw_risk_halted(p->risk, &latched))) {
+      p->is_halted = true;
+      hwgw_halt(p->segment, latched, "the risk gate latched on an order");
+    }
+    struct hwgw_order refused = *order;
+    refused.kind = HWGW_ORDER_KIND_REJECTED;
+    refused.reason = reason;
+    hook_order(p, strategy, &refused);
+    return;
+  }
+  p->counters[HWGW_CNT_RISK_PASSED]++;
+
+  uint32_t outcome = send_order(p, order);
+  uint64_t t_encoded = hwgw_rdtsc();
+  p->counters[outcome]++;
+  if (HWGW_UNLIKELY(outcome != HWGW_CNT_ORDER_ENCODED)) {
+    /* it did not leave: what the gate reserved for it is given back as if the venue had refused it */
+    struct hwgw_order back = *order;
+    back.kind = HWGW_ORDER_KIND_REJECTED;
+    back.reason = outcome;
+    if (order->kind != HWGW_ORDER_KIND_CANCEL) pipeline_gate(p, &back, NULL);
+    hook_order(p, strategy, &back);
+    return;
+  }
+  stage(p, HWGW_SEGMENT_HIST_ORDER, t_judged, t_encoded);
+  if (order->t_rx) stage(p, HWGW_SEGMENT_HIST_TOTAL, order->t_rx, t_encoded);
+  if (order->kind != HWGW_ORDER_KIND_CANCEL) *pipeline_executed(p, order->ref) = 0;
+  hook_order(p, strategy, order);
+}
+
+/* ---- strategy ---- */
+
+/* calls one strategy with the hook as it stands and takes its orders */
+void pipeline_call(struct hwgw_pipeline *p, uint32_t index, bool sampled) {
+  const struct pipeline_strategy *strategy = &p->strategy[index];
+  struct hwgw_order out[INTENTS_MAX];
+  uint64_t t_call = hwgw_rdtsc();
+  int32_t cnt = strategy->desc->fn(&p->hook, strategy->state, out, INTENTS_MAX);
+  p->counters[HWGW_CNT_STRATEGY_CALLS]++;
+  if (HWGW_LIKELY(cnt <= 0)) {
+    if (sampled) stage(p, HWGW_SEGMENT_HIST_STRATEGY, t_call, hwgw_rdtsc());
+    return;
+  }
+  stage(p, HWGW_SEGMENT_HIST_STRATEGY, t_call, hwgw_rdtsc());
+  if (HWGW_UNLIKELY(cnt > INTENTS_MAX)) {
+    p->counters[HWGW_CNT_STRATEGY_DROP_OVERFLOW] += (uint64_t)(cnt - INTENTS_MAX);
+    cnt = INTENTS_MAX;
+  }
+  for (int32_t i = 0; i < cnt; i++) {
+    p->counters[HWGW_CNT_STRATEGY_INTENTS]++;
+    if (out[i].instrument == UINT32_MAX) out[i].instrument = p->hook.instrument;
+    out[i].t_rx = p->t_rx;
+    out[i].seq = p->hook.seq;
+    pipeline_order(p, strategy, &out[i]);
+  }
+  pipeline_flush(p);
+}
+
+/* the hook of a book update: top or depth, own position, state of feed and trading */
+static void hook_book(struct hwgw_pipeline *p, const struct hwgw_event *event, const struct hwgw_tob *top) {
+  struct hwgw_hook *hook = &p->hook;
+  uint32_t index = event->instrument;
+  struct hwgw_position own;
+  hwgw_risk_position(p->risk, index, &own);
+  hook->cause = HWGW_HOOK_CAUSE_BOOK;
+  hook->instrument = index;
+  hook->flags = (p->instrument[index].is_good ? HWGW_HOOK_FLAGS_FEED_GOOD : 0u) |
+                (p->instrument[index].tob_flags & HWGW_SEGMENT_TOB_FLAGS_TRADING ? HWGW_HOOK_FLAGS_TRADING : 0u) |
+                (top->bid_px && top->ask_px ? HWGW_HOOK_FLAGS_TWO_SIDED : 0u);
+  hook->ts_ns = event->ts_ns;
+  hook->now_ns = hwgw_ticks_to_now_ns(hwgw_rdtsc());
+  hook->seq = event->seq;
+  hook->last_px = top->last_px;
+  hook->last_qty = top->last_qty;
+  hook->position = own.pos;
+  hook->open_buy_cnt = own.open_buy_cnt;
+  hook->open_sell_cnt = own.open_sell_cnt;
+  p->t_rx = event->t_rx;
+  if (p->depth_max == 1) {
+    hook->depth_cnt = 1;
+    hook->bid[0] = (struct hwgw_level){.px = top->bid_px, .cnt = top->bid_cnt, .qty = top->bid_qty};
+    hook->ask[0] = (struct hwgw_level){.px = top->ask_px, .cnt = top->ask_cnt, .qty = top->ask_qty};
+    return;
+  }
+  memset(hook->bid, 0, sizeof hook->bid);
+  memset(hook->ask, 0, sizeof hook->ask);
+  uint32_t bids = hwgw_books_depth(p->books, index, HWGW_ORDER_SIDE_BUY, hook->bid, p->depth_max);
+  uint32_t asks = hwgw_books_depth(p->books, index, HWGW_ORDER_SIDE_SELL, hook->ask, p->depth_max);
+  hook->depth_cnt = bids > asks ? bids : asks;
+}
+
+/* ---- book ---- */
+
+static void tob_publish(struct hwgw_pipeline *p, const struct hwgw_event *event, struct hwgw_tob *top) {
+  struct pipeline_instrument *at = &p->instrument[event->instrument];
+  bool is_crossed = top->bid_px && top->ask_px && top->bid_px >= top->ask_px;
+  p->counters[HWGW_CNT_BOOK_TOP_CHANGES]++;
+  if (HWGW_UNLIKELY(is_crossed)) p->counters[HWGW_CNT_BOOK_CROSSED]++;
+  at->tob_flags = (at->tob_flags & ~(uint32_t)HWGW_SEGMENT_TOB_FLAGS_CROSSED) |
+                  (is_crossed ? HWGW_SEGMENT_TOB_FLAGS_CROSSED : 0u);
+  top->flags = at->tob_flags;
+  top->ts_ns = event->ts_ns;
+
+  struct hwgw_tob *row = hwgw_segment_tob(p->segment, event->instrument);
+  uint32_t lock = row->lock;
+  top->lock = lock + 1;
+  __atomic_store_n(&row->lock, lock + 1, __ATOMIC_RELAXED);
+  __atomic_thread_fence(__ATOMIC_RELEASE);
+  *row = *top;
+  __atomic_store_n(&row->lock, lock + 2, __ATOMIC_RELEASE);
+}
+
+/* the gate's reference price follows the midpoint (or the last trade): at once when it moves, else every REF_REFRESH_NS */
+#define REF_REFRESH_NS 1000000
+
+static void ref_update(struct hwgw_pipeline *p, const struct hwgw_event *event, const struct hwgw_tob *top) {
+  struct pipeline_instrument *at = &p->instrument[event->instrument];
+  uint32_t px = 0;
+  if (p->ref_is_last) {
+    px = top->last_px;
+  } else if (top->bid_px && top->ask_px) {
+    px = top->bid_px + (top->ask_px - top->bid_px) / 2;
+  }
+  if (px == 0 || (top->bid_px >= top->ask_px && !p->ref_is_last)) return;
+  uint64_t now_ns = hwgw_ticks_to_now_ns(event->t_rx);
+  if (px == at->ref_px && now_ns - at->ref_ts_ns < REF_REFRESH_NS) return;
+  at->ref_px = px;
+  at->ref_ts_ns = now_ns;
+  struct hwgw_order ref = {.kind = HWGW_ORDER_KIND_REF, .instrument = event->instrument, .px = px};
+  pipeline_gate(p, &ref, NULL);
+}
+
+/* messages that speak of the instrument, not of orders */
+static void instrument_status(struct hwgw_pipeline *p, const struct hwgw_event *event) {
+  struct pipeline_instrument *at = &p->instrument[event->instrument];
+  uint32_t is_trading = event->flags & HWGW_EVENT_FLAGS_TRADING ? HWGW_SEGMENT_TOB_FLAGS_TRADING : 0u;
+  at->tob_flags = (at->tob_flags & ~(uint32_t)HWGW_SEGMENT_TOB_FLAGS_TRADING) | is_trading;
+  struct hwgw_tob *row = hwgw_segment_tob(p->segment, event->instrument);
+  __atomic_store_n(&row->flags, at->tob_flags, __ATOMIC_RELEASE);
+}
+
+static bool contradicts_book(uint32_t outcome) {
+  return outcome == HWGW_CNT_BOOK_DROP_UNKNOWN_REF || outcome == HWGW_CNT_BOOK_DROP_DUPLICATE_REF ||
+         outcome == HWGW_CNT_BOOK_DROP_QUANTITY || outcome == HWGW_CNT_BOOK_DROP_SIDE ||
+         outcome == HWGW_CNT_BOOK_DROP_FULL;
+}
+
+static void event_in(struct hwgw_pipeline *p, struct hwgw_event *event, bool sampled) {
+  uint64_t t_book = sampled ? hwgw_rdtsc() : 0;
+  bool top_changed = false;
+  uint32_t outcome = hwgw_books_apply(p->books, event, &top_changed);
+  p->counters[outcome]++;
+  if (event->instrument >= p->instrument_cnt) return; /* a book without segment row: decode and tests */
+  struct pipeline_instrument *at = &p->instrument[event->instrument];
+  if (HWGW_UNLIKELY(at->channel != event->channel)) {
+    at->channel = event->channel;
+    instrument_sync(p, event->instrument);
+  }
+  if (HWGW_UNLIKELY(contradicts_book(outcome))) {
+    at->is_sound = false;
+    instrument_sync(p, event->instrument);
+  }
+  if (event->kind == HWGW_EVENT_KIND_STATUS) instrument_status(p, event);
+  if (!top_changed) {
+    if (sampled) stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, hwgw_rdtsc());
+    return;
+  }
+  struct hwgw_tob top = {0};
+  hwgw_books_top(p->books, event->instrument, &top);
+  tob_publish(p, event, &top);
+  if (sampled) stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, hwgw_rdtsc());
+  ref_update(p, event, &top);
+  if (p->strategy_cnt == 0 || p->strategy_is_stopped) return;
+  hook_book(p, event, &top);
+  for (uint32_t i = 0; i < p->strategy_cnt; i++) pipeline_call(p, i, sampled);
+}
+
+/* ---- rx, net, mold, itch ---- */
+
+static void frame_in(struct hwgw_pipeline *p, const struct hwgw_frame *frame) {
+  struct hwgw_datagram datagram = {frame->data, frame->len, frame->flow};
+  if (frame->flow == HWGW_FLOW_NONE) {
+    uint32_t cause = hwgw_net_parse(p->flow, p->flow_cnt, frame->data, frame->len, &datagram);
+    if (HWGW_UNLIKELY(cause)) {
+      p->counters[cause]++;
+      return;
+    }
+  }
+  const struct hwgw_flow *flow = &p->flow[datagram.flow];
+  struct hwgw_mold *mold = &p->mold[flow->channel];
+  struct hwgw_mold_iter iter = {0};
+  p->counters[hwgw_mold_packet(mold, flow->line, datagram.data, datagram.len, frame->t_rx, p->counters, &iter)]++;
+  p->t_packet[flow->channel] = frame->t_rx;
+  if (HWGW_UNLIKELY(mold->state != p->channel_state[flow->channel])) pipeline_feed_sync(p, flow->channel);
+
+  struct hwgw_event event = {.line = (uint8_t)flow->line, .channel = flow->channel, .t_rx = frame->t_rx};
+  const uint8_t *message;
+  uint32_t len;
+  while ((message = hwgw_mold_next(&iter, &len, &event.seq)) != NULL) {
+    bool sampled = (event.seq & p->sample_mask) == 0;
+    uint64_t t_decode = sampled ? hwgw_rdtsc() : 0;
+    uint32_t cause = hwgw_itch_decode(message, len, &event);
+    if (HWGW_UNLIKELY(cause)) {
+      p->counters[cause]++;
+      if (cause == HWGW_CNT_ITCH_DROP_LENGTH) { /* a message is lost as surely as by a hole in the sequence */
+        mold->state = HWGW_SEGMENT_FEED_STATE_GAPPED;
+        pipeline_feed_sync(p, flow->channel);
+      }
+      continue;
+    }
+    p->counters[HWGW_CNT_ITCH_MESSAGES]++;
+    hwgw_instruments_resolve(p->instruments, message, len, &event);
+    if (sampled) {
+      stage(p, HWGW_SEGMENT_HIST_RX, frame->t_rx, t_decode);
+      stage(p, HWGW_SEGMENT_HIST_DECODE, t_decode, hwgw_rdtsc());
+    }
+    event_in(p, &event, sampled);
+  }
+}
+
+void hwgw_pipeline_frame(struct hwgw_pipeline *p, const uint8_t *data, uint32_t len, uint64_t t_rx) {
+  struct hwgw_frame frame = {.data = data, .len = len, .flow = HWGW_FLOW_NONE, .t_rx = t_rx};
+  p->counters[HWGW_CNT_RX_FRAMES]++;
+  p->counters[HWGW_CNT_RX_BYTES] += len;
+  frame_in(p, &frame);
+}
+
+bool hwgw_pipeline_step(struct hwgw_pipeline *p) {
+  uint32_t cnt = p->rx ? hwgw_rx_poll(p->rx, p->frame, p->batch) : 0;
+  for (uint32_t i = 0; i < cnt; i++) frame_in(p, &p->frame[i]);
+  if (cnt) hwgw_rx_release(p->rx);
+  p->counters[HWGW_CNT_PIPELINE_LOOPS]++;
+  uint64_t now = hwgw_rdtsc();
+  if (now - p->t_session >= p->session_ticks) {
+    p->t_session = now;
+    pipeline_venue(p);
+  }
+  if (now - p->t_house >= p->house_ticks) {
+    p->t_house = now;
+    hwgw_pipeline_publish(p);
+  }
+  return cnt != 0;
+}

@@ -1,0 +1,245 @@
+/* pipeline_run.c: opening, running and closing a pipeline, and its housekeeping.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Housekeeping every HOUSE_US: receive statistics, feed age, control words (so that halt, limits and heartbeat are seen
+ * without traffic too), and every SLOW_US the counts that need a walk over the open orders.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "pipeline.h"
+
+#define SESSION_US 5
+#define HOUSE_US 1000
+#define SLOW_US 100000
+#define DRAIN_MS 1000 /* at most so long for cancels and logout to be answered */
+#define BATCH_DEFAULT 64
+
+static void *zeroed(size_t sz) {
+  void *memory = NULL;
+  size_t whole = (sz + HWGW_BLOCK_ALIGN - 1) / HWGW_BLOCK_ALIGN * HWGW_BLOCK_ALIGN;
+  if (posix_memalign(&memory, HWGW_BLOCK_ALIGN, whole) != 0) return NULL;
+  return memset(memory, 0, whole);
+}
+
+static int32_t no_memory(struct hwgw_error *error, const char *what) {
+  return hwgw_error_set(error, HWGW_ERR_INTERNAL, ENOMEM, "no memory for %s", what);
+}
+
+static int32_t open_feed(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error) {
+  if (cfg->rx.flow_cnt > HWGW_FLOWS_MAX || cfg->channel_cnt > HWGW_CHANNELS_MAX) {
+    return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "%u flows and %u channels: at most %u and %u are allowed",
+                          cfg->rx.flow_cnt, cfg->channel_cnt, HWGW_FLOWS_MAX, HWGW_CHANNELS_MAX);
+  }
+  p->flow_cnt = cfg->rx.flow_cnt;
+  for (uint32_t i = 0; i < p->flow_cnt; i++) {
+    p->flow[i] = cfg->rx.flows[i];
+    if (p->flow[i].channel >= cfg->channel_cnt || p->flow[i].line >= cfg->channel[p->flow[i].channel].line_cnt) {
+      return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "flow %u speaks of channel %u line %u, which is not configured", i,
+                            p->flow[i].channel, p->flow[i].line);
+    }
+  }
+  p->channel_cnt = cfg->channel_cnt;
+  for (uint32_t i = 0; i < p->channel_cnt; i++) {
+    hwgw_mold_init(&p->mold[i], (uint16_t)i, (uint8_t)cfg->channel[i].line_cnt);
+    p->mold[i].jump_max = cfg->channel[i].jump_max;
+    p->stale_ticks[i] = (uint64_t)((unsigned __int128)cfg->channel[i].stale_ns * hwgw_ticks_hz() / 1000000000u);
+  }
+  uint32_t max = cfg->dynamic_instruments ? cfg->books.instrument_cnt : p->instrument_cnt;
+  int32_t status = hwgw_instruments_open(&p->instruments, hwgw_segment_symbols(cfg->segment), p->instrument_cnt, max,
+                                         cfg->dynamic_instruments, error);
+  if (!status) status = hwgw_books_open(&p->books, &cfg->books, error);
+  if (status || !cfg->rx.backend) return status;
+  status = hwgw_rx_open(&p->rx, &cfg->rx, error);
+  if (!status) {
+    struct hwgw_segment_header *head = hwgw_segment_head(cfg->segment);
+    snprintf(head->backend, sizeof head->backend, "%s", hwgw_rx_describe(p->rx));
+  }
+  return status;
+}
+
+static int32_t open_strategies(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error) {
+  p->depth_max = 1;
+  for (uint32_t i = 0; i < cfg->strategy_cnt; i++) {
+    const struct hwgw_strategy_cfg *from = &cfg->strategy[i];
+    struct pipeline_strategy *to = &p->strategy[i];
+    if (from->id >= HWGW_RISK_STRATEGIES_MAX || from->account >= HWGW_RISK_ACCOUNTS_MAX) {
+      return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "strategy '%s' has id %u and account %u: below %u and %u are allowed",
+                            from->strategy->name, from->id, from->account, (unsigned)HWGW_RISK_STRATEGIES_MAX,
+                            (unsigned)HWGW_RISK_ACCOUNTS_MAX);
+    }
+    *to = (struct pipeline_strategy){from->strategy, zeroed(from->strategy->state_sz_bytes + 1u), from->id, from->account};
+    p->strategy_cnt = i + 1;
+    if (!to->state) return no_memory(error, "the state of a strategy");
+    if (to->desc->init) to->desc->init(to->state, from->params ? from->params : to->desc->param_defaults);
+    if (to->desc->depth > p->depth_max) p->depth_max = to->desc->depth;
+  }
+  return HWGW_OK;
+}
+
+static int32_t open_orders(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error) {
+  p->risk = zeroed(hwgw_risk_sz_bytes());
+  if (!p->risk) return no_memory(error, "the risk gate");
+  hwgw_risk_init(p->risk);
+  if (!cfg->session) return HWGW_OK;
+  struct hwgw_session_cfg session = *cfg->session;
+  session.symbols = hwgw_segment_symbols(cfg->segment);
+  session.instrument_cnt = p->instrument_cnt;
+  return hwgw_session_open(&p->session, &session, error);
+}
+
+int32_t hwgw_pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pipeline_cfg *cfg,
+                           struct hwgw_error *error) {
+  struct hwgw_pipeline *p = zeroed(sizeof *p);
+  if (!p) return no_memory(error, "a pipeline");
+  uint64_t ticks_per_us = hwgw_ticks_hz() / 1000000;
+  hwgw_now_ns(); /* the clock is anchored before the first frame */
+  p->segment = cfg->segment;
+  p->control = hwgw_segment_control(cfg->segment);
+  p->thread = hwgw_segment_thread(cfg->segment, cfg->thread);
+  p->counters = hwgw_segment_counters(cfg->segment, cfg->thread);
+  for (uint32_t i = 0; i < HWGW_SEGMENT_HIST_CNT; i++) p->hist[i] = hwgw_segment_hist(cfg->segment, cfg->thread, i);
+  p->instrument_cnt = hwgw_segment_head(cfg->segment)->instrument_cnt;
+  p->batch = cfg->batch ? cfg->batch : BATCH_DEFAULT;
+  if (p->batch > HWGW_BATCH_MAX) p->batch = HWGW_BATCH_MAX;
+  p->sample_mask = ((uint64_t)1 << (cfg->sample_shift & 31)) - 1;
+  p->session_ticks = SESSION_US * ticks_per_us;
+  p->house_ticks = HOUSE_US * ticks_per_us;
+  p->slow_ticks = SLOW_US * ticks_per_us;
+  p->ref_is_last = cfg->ref_is_last;
+  p->end_with_feed = cfg->end_with_feed;
+  p->cpu = cfg->cpu;
+  p->fifo_priority = cfg->fifo_priority;
+  p->instrument = zeroed(p->instrument_cnt * sizeof *p->instrument + 1);
+
+  int32_t status = p->instrument ? open_feed(p, cfg, error) : no_memory(error, "the instruments");
+  for (uint32_t i = 0; !status && i < p->instrument_cnt; i++) {
+    p->instrument[i].is_sound = true;
+    p->instrument[i].channel = p->channel_cnt == 1 ? 0 : UINT16_MAX;
+  }
+  if (!status) status = open_strategies(p, cfg, error);
+  if (!status) status = open_orders(p, cfg, error);
+  if (status) {
+    hwgw_pipeline_close(p);
+    return status;
+  }
+  pipeline_control(p);
+  *pipeline = p;
+  return HWGW_OK;
+}
+
+void hwgw_pipeline_close(struct hwgw_pipeline *p) {
+  if (!p) return;
+  hwgw_session_close(p->session);
+  hwgw_rx_close(p->rx);
+  hwgw_books_close(p->books);
+  hwgw_instruments_close(p->instruments);
+  for (uint32_t i = 0; i < p->strategy_cnt; i++) free(p->strategy[i].state);
+  free(p->risk);
+  free(p->instrument);
+  free(p);
+}
+
+/* a feed that has been silent for too long is not good; it is again with its next packet, if no hole shows then */
+static void feed_age(struct hwgw_pipeline *p, uint64_t now) {
+  for (uint32_t i = 0; i < p->channel_cnt; i++) {
+    struct hwgw_mold *mold = &p->mold[i];
+    if (mold->state == HWGW_SEGMENT_FEED_STATE_GOOD && p->stale_ticks[i] && now - p->t_packet[i] > p->stale_ticks[i]) {
+      mold->state = HWGW_SEGMENT_FEED_STATE_STALE;
+    }
+    if (mold->state != p->channel_state[i]) pipeline_feed_sync(p, i);
+  }
+}
+
+static void publish_slow(struct hwgw_pipeline *p) {
+  p->thread->open_cnt = pipeline_open_orders(p);
+  uint64_t notional = 0;
+  struct hwgw_order order;
+  for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX && i < p->last_ref; i++) {
+    if (hwgw_risk_order(p->risk, p->last_ref - i, &order)) notional += (uint64_t)order.px * order.qty;
+  }
+  p->thread->open_notional = notional;
+}
+
+void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
+  uint64_t now = hwgw_rdtsc();
+  p->counters[HWGW_CNT_PIPELINE_HOUSEKEEPING]++;
+  if (p->rx) hwgw_rx_stats(p->rx, p->counters);
+  pipeline_control(p);
+  feed_age(p, now);
+  if (now - p->t_slow >= p->slow_ticks) {
+    p->t_slow = now;
+    publish_slow(p);
+  }
+  p->thread->next_seq = p->channel_cnt ? p->mold[0].next_seq : 0;
+  p->thread->last_ref = p->last_ref;
+  p->thread->halt_seq_ack = __atomic_load_n(&p->control->halt_seq, __ATOMIC_ACQUIRE);
+  __atomic_store_n(&p->thread->alive_ns, hwgw_ticks_to_now_ns(now), __ATOMIC_RELEASE);
+}
+
+static bool feed_ended(const struct hwgw_pipeline *p) {
+  if (p->rx && hwgw_rx_ended(p->rx)) return true;
+  for (uint32_t i = 0; i < p->channel_cnt; i++) {
+    if (p->mold[i].state != HWGW_SEGMENT_FEED_STATE_ENDED) return false;
+  }
+  return p->channel_cnt > 0;
+}
+
+static bool is_stopping(const struct hwgw_pipeline *p) {
+  return __atomic_load_n(&p->control->stop, __ATOMIC_ACQUIRE) || (p->end_with_feed && feed_ended(p));
+}
+
+/* rounds until done says so or the time is over; the feed goes on being counted */
+static void drain(struct hwgw_pipeline *p, bool (*done)(const struct hwgw_pipeline *)) {
+  uint64_t end = hwgw_now_ns() + (uint64_t)DRAIN_MS * 1000000u;
+  while (!done(p) && hwgw_now_ns() < end) hwgw_pipeline_step(p);
+}
+
+static bool no_open_orders(const struct hwgw_pipeline *p) {
+  return p->session_state != HWGW_SEGMENT_SESSION_STATE_UP || pipeline_open_orders(p) == 0;
+}
+
+static bool logged_out(const struct hwgw_pipeline *p) {
+  return p->session_state != HWGW_SEGMENT_SESSION_STATE_LOGGING_OUT;
+}
+
+void hwgw_pipeline_run(struct hwgw_pipeline *p) {
+  p->thread->tid = (uint32_t)syscall(SYS_gettid);
+  p->thread->session_state = p->session ? hwgw_session_state(p->session) : HWGW_SEGMENT_SESSION_STATE_NONE;
+  p->thread->state = HWGW_SEGMENT_THREAD_STATE_RUNNING;
+  while (!is_stopping(p)) {
+    if (!hwgw_pipeline_step(p)) hwgw_pause();
+  }
+  p->thread->state = HWGW_SEGMENT_THREAD_STATE_DRAINING;
+  p->strategy_is_stopped = true;
+  if (p->session) {
+    pipeline_cancel_all(p);
+    drain(p, no_open_orders);
+    if (p->session_state == HWGW_SEGMENT_SESSION_STATE_UP) {
+      hwgw_session_logout(p->session);
+      p->session_state = hwgw_session_state(p->session);
+      drain(p, logged_out);
+    }
+  }
+  while (p->rx && hwgw_pipeline_step(p)) continue; /* what the ring still holds is ours to count */
+  p->t_slow = 0;
+  hwgw_pipeline_publish(p);
+  p->thread->state = HWGW_SEGMENT_THREAD_STATE_STOPPED;
+}
+
+const struct hwgw_books *hwgw_pipeline_books(const struct hwgw_pipeline *p) {
+  return p->books;
+}
+
+const struct hwgw_risk *hwgw_pipeline_risk(const struct hwgw_pipeline *p) {
+  return p->risk;
+}
+
+const struct hwgw_instruments *hwgw_pipeline_instruments(const struct hwgw_pipeline *p) {
+  return p->instruments;
+}

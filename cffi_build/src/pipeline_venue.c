@@ -1,0 +1,131 @@
+/* pipeline_venue.c: what the venue says of our orders: to the gate, the positions and the strategy that owns the order.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "pipeline.h"
+
+static const struct pipeline_strategy *strategy_of(const struct hwgw_pipeline *p, uint8_t id) {
+  for (uint32_t i = 0; i < p->strategy_cnt; i++) {
+    if (p->strategy[i].id == id) return &p->strategy[i];
+  }
+  return NULL;
+}
+
+/* the row of the shared segment: exposure as the gate has it, money as the executions made it */
+static void position_publish(struct hwgw_pipeline *p, const struct hwgw_order *event) {
+  if (event->instrument >= p->instrument_cnt) return;
+  struct hwgw_position *row = hwgw_segment_position(p->segment, event->instrument);
+  struct hwgw_position now = *row;
+  hwgw_risk_position(p->risk, event->instrument, &now);
+  now.cash = row->cash;
+  now.bought_qty = row->bought_qty;
+  now.sold_qty = row->sold_qty;
+  now.fill_cnt = row->fill_cnt;
+  if (event->kind == HWGW_ORDER_KIND_EXECUTED || event->kind == HWGW_ORDER_KIND_BROKEN) {
+    bool is_buy = event->side == HWGW_ORDER_SIDE_BUY;
+    bool is_fill = event->kind == HWGW_ORDER_KIND_EXECUTED;
+    int64_t money = (int64_t)event->px * event->qty;
+    now.cash += is_buy == is_fill ? -money : money;
+    *(is_buy ? &now.bought_qty : &now.sold_qty) += is_fill ? event->qty : -(uint64_t)event->qty;
+    now.fill_cnt += is_fill;
+    p->thread->cash += is_buy == is_fill ? -money : money;
+    if (is_fill) p->thread->filled_notional += (uint64_t)money;
+  }
+  *row = now;
+}
+
+static void event_apply(struct hwgw_pipeline *p, struct hwgw_order *event) {
+  if (event->kind == HWGW_ORDER_KIND_HALT) {
+    hwgw_halt(p->segment, event->reason, "the venue told of an order that cannot be");
+    pipeline_control(p);
+    return;
+  }
+  pipeline_gate(p, event, NULL);
+  struct hwgw_order left;
+  switch (event->kind) {
+    case HWGW_ORDER_KIND_EXECUTED:
+      *pipeline_executed(p, event->ref) += event->qty;
+      p->counters[HWGW_CNT_SESSION_EXECUTED_SHARES] += event->qty;
+      if (!hwgw_risk_order(p->risk, event->ref, &left)) p->counters[HWGW_CNT_SESSION_FILLED]++;
+      break;
+    case HWGW_ORDER_KIND_REPLACED:
+      *pipeline_executed(p, event->ref) = *pipeline_executed(p, event->orig_ref);
+      break;
+    default:
+      break;
+  }
+  position_publish(p, event);
+
+  const struct pipeline_strategy *strategy = strategy_of(p, event->strategy);
+  if (!strategy || event->instrument >= p->instrument_cnt) return;
+  struct hwgw_position own;
+  hwgw_risk_position(p->risk, event->instrument, &own);
+  memset(&p->hook, 0, sizeof p->hook);
+  p->hook.cause = HWGW_HOOK_CAUSE_ORDER;
+  p->hook.instrument = event->instrument;
+  p->hook.flags = p->instrument[event->instrument].is_good ? HWGW_HOOK_FLAGS_FEED_GOOD : 0u;
+  p->hook.now_ns = event->ts_ns;
+  p->hook.position = own.pos;
+  p->hook.open_buy_cnt = own.open_buy_cnt;
+  p->hook.open_sell_cnt = own.open_sell_cnt;
+  p->hook.order = *event;
+  p->t_rx = 0;
+  if (!p->strategy_is_stopped) pipeline_call(p, (uint32_t)(strategy - p->strategy), false);
+}
+
+/* a session that went down with orders open: what became of them is not known until it is up again and has caught up */
+static void session_changed(struct hwgw_pipeline *p, uint32_t state) {
+  bool was_up = p->session_state == HWGW_SEGMENT_SESSION_STATE_UP;
+  p->session_state = state;
+  p->thread->session_state = state;
+  if (state == HWGW_SEGMENT_SESSION_STATE_UP) {
+    uint32_t next = hwgw_session_next_ref(p->session);
+    if (next > p->last_ref + 1) p->last_ref = next - 1;
+  } else if (was_up && state != HWGW_SEGMENT_SESSION_STATE_LOGGING_OUT && pipeline_open_orders(p) > 0) {
+    hwgw_halt(p->segment, HWGW_RISK_REASON_SESSION, hwgw_session_reason(p->session));
+    pipeline_control(p);
+  }
+}
+
+void pipeline_venue(struct hwgw_pipeline *p) {
+  if (!p->session) return;
+  struct hwgw_order events[VENUE_EVENTS_MAX];
+  uint64_t now_ns = hwgw_ticks_to_now_ns(hwgw_rdtsc());
+  uint32_t cnt = hwgw_session_poll(p->session, now_ns, p->counters, events, VENUE_EVENTS_MAX);
+  for (uint32_t i = 0; i < cnt; i++) event_apply(p, &events[i]);
+  uint32_t state = hwgw_session_state(p->session);
+  if (HWGW_UNLIKELY(state != p->session_state)) session_changed(p, state);
+}
+
+void pipeline_flush(struct hwgw_pipeline *p) {
+  if (!p->session) return;
+  uint64_t from = hwgw_rdtsc();
+  hwgw_session_flush(p->session, hwgw_ticks_to_now_ns(from), p->counters);
+  hist_record(p->hist[HWGW_SEGMENT_HIST_SESSION], hwgw_rdtsc() - from);
+}
+
+/* live orders; walks the whole table, so not for the data path */
+uint32_t pipeline_open_orders(const struct hwgw_pipeline *p) {
+  struct hwgw_order order;
+  uint32_t cnt = 0;
+  for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX && i < p->last_ref; i++) {
+    cnt += hwgw_risk_order(p->risk, p->last_ref - i, &order);
+  }
+  return cnt;
+}
+
+void pipeline_cancel_all(struct hwgw_pipeline *p) {
+  for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX && i < p->last_ref; i++) {
+    struct hwgw_order order;
+    if (!hwgw_risk_order(p->risk, p->last_ref - i, &order)) continue;
+    const struct pipeline_strategy *strategy = strategy_of(p, order.strategy);
+    if (!strategy) continue;
+    order.kind = HWGW_ORDER_KIND_CANCEL;
+    order.qty = 0;
+    order.t_rx = 0;
+    p->hook.instrument = order.instrument;
+    p->counters[HWGW_CNT_STRATEGY_INTENTS]++;
+    pipeline_order(p, strategy, &order);
+  }
+  pipeline_flush(p);
+}

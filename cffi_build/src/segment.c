@@ -1,0 +1,363 @@
+/* segment.c: the shared segment of a gateway: making, finding and mapping it, and the few words that tools write.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * The segment is a file in /dev/shm with mode 0640. Its owner holds an open-file-description lock on it for life, which a
+ * forked data process keeps when its parent dies. What is locked runs; what is not is left over from a gateway that died.
+ * The header is written once, its magic last, so that nobody reads half of it. Every later word has one writer, but for
+ * the halt latch, which anybody may set (compare and swap, the first one wins) and only a resume clears.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "hist.h"
+#include "segment.h"
+
+#define SEGMENT_MODE 0640
+#define PATH_SZ 64
+
+static uint64_t realtime_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static int32_t segment_path(char *path, const char *name, struct hwgw_error *error) {
+  size_t len = name ? strlen(name) : 0;
+  bool good = len > 0 && len < sizeof ((struct hwgw_segment_header *)0)->name;
+  for (size_t i = 0; good && i < len; i++) good = isalnum((unsigned char)name[i]) || name[i] == '_' || name[i] == '-';
+  if (!good) {
+    return hwgw_error_set(error, HWGW_ERR_USAGE, 0,
+                          "gateway name '%s' is not valid: 1 to 31 letters, digits, '-' or '_' are allowed",
+                          name ? name : "");
+  }
+  snprintf(path, PATH_SZ, "/dev/shm/hwgw-%s", name);
+  return HWGW_OK;
+}
+
+static uint64_t block_up(uint64_t sz) {
+  return (sz + HWGW_BLOCK_ALIGN - 1) / HWGW_BLOCK_ALIGN * HWGW_BLOCK_ALIGN;
+}
+
+/* lays the blocks out one behind the other and returns the total size */
+static uint64_t segment_layout(struct hwgw_segment_header *head) {
+  uint64_t end = sizeof *head;
+  head->control_offset = end;
+  end += block_up(sizeof(struct hwgw_control));
+  head->thread_offset = end;
+  end += head->thread_cnt * block_up(sizeof(struct hwgw_thread));
+  head->counter_offset = end;
+  end += head->thread_cnt * block_up(head->counter_cnt * sizeof(uint64_t));
+  head->symbol_offset = end;
+  end += block_up(head->instrument_cnt * 8u);
+  head->tob_offset = end;
+  end += block_up(head->instrument_cnt * sizeof(struct hwgw_tob));
+  head->position_offset = end;
+  end += block_up(head->instrument_cnt * sizeof(struct hwgw_position));
+  head->limits_offset = end;
+  end += 2 * block_up(head->limits_sz_bytes);
+  head->hist_offset = end;
+  end += (uint64_t)head->thread_cnt * head->hist_cnt * head->hist_sz_bytes;
+  head->sz_bytes = end;
+  return end;
+}
+
+static int32_t segment_map(struct hwgw_segment **segment, int fd, uint64_t sz, bool writable, const char *path,
+                           struct hwgw_error *error) {
+  void *base = mmap(NULL, sz, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+  struct hwgw_segment *made = base == MAP_FAILED ? NULL : calloc(1, sizeof *made);
+  if (!made) {
+    int saved = errno;
+    if (base != MAP_FAILED) munmap(base, sz);
+    return hwgw_error_set(error, HWGW_ERR_INTERNAL, saved, "mmap of %s (%llu bytes): %s", path, (unsigned long long)sz,
+                          strerror(saved));
+  }
+  made->base = base;
+  made->sz = sz;
+  made->fd = fd;
+  snprintf(made->path, sizeof made->path, "%s", path);
+  *segment = made;
+  return HWGW_OK;
+}
+
+/* does the mapped header describe this build's layout inside sz bytes? */
+static int32_t segment_check(const struct hwgw_segment_header *head, uint64_t sz, const char *path,
+                             struct hwgw_error *error) {
+  if (__atomic_load_n(&head->magic, __ATOMIC_ACQUIRE) != HWGW_SEGMENT_MAGIC) {
+    return hwgw_error_set(error, HWGW_ERR_CHECK, 0, "%s is not a gateway's segment, or the gateway is just starting", path);
+  }
+  if (head->abi != HWGW_SEGMENT_ABI) {
+    return hwgw_error_set(error, HWGW_ERR_CHECK, 0, "%s has ABI %u; this hwgw speaks ABI %u: use the version that runs it",
+                          path, head->abi, HWGW_SEGMENT_ABI);
+  }
+  struct hwgw_segment_header want = *head;
+  if (head->thread_cnt > HWGW_SEGMENT_THREADS_MAX || head->instrument_cnt > HWGW_SEGMENT_INSTRUMENTS_MAX ||
+      head->counter_cnt != HWGW_COUNTER_CNT || head->hist_sz_bytes != sizeof(struct hwgw_hist) ||
+      head->limits_sz_bytes != sizeof(struct hwgw_limits) || segment_layout(&want) != sz ||
+      memcmp(&want, head, sizeof want) != 0) {
+    return hwgw_error_set(error, HWGW_ERR_CHECK, 0, "%s has a layout that this build does not know", path);
+  }
+  return HWGW_OK;
+}
+
+int32_t hwgw_segment_attach(struct hwgw_segment **segment, const char *name, bool writable, struct hwgw_error *error) {
+  char path[PATH_SZ];
+  int32_t status = segment_path(path, name, error);
+  if (status) return status;
+  int fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+  if (fd < 0) {
+    int saved = errno;
+    if (saved == ENOENT) {
+      return hwgw_error_set(error, HWGW_ERR_USAGE, saved, "no gateway '%s': %s does not exist", name, path);
+    }
+    return hwgw_error_set(error, saved == EACCES ? HWGW_ERR_PRIVILEGE : HWGW_ERR_INTERNAL, saved, "open %s: %s", path,
+                          strerror(saved));
+  }
+  struct stat file;
+  if (fstat(fd, &file) != 0 || (uint64_t)file.st_size < sizeof(struct hwgw_segment_header)) {
+    close(fd);
+    return hwgw_error_set(error, HWGW_ERR_CHECK, 0, "%s is too short to be a gateway's segment", path);
+  }
+  status = segment_map(segment, fd, (uint64_t)file.st_size, writable, path, error);
+  if (!status) {
+    status = segment_check((*segment)->base, (*segment)->sz, path, error);
+    if (!status) return HWGW_OK;
+    munmap((*segment)->base, (*segment)->sz);
+    free(*segment);
+    *segment = NULL;
+  }
+  close(fd);
+  return status;
+}
+
+/* keeps the halt of a gateway that died halted, unless it only halted because its control process ended */
+static void halt_carry_over(int fd, struct hwgw_control *control) {
+  struct stat file;
+  struct hwgw_segment *old = NULL;
+  if (fstat(fd, &file) != 0 || (uint64_t)file.st_size < sizeof(struct hwgw_segment_header)) return;
+  if (segment_map(&old, fd, (uint64_t)file.st_size, false, "", NULL) != HWGW_OK) return;
+  if (segment_check(old->base, old->sz, "", NULL) == HWGW_OK) {
+    const struct hwgw_control *was = hwgw_segment_control(old);
+    if (was->halt && was->halt_reason != HWGW_RISK_REASON_CONTROL_LOST) {
+      *control = (struct hwgw_control){.halt = 1,
+                                       .halt_reason = was->halt_reason,
+                                       .halt_ts_ns = was->halt_ts_ns,
+                                       .halt_uid = was->halt_uid,
+                                       .halt_pid = was->halt_pid,
+                                       .halt_seq = 1};
+      memcpy(control->halt_text, was->halt_text, sizeof control->halt_text);
+    }
+  }
+  munmap(old->base, old->sz);
+  free(old);
+}
+
+static bool segment_lock(int fd) {
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
+/* the running owner's pid, for the message; 0 when it cannot be told */
+static uint32_t segment_owner(int fd) {
+  struct hwgw_segment_header head;
+  if (pread(fd, &head, sizeof head, 0) != (ssize_t)sizeof head || head.magic != HWGW_SEGMENT_MAGIC) return 0;
+  return head.control_pid;
+}
+
+/* Takes the name: *old is the locked file of a gateway that is gone, or -1 when there is none. */
+static int32_t segment_claim(int *old, const char *path, const char *name, struct hwgw_error *error) {
+  struct stat named, opened;
+  *old = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  if (*old < 0) {
+    int saved = errno;
+    if (saved == ENOENT) return HWGW_OK;
+    return hwgw_error_set(error, saved == EACCES ? HWGW_ERR_PRIVILEGE : HWGW_ERR_INTERNAL, saved, "open %s: %s%s", path,
+                          strerror(saved), saved == EACCES ? "; another user's: choose another name or remove it" : "");
+  }
+  int32_t status = HWGW_OK;
+  if (!segment_lock(*old)) {
+    status = hwgw_error_set(error, HWGW_ERR_USAGE, EWOULDBLOCK,
+                            "gateway '%s' is already running (pid %u): stop it or choose another name", name,
+                            segment_owner(*old));
+  } else if (stat(path, &named) != 0 || fstat(*old, &opened) != 0 || named.st_ino != opened.st_ino) {
+    status = hwgw_error_set(error, HWGW_ERR_USAGE, EAGAIN, "gateway '%s' was started or stopped just now: try again", name);
+  }
+  if (status) close(*old);
+  return status;
+}
+
+static void segment_fill(struct hwgw_segment *segment, const struct hwgw_segment_header *head,
+                         const struct hwgw_control *control, const char *symbols) {
+  struct hwgw_segment_header *to = segment->base;
+  *to = *head;
+  if (head->instrument_cnt) memcpy(segment->base + head->symbol_offset, symbols, head->instrument_cnt * 8u);
+  *hwgw_segment_control(segment) = *control;
+  for (uint32_t i = 0; i < head->thread_cnt; i++) hwgw_segment_thread(segment, i)->cpu = -1;
+  __atomic_store_n(&to->magic, HWGW_SEGMENT_MAGIC, __ATOMIC_RELEASE);
+}
+
+int32_t hwgw_segment_create(struct hwgw_segment **segment, const struct hwgw_segment_cfg *cfg,
+                            struct hwgw_error *error) {
+  char path[PATH_SZ];
+  int32_t status = segment_path(path, cfg->name, error);
+  if (status) return status;
+  if (cfg->thread_cnt == 0 || cfg->thread_cnt > HWGW_SEGMENT_THREADS_MAX ||
+      cfg->instrument_cnt > HWGW_SEGMENT_INSTRUMENTS_MAX) {
+    return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "%u pipelines and %u instruments: 1 to %u and 0 to %u are allowed",
+                          cfg->thread_cnt, cfg->instrument_cnt, (unsigned)HWGW_SEGMENT_THREADS_MAX,
+                          (unsigned)HWGW_SEGMENT_INSTRUMENTS_MAX);
+  }
+  int old = -1;
+  status = segment_claim(&old, path, cfg->name, error);
+  if (status) return status;
+
+  struct hwgw_control control = {0};
+  if (old >= 0) halt_carry_over(old, &control);
+  struct hwgw_segment_header head = {.abi = HWGW_SEGMENT_ABI,
+                                     .thread_cnt = cfg->thread_cnt,
+                                     .tsc_hz = hwgw_ticks_hz(),
+                                     .start_ns = realtime_ns(),
+                                     .control_pid = (uint32_t)getpid(),
+                                     .instrument_cnt = cfg->instrument_cnt,
+                                     .counter_cnt = HWGW_COUNTER_CNT,
+                                     .hist_cnt = HWGW_SEGMENT_HIST_CNT,
+                                     .hist_sz_bytes = sizeof(struct hwgw_hist),
+                                     .limits_sz_bytes = sizeof(struct hwgw_limits)};
+  snprintf(head.name, sizeof head.name, "%s", cfg->name);
+  snprintf(head.version, sizeof head.version, "%s", cfg->version ? cfg->version : "");
+  snprintf(head.commit, sizeof head.commit, "%s", cfg->commit ? cfg->commit : "");
+  uint64_t sz = segment_layout(&head);
+
+  /* A new file takes the name when it is complete: an observer of the old one keeps what it has mapped. */
+  char fresh[PATH_SZ + 16];
+  snprintf(fresh, sizeof fresh, "%s.%d", path, (int)getpid());
+  int fd = open(fresh, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, SEGMENT_MODE);
+  int failed = fd < 0 || !segment_lock(fd) ? errno : posix_fallocate(fd, 0, (off_t)sz);
+  if (failed) {
+    status = hwgw_error_set(error, HWGW_ERR_INTERNAL, failed, "cannot make %s (%llu bytes): %s", fresh,
+                            (unsigned long long)sz, strerror(failed));
+  } else {
+    status = segment_map(segment, fd, sz, true, path, error);
+  }
+  if (!status) {
+    segment_fill(*segment, &head, &control, cfg->symbols);
+    if ((old >= 0 ? rename(fresh, path) : link(fresh, path)) != 0) {
+      status = hwgw_error_set(error, HWGW_ERR_USAGE, errno, "gateway '%s' was started by somebody else just now", cfg->name);
+      munmap((*segment)->base, sz);
+      free(*segment);
+      *segment = NULL;
+    }
+  }
+  if (status && fd >= 0) close(fd);
+  unlink(fresh); /* after a rename there is nothing left to remove */
+  if (old >= 0) close(old);
+  return status;
+}
+
+void hwgw_segment_close(struct hwgw_segment *segment, bool discard) {
+  if (!segment) return;
+  if (discard && !__atomic_load_n(&hwgw_segment_control(segment)->halt, __ATOMIC_ACQUIRE)) unlink(segment->path);
+  munmap(segment->base, segment->sz);
+  close(segment->fd);
+  free(segment);
+}
+
+bool hwgw_segment_locked(const struct hwgw_segment *segment) {
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  return fcntl(segment->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+struct hwgw_segment_header *hwgw_segment_head(struct hwgw_segment *segment) {
+  return segment->base;
+}
+
+struct hwgw_control *hwgw_segment_control(struct hwgw_segment *segment) {
+  return segment->base + hwgw_segment_head(segment)->control_offset;
+}
+
+struct hwgw_thread *hwgw_segment_thread(struct hwgw_segment *segment, uint32_t thread) {
+  return segment->base + hwgw_segment_head(segment)->thread_offset + thread * block_up(sizeof(struct hwgw_thread));
+}
+
+uint64_t *hwgw_segment_counters(struct hwgw_segment *segment, uint32_t thread) {
+  return segment->base + hwgw_segment_head(segment)->counter_offset +
+         thread * block_up(HWGW_COUNTER_CNT * sizeof(uint64_t));
+}
+
+struct hwgw_hist *hwgw_segment_hist(struct hwgw_segment *segment, uint32_t thread, uint32_t hist) {
+  const struct hwgw_segment_header *head = hwgw_segment_head(segment);
+  return segment->base + head->hist_offset + ((uint64_t)thread * head->hist_cnt + hist) * sizeof(struct hwgw_hist);
+}
+
+struct hwgw_tob *hwgw_segment_tob(struct hwgw_segment *segment, uint32_t instrument) {
+  return segment->base + hwgw_segment_head(segment)->tob_offset + instrument * sizeof(struct hwgw_tob);
+}
+
+struct hwgw_position *hwgw_segment_position(struct hwgw_segment *segment, uint32_t instrument) {
+  return segment->base + hwgw_segment_head(segment)->position_offset + instrument * sizeof(struct hwgw_position);
+}
+
+struct hwgw_limits *hwgw_segment_limits(struct hwgw_segment *segment, uint32_t index) {
+  return segment->base + hwgw_segment_head(segment)->limits_offset +
+         (index & 1u) * block_up(sizeof(struct hwgw_limits));
+}
+
+const char *hwgw_segment_symbols(struct hwgw_segment *segment) {
+  return segment->base + hwgw_segment_head(segment)->symbol_offset;
+}
+
+bool hwgw_halt(struct hwgw_segment *segment, uint32_t reason, const char *text) {
+  struct hwgw_control *control = hwgw_segment_control(segment);
+  uint32_t running = 0;
+  if (!__atomic_compare_exchange_n(&control->halt, &running, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return false;
+  control->halt_reason = reason;
+  control->halt_ts_ns = realtime_ns();
+  control->halt_uid = (uint32_t)getuid();
+  control->halt_pid = (uint32_t)getpid();
+  memset(control->halt_text, 0, sizeof control->halt_text);
+  snprintf(control->halt_text, sizeof control->halt_text, "%s", text ? text : "");
+  __atomic_add_fetch(&control->halt_seq, 1, __ATOMIC_RELEASE);
+  return true;
+}
+
+bool hwgw_resume(struct hwgw_segment *segment) {
+  struct hwgw_control *control = hwgw_segment_control(segment);
+  uint32_t halted = 1;
+  if (!__atomic_compare_exchange_n(&control->halt, &halted, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return false;
+  __atomic_add_fetch(&control->halt_seq, 1, __ATOMIC_RELEASE);
+  return true;
+}
+
+uint64_t hwgw_limits_publish(struct hwgw_segment *segment, const struct hwgw_limits *limits) {
+  struct hwgw_control *control = hwgw_segment_control(segment);
+  uint64_t generation = __atomic_load_n(&control->limits_generation, __ATOMIC_ACQUIRE) + 1;
+  struct hwgw_limits *idle = hwgw_segment_limits(segment, (uint32_t)generation);
+  *idle = *limits;
+  idle->generation = generation;
+  idle->checksum = hwgw_limits_checksum(idle);
+  __atomic_store_n(&control->limits_generation, generation, __ATOMIC_RELEASE);
+  return generation;
+}
+
+void hwgw_beat(struct hwgw_segment *segment) {
+  struct hwgw_control *control = hwgw_segment_control(segment);
+  __atomic_store_n(&control->beat_ns, hwgw_now_ns(), __ATOMIC_RELAXED);
+  __atomic_add_fetch(&control->beat_cnt, 1, __ATOMIC_RELEASE);
+}
+
+bool hwgw_tob_read(const struct hwgw_tob *row, struct hwgw_tob *out) {
+  for (int i = 0; i < 1000; i++) {
+    uint32_t before = __atomic_load_n(&row->lock, __ATOMIC_ACQUIRE);
+    *out = *row;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    if (!(before & 1u) && __atomic_load_n(&row->lock, __ATOMIC_RELAXED) == before) return true;
+    hwgw_pause();
+  }
+  return false;
+}
