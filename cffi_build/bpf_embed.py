@@ -2,10 +2,10 @@
 
 SPDX-License-Identifier: MIT
 
-The loader then needs bpf(2) alone: it makes the maps, writes their descriptors into the listed instructions and loads. Only
-what hwgw's own programs contain is accepted: one little-endian ELF64 BPF object, one program section, map references as
-R_BPF_64_64 relocations against symbols of ``.maps``. Anything else (calls into other sections, global data, CO-RE) is refused,
-because it would be left unresolved without anybody noticing.
+The loader then needs bpf(2) alone: it makes the maps, writes their descriptors into the listed instructions and loads.
+Only what hwgw's own programs contain is accepted: one little-endian ELF64 BPF object, one program section, map
+references as R_BPF_64_64 relocations against symbols of ``.maps``. Anything else (calls into other sections, global
+data) is refused, because it would be left unresolved without anybody noticing.
 
 Usage: ``bpf_embed.py steer.bpf.o hwgw_xdp_steer.h --name steer``.
 """
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 EM_BPF = 247
-SHT_PROGBITS, SHT_SYMTAB, SHT_STRTAB, SHT_REL, SHT_NOBITS = 1, 2, 3, 9, 8
+SHT_PROGBITS, SHT_SYMTAB, SHT_NOBITS, SHT_REL = 1, 2, 8, 9
 SHF_ALLOC, SHF_EXECINSTR = 2, 4
 R_BPF_64_64 = 1
 LD_IMM64 = 0x18  # BPF_LD | BPF_DW | BPF_IMM, the only instruction of two slots
@@ -25,7 +25,7 @@ PSEUDO_CALL = 1  # src_reg of a call to another function of the object
 INSN = struct.Struct("<BBhi")
 
 
-class BadObject(Exception):
+class BadObjectError(Exception):
     """The object file has something that cannot be embedded."""
 
 
@@ -36,6 +36,7 @@ class Section:
     name: str
     kind: int
     flags: int
+    size: int
     link: int
     info: int
     data: bytes
@@ -54,22 +55,22 @@ class Program:
 def _string(table: bytes, offset: int) -> str:
     end = table.find(b"\0", offset)
     if offset >= len(table) or end < 0:
-        raise BadObject(f"string offset {offset} is outside its table of {len(table)} bytes")
+        raise BadObjectError(f"string offset {offset} is outside its table of {len(table)} bytes")
     return table[offset:end].decode("ascii")
 
 
 def _sections(elf: bytes) -> list[Section]:
     if len(elf) < 64 or elf[:4] != b"\x7fELF":
-        raise BadObject("not an ELF file")
+        raise BadObjectError("not an ELF file")
     if elf[4] != 2 or elf[5] != 1:
-        raise BadObject("not a little-endian ELF64 file (compile with -target bpf, or bpfel)")
+        raise BadObjectError("not a little-endian ELF64 file (compile with -target bpf, or bpfel)")
     e_type, machine = struct.unpack_from("<HH", elf, 16)
     if (e_type, machine) != (1, EM_BPF):
-        raise BadObject(f"not a relocatable BPF object: type {e_type}, machine {machine}")
+        raise BadObjectError(f"not a relocatable BPF object: type {e_type}, machine {machine}")
     (offset,) = struct.unpack_from("<Q", elf, 40)
     entry_sz, cnt, names_idx = struct.unpack_from("<HHH", elf, 58)
     if entry_sz != 64 or cnt == 0 or names_idx >= cnt or offset + cnt * 64 > len(elf):
-        raise BadObject("the section header table does not fit the file")
+        raise BadObjectError("the section header table does not fit the file")
     raw = [struct.unpack_from("<IIQQQQIIQQ", elf, offset + i * 64) for i in range(cnt)]
 
     def body(header: tuple[int, ...]) -> bytes:
@@ -77,20 +78,20 @@ def _sections(elf: bytes) -> list[Section]:
         if header[1] == SHT_NOBITS:
             return b""
         if start + size > len(elf):
-            raise BadObject(f"a section of {size} bytes at {start} ends behind the file")
+            raise BadObjectError(f"a section of {size} bytes at {start} ends behind the file")
         return elf[start : start + size]
 
     names = body(raw[names_idx])
-    return [Section(_string(names, h[0]), h[1], h[2], h[6], h[7], body(h)) for h in raw]
+    return [Section(_string(names, h[0]), h[1], h[2], h[5], h[6], h[7], body(h)) for h in raw]
 
 
 def _symbols(sections: list[Section]) -> list[tuple[str, int, int]]:
     tables = [section for section in sections if section.kind == SHT_SYMTAB]
     if len(tables) != 1:
-        raise BadObject(f"{len(tables)} symbol tables, expected one")
+        raise BadObjectError(f"{len(tables)} symbol tables, expected one")
     table = tables[0]
     if len(table.data) % 24 or table.link >= len(sections):
-        raise BadObject("the symbol table is damaged")
+        raise BadObjectError("the symbol table is damaged")
     names = sections[table.link].data
     symbols = []
     for at in range(0, len(table.data), 24):
@@ -100,7 +101,7 @@ def _symbols(sections: list[Section]) -> list[tuple[str, int, int]]:
 
 
 def read(elf: bytes) -> Program:
-    """Return the one program of a BPF object; BadObject says what cannot be embedded."""
+    """Return the one program of a BPF object; BadObjectError says what cannot be embedded."""
     sections = _sections(elf)
     programs = [
         (i, section)
@@ -109,14 +110,14 @@ def read(elf: bytes) -> Program:
     ]
     if len(programs) != 1:
         found = ", ".join(section.name for _, section in programs) or "none"
-        raise BadObject(f"one program section is expected, found {len(programs)}: {found}")
+        raise BadObjectError(f"one program section is expected, found {len(programs)}: {found}")
     program_idx, program = programs[0]
     allowed = {program.name, ".maps", "license"}
     for section in sections:
-        if section.flags & SHF_ALLOC and section.name not in allowed and section.kind in (SHT_PROGBITS, SHT_NOBITS):
-            raise BadObject(f"section {section.name}: global data is not supported, keep values in a map")
+        if section.flags & SHF_ALLOC and section.size and section.name not in allowed:
+            raise BadObjectError(f"section {section.name}: global data is not supported, keep values in a map")
     if len(program.data) % INSN.size:
-        raise BadObject(f"section {program.name} is not a whole number of instructions")
+        raise BadObjectError(f"section {program.name} is not a whole number of instructions")
     insns = list(INSN.iter_unpack(program.data))
 
     symbols = _symbols(sections)
@@ -125,27 +126,29 @@ def read(elf: bytes) -> Program:
         if section.info != program_idx or section.kind != SHT_REL:
             continue
         if len(section.data) % 16:
-            raise BadObject(f"section {section.name} is not a whole number of relocations")
+            raise BadObjectError(f"section {section.name} is not a whole number of relocations")
         for at in range(0, len(section.data), 16):
             offset, info = struct.unpack_from("<QQ", section.data, at)
             kind, symbol = info & 0xFFFFFFFF, info >> 32
             if symbol >= len(symbols):
-                raise BadObject(f"relocation at {offset} names symbol {symbol} of {len(symbols)}")
+                raise BadObjectError(f"relocation at {offset} names symbol {symbol} of {len(symbols)}")
             name, home, _ = symbols[symbol]
             where = sections[home].name if home < len(sections) else f"section {home}"
             if kind != R_BPF_64_64 or where != ".maps":
-                raise BadObject(f"relocation of type {kind} at {offset} against '{name}' in {where}: only maps can be resolved")
+                raise BadObjectError(
+                    f"relocation of type {kind} at {offset} against '{name}' in {where}: only maps can be resolved"
+                )
             idx, rest = divmod(offset, INSN.size)
             if rest or idx + 1 >= len(insns) or insns[idx][0] != LD_IMM64:
-                raise BadObject(f"relocation at {offset} is not on a 64-bit load")
+                raise BadObjectError(f"relocation at {offset} is not on a 64-bit load")
             maps.append((idx, name))
     for idx, (code, registers, _, _) in enumerate(insns):
         if code == CALL and registers >> 4 == PSEUDO_CALL:
-            raise BadObject(f"instruction {idx} calls a function that was not inlined")
+            raise BadObjectError(f"instruction {idx} calls a function that was not inlined")
 
     licences = [section.data for section in sections if section.name == "license"]
     if len(licences) != 1:
-        raise BadObject("no section 'license'")
+        raise BadObjectError("no section 'license'")
     licence = licences[0].rstrip(b"\0").decode("ascii")
     return Program(program.name, tuple(insns), tuple(sorted(maps)), licence)
 
@@ -198,7 +201,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         program = read(args.object.read_bytes())
-    except BadObject as error:
+    except BadObjectError as error:
         raise SystemExit(f"{args.object}: {error}") from error
     args.header.write_text(header(args.name, program), encoding="ascii")
 

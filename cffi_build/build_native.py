@@ -2,16 +2,16 @@
 
 SPDX-License-Identifier: MIT
 
-CMake runs ``build_native.py --module hwgw._native --output native.c HEADER...``. What stands between the markers of each
-header becomes the cdef, in the order given; every header that has such a part is included by the emitted C, so that the C
-compiler checks each declaration against its definition.
+CMake runs ``build_native.py --module hwgw._native --output native.c HEADER...``. What stands between the markers of
+each header becomes the cdef, in the order given; every header that has such a part is included by the emitted C, so that
+the C compiler checks each declaration against its definition.
 """
 
 import argparse
 import re
 from pathlib import Path
 
-from cffi import CDefError, FFI, FFIError
+from cffi import FFI, CDefError, FFIError
 
 BEGIN = re.compile(r"^/\* hwgw cdef begin \*/$", re.MULTILINE)
 END = re.compile(r"^/\* hwgw cdef end \*/$", re.MULTILINE)
@@ -44,7 +44,11 @@ def emit(module: str, headers: list[Path], output: Path, partial: bool = False) 
         raise SystemExit(f"{module}: no header has a part between cdef markers")
     preamble = "".join(f'#include "{header.resolve()}"\n' for header in used)
     if partial:
-        names = [key.split()[1] for key in ffi._parser._declarations if key.startswith("function ")]
+        names = [
+            key.split()[1]
+            for key in ffi._parser._declarations  # type: ignore[attr-defined]
+            if key.startswith("function ")
+        ]
         preamble += "".join(f"#pragma weak {name}\n" for name in names)
     ffi.set_source(module, preamble)
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -156,7 +156,11 @@ def accessor(base: str, field: Field) -> Iterator[str]:
         mask = (1 << part.width) - 1
         shifted = f"{name}(p) >> {part.shift}" if part.shift else f"{name}(p)"
         yield f"static inline {kind} {base}_{part.name}(const uint8_t *p) {{"
-        yield f"  return ({kind})({shifted} & {mask:#x});\n}}" if not part.shift else f"  return ({kind})(({shifted}) & {mask:#x});\n}}"
+        yield (
+            f"  return ({kind})({shifted} & {mask:#x});\n}}"
+            if not part.shift
+            else f"  return ({kind})(({shifted}) & {mask:#x});\n}}"
+        )
 
 
 def wire_layout(table: Table, layout: Layout) -> Iterator[str]:
@@ -200,8 +204,10 @@ def lengths(table: Table) -> Iterator[str]:
 
 
 def wire() -> Iterator[str]:
-    yield HEAD.format(name="hwgw_wire.h", what="the wire formats: lengths, codes, offsets, accessors and setters")
-    yield "#ifndef HWGW_WIRE_H\n#define HWGW_WIRE_H\n\n#include <stdint.h>\n#include <string.h>\n\n#include \"bytes.h\"\n"
+    yield HEAD.format(
+        name="hwgw_wire.h", what="the wire formats: lengths, codes, offsets, accessors and setters"
+    )
+    yield '#ifndef HWGW_WIRE_H\n#define HWGW_WIRE_H\n\n#include <stdint.h>\n#include <string.h>\n\n#include "bytes.h"\n'
     for name in specs.WIRE:
         table = specs.load(name)
         yield f"/* ---- {table.title} ---- */\n"
@@ -328,7 +334,11 @@ def fields_layout(table: Table, layout: Layout) -> Iterator[str]:
     yield f"}}\n\nstatic void set_{base}(uint8_t *p, const struct hwgw_value *values) {{"
     for idx, field in enumerate(layout.fields):
         kind = value_kind(field)
-        value = f"values[{idx}].bytes" if kind in ("TEXT", "BYTES") else f"({value_type(field)})values[{idx}].number"
+        value = (
+            f"values[{idx}].bytes"
+            if kind in ("TEXT", "BYTES")
+            else f"({value_type(field)})values[{idx}].number"
+        )
         yield f"  {base}_{field.name}_set(p, {value});"
     yield f"}}\n\nstatic const struct hwgw_field fields_{base}[] = {{"
     for field in layout.fields:
@@ -368,7 +378,10 @@ def fields_c() -> Iterator[str]:
 
 def files() -> dict[str, str]:
     """Every generated file by name."""
-    fields_h = [HEAD.format(name="hwgw_fields.h", what="the wire layouts, counters and reasons as data"), FIELDS_H]
+    fields_h = [
+        HEAD.format(name="hwgw_fields.h", what="the wire layouts, counters and reasons as data"),
+        FIELDS_H,
+    ]
     parts = {
         "hwgw_records.h": list(records()),
         "hwgw_wire.h": list(wire()),

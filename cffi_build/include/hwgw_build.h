@@ -9,7 +9,7 @@
 
 struct hwgw_build {
   const char *version;
-  const char *commit;      /* of the sources, "-dirty" behind it when they were changed; "unknown" without a repository */
+  const char *commit; /* of the sources, "-dirty" behind it when they were changed; "unknown" without a repository */
   const char *compiler;
   const char *march;       /* instruction set the data plane was compiled for */
   const char *xdp_missing; /* why there is no AF_XDP, "" when it is built in */

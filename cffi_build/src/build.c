@@ -4,6 +4,12 @@
  */
 #include "hwgw_build.h"
 
+#ifdef __clang__
+#define COMPILER __VERSION__
+#else
+#define COMPILER "gcc " __VERSION__
+#endif
+
 #ifndef HWGW_NO_XDP
 #define HWGW_NO_XDP ""
 #endif
@@ -12,7 +18,7 @@ const struct hwgw_build *hwgw_build(void) {
   static const struct hwgw_build build = {
       .version = HWGW_VERSION,
       .commit = HWGW_COMMIT,
-      .compiler = __VERSION__,
+      .compiler = COMPILER,
       .march = HWGW_MARCH,
       .xdp_missing = HWGW_NO_XDP,
   };

@@ -1,0 +1,71 @@
+"""What every verb has: --json, -q, -v, --debug, and one way to print.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+
+@dataclass(frozen=True)
+class Output:
+    """How a verb speaks: text or one JSON object on stdout, remarks on stderr."""
+
+    verb: str
+    as_json: bool
+    level: int
+
+    def say(self, line: str) -> None:
+        """Print a line of the result as text; nothing with --json or -q."""
+        if not self.as_json and self.level >= 0:
+            click.echo(line)
+
+    def note(self, line: str) -> None:
+        """Print a remark on stderr when -v is given."""
+        if self.level > 0:
+            click.echo(line, err=True)
+
+    def emit(self, result: Mapping[str, Any]) -> None:
+        """Print the result as one JSON object with its schema name; nothing without --json."""
+        if self.as_json:
+            click.echo(json.dumps({"schema": f"hwgw.{self.verb}/1", **result}, ensure_ascii=False, allow_nan=False))
+
+
+def _logging(level: int) -> None:
+    chosen = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}.get(max(level, -1), logging.DEBUG)
+    logging.basicConfig(level=chosen, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", force=True)
+
+
+def verb(name: str, **attributes: Any) -> Callable[[Callable[..., int | None]], click.Command]:
+    """Make a click command of a function whose first parameter is its Output; what it returns is the exit code."""
+
+    def decorate(function: Callable[..., int | None]) -> click.Command:
+        @functools.wraps(function)
+        def wrapper(**kwargs: Any) -> int | None:
+            above = click.get_current_context().obj or 0
+            level = above + kwargs.pop("verbose") - kwargs.pop("quiet")
+            kwargs.pop("debug")
+            _logging(level)
+            return function(Output(name, kwargs.pop("as_json"), level), **kwargs)
+
+        options: tuple[Callable[..., Any], ...] = (
+            click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+            click.option("-v", "--verbose", count=True, help="Say more (twice: everything)."),
+            click.option("-q", "--quiet", count=True, help="Say only what went wrong."),
+            click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout."),
+        )
+        for option in options:
+            option(wrapper)
+        made: click.Command = click.command(name, **attributes)(wrapper)
+        return made
+
+    return decorate
