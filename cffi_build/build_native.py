@@ -3,8 +3,8 @@
 SPDX-License-Identifier: MIT
 
 CMake runs ``build_native.py --module hwgw._native --output native.c HEADER...``. What stands between the markers of
-each header becomes the cdef, in the order given; every header that has such a part is included by the emitted C, so that
-the C compiler checks each declaration against its definition.
+each header becomes the cdef, in the order given; every header that has such a part is included by the emitted C, so the
+C compiler checks each declaration against its definition.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def cut(text: str, name: str) -> str:
     return "\n".join(text[begin:end] for begin, end in zip(begins, ends, strict=True))
 
 
-def emit(module: str, headers: list[Path], output: Path, partial: bool = False) -> None:
+def emit(module: str, headers: list[Path], output: Path, partial: Path | None) -> None:
     """Write the C source of the module."""
     ffi = FFI()
     used = []
@@ -43,16 +43,18 @@ def emit(module: str, headers: list[Path], output: Path, partial: bool = False) 
     if not used:
         raise SystemExit(f"{module}: no header has a part between cdef markers")
     preamble = "".join(f'#include "{header.resolve()}"\n' for header in used)
-    if partial:
-        names = [
-            key.split()[1]
-            for key in ffi._parser._declarations  # type: ignore[attr-defined]
-            if key.startswith("function ")
-        ]
-        preamble += "".join(f"#pragma weak {name}\n" for name in names)
     ffi.set_source(module, preamble)
     output.parent.mkdir(parents=True, exist_ok=True)
     ffi.emit_c_code(str(output))
+    if partial:
+        names = [key.split()[1] for key in ffi._parser._declarations if key.startswith("function ")]  # type: ignore[attr-defined]
+        partial.write_text(
+            "#include <stdio.h>\n#include <stdlib.h>\n"
+            'void hwgw_missing(void) { fputs("hwgw: a function that this build lacks was called\\n", stderr); abort(); }\n'
+            + "".join(
+                f'__asm__(".weak {name}\\n.type {name},@function\\n{name}: jmp hwgw_missing\\n");\n' for name in names
+            )
+        )
     output.touch()  # cffi leaves an unchanged file alone, and the build tool would ask again each time
 
 
@@ -61,7 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="emit the C source of a cffi module from headers")
     parser.add_argument("--module", required=True, help="full name, such as hwgw._native")
     parser.add_argument("--output", required=True, type=Path, help="C file to write")
-    parser.add_argument("--partial", action="store_true", help="let declared functions be missing")
+    parser.add_argument("--partial", type=Path, help="C file of stubs for functions that are missing")
     parser.add_argument("headers", nargs="+", type=Path)
     args = parser.parse_args()
     emit(args.module, args.headers, args.output, args.partial)

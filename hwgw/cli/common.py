@@ -65,7 +65,7 @@ def verb(name: str, **attributes: Any) -> Callable[[Callable[..., int | None]], 
         )
         for option in options:
             option(wrapper)
-        made: click.Command = click.command(name, **attributes)(wrapper)
-        return made
+        make: Callable[..., click.Command] = click.command(name, **attributes)
+        return make(wrapper)
 
     return decorate
