@@ -58,7 +58,8 @@ static int32_t open_feed(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg
   status = hwgw_rx_open(&p->rx, &cfg->rx, error);
   if (!status) {
     struct hwgw_segment_header *head = hwgw_segment_head(cfg->segment);
-    snprintf(head->backend, sizeof head->backend, "%s", hwgw_rx_describe(p->rx));
+    snprintf(head->backend, sizeof head->backend, "%s", cfg->rx.backend);
+    snprintf(head->receive, sizeof head->receive, "%s", hwgw_rx_describe(p->rx));
   }
   return status;
 }

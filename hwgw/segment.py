@@ -1,0 +1,229 @@
+"""The shared segment of a gateway: NumPy views of /dev/shm/hwgw-NAME, and the words that a control tool may write.
+
+SPDX-License-Identifier: MIT
+
+Views are zero-copy and live: they change while you look, and cost the data path nothing. Copy what must hold together;
+tob() does so under the seqlock. Layouts: hwgw/specs/segment.yaml. Times are ns, prices 1/10,000, quantities shares.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from . import specs
+from .errors import UsageError
+from .native import call, ffi, lib, text
+
+__all__ = ["PERCENTILES", "STAGES", "Segment", "gateways"]
+
+PERCENTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9, "p9999": 99.99}
+STAGES = tuple(code.slug for code in specs.load("segment").enums["hist"].values)
+_SHM = Path("/dev/shm")  # noqa: S108 (the segment's place is part of the interface)
+
+
+def gateways() -> list[str]:
+    """Names of the gateways that have a segment on this host, running or left over."""
+    return sorted(path.name.removeprefix("hwgw-") for path in _SHM.glob("hwgw-*") if "." not in path.name)
+
+
+def _enum_names(enum: str, table: str = "segment") -> dict[int, str]:
+    return {int(code.value): code.slug for code in specs.load(table).enums[enum].values if code.value is not None}
+
+
+class Segment:
+    """A mapping of a gateway's segment. Close it (or use it as a context) when the views are no longer needed."""
+
+    def __init__(self, pointer: Any, name: str, *, owner: bool = False) -> None:
+        self._pointer = pointer
+        self._owner = owner
+        self.name = name
+        self.head = self._view(lib.hwgw_segment_head(pointer), "segment_header", 1)[0]
+        self.control = self._view(lib.hwgw_segment_control(pointer), "control", 1)[0]
+        self.thread_cnt = int(self.head["thread_cnt"])
+        self.instrument_cnt = int(self.head["instrument_cnt"])
+        first = lib.hwgw_segment_thread(pointer, 0)
+        self.threads = self._view(first, "thread", self.thread_cnt)
+        symbols = ffi.buffer(lib.hwgw_segment_symbols(pointer), 8 * self.instrument_cnt)[:]
+        self.symbols = tuple(symbols[i : i + 8].decode("ascii").rstrip() for i in range(0, len(symbols), 8))
+        self.positions = self._view(lib.hwgw_segment_position(pointer, 0), "position", self.instrument_cnt)
+        self.top = self._view(lib.hwgw_segment_tob(pointer, 0), "tob", self.instrument_cnt)
+
+    @classmethod
+    def attach(cls, name: str, *, writable: bool = False) -> Self:
+        """Map the segment of a gateway that exists; UsageError when there is none, PrivilegeError when not permitted."""
+        pointer = ffi.new("struct hwgw_segment **")
+        call(lib.hwgw_segment_attach, pointer, name.encode(), writable)
+        return cls(pointer[0], name)
+
+    @classmethod
+    def create(cls, name: str, symbols: list[str] | tuple[str, ...], *, thread_cnt: int = 1, commit: str = "") -> Self:
+        """Make the segment of a gateway and hold its lock; UsageError when a gateway of that name runs."""
+        from . import __version__
+
+        for symbol in symbols:
+            if not 1 <= len(symbol) <= 8 or not symbol.isascii():
+                raise UsageError(f"symbol {symbol!r} is not 1 to 8 ASCII characters")
+        joined = "".join(f"{symbol:<8}" for symbol in symbols).encode()
+        keep = [ffi.new("char[]", value) for value in (name.encode(), __version__.encode(), commit.encode(), joined)]
+        cfg = ffi.new(
+            "struct hwgw_segment_cfg *",
+            {
+                "name": keep[0],
+                "version": keep[1],
+                "commit": keep[2],
+                "symbols": keep[3],
+                "thread_cnt": thread_cnt,
+                "instrument_cnt": len(symbols),
+            },
+        )
+        pointer = ffi.new("struct hwgw_segment **")
+        call(lib.hwgw_segment_create, pointer, cfg)
+        return cls(pointer[0], name, owner=True)
+
+    @property
+    def pointer(self) -> Any:
+        """struct hwgw_segment *, for native calls; valid until close."""
+        return self._pointer
+
+    def close(self) -> None:
+        """Unmap; the views are invalid afterwards. The owner removes the file too, unless a halt is latched."""
+        if self._pointer:
+            lib.hwgw_segment_close(self._pointer, self._owner)
+            self._pointer = ffi.NULL
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @staticmethod
+    def _view(pointer: Any, layout: str, cnt: int) -> np.ndarray[Any, Any]:
+        dtype = specs.dtype("segment", layout)
+        return np.frombuffer(ffi.buffer(pointer, dtype.itemsize * cnt), dtype)
+
+    def running(self) -> bool:
+        """Whether a process holds the gateway's lock (asked from another process than the gateway's own)."""
+        return bool(lib.hwgw_segment_locked(self._pointer))
+
+    def counters(self) -> dict[str, int]:
+        """Every counter by stage.name, summed over the pipelines."""
+        names = [counter.full_name for counter in specs.counters()]
+        total = np.zeros(len(names), np.uint64)
+        for thread in range(self.thread_cnt):
+            block = lib.hwgw_segment_counters(self._pointer, thread)
+            total += np.frombuffer(ffi.buffer(block, 8 * len(names)), np.uint64)
+        return {name: int(value) for name, value in zip(names, total.tolist(), strict=True) if name != "none.none"}
+
+    def latency_ns(self) -> dict[str, dict[str, int]]:
+        """Per stage p50, p99, p999, p9999, max and cnt, over all pipelines."""
+        hist = ffi.new("char[]", lib.hwgw_hist_sz_bytes())
+        rate = 1e9 / int(self.head["tsc_hz"])
+        result = {}
+        for stage, name in enumerate(STAGES):
+            merged = ffi.cast("struct hwgw_hist *", hist)
+            ffi.memmove(hist, bytes(len(hist)), len(hist))
+            for thread in range(self.thread_cnt):
+                lib.hwgw_hist_merge(merged, lib.hwgw_segment_hist(self._pointer, thread, stage))
+            row = {
+                key: round(lib.hwgw_hist_percentile(merged, pct) * rate) for key, pct in PERCENTILES.items()
+            }
+            row["max"] = round(lib.hwgw_hist_max(merged) * rate)
+            row["cnt"] = int(lib.hwgw_hist_cnt(merged))
+            result[name] = row
+        return result
+
+    def tob(self, instrument: int) -> np.void:
+        """A consistent copy of one top-of-book row."""
+        if not 0 <= instrument < self.instrument_cnt:
+            raise UsageError(f"instrument {instrument}: 0 to {self.instrument_cnt - 1} are allowed")
+        row = ffi.new("struct hwgw_tob *")
+        lib.hwgw_tob_read(lib.hwgw_segment_tob(self._pointer, instrument), row)
+        copy: np.void = self._view(row, "tob", 1).copy()[0]
+        return copy
+
+    def limits(self) -> np.ndarray[Any, Any] | None:
+        """A copy of the limits in force, or None when none were loaded."""
+        generation = int(self.control["limits_generation"])
+        if not generation:
+            return None
+        dtype = specs.dtype("risk", "limits")
+        table = lib.hwgw_segment_limits(self._pointer, generation & 1)
+        return np.frombuffer(ffi.buffer(table, dtype.itemsize), dtype).copy()
+
+    def publish_limits(self, limits: np.ndarray[Any, Any]) -> int:
+        """Put a limits record (hwgw.specs 'risk', 'limits') in force; the generation that pipelines will acknowledge."""
+        raw = limits.tobytes()
+        if len(raw) != ffi.sizeof("struct hwgw_limits"):
+            raise UsageError(f"a limits table has {ffi.sizeof('struct hwgw_limits')} bytes, this one {len(raw)}")
+        table = ffi.from_buffer("struct hwgw_limits *", bytearray(raw))
+        return int(lib.hwgw_limits_publish(self._pointer, table))
+
+    def arm(self, mask: int) -> None:
+        """Arm exactly the strategies whose bits are set."""
+        self.control["arm_mask"] = mask
+
+    def beat(self) -> None:
+        """Tell the data plane that the control plane is alive."""
+        lib.hwgw_beat(self._pointer)
+
+    def halt(self, text_: str, reason: str = "operator") -> bool:
+        """Latch the halt; False when it was latched already (the first reason stays)."""
+        code = next(entry.code for entry in specs.reasons() if entry.name == reason)
+        return bool(lib.hwgw_halt(self._pointer, code, text_.encode()[:95]))
+
+    def resume(self) -> bool:
+        """Clear the halt latch; False when it was not set."""
+        return bool(lib.hwgw_resume(self._pointer))
+
+    @property
+    def halted(self) -> dict[str, Any] | None:
+        """Who halted the gateway, when and why; None when it is not halted."""
+        if not int(self.control["halt"]):
+            return None
+        names = {entry.code: entry.name for entry in specs.reasons()}
+        code = int(self.control["halt_reason"])
+        return {
+            "reason": names.get(code, str(code)),
+            "text": bytes(self.control["halt_text"]).rstrip(b"\0").decode("utf-8", "replace"),
+            "time_ns": int(self.control["halt_ts_ns"]),
+            "uid": int(self.control["halt_uid"]),
+            "pid": int(self.control["halt_pid"]),
+        }
+
+    def thread_status(self) -> list[dict[str, Any]]:
+        """What each pipeline says of itself."""
+        states, sessions, feeds = (_enum_names(name) for name in ("thread_state", "session_state", "feed_state"))
+        now_ns = int(lib.hwgw_now_ns())
+        return [
+            {
+                "state": states[int(row["state"])],
+                "cpu": int(row["cpu"]),
+                "tid": int(row["tid"]),
+                "session": sessions[int(row["session_state"])],
+                "feed": feeds[int(row["feed_state"])],
+                "next_seq": int(row["next_seq"]),
+                "last_ref": int(row["last_ref"]),
+                "open_orders": int(row["open_cnt"]),
+                "limits_generation": int(row["generation_ack"]),
+                "alive_age_ns": max(0, now_ns - int(row["alive_ns"])),
+                "error": text(ffi.from_buffer("char[]", bytes(row["error"]) + b"\0")),
+            }
+            for row in self.threads
+        ]
+
+
+def process_alive(pid: int) -> bool:
+    """Whether a process of that id exists (and is not just a zombie of ours)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (OSError, IndexError):
+        return False
+
+
