@@ -8,6 +8,7 @@ tob() does so under the seqlock. Layouts: hwgw/specs/segment.yaml. Times are ns,
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from . import specs
-from .errors import UsageError
+from .errors import CheckFailed, UsageError
 from .native import call, ffi, lib, text
 
 __all__ = ["PERCENTILES", "STAGES", "Segment", "gateways"]
@@ -144,7 +145,12 @@ class Segment:
         if not 0 <= instrument < self.instrument_cnt:
             raise UsageError(f"instrument {instrument}: 0 to {self.instrument_cnt - 1} are allowed")
         row = ffi.new("struct hwgw_tob *")
-        lib.hwgw_tob_read(lib.hwgw_segment_tob(self._pointer, instrument), row)
+        for _ in range(100):
+            if lib.hwgw_tob_read(lib.hwgw_segment_tob(self._pointer, instrument), row):
+                break
+            time.sleep(0.0001)
+        else:
+            raise CheckFailed(f"{self.name}: the top of book of instrument {instrument} was left half written")
         copy: np.void = self._view(row, "tob", 1).copy()[0]
         return copy
 
@@ -212,7 +218,7 @@ class Segment:
                 "last_ref": int(row["last_ref"]),
                 "open_orders": int(row["open_cnt"]),
                 "limits_generation": int(row["generation_ack"]),
-                "alive_age_ns": max(0, now_ns - int(row["alive_ns"])),
+                "alive_age_ns": max(0, now_ns - int(row["alive_ns"])) if int(row["alive_ns"]) else None,
                 "error": text(ffi.from_buffer("char[]", bytes(row["error"]) + b"\0")),
             }
             for row in self.threads

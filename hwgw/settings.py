@@ -1,0 +1,168 @@
+"""What a gateway.yaml says, typed and frozen: config.py makes these, gateway.py and the limits read them.
+
+SPDX-License-Identifier: MIT
+
+Everything is in the units of the data plane: prices and money in 1/10,000 (money is price x shares), quantities in shares,
+durations in ns, addresses as 32-bit integers in host order. Nothing here can be out of range: config.py has checked it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = [
+    "AccountLimits", "Channel", "Control", "InstrumentLimits", "Limits", "Line", "Pipeline", "Receive", "Session",
+    "Settings", "Strategy", "StrategyLimits",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One multicast group and port that carries a feed channel."""
+
+    group: int
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One sequenced stream of ITCH 5.0 over MoldUDP64; lines A, B ... carry the same messages."""
+
+    name: str
+    lines: tuple[Line, ...]
+    stale_ns: int = 3_000_000_000
+    jump_max: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Receive:
+    """A receive backend and what it is opened with."""
+
+    backend: str = "auto"
+    interface: str = ""
+    queue: int = 0
+    mode: str = "auto"
+    local_address: int = 0
+    path: str = ""
+    busy_poll_us: int = 0
+    frame_cnt: int = 0
+    huge_pages: bool = False
+    loopback: bool = False
+    capture_time: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """One receive queue, its channels and its core."""
+
+    receive: Receive
+    channels: tuple[Channel, ...]
+    cpu: int = -1
+    fifo_priority: int = 0
+    batch: int = 64
+    sample_shift: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """A strategy and its parameters. kind: builtin (target is its name), c (a shared object), numba (module:function)."""
+
+    name: str
+    kind: str
+    target: str
+    params: Mapping[str, int]
+    account: int = 0
+    depth: int = 1
+    armed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Order entry: OUCH 5.0 over SoupBinTCP."""
+
+    address: int
+    port: int
+    username: str
+    password: str
+    session: str = ""
+    firm: str = ""
+    capacity: str = "P"
+    display: str = "Y"
+    login_timeout_ns: int = 5_000_000_000
+    dead_link_ns: int = 15_000_000_000
+    reconnect_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentLimits:
+    """Limits of one symbol, resolved: the most specific pattern has won."""
+
+    enabled: bool
+    qty_max: int
+    notional_max: int
+    collar_q16: int
+    collar_px_min: int
+    collar_both: bool
+    long_max: int
+    short_max: int
+    locate_qty: int = 0
+    restricted_accounts: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLimits:
+    """Limits of an account, or of the whole gateway."""
+
+    credit_max: int
+    loss_max: int
+    open_max: int
+    rate_burst: int
+    rate_refill_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyLimits:
+    """Limits of a strategy."""
+
+    rate_burst: int
+    rate_refill_ns: int
+    fills_max: int
+    rejects_run_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The whole table. checks_off names the reasons that are switched off; instruments follow Settings.symbols."""
+
+    beat_age_max_ns: int
+    ref_age_max_ns: int
+    dup_window_ns: int
+    gateway: AccountLimits
+    accounts: Mapping[int, AccountLimits]
+    strategies: Mapping[int, StrategyLimits]
+    instruments: tuple[InstrumentLimits, ...]
+    checks_off: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The control plane's own habits."""
+
+    heartbeat_ns: int = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A gateway."""
+
+    name: str
+    symbols: tuple[str, ...]
+    orders_max: int
+    pipelines: tuple[Pipeline, ...]
+    strategies: tuple[Strategy, ...]
+    limits: Limits
+    session: Session | None = None
+    control: Control = Control()
+    reference: str = "mid"
+    levels_max: int = 0

@@ -1,0 +1,188 @@
+"""The shared segment: who owns it, what outlives its owner, and that nobody reads half of anything."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwgw import specs
+from hwgw.errors import CheckFailed, UsageError
+from hwgw.native import ffi, lib
+from hwgw.segment import Segment, gateways
+
+
+@pytest.fixture
+def name():
+    name = f"test-{os.getpid()}-{time.monotonic_ns() % 1_000_000}"
+    yield name
+    Path(f"/dev/shm/hwgw-{name}").unlink(missing_ok=True)
+
+
+def run_python(code: str, *args: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, timeout=30, check=False)
+
+
+def start_owner(name: str) -> subprocess.Popen:
+    code = (
+        "import sys,time\nfrom hwgw.segment import Segment\n"
+        "s = Segment.create(sys.argv[1], ['AAPL'])\nprint('up', flush=True)\ntime.sleep(30)"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", code, name], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    assert owner.stdout.readline() == "up\n"
+    return owner
+
+
+def kill(owner: subprocess.Popen) -> None:
+    owner.send_signal(signal.SIGKILL)
+    owner.wait()
+    owner.stdout.close()
+
+
+def test_an_observer_sees_what_the_owner_wrote(name):
+    with Segment.create(name, ["AAPL", "MSFT"]) as owner, Segment.attach(name) as observer:
+        owner.positions[1]["pos"] = -7
+        counters = lib.hwgw_segment_counters(owner.pointer, 0)
+        counters[lib.HWGW_CNT_NET_DROP_FRAGMENT] = 3
+        assert observer.symbols == ("AAPL", "MSFT")
+        assert int(observer.positions[1]["pos"]) == -7
+        assert {key: value for key, value in observer.counters().items() if value} == {"net.drop_fragment": 3}
+        assert name in gateways()
+    assert name not in gateways()
+
+
+def test_an_observer_cannot_write(name):
+    code = (
+        "import sys\nfrom hwgw.segment import Segment\ns = Segment.attach(sys.argv[1])\n"
+        "s.control['halt'] = 1\nprint('wrote')"
+    )
+    with Segment.create(name, []):
+        done = run_python(code, name)
+    assert done.returncode == -signal.SIGSEGV
+    assert "wrote" not in done.stdout
+
+
+def test_a_second_gateway_of_a_name_is_refused_with_the_pid_of_the_first(name):
+    owner = start_owner(name)
+    try:
+        with pytest.raises(UsageError, match=f"already running \\(pid {owner.pid}\\)"):
+            Segment.create(name, [])
+        with Segment.attach(name) as seen:
+            assert seen.running()
+    finally:
+        kill(owner)
+
+
+def test_what_a_killed_gateway_left_is_replaced_and_old_observers_keep_their_view(name):
+    owner = start_owner(name)
+    with Segment.attach(name) as old:
+        kill(owner)
+        assert not old.running()
+        with Segment.create(name, ["AAPL", "MSFT", "IBM"]) as new:
+            assert old.symbols == ("AAPL",)
+            assert int(old.positions[0]["pos"]) == 0
+            assert new.symbols == ("AAPL", "MSFT", "IBM")
+    assert not list(Path("/dev/shm").glob(f"hwgw-{name}*"))
+
+
+@pytest.mark.parametrize(("reason", "survives"), [("operator", True), ("state", True), ("control_lost", False)])
+def test_a_halt_outlives_a_crash_unless_the_crash_was_its_reason(name, reason, survives):
+    owner = start_owner(name)
+    with Segment.attach(name, writable=True) as tool:
+        assert tool.halt("why", reason)
+        assert not tool.halt("another", "loss")
+    kill(owner)
+    with Segment.create(name, ["AAPL"]) as again:
+        if survives:
+            assert again.halted is not None
+            assert (again.halted["reason"], again.halted["text"]) == (reason, "why")
+            assert again.resume()
+            assert not again.resume()
+        assert again.halted is None
+
+
+def test_a_halted_gateway_leaves_its_segment_when_it_ends(name):
+    with Segment.create(name, []) as owner:
+        owner.halt("overnight")
+    with Segment.create(name, []) as again:
+        assert again.halted is not None
+        again.resume()
+
+
+@pytest.mark.parametrize("bad", ["", "a" * 32, "a/b", "..", "a b", "ü"])
+def test_a_bad_name_is_refused_with_what_is_allowed(bad):
+    with pytest.raises(UsageError, match="letters, digits"):
+        Segment.create(bad, [])
+
+
+def test_attaching_says_what_is_wrong(name):
+    path = Path(f"/dev/shm/hwgw-{name}")
+    with pytest.raises(UsageError, match="does not exist"):
+        Segment.attach(name)
+    path.write_bytes(b"short")
+    with pytest.raises(CheckFailed, match="too short"):
+        Segment.attach(name)
+    path.write_bytes(bytes(100_000))
+    with pytest.raises(CheckFailed, match="not a gateway's segment"):
+        Segment.attach(name)
+    path.unlink()
+    with Segment.create(name, []):
+        raw = bytearray(path.read_bytes())
+        offset = next(f.offset for f in specs.load("segment").layout("segment_header").fields if f.name == "abi")
+        raw[offset] += 1
+        path.write_bytes(raw)
+        with pytest.raises(CheckFailed, match="has ABI 2"):
+            Segment.attach(name)
+
+
+def test_limits_become_visible_as_a_whole_and_sealed(name):
+    with Segment.create(name, []) as owner:
+        assert owner.limits() is None
+        limits = np.zeros(1, specs.dtype("risk", "limits"))
+        for generation in (1, 2, 3):
+            limits["beat_age_max_ns"] = generation * 1000
+            assert owner.publish_limits(limits) == generation
+            seen = owner.limits()
+            assert (int(seen["generation"][0]), int(seen["beat_age_max_ns"][0])) == (generation, generation * 1000)
+            raw = seen.tobytes()
+            table = ffi.from_buffer("struct hwgw_limits *", raw)
+            assert int(seen["checksum"][0]) == lib.hwgw_limits_checksum(table)
+            value = 0xCBF29CE484222325
+            for byte in raw[8:]:
+                value = ((value ^ byte) * 0x100000001B3) & (2**64 - 1)
+            assert int(seen["checksum"][0]) == value
+
+
+def test_a_torn_top_of_book_row_is_never_read(name):
+    """A writer that fills a row with one repeated value under the seqlock, as fast as it can, for a second."""
+    with Segment.create(name, ["AAPL"]) as owner:
+        row = lib.hwgw_segment_tob(owner.pointer, 0)
+        stop = threading.Event()
+
+        def write() -> None:
+            value = 0
+            while not stop.is_set():
+                value = (value + 1) & 0xFFFF
+                row.lock += 1
+                row.bid_px = row.ask_px = row.last_px = value
+                row.bid_qty = row.ask_qty = value
+                row.lock += 1
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        reads = 0
+        end = time.monotonic() + 1
+        while time.monotonic() < end:
+            top = owner.tob(0)
+            assert len({int(top[key]) for key in ("bid_px", "ask_px", "last_px", "bid_qty", "ask_qty")}) == 1
+            assert int(top["lock"]) % 2 == 0
+            reads += 1
+        stop.set()
+        writer.join()
+        assert reads > 1000
