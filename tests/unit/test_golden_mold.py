@@ -13,9 +13,7 @@ SHARED = Path(__file__).parents[3] / "shared"
 SESSION = b"SESSION  A"
 
 
-def packet(
-    seq: int, messages: list[bytes] | None = None, count: int | None = None, session: bytes = SESSION
-) -> bytes:
+def packet(seq: int, messages: list[bytes] | None = None, count: int | None = None, session: bytes = SESSION) -> bytes:
     messages = messages or []
     header = session + struct.pack(">QH", seq, len(messages) if count is None else count)
     return header + b"".join(struct.pack(">H", len(message)) + message for message in messages)
@@ -68,9 +66,7 @@ def test_message_repeated_on_its_own_line_is_duplicate_but_not_late():
     assert (mold.counters["mold.duplicates"], mold.lines[0].late) == (2, 0)
 
 
-@pytest.mark.parametrize(
-    "ahead", [packet(5, numbered(5, 1)), heartbeat(5), end(5)], ids=["data", "heartbeat", "end"]
-)
+@pytest.mark.parametrize("ahead", [packet(5, numbered(5, 1)), heartbeat(5), end(5)], ids=["data", "heartbeat", "end"])
 def test_gap_is_counted_and_latched_and_delivery_goes_on(ahead):
     mold = Mold()
     mold.packet(0, packet(1, numbered(1, 2)))
