@@ -20,7 +20,7 @@ SHT_PROGBITS, SHT_SYMTAB, SHT_NOBITS, SHT_REL = 1, 2, 8, 9
 SHF_ALLOC, SHF_EXECINSTR = 2, 4
 R_BPF_64_64 = 1
 LD_IMM64 = 0x18  # BPF_LD | BPF_DW | BPF_IMM, the only instruction of two slots
-CALL = 0x85
+CALL, EXIT = 0x85, 0x95
 PSEUDO_CALL = 1  # src_reg of a call to another function of the object
 INSN = struct.Struct("<BBhi")
 
@@ -56,7 +56,7 @@ def _string(table: bytes, offset: int) -> str:
     end = table.find(b"\0", offset)
     if offset >= len(table) or end < 0:
         raise BadObjectError(f"string offset {offset} is outside its table of {len(table)} bytes")
-    return table[offset:end].decode("ascii")
+    return table[offset:end].decode("ascii", "replace")
 
 
 def _sections(elf: bytes) -> list[Section]:
@@ -146,10 +146,13 @@ def read(elf: bytes) -> Program:
         if code == CALL and registers >> 4 == PSEUDO_CALL:
             raise BadObjectError(f"instruction {idx} calls a function that was not inlined")
 
+    if insns[-1][0] != EXIT and insns[-1][0] & 0x07 != 0x05:
+        raise BadObjectError("the last instruction is neither an exit nor a jump")
+
     licences = [section.data for section in sections if section.name == "license"]
     if len(licences) != 1:
         raise BadObjectError("no section 'license'")
-    licence = licences[0].rstrip(b"\0").decode("ascii")
+    licence = _string(licences[0], 0)
     return Program(program.name, tuple(insns), tuple(sorted(maps)), licence)
 
 

@@ -1,0 +1,74 @@
+"""What every test can use: a seed that is printed and accepted, the shared data, the command line, and honest skips.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SEED = int(os.environ.get("HWGW_SEED") or secrets.randbelow(2**32))
+
+
+def pytest_report_header() -> str:
+    """Print what repeats this run."""
+    return f"HWGW_SEED={SEED}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine cannot run, and say what is missing."""
+    from hwgw import native
+
+    afxdp = next(backend for backend in native.backends() if backend.name == "afxdp")
+    for item in items:
+        if item.get_closest_marker("root") and os.geteuid() != 0:
+            item.add_marker(pytest.mark.skip(reason="needs root"))
+        if item.get_closest_marker("afxdp") and not afxdp.available:
+            item.add_marker(pytest.mark.skip(reason=f"AF_XDP is not available: {afxdp.reason}"))
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Return the root of the source tree."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """Return the seed of this run: HWGW_SEED, or a new one, printed in the header."""
+    return SEED
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    """Return a random generator whose stream depends on the seed and the test's name only."""
+    return random.Random(f"{SEED} {request.node.name}")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the shared data and specifications beside the tree."""
+    path = ROOT.parent / "shared"
+    if not path.is_dir():
+        pytest.skip("needs ../shared (facts and recorded data), which is not here")
+    return path
+
+
+@pytest.fixture(scope="session")
+def hwgw() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return a function that runs the command line in a process of its own, at most 60 s."""
+
+    def run(*args: str | Path, timeout: float = 60, **kwargs: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "hwgw.cli", *map(str, args)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **kwargs)  # type: ignore[call-overload]
+
+    return run

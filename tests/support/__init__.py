@@ -1,0 +1,4 @@
+"""Helpers that several test files share.
+
+SPDX-License-Identifier: MIT
+"""

@@ -1,0 +1,46 @@
+"""Builds the C programs of tests/c (sanitizers) and tests/fuzz (libFuzzer) and says where they are.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+OPTIONS = {
+    "sanitize": ["-DHWGW_SANITIZE=ON"],
+    "fuzz": ["-DHWGW_FUZZ=ON", "-DCMAKE_C_COMPILER=clang"],
+}
+
+
+def _run(*command: str | Path) -> None:
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode:
+        pytest.fail(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}", pytrace=False)
+
+
+@cache
+def build(kind: str) -> Path:
+    """Bring the programs of a kind up to date and return the folder they are in."""
+    scripts = Path(sys.executable).parent
+    cmake, ninja = (shutil.which(name, path=scripts) or shutil.which(name) for name in ("cmake", "ninja"))
+    if not cmake or not ninja:
+        pytest.skip("needs cmake and ninja")
+    folder = ROOT / "build" / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _run(
+            cmake, "-S", ROOT, "-B", folder, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}",
+            "-DCMAKE_BUILD_TYPE=Release", f"-DPython_EXECUTABLE={sys.executable}", *OPTIONS[kind],
+        )  # fmt: skip
+        _run(cmake, "--build", folder)
+    return folder / "bin"
