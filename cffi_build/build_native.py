@@ -50,7 +50,7 @@ def emit(module: str, headers: list[Path], output: Path, partial: Path | None) -
         names = [key.split()[1] for key in ffi._parser._declarations if key.startswith("function ")]  # type: ignore[attr-defined]
         partial.write_text(
             "#include <stdio.h>\n#include <stdlib.h>\n"
-            'void hwgw_missing(void) { fputs("hwgw: a function that this build lacks was called\\n", stderr); abort(); }\n'
+            'void hwgw_missing(void) { fputs("hwgw: this build lacks a function\\n", stderr); abort(); }\n'
             + "".join(
                 f'__asm__(".weak {name}\\n.type {name},@function\\n{name}: jmp hwgw_missing\\n");\n' for name in names
             )

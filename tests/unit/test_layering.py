@@ -16,7 +16,7 @@ from hwgw import specs
 
 # lowest first; a module may import its own layer and those below
 LAYERS = (
-    ("hwgw", "hwgw.errors", "hwgw.specs"),
+    ("hwgw", "hwgw.errors", "hwgw.specs", "hwgw.settings"),
     ("hwgw.native",),
     (
         "hwgw.about",
@@ -27,6 +27,7 @@ LAYERS = (
         "hwgw.feeds",
         "hwgw.telemetry",
         "hwgw.journal",
+        "hwgw.segment",
     ),
     ("hwgw.gateway", "hwgw.control", "hwgw.attach"),
     ("hwgw_sim",),
