@@ -101,6 +101,7 @@ struct hwgw_rx_cfg {
   bool huge_pages;               /* afxdp: UMEM on huge pages; falls back, and says so in describe */
   bool capture_time;             /* pcap: pace by the capture's own time instead of at once */
   bool loopback;                 /* udp: also accept this host's own multicast */
+  bool kernel_time;              /* udp: the kernel's receive time in ts_ns; costs a time stamp per packet */
 };
 
 struct hwgw_rx;
