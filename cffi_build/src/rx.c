@@ -1,0 +1,133 @@
+/* rx.c: finds the receive backend by name and checks what all of them share.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Contract: see hwgw.h. Set-up errors name the key, the value and what is allowed. poll and release cost one indirect
+ * call each. Thread: open, poll, release, stats and close belong to one thread.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "rx.h"
+
+static const struct hwgw_rx_ops *const BACKENDS[] = {&hwgw_rx_afxdp, &hwgw_rx_udp, &hwgw_rx_pcap};
+#define BACKEND_CNT (sizeof BACKENDS / sizeof BACKENDS[0])
+
+static const struct hwgw_rx_ops *backend_find(const char *name) {
+  for (size_t i = 0; name && i < BACKEND_CNT; i++) {
+    if (strcmp(name, BACKENDS[i]->name) == 0) return BACKENDS[i];
+  }
+  return NULL;
+}
+
+void hwgw_rx_note(struct hwgw_rx *rx, const char *format, ...) {
+  size_t used = strlen(rx->describe);
+  va_list args;
+  va_start(args, format);
+  vsnprintf(rx->describe + used, sizeof rx->describe - used, format, args);
+  va_end(args);
+}
+
+struct hwgw_rx_flow_text hwgw_rx_flow_print(const struct hwgw_flow *flow) {
+  struct hwgw_rx_flow_text out;
+  snprintf(out.text, sizeof out.text, "%u.%u.%u.%u:%u", flow->group >> 24, flow->group >> 16 & 255,
+           flow->group >> 8 & 255, flow->group & 255, flow->port);
+  return out;
+}
+
+int32_t hwgw_rx_join(int fd, const struct hwgw_flow *flow, int ifindex, uint32_t local_address, const char *interface,
+                     struct hwgw_error *error) {
+  if (!hwgw_rx_is_multicast(flow->group)) return HWGW_OK;
+  struct ip_mreqn request = {
+      .imr_multiaddr.s_addr = htonl(flow->group), .imr_address.s_addr = htonl(local_address), .imr_ifindex = ifindex};
+  if (setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, sizeof request) == 0) return HWGW_OK;
+  int cause = errno;
+  const char *hint = cause == ENODEV
+                         ? "no interface has that address, or no route leads to the group: name the interface"
+                     : cause == ENOBUFS ? "raise net.ipv4.igmp_max_memberships"
+                                        : "is the interface up, with IPv4?";
+  return hwgw_error_set(error, HWGW_ERR_DEVICE, cause, "rx: IP_ADD_MEMBERSHIP %s on %s: %s; %s",
+                        hwgw_rx_flow_print(flow).text, interface && *interface ? interface : "the local address",
+                        strerror(cause), hint);
+}
+
+static int32_t flows_check(const struct hwgw_rx_cfg *cfg, struct hwgw_error *error) {
+  if (cfg->flow_cnt > HWGW_FLOWS_MAX || (cfg->flow_cnt > 0 && !cfg->flows)) {
+    return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "rx: flow_cnt %u; allowed: 0 to %d, with flows given",
+                          cfg->flow_cnt, HWGW_FLOWS_MAX);
+  }
+  for (uint32_t i = 0; i < cfg->flow_cnt; i++) {
+    const struct hwgw_flow *flow = &cfg->flows[i];
+    if (flow->group == 0 || flow->port == 0) {
+      return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "rx: flow %u is %s; it needs a group and a port", i,
+                            hwgw_rx_flow_print(flow).text);
+    }
+    for (uint32_t j = 0; j < i; j++) {
+      if (cfg->flows[j].group == flow->group && cfg->flows[j].port == flow->port) {
+        return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "rx: flows %u and %u are both %s; each may be named once", j,
+                              i, hwgw_rx_flow_print(flow).text);
+      }
+    }
+  }
+  return HWGW_OK;
+}
+
+int32_t hwgw_rx_open(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, struct hwgw_error *error) {
+  *rx = NULL;
+  const struct hwgw_rx_ops *ops = backend_find(cfg->backend);
+  if (!ops) {
+    return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "rx: backend \"%s\" is unknown; allowed: afxdp, udp, pcap",
+                          cfg->backend ? cfg->backend : "");
+  }
+  int32_t status = flows_check(cfg, error);
+  return status ? status : ops->open(rx, cfg, error);
+}
+
+uint32_t hwgw_rx_poll(struct hwgw_rx *rx, struct hwgw_frame *frames, uint32_t max) {
+  uint32_t cnt = rx->ops->poll(rx, frames, max < HWGW_BATCH_MAX ? max : HWGW_BATCH_MAX);
+  if (cnt) {
+    rx->count.polls++;
+    rx->count.frames += cnt;
+  } else {
+    rx->count.polls_idle++;
+  }
+  return cnt;
+}
+
+void hwgw_rx_release(struct hwgw_rx *rx) {
+  rx->ops->release(rx);
+}
+
+void hwgw_rx_stats(struct hwgw_rx *rx, uint64_t *counters) {
+  counters[HWGW_CNT_RX_FRAMES] = rx->count.frames;
+  counters[HWGW_CNT_RX_BYTES] = rx->count.bytes;
+  counters[HWGW_CNT_RX_WAKEUPS] = rx->count.wakeups;
+  counters[HWGW_CNT_RX_POLLS] = rx->count.polls;
+  counters[HWGW_CNT_RX_POLLS_IDLE] = rx->count.polls_idle;
+  counters[HWGW_CNT_RX_DROP_TRUNCATED] = rx->count.truncated;
+  rx->ops->stats(rx, counters);
+}
+
+bool hwgw_rx_ended(const struct hwgw_rx *rx) {
+  return rx->ops->ended(rx);
+}
+
+const char *hwgw_rx_describe(const struct hwgw_rx *rx) {
+  return rx->describe;
+}
+
+void hwgw_rx_close(struct hwgw_rx *rx) {
+  if (rx) rx->ops->close(rx);
+}
+
+bool hwgw_rx_available(const char *backend, char *text, uint32_t sz) {
+  if (sz) text[0] = 0;
+  const struct hwgw_rx_ops *ops = backend_find(backend);
+  if (!ops) {
+    snprintf(text, sz, "unknown backend; there are afxdp, udp and pcap");
+    return false;
+  }
+  return ops->available(text, sz);
+}

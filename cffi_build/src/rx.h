@@ -1,0 +1,66 @@
+/* rx.h: what a receive backend implements; rx.c finds it by name.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * A backend is one file with one struct hwgw_rx_ops. Its state begins with struct hwgw_rx. rx.c has checked the
+ * configuration's common part (flows, sizes) before open. poll, release and stats are called by one thread.
+ * Accounting: for what the flows carried, frames offered = rx_frames + the sum of the rx_drop_* counters.
+ */
+#ifndef HWGW_RX_H
+#define HWGW_RX_H
+
+#include "base.h"
+
+#define HWGW_RX_FRAME_SZ_DEFAULT 2048
+#define HWGW_RX_DESCRIBE_SZ 768
+
+struct hwgw_rx_ops {
+  const char *name;
+  int32_t (*open)(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, struct hwgw_error *error);
+  uint32_t (*poll)(struct hwgw_rx *rx, struct hwgw_frame *frames, uint32_t max);
+  void (*release)(struct hwgw_rx *rx);
+  void (*stats)(struct hwgw_rx *rx, uint64_t *counters); /* the drop counters; rx.c does the others */
+  bool (*ended)(const struct hwgw_rx *rx);
+  void (*close)(struct hwgw_rx *rx);
+  bool (*available)(char *text, uint32_t sz);
+};
+
+/* counted by poll, in the backend's own memory */
+struct hwgw_rx_counts {
+  uint64_t frames;
+  uint64_t bytes;
+  uint64_t truncated;
+  uint64_t wakeups;
+  uint64_t polls;
+  uint64_t polls_idle;
+};
+
+struct hwgw_rx {
+  const struct hwgw_rx_ops *ops;
+  struct hwgw_rx_counts count;
+  char describe[HWGW_RX_DESCRIBE_SZ];
+};
+
+extern const struct hwgw_rx_ops hwgw_rx_afxdp;
+extern const struct hwgw_rx_ops hwgw_rx_udp;
+extern const struct hwgw_rx_ops hwgw_rx_pcap;
+
+/* appends to rx->describe, cut off at its end */
+__attribute__((format(printf, 2, 3))) void hwgw_rx_note(struct hwgw_rx *rx, const char *format, ...);
+
+/* "239.1.2.3:26400", for messages */
+struct hwgw_rx_flow_text {
+  char text[24];
+};
+struct hwgw_rx_flow_text hwgw_rx_flow_print(const struct hwgw_flow *flow);
+
+static inline bool hwgw_rx_is_multicast(uint32_t group) {
+  return group >> 28 == 14;
+}
+
+/* joins the group on a plain UDP socket so that switches forward it; ifindex 0 = the interface that has local_address.
+ * Returns 0 or HWGW_ERR_*; a unicast address needs no join and gives 0 */
+int32_t hwgw_rx_join(int fd, const struct hwgw_flow *flow, int ifindex, uint32_t local_address, const char *interface,
+                     struct hwgw_error *error);
+
+#endif
