@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tables_lib
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = int(os.environ.get("HWGW_SEED") or secrets.randbelow(2**32))
@@ -61,6 +62,12 @@ def shared() -> Path:
     if not path.is_dir():
         pytest.skip("needs ../shared (facts and recorded data), which is not here")
     return path
+
+
+@pytest.fixture(scope="session")
+def layouts(tmp_path_factory: pytest.TempPathFactory) -> tables_lib.Layouts:
+    """Return the generated wire layouts, compiled on their own."""
+    return tables_lib.Layouts(tmp_path_factory.mktemp("generated"))
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """The tables: every wire format and every record of our own, read once and kept.
 
-load(name) gives a Table; dtype(table, layout) and column(array, field) are its NumPy view; counters(), ledgers() and
-reasons() are what the data plane counts and why the risk gate refuses.
+load(name) gives a Table; dtype(table, layout) and column(array, field) are its NumPy view; counters(),
+ledgers() and reasons() are what the data plane counts and why the risk gate refuses.
 
 SPDX-License-Identifier: MIT
 """
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = [
-    "NATIVE", "WIRE", "Counter", "Enum", "Field", "Layout", "Ledger", "Reason", "SpecError", "Table", "column",
-    "counters", "dtype", "ledgers", "load", "reasons",
+    "NATIVE", "WIRE", "Counter", "Enum", "Field", "Layout", "Ledger", "Reason", "SpecError", "Table",
+    "column", "counters", "dtype", "ledgers", "load", "reasons",
 ]  # fmt: skip
 
 WIRE = ("ethernet", "moldudp64", "itch50", "soupbintcp", "ouch50")
@@ -70,7 +70,7 @@ def dtype(table: str, layout: str) -> np.dtype[Any]:
 
 
 def column(array: np.ndarray[Any, Any], field: str) -> np.ndarray[Any, Any]:
-    """A field of an array of dtype() as native integers (6-byte ones too), or as it is when it is no integer."""
+    """A field of an array of dtype() as native integers, 6-byte ones too; text and records as they are."""
     from . import arrays
 
     return arrays.column(array, field)

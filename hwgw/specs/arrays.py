@@ -16,11 +16,13 @@ from .model import TEXT, Field, Layout
 
 @cache
 def dtype(table: str, layout: str) -> np.dtype[Any]:
+    """See hwgw.specs.dtype."""
     order = ">" if load(table).byte_order == "big" else "="
     return _record(table, load(table).layout(layout), order)
 
 
 def column(array: np.ndarray[Any, Any], field: str) -> np.ndarray[Any, Any]:
+    """See hwgw.specs.column."""
     values = array[field]
     if values.dtype.kind in "iu" and values.ndim == array.ndim:
         return values.astype(values.dtype.newbyteorder("="))
@@ -33,12 +35,14 @@ def column(array: np.ndarray[Any, Any], field: str) -> np.ndarray[Any, Any]:
 
 
 def _record(table: str, layout: Layout, order: str) -> np.dtype[Any]:
-    spec: dict[str, list[Any]] = {
-        "names": [field.name for field in layout.fields],
-        "formats": [_format(table, field, order) for field in layout.fields],
-        "offsets": [field.offset for field in layout.fields],
-    }
-    return np.dtype({**spec, "itemsize": layout.length})
+    return np.dtype(
+        {
+            "names": [field.name for field in layout.fields],
+            "formats": [_format(table, field, order) for field in layout.fields],
+            "offsets": [field.offset for field in layout.fields],
+            "itemsize": layout.length,
+        }
+    )
 
 
 def _format(table: str, field: Field, order: str) -> Any:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..errors import InternalError
+
 # types whose length is fixed; the others (uint, int, ascii, ascii_number) have the length of their field
 TYPE_LENGTH: Mapping[str, int] = {
     "price4": 4,
@@ -25,7 +27,7 @@ NUMBER = frozenset({"uint", "price4", "price8", "price8x4", "ipv4"}) | SIGNED
 TYPES = NUMBER | RAW
 
 
-class SpecError(ValueError):
+class SpecError(InternalError):
     """A table that contradicts itself: names the file, the layout and the field."""
 
 
@@ -36,6 +38,8 @@ def slug(meaning: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
+    """A named number of a protocol or of a record."""
+
     name: str
     value: int
     note: str = ""
@@ -43,41 +47,40 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One value of an enum. value is None for a range, which is documentation only."""
+    """One value of an enum."""
 
-    value: int | str | None
+    value: int | str
     meaning: str
-    text: str
 
     @property
     def slug(self) -> str:
+        """The identifier of the code."""
         return slug(self.meaning)
 
 
 @dataclass(frozen=True, slots=True)
 class Enum:
-    name: str
-    codes: tuple[Code, ...]
+    """What the values of a field mean; ranges ("1..9", meaning) are documentation only."""
 
-    @property
-    def values(self) -> tuple[Code, ...]:
-        """The codes that have a value."""
-        return tuple(code for code in self.codes if code.value is not None)
+    name: str
+    values: tuple[Code, ...]
+    ranges: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_text(self) -> bool:
-        return any(isinstance(code.value, str) for code in self.codes)
+        """True when the codes are characters."""
+        return any(isinstance(code.value, str) for code in self.values)
 
     def code(self, name: str) -> int | str:
         """The value whose slug is name."""
-        for code in self.codes:
-            if code.value is not None and code.slug == name:
+        for code in self.values:
+            if code.slug == name:
                 return code.value
-        raise KeyError(f"enum {self.name} has no {name}; it has {', '.join(c.slug for c in self.values)}")
+        raise KeyError(f"enum {self.name} has no {name}; it has {', '.join(code.slug for code in self.values)}")
 
     def meaning(self, value: int | str) -> str | None:
         """What value means; None when it has no meaning of its own."""
-        return next((code.meaning for code in self.codes if code.value == value), None)
+        return next((code.meaning for code in self.values if code.value == value), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,8 @@ class Bits:
 
 @dataclass(frozen=True, slots=True)
 class Field:
+    """One field: offset and length in bytes, length over all count elements."""
+
     name: str
     offset: int
     length: int
@@ -109,10 +114,12 @@ class Field:
 
     @property
     def is_number(self) -> bool:
+        """True for integers of any meaning."""
         return self.type in NUMBER
 
     @property
     def is_signed(self) -> bool:
+        """True for two's complement."""
         return self.type in SIGNED
 
     @property
@@ -132,15 +139,18 @@ class Layout:
     code: int | str | None = None
     direction: str | None = None
     versions: str = ""
+    since: str = ""
     tail: str = ""
     appendage: str = ""
     allowed_tags: tuple[int, ...] = ()
     category: str = ""
     book_effect: str = ""
+    stock_locate_use: str = ""
     note: str = ""
     confirmed_by: tuple[str, ...] = ()
 
     def field(self, name: str) -> Field:
+        """The field with this name."""
         for field in self.fields:
             if field.name == name:
                 return field
@@ -149,6 +159,8 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
+    """Why the risk gate refuses, or why it halted."""
+
     code: int
     name: str
     note: str
@@ -156,6 +168,8 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Source:
+    """Where facts come from."""
+
     id: str
     kind: str
     ref: str
@@ -163,10 +177,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Table:
+    """One file of hwgw/specs."""
+
     name: str
     title: str
     version_basis: str
     byte_order: str
+    transport: str
     c_struct: bool
     constants: Mapping[str, Constant]
     layouts: tuple[Layout, ...]
@@ -176,23 +193,26 @@ class Table:
     uncertain: tuple[str, ...]
 
     def layout(self, name: str) -> Layout:
+        """The layout with this name, of any kind."""
         for layout in self.layouts:
             if layout.name == name:
                 return layout
         raise KeyError(f"table {self.name} has no layout {name}; it has {', '.join(x.name for x in self.layouts)}")
 
     def enum(self, name: str) -> Enum:
+        """The enum with this name."""
         return self.enums[name]
 
     def constant(self, name: str) -> int:
+        """The value of a constant."""
         return self.constants[name].value
 
     def message(self, code: int | str, direction: str | None = None) -> Layout:
         """The message or packet with this code; of several versions the first."""
         for layout in self.layouts:
-            if layout.kind in ("message", "packet") and layout.code == code:
-                if direction is None or layout.direction in (direction, "both"):
-                    return layout
+            fits = direction is None or layout.direction in (direction, "both")
+            if layout.kind in ("message", "packet") and layout.code == code and fits:
+                return layout
         raise KeyError(f"table {self.name} has no message {code!r}" + (f" {direction}" if direction else ""))
 
 
@@ -208,10 +228,12 @@ class Counter:
 
     @property
     def full_name(self) -> str:
+        """stage.name."""
         return f"{self.stage}.{self.name}"
 
     @property
     def role(self) -> str:
+        """Either drop, a unit that ended here, or count."""
         return "drop" if self.name.startswith(("drop_", "refused_")) else "count"
 
 

@@ -33,12 +33,13 @@ from .model import (
 )
 
 TABLE_KEYS = {
-    "protocol", "title", "version_basis", "byte_order", "transport", "c_struct", "constants", "reasons", "layouts",
-    "messages", "packets", "option_tags", "enums", "stages", "per_reason", "ledgers", "sources", "uncertain",
+    "protocol", "title", "version_basis", "byte_order", "transport", "c_struct", "constants", "reasons",
+    "layouts", "messages", "packets", "option_tags", "enums", "stages", "per_reason", "ledgers",
+    "sources", "uncertain",
 }  # fmt: skip
 LAYOUT_KEYS = {
-    "name", "code", "length", "direction", "versions", "since", "category", "book_effect", "stock_locate_use",
-    "appendage", "allowed_tags", "tail", "note", "fields", "confirmed_by",
+    "name", "code", "length", "direction", "versions", "since", "category", "book_effect",
+    "stock_locate_use", "appendage", "allowed_tags", "tail", "note", "fields", "confirmed_by",
 }  # fmt: skip
 FIELD_KEYS = {"name", "offset", "length", "type", "enum", "const", "pad", "count", "bits", "note"}
 TAG_KEYS = {"tag", "name", "value_length", "type", "default", "note", "confirmed_by"}
@@ -81,7 +82,13 @@ def read(path: Path, records: Mapping[str, Layout] | None = None) -> Table:
 
 
 def table(document: Mapping[str, Any], file: str, records: Mapping[str, Layout]) -> Table:
-    _keys(file, document, TABLE_KEYS, ("protocol", "title", "version_basis", "byte_order", "sources", "uncertain"))
+    """The table that a parsed document describes."""
+    _keys(
+        file,
+        document,
+        TABLE_KEYS,
+        ("protocol", "title", "version_basis", "byte_order", "sources", "uncertain"),
+    )
     if document["byte_order"] not in ("big", "native"):
         raise SpecError(f"{file}: byte_order is {document['byte_order']!r}, not big or native")
     if document["protocol"] + ".yaml" != file:
@@ -98,7 +105,11 @@ def table(document: Mapping[str, Any], file: str, records: Mapping[str, Layout])
     _unique(f"{file}: layout", (x.name for x in layouts))
     _unique(
         f"{file}: code",
-        (" ".join(filter(None, (x.kind, x.direction, repr(x.code), x.versions))) for x in layouts if x.code is not None),
+        (
+            " ".join(filter(None, (x.kind, x.direction, repr(x.code), x.versions)))
+            for x in layouts
+            if x.code is not None
+        ),
     )
     tags = {x.code for x in layouts if x.kind == "tag"}
     for layout in layouts:
@@ -119,6 +130,7 @@ def table(document: Mapping[str, Any], file: str, records: Mapping[str, Layout])
         title=document["title"],
         version_basis=document["version_basis"],
         byte_order=document["byte_order"],
+        transport=document.get("transport", ""),
         c_struct=document.get("c_struct", False),
         constants=MappingProxyType({n: _constant(file, n, v) for n, v in document.get("constants", {}).items()}),
         layouts=tuple(layouts),
@@ -197,11 +209,13 @@ def _layout(
         code=item.get("code"),
         direction=item.get("direction"),
         versions=item.get("versions", ""),
+        since=item.get("since", ""),
         tail=item.get("tail", ""),
         appendage=item.get("appendage", ""),
         allowed_tags=tuple(item.get("allowed_tags", ())),
         category=item.get("category", ""),
         book_effect=item.get("book_effect", ""),
+        stock_locate_use=item.get("stock_locate_use", ""),
         note=item.get("note", ""),
         confirmed_by=tuple(item.get("confirmed_by", ())),
     )
@@ -298,17 +312,19 @@ def _const(file: str, layout: Layout, field: Field, enums: Mapping[str, Enum]) -
 
 def _enum(file: str, name: str, items: Mapping[Any, Any]) -> Enum:
     where = f"{file}: enum {name}"
-    codes = []
+    codes, ranges = [], []
     is_text = any(isinstance(key, str) and ".." not in key for key in items)
     for key, meaning in items.items():
         if not isinstance(meaning, str) or not slug(meaning):
             raise SpecError(f"{where}: meaning of {key!r} is {meaning!r}, not text")
-        is_range = isinstance(key, str) and ".." in key
-        if isinstance(key, bool) or not isinstance(key, int | str) or (is_text and not isinstance(key, str)):
-            raise SpecError(f"{where}: key {key!r} is neither a quoted code nor an integer")
-        codes.append(Code(None if is_range else key, meaning, str(key)))
-    _unique(f"{where}: meaning", (code.slug for code in codes if code.value is not None))
-    return Enum(name, tuple(codes))
+        if isinstance(key, str) and ".." in key:
+            ranges.append((key, meaning))
+        elif isinstance(key, bool) or not isinstance(key, str if is_text else int):
+            raise SpecError(f"{where}: key {key!r} is not {'a quoted code' if is_text else 'an integer'}")
+        else:
+            codes.append(Code(key, meaning))
+    _unique(f"{where}: meaning", (code.slug for code in codes))
+    return Enum(name, tuple(codes), tuple(ranges))
 
 
 def _constant(file: str, name: str, value: Any) -> Constant:

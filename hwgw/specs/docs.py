@@ -1,0 +1,115 @@
+"""Tables to Markdown: a page per table, one for the counters and an index.
+
+    python -m hwgw.specs.docs OUTDIR
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+
+from . import NATIVE, WIRE, counters, ledgers, load
+from .emit import main
+from .model import Field, Layout, Table
+
+
+def rows(head: str, lines: Iterable[Iterable[object]]) -> Iterator[str]:
+    """A Markdown table; head is its column names with bars between."""
+    yield f"| {head} |"
+    yield "|" + "---|" * (head.count("|") + 1)
+    for line in lines:
+        yield "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |"
+    yield ""
+
+
+def _code(value: int | str) -> str:
+    return f"`{value}`" if isinstance(value, str) else str(value)
+
+
+def _field(field: Field) -> list[object]:
+    kind = field.type + (f" x {field.count}" if field.count > 1 else "")
+    about = [f"always {_code(field.const)}"] if field.const is not None else []
+    about += [f"[{field.enum}](#enum-{field.enum})"] if field.enum else []
+    about += [f"bits {', '.join(f'{bits.name} {bits.width}' for bits in field.bits)}"] if field.bits else []
+    about += [f"padded on the {field.pad}"] if field.pad else []
+    about += [field.note] if field.note else []
+    return [field.offset, field.length, f"`{field.name}`", kind, "; ".join(about)]
+
+
+def _layout(layout: Layout) -> Iterator[str]:
+    yield f"### {layout.name}" + (f" ({_code(layout.code)})" if layout.code is not None else "") + "\n"
+    facts = [
+        f"{layout.kind} of {layout.length} bytes",
+        layout.direction and layout.direction.replace("_", " "),
+        layout.versions and f"versions {layout.versions}",
+        layout.since and f"since {layout.since}",
+        layout.tail and f"followed by {layout.tail}",
+        layout.appendage and f"appendage {layout.appendage}",
+        layout.allowed_tags and f"tags {', '.join(map(str, layout.allowed_tags))}",
+        layout.book_effect and f"book: {layout.book_effect}",
+        layout.stock_locate_use and f"stock locate: {layout.stock_locate_use}",
+        layout.note,
+        layout.confirmed_by and f"sources {', '.join(layout.confirmed_by)}",
+    ]
+    yield "; ".join(fact for fact in facts if fact) + ".\n"
+    yield from rows("offset | length | field | type | meaning", map(_field, layout.fields))
+
+
+def page(table: Table) -> Iterator[str]:
+    """The page of a table."""
+    yield f"# {table.title}\n"
+    yield f"Basis: {table.version_basis}. Byte order: {table.byte_order}." + (
+        f" Transport: {table.transport}.\n" if table.transport else "\n"
+    )
+    if table.constants:
+        yield "## Constants\n"
+        yield from rows("name | value | meaning", ((f"`{c.name}`", c.value, c.note) for c in table.constants.values()))
+    if table.reasons:
+        yield "## Reasons\n"
+        yield from rows("code | name | meaning", ((r.code, f"`{r.name}`", r.note) for r in table.reasons))
+    if table.layouts:
+        yield "## Layouts\n"
+        for layout in table.layouts:
+            yield from _layout(layout)
+    if table.enums:
+        yield "## Enums\n"
+        for enum in table.enums.values():
+            yield f'### <a id="enum-{enum.name}"></a>{enum.name}\n'
+            codes = [(_code(code.value), code.meaning) for code in enum.values]
+            yield from rows("code | meaning", codes + [(key, meaning) for key, meaning in enum.ranges])
+    yield "## Sources\n"
+    yield from (f"- {source.id} ({source.kind}): {source.ref}" for source in table.sources)
+    yield "\n## Not certain\n"
+    yield from (f"- {line}" for line in table.uncertain)
+
+
+def counter_page() -> Iterator[str]:
+    """The page of the counters and their ledgers."""
+    yield "# Counters\n\nOne cause each. What is refused or dropped is counted exactly once.\n"
+    for stage in dict.fromkeys(counter.stage for counter in counters()[1:]):
+        yield f"## {stage}\n"
+        stage_counters = [c for c in counters() if c.stage == stage]
+        yield from rows("name | unit | meaning", ((f"`{c.full_name}`", c.unit, c.note) for c in stage_counters))
+    yield "## Ledgers\n\nEach sum holds whenever a pipeline is between two frames.\n"
+    yield from rows(
+        "ledger | total | is the sum of",
+        ((x.name, f"`{x.total}`", ", ".join(f"`{n}`" for n in x.used + x.drops)) for x in ledgers()),
+    )
+
+
+def pages() -> dict[str, str]:
+    """Every page by file name."""
+    tables = [load(name) for name in WIRE + NATIVE]
+    parts = {f"{table.name}.md": list(page(table)) for table in tables}
+    parts["counters.md"] = list(counter_page())
+    index = ["# Formats\n\nMade from the tables in `hwgw/specs`; edit those.\n"]
+    index += [f"- [{table.title}]({table.name}.md)" for table in tables]
+    index += ["- [Counters and ledgers](counters.md)"]
+    parts["README.md"] = index
+    return {name: "\n".join(lines).rstrip() + "\n" for name, lines in parts.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main("hwgw.specs.docs", sys.argv[1:], pages))
