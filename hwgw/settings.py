@@ -73,7 +73,6 @@ class Strategy:
     target: str
     params: Mapping[str, int]
     account: int = 0
-    depth: int = 1
     armed: bool = True
 
 

@@ -251,7 +251,7 @@ struct hwgw_strategy {
   const char *name;
   const char *const *param_names;
   const int64_t *param_defaults;
-  void (*init)(void *state, const int64_t *params);
+  void (*init)(void *state, const int64_t *params); /* NULL: the params become the first words of the state */
   hwgw_strategy_fn fn;
 };
 

@@ -64,6 +64,12 @@ static int32_t open_feed(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg
   return status;
 }
 
+/* at least the parameters fit: without an init they are the first words of the state */
+static size_t state_sz(const struct hwgw_strategy *desc) {
+  size_t params = (desc->param_cnt + 1) * sizeof(int64_t);
+  return desc->state_sz_bytes > params ? desc->state_sz_bytes : params;
+}
+
 static int32_t open_strategies(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error) {
   p->depth_max = 1;
   for (uint32_t i = 0; i < cfg->strategy_cnt; i++) {
@@ -74,10 +80,15 @@ static int32_t open_strategies(struct hwgw_pipeline *p, const struct hwgw_pipeli
                             from->strategy->name, from->id, from->account, (unsigned)HWGW_RISK_STRATEGIES_MAX,
                             (unsigned)HWGW_RISK_ACCOUNTS_MAX);
     }
-    *to = (struct pipeline_strategy){from->strategy, zeroed(from->strategy->state_sz_bytes + 1u), from->id, from->account};
+    *to = (struct pipeline_strategy){from->strategy, zeroed(state_sz(from->strategy)), from->id, from->account};
     p->strategy_cnt = i + 1;
     if (!to->state) return no_memory(error, "the state of a strategy");
-    if (to->desc->init) to->desc->init(to->state, from->params ? from->params : to->desc->param_defaults);
+    const int64_t *params = from->params ? from->params : to->desc->param_defaults;
+    if (to->desc->init) {
+      to->desc->init(to->state, params);
+    } else {
+      memcpy(to->state, params, to->desc->param_cnt * sizeof *params);
+    }
     if (to->desc->depth > p->depth_max) p->depth_max = to->desc->depth;
   }
   return HWGW_OK;

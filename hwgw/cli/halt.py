@@ -1,0 +1,35 @@
+"""hwgw halt: no order leaves any more.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import click
+
+from .common import Output, verb
+
+
+@verb("halt")
+@click.argument("names", nargs=-1, metavar="NAME...")
+@click.option("--all", "all_", is_flag=True, help="Every gateway of this host.")
+@click.option("--reason", default="halted by the operator", show_default=True, help="For the record; at most 95 bytes.")
+def command(out: Output, names: tuple[str, ...], all_: bool, reason: str) -> int:
+    """Latch the halt of gateways NAME...: from the next order on none leaves; cancels still pass.
+
+    One store into shared memory: it works while the gateway's Python process is stopped, hung or gone.
+    """
+    from hwgw.errors import UsageError
+    from hwgw.segment import Segment, gateways
+
+    if bool(names) == all_:
+        raise UsageError("name the gateways to halt, or say --all; there are: " + (", ".join(gateways()) or "none"))
+    results = []
+    for name in gateways() if all_ else names:
+        with Segment.attach(name, writable=True) as segment:
+            first = segment.halt(reason)
+            state = segment.halted or {"reason": "none", "text": ""}
+            results.append({"name": name, "newly": first, **state})
+            out.say(f"{name}: halted" if first else f"{name}: was halted already ({state['reason']}: {state['text']})")
+    out.emit({"gateways": results})
+    return 0

@@ -1,0 +1,57 @@
+"""hwgw run: a gateway in the foreground, until it is told to stop.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .common import Output, verb
+
+
+@verb("run")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--seconds", type=click.FloatRange(min=0), help="Stop after so long.")
+def command(out: Output, config: Path, seconds: float | None) -> int:
+    """Run the gateway that CONFIG describes. Ctrl-C or SIGTERM stops it in order: orders cancelled, session logged out.
+
+    A halt does not end it: the feed and the books go on, no order leaves until `hwgw resume`. It ends with exit code 6
+    when it is stopped while halted.
+    """
+    import time
+
+    from hwgw.about import commit
+    from hwgw.config import load
+    from hwgw.errors import CheckFailed
+    from hwgw.gateway import Gateway, signals_stop
+    from hwgw.telemetry import snapshot
+
+    settings = load(config)
+    with signals_stop() as stop, Gateway(settings, commit()) as gateway:
+        gateway.start()
+        head = snapshot(gateway.segment)
+        out.say(f"{settings.name}: running, {head['receive']}, data process {head['data_pid']}")
+        out.say(f"{settings.name}: {len(settings.symbols)} symbols, {len(settings.strategies)} strategies")
+        end = time.monotonic() + seconds if seconds is not None else None
+        halted = None
+        while not stop.wait(0.05):
+            if gateway.poll() is not None or (end is not None and time.monotonic() >= end):
+                break
+            now = gateway.segment.halted
+            if now != halted:
+                click.echo(f"{settings.name}: " + (f"HALTED ({now['reason']}): {now['text']}" if now else "resumed"), err=True)
+                halted = now
+        status = gateway.stop()
+        result = snapshot(gateway.segment)
+        out.emit(result)
+        counters = result["counters"]
+        out.say(
+            f"{settings.name}: stopped after {result['up_seconds']:.1f} s: {counters['rx.frames']:,} frames,"
+            f" {counters['itch.messages']:,} messages, {counters['order.encoded']:,} orders"
+        )
+        if status < 0:
+            raise CheckFailed(f"the data process was killed by signal {-status}")
+        return status or (6 if result["halted"] else 0)

@@ -1,0 +1,62 @@
+"""hwgw status: one look at the gateways of this host.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .common import Output, verb
+
+
+def _describe(out: Output, name: str, running: bool, look: dict[str, Any]) -> None:
+    halted = look["halted"]
+    state = "running" if running else "left over by a gateway that is gone"
+    out.say(f"{name}: {state}{', HALTED' if halted else ''}")
+    if halted:
+        out.say(f"  halt       {halted['reason']}: {halted['text']} (uid {halted['uid']}, pid {halted['pid']})")
+    out.say(f"  receive    {look['receive']}")
+    out.say(f"  processes  control {look['control_pid']}, data {look['data_pid']}; up {look['up_seconds']:.0f} s")
+    for index, row in enumerate(look["pipelines"]):
+        cpu = f"cpu {row['cpu']}" if row["cpu"] >= 0 else "not pinned"
+        out.say(
+            f"  pipeline {index} {row['state']}, {cpu}; feed {row['feed']} at {row['next_seq']:,};"
+            f" session {row['session']}, {row['open_orders']} open orders"
+        )
+    for ledger, row in look["ledgers"].items():
+        drops = ", ".join(f"{cause} {cnt:,}" for cause, cnt in row["dropped"].items()) or "none dropped"
+        verdict = "" if row["exact"] else "  (in flight)"
+        out.say(f"  {ledger:<10} {row['total']:,} in, {row['used']:,} used; {drops}{verdict}")
+    total = look["latency_ns"]["total"]
+    if total["cnt"]:
+        out.say(
+            f"  latency    descriptor to order bytes p50 {total['p50']:,} ns, p99 {total['p99']:,},"
+            f" p99.9 {total['p999']:,}, max {total['max']:,} over {total['cnt']:,} orders"
+        )
+    for symbol, row in look["positions"].items():
+        out.say(f"  {symbol:<10} position {row['position']:,}, {row['fills']:,} fills")
+
+
+@verb("status")
+@click.argument("name", required=False)
+def command(out: Output, name: str | None) -> int:
+    """Show gateway NAME, or every gateway of this host. Exit code 6 when one is halted, 1 when one is not running."""
+    from hwgw.segment import Segment, gateways
+    from hwgw.telemetry import snapshot
+
+    names = [name] if name else gateways()
+    if not names:
+        out.say("no gateway on this host")
+    looks = []
+    for each in names:
+        with Segment.attach(each) as segment:
+            running, look = segment.running(), snapshot(segment)
+        looks.append({"running": running, **look})
+        _describe(out, each, running, look)
+    out.emit({"gateways": looks})
+    if any(look["halted"] for look in looks):
+        return 6
+    return 0 if all(look["running"] for look in looks) else 1

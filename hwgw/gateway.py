@@ -1,0 +1,286 @@
+"""Builds, starts, watches and stops a gateway: settings -> shared segment -> data process.
+
+SPDX-License-Identifier: MIT
+
+The data process is forked, not spawned, so that compiled Python strategies (numba) keep their addresses; it runs C only and
+never returns into Python. The parent keeps the segment and the heartbeat. If the parent dies, the data process cancels,
+logs out and ends; if the parent only stops, the gate refuses by control_stale; halt works in every case.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+from . import native
+from .errors import BY_EXIT_CODE, CheckFailed, ConfigError, HwgwError, InternalError
+from .native import call, ffi, lib
+from .risk.limits import limits_table
+from .segment import Segment
+from .settings import Pipeline, Receive, Settings, Strategy
+from .strategies import load_numba
+
+__all__ = ["Gateway", "choose_backend"]
+
+_READY_SECONDS = 20.0
+_STOP_SECONDS = 10.0
+
+
+def choose_backend(receive: Receive) -> str:
+    """The backend that "auto" means here: afxdp when it can run and an interface is named, else udp."""
+    if receive.backend != "auto":
+        return receive.backend
+    usable = {backend.name for backend in native.backends() if backend.available}
+    return "afxdp" if "afxdp" in usable and receive.interface else "udp"
+
+
+class _Native:
+    """Settings as C structs. Keeps every Python-owned piece of memory alive as long as itself."""
+
+    def __init__(self, settings: Settings, segment: Segment) -> None:
+        self._keep: list[Any] = []
+        self._settings = settings
+        self._segment = segment
+        session = self._session()
+        strategies = self._strategies()
+        self.pipelines = ffi.new("struct hwgw_pipeline_cfg[]", len(settings.pipelines))
+        for thread, pipeline in enumerate(settings.pipelines):
+            self._pipeline(self.pipelines[thread], thread, pipeline)
+            self.pipelines[thread].session = session
+            self.pipelines[thread].strategy = strategies
+            self.pipelines[thread].strategy_cnt = len(settings.strategies)
+
+    def _string(self, value: str) -> Any:
+        self._keep.append(ffi.new("char[]", value.encode()))
+        return self._keep[-1]
+
+    def _pipeline(self, cfg: Any, thread: int, pipeline: Pipeline) -> None:
+        settings = self._settings
+        flows = [
+            {"group": line.group, "port": line.port, "channel": channel_idx, "line": line_idx}
+            for channel_idx, channel in enumerate(pipeline.channels)
+            for line_idx, line in enumerate(channel.lines)
+        ]
+        native_flows = ffi.new("struct hwgw_flow[]", flows)
+        self._keep.append(native_flows)
+        cfg.segment = self._segment.pointer
+        cfg.thread = thread
+        cfg.cpu = pipeline.cpu
+        cfg.fifo_priority = pipeline.fifo_priority
+        cfg.ref_is_last = settings.reference == "last"
+        cfg.batch = pipeline.batch
+        cfg.sample_shift = pipeline.sample_shift
+        receive, rx = pipeline.receive, cfg.rx
+        rx.backend = self._string(choose_backend(receive))
+        rx.interface = self._string(receive.interface)
+        rx.mode = self._string(receive.mode)
+        rx.path = self._string(receive.path)
+        rx.local_address = receive.local_address
+        rx.queue = receive.queue
+        rx.frame_cnt = receive.frame_cnt
+        rx.busy_poll_us = receive.busy_poll_us
+        rx.huge_pages = receive.huge_pages
+        rx.capture_time = receive.capture_time
+        rx.loopback = receive.loopback
+        rx.flows = native_flows
+        rx.flow_cnt = len(flows)
+        cfg.books.instrument_cnt = len(settings.symbols)
+        cfg.books.orders_max = settings.orders_max
+        cfg.books.levels_max = settings.levels_max
+        cfg.channel_cnt = len(pipeline.channels)
+        for index, channel in enumerate(pipeline.channels):
+            cfg.channel[index].line_cnt = len(channel.lines)
+            cfg.channel[index].jump_max = channel.jump_max
+            cfg.channel[index].stale_ns = channel.stale_ns
+        cfg.end_with_feed = receive.backend == "pcap"
+
+    def _session(self) -> Any:
+        session = self._settings.session
+        if session is None:
+            return ffi.NULL
+        cfg = ffi.new("struct hwgw_session_cfg *")
+        self._keep.append(cfg)
+        cfg.address = session.address
+        cfg.port = session.port
+        cfg.username = f"{session.username:<6}".encode()
+        cfg.password = f"{session.password:<10}".encode()
+        cfg.requested_session = f"{session.session:<10}".encode()
+        cfg.firm = f"{session.firm:<4}".encode()
+        cfg.capacity = session.capacity.encode()
+        cfg.display = session.display.encode()
+        cfg.requested_seq = 1
+        cfg.login_timeout_ms = session.login_timeout_ns // 1_000_000
+        cfg.dead_link_ms = session.dead_link_ns // 1_000_000
+        cfg.reconnect_ms = session.reconnect_ns // 1_000_000
+        return cfg
+
+    def _strategies(self) -> Any:
+        cfg = ffi.new("struct hwgw_strategy_cfg[]", max(1, len(self._settings.strategies)))
+        self._keep.append(cfg)
+        for index, strategy in enumerate(self._settings.strategies):
+            desc = self._descriptor(strategy)
+            cfg[index].strategy = desc
+            cfg[index].params = self._params(strategy, desc)
+            cfg[index].id = index
+            cfg[index].account = strategy.account
+        return cfg
+
+    def _descriptor(self, strategy: Strategy) -> Any:
+        if strategy.kind == "builtin":
+            desc = lib.hwgw_strategy_find(strategy.target.encode())
+            if not desc:
+                names = ", ".join(native.text(lib.hwgw_strategy_at(i).name) for i in range(lib.hwgw_strategy_cnt()))
+                raise ConfigError(f"strategy {strategy.name!r}: no built-in {strategy.target!r}; there are {names}")
+            return desc
+        if strategy.kind == "c":
+            found = ffi.new("const struct hwgw_strategy **")
+            call(lib.hwgw_strategy_load, found, os.path.abspath(strategy.target).encode())
+            return found[0]
+        desc, keep = load_numba(strategy)
+        self._keep.append(keep)
+        return desc
+
+    def _params(self, strategy: Strategy, desc: Any) -> Any:
+        names = [native.text(desc.param_names[i]) for i in range(desc.param_cnt)]
+        unknown = set(strategy.params) - set(names)
+        if unknown:
+            raise ConfigError(
+                f"strategy {strategy.name!r}: unknown parameter {', '.join(sorted(unknown))};"
+                f" {strategy.target} takes {', '.join(names) or 'none'}"
+            )
+        values = [strategy.params.get(name, desc.param_defaults[i]) for i, name in enumerate(names)]
+        self._keep.append(ffi.new("int64_t[]", values or [0]))
+        return self._keep[-1]
+
+
+class Gateway:
+    """A running gateway, seen from its control process.
+
+    start() returns when every pipeline is open, or raises what the data process reported. The heartbeat runs on a thread
+    of its own from then on. stop() ends in order; leaving the context stops too.
+    """
+
+    def __init__(self, settings: Settings, commit: str = "") -> None:
+        self.settings = settings
+        self.segment = Segment.create(
+            settings.name, settings.symbols, thread_cnt=len(settings.pipelines), commit=commit
+        )
+        self._pid = 0
+        self._status: int | None = None
+        self._beat_stop = threading.Event()
+        self._beat_thread: threading.Thread | None = None
+        try:
+            self._native = _Native(settings, self.segment)
+            self.segment.publish_limits(limits_table(settings.limits))
+            self.segment.arm(sum(1 << i for i, strategy in enumerate(settings.strategies) if strategy.armed))
+        except BaseException:
+            self.segment.close()
+            raise
+
+    def start(self) -> None:
+        """Fork the data process and wait until its pipelines are open."""
+        self.segment.beat()
+        ready_read, ready_write = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            status = 7
+            try:
+                os.close(ready_read)
+                status = lib.hwgw_gateway_run(
+                    self.segment.pointer, self._native.pipelines, len(self.settings.pipelines), ready_write
+                )
+            finally:
+                os._exit(status)
+        os.close(ready_write)
+        try:
+            self._await_ready(ready_read)
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            os.close(ready_read)
+        self._beat_thread = threading.Thread(target=self._beat, name="hwgw-heartbeat", daemon=True)
+        self._beat_thread.start()
+
+    def _await_ready(self, fd: int) -> None:
+        answer = b""
+        end = time.monotonic() + _READY_SECONDS
+        while True:
+            self.segment.beat()
+            if not select.select([fd], [], [], 0.05)[0]:
+                if time.monotonic() > end:
+                    raise InternalError(f"the data process did not open its pipelines within {_READY_SECONDS:g} s")
+                continue
+            chunk = os.read(fd, 4096)
+            if not chunk:
+                break
+            answer += chunk
+        if answer == b"0":
+            return
+        code, _, message = answer.decode("utf-8", "replace").partition(" ")
+        if not code.isdigit():
+            raise InternalError("the data process ended before it was ready")
+        raise BY_EXIT_CODE.get(int(code), HwgwError)(message)
+
+    def _beat(self) -> None:
+        while not self._beat_stop.wait(self.settings.control.heartbeat_ns / 1e9):
+            self.segment.beat()
+
+    def poll(self) -> int | None:
+        """The data process's exit status, or None while it runs; negative is the signal that killed it."""
+        if self._status is None and self._pid:
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            if pid:
+                self._status = os.waitstatus_to_exitcode(status)
+        return self._status
+
+    def stop(self) -> int:
+        """Ask the data process to cancel, log out and end; kill it when it does not. Its exit status."""
+        if self._pid and self.poll() is None:
+            self.segment.control["stop"] = 1
+            end = time.monotonic() + _STOP_SECONDS
+            while self.poll() is None and time.monotonic() < end:
+                time.sleep(0.005)
+            if self.poll() is None:
+                os.kill(self._pid, signal.SIGKILL)
+                _, status = os.waitpid(self._pid, 0)
+                self._status = os.waitstatus_to_exitcode(status)
+                raise CheckFailed(f"the data process did not stop within {_STOP_SECONDS:g} s and was killed")
+        self._beat_stop.set()
+        if self._beat_thread:
+            self._beat_thread.join()
+        return self._status or 0
+
+    def close(self) -> None:
+        """Stop, and give up the segment."""
+        try:
+            self.stop()
+        finally:
+            self.segment.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@contextlib.contextmanager
+def signals_stop() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set instead of raising, for a command that runs until told to end."""
+    event = threading.Event()
+    before = {number: signal.signal(number, lambda *_: event.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
