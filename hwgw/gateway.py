@@ -2,9 +2,9 @@
 
 SPDX-License-Identifier: MIT
 
-The data process is forked, not spawned, so that compiled Python strategies (numba) keep their addresses; it runs C only and
-never returns into Python. The parent keeps the segment and the heartbeat. If the parent dies, the data process cancels,
-logs out and ends; if the parent only stops, the gate refuses by control_stale; halt works in every case.
+The data process is forked, not spawned, so that compiled Python strategies (numba) keep their addresses; it runs C
+only and never returns into Python. The parent keeps the segment and the heartbeat. If the parent dies, the data process
+cancels, logs out and ends; if the parent only stops, the gate refuses by control_stale; halt works in every case.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -141,7 +142,7 @@ class _Native:
             return desc
         if strategy.kind == "c":
             found = ffi.new("const struct hwgw_strategy **")
-            call(lib.hwgw_strategy_load, found, os.path.abspath(strategy.target).encode())
+            call(lib.hwgw_strategy_load, found, str(Path(strategy.target).resolve()).encode())
             return found[0]
         desc, keep = load_numba(strategy)
         self._keep.append(keep)
@@ -163,8 +164,8 @@ class _Native:
 class Gateway:
     """A running gateway, seen from its control process.
 
-    start() returns when every pipeline is open, or raises what the data process reported. The heartbeat runs on a thread
-    of its own from then on. stop() ends in order; leaving the context stops too.
+    start() returns when every pipeline is open, or raises what the data process reported. The heartbeat runs on a
+    thread of its own from then on. stop() ends in order; leaving the context stops too.
     """
 
     def __init__(self, settings: Settings, commit: str = "") -> None:

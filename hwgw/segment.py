@@ -55,7 +55,7 @@ class Segment:
 
     @classmethod
     def attach(cls, name: str, *, writable: bool = False) -> Self:
-        """Map the segment of a gateway that exists; UsageError when there is none, PrivilegeError when not permitted."""
+        """Map a gateway's segment; UsageError when there is none, PrivilegeError when not permitted."""
         pointer = ffi.new("struct hwgw_segment **")
         call(lib.hwgw_segment_attach, pointer, name.encode(), writable)
         return cls(pointer[0], name)
@@ -132,9 +132,7 @@ class Segment:
             ffi.memmove(hist, bytes(len(hist)), len(hist))
             for thread in range(self.thread_cnt):
                 lib.hwgw_hist_merge(merged, lib.hwgw_segment_hist(self._pointer, thread, stage))
-            row = {
-                key: round(lib.hwgw_hist_percentile(merged, pct) * rate) for key, pct in PERCENTILES.items()
-            }
+            row = {key: round(lib.hwgw_hist_percentile(merged, pct) * rate) for key, pct in PERCENTILES.items()}
             row["max"] = round(lib.hwgw_hist_max(merged) * rate)
             row["cnt"] = int(lib.hwgw_hist_cnt(merged))
             result[name] = row
@@ -164,7 +162,7 @@ class Segment:
         return np.frombuffer(ffi.buffer(table, dtype.itemsize), dtype).copy()
 
     def publish_limits(self, limits: np.ndarray[Any, Any]) -> int:
-        """Put a limits record (hwgw.specs 'risk', 'limits') in force; the generation that pipelines will acknowledge."""
+        """Put a limits record (table risk, layout limits) in force; the generation that pipelines will acknowledge."""
         raw = limits.tobytes()
         if len(raw) != ffi.sizeof("struct hwgw_limits"):
             raise UsageError(f"a limits table has {ffi.sizeof('struct hwgw_limits')} bytes, this one {len(raw)}")
@@ -231,5 +229,3 @@ def process_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except (OSError, IndexError):
         return False
-
-

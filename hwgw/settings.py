@@ -2,8 +2,8 @@
 
 SPDX-License-Identifier: MIT
 
-Everything is in the units of the data plane: prices and money in 1/10,000 (money is price x shares), quantities in shares,
-durations in ns, addresses as 32-bit integers in host order. Nothing here can be out of range: config.py has checked it.
+Everything is in the units of the data plane: prices and money in 1/10,000 (money is price x shares), quantities in
+shares, durations in ns, addresses as 32-bit integers in host order. Nothing here can be out of range: config.py has checked it.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """A strategy and its parameters. kind: builtin (target is its name), c (a shared object), numba (module:function)."""
+    """A strategy and its parameters. kind: builtin (target: its name), c (a shared object), numba (module:function)."""
 
     name: str
     kind: str

@@ -9,8 +9,8 @@ SPDX-License-Identifier: MIT
         ...
         return 0
 
-hook is one record of hwgw/specs/hook.yaml, out an array of order records (hwgw/specs/order.yaml), state an array of int64
-whose first words are the parameters in the order given and which is otherwise zero at the start and the function's own.
+hook is one record of hwgw/specs/hook.yaml, out an array of order records (hwgw/specs/order.yaml), state an array of
+int64 whose first words are the parameters in the order given; the rest is zero at the start and the function's own.
 The function returns how many orders it wrote. Prices are 1/10,000, quantities shares, times ns.
 """
 
@@ -46,7 +46,7 @@ class Compiled:
 def strategy(
     *, params: Mapping[str, int] | None = None, state_words: int = 0, depth: int = 1
 ) -> Callable[[Callable[..., int]], Compiled]:
-    """Mark a function as a strategy. depth: levels wanted in the hook, 1 to 10; state_words: int64 words beside params."""
+    """Mark a function as a strategy. depth: levels wanted, 1 to 10; state_words: int64 words beside the params."""
     if not 1 <= depth <= _DEPTH_MAX:
         raise ConfigError(f"strategy depth {depth}: 1 to {_DEPTH_MAX} levels are allowed")
     return lambda function: Compiled(function, dict(params or {}), state_words, depth)
@@ -55,10 +55,11 @@ def strategy(
 def _compile(compiled: Compiled) -> Any:
     """The cfunc of a strategy: raw pointers become arrays, then its function is called."""
     try:
-        import numba
-        from numba import carray, types
+        import numba as package
     except ImportError as error:
         raise ConfigError("a numba strategy needs the package numba: pip install hwgw[numba]") from error
+    numba: Any = package
+    types = numba.types
     hook_type = types.CPointer(numba.from_dtype(specs.dtype("hook", "hook")))
     order_type = types.CPointer(numba.from_dtype(specs.dtype("order", "order")))
     signature = types.int32(hook_type, types.CPointer(types.int64), order_type, types.int32)
@@ -66,7 +67,8 @@ def _compile(compiled: Compiled) -> Any:
     words = len(compiled.params) + compiled.state_words + 1
 
     def entry(hook: Any, state: Any, out: Any, out_max: int) -> int:
-        return body(carray(hook, 1)[0], carray(state, words), carray(out, out_max), out_max)  # type: ignore[no-any-return]
+        cnt: int = body(numba.carray(hook, 1)[0], numba.carray(state, words), numba.carray(out, out_max), out_max)
+        return cnt
 
     return numba.cfunc(signature)(entry)
 
@@ -84,7 +86,7 @@ def load_numba(settings: Strategy) -> tuple[Any, Any]:
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"strategy {settings.name!r}: cannot import {settings.target!r}: {error}") from error
     if not isinstance(compiled, Compiled):
-        raise ConfigError(f"strategy {settings.name!r}: {settings.target!r} is not marked with hwgw.strategies.strategy")
+        raise ConfigError(f"strategy {settings.name!r}: {settings.target!r} is not marked with @strategy")
     cfunc = _compile(compiled)
     names = [ffi.new("char[]", name.encode()) for name in compiled.params]
     name_list = ffi.new("const char *[]", [*names, ffi.NULL])

@@ -42,7 +42,9 @@ def command(out: Output, config: Path, seconds: float | None) -> int:
                 break
             now = gateway.segment.halted
             if now != halted:
-                click.echo(f"{settings.name}: " + (f"HALTED ({now['reason']}): {now['text']}" if now else "resumed"), err=True)
+                click.echo(
+                    f"{settings.name}: " + (f"HALTED ({now['reason']}): {now['text']}" if now else "resumed"), err=True
+                )
                 halted = now
         status = gateway.stop()
         result = snapshot(gateway.segment)

@@ -25,7 +25,7 @@ def exact_percentile(values: np.ndarray, pct: float) -> int:
 def test_percentiles_are_exact_within_a_1024th(scale):
     values = (np.random.default_rng(SEED).pareto(1.5, 20_000) * scale).astype(np.uint64)
     values = np.minimum(values, (1 << 41) - 1)
-    memory, hist = new_hist()
+    _memory, hist = new_hist()
     for value in values.tolist():
         lib.hwgw_hist_record(hist, value)
     compared = 0
@@ -40,7 +40,7 @@ def test_percentiles_are_exact_within_a_1024th(scale):
 
 
 def test_values_below_2048_are_exact():
-    memory, hist = new_hist()
+    _memory, hist = new_hist()
     for value in range(2048):
         lib.hwgw_hist_record(hist, value)
     for value in range(2048):
@@ -48,7 +48,7 @@ def test_values_below_2048_are_exact():
 
 
 def test_a_value_too_large_keeps_its_maximum():
-    memory, hist = new_hist()
+    _memory, hist = new_hist()
     lib.hwgw_hist_record(hist, 2**64 - 1)
     assert lib.hwgw_hist_max(hist) == 2**64 - 1
     assert lib.hwgw_hist_cnt(hist) == 1
@@ -56,8 +56,8 @@ def test_a_value_too_large_keeps_its_maximum():
 
 
 def test_merge_adds_counts_and_keeps_the_larger_maximum():
-    first_memory, first = new_hist()
-    second_memory, second = new_hist()
+    _first_memory, first = new_hist()
+    _second_memory, second = new_hist()
     for value in range(1000):
         lib.hwgw_hist_record(first, value)
         lib.hwgw_hist_record(second, 1000 + value)
@@ -69,5 +69,5 @@ def test_merge_adds_counts_and_keeps_the_larger_maximum():
 
 
 def test_an_empty_histogram_says_0():
-    memory, hist = new_hist()
+    _memory, hist = new_hist()
     assert [lib.hwgw_hist_percentile(hist, pct) for pct in (0, 50, 100)] == [0, 0, 0]
