@@ -3,7 +3,8 @@
 SPDX-License-Identifier: MIT
 
 Everything is in the units of the data plane: prices and money in 1/10,000 (money is price x shares), quantities in
-shares, durations in ns, addresses as 32-bit integers in host order. Nothing here can be out of range: config.py has checked it.
+shares, durations in ns, addresses as 32-bit integers in host order. config.py has checked
+every range.
 """
 
 from __future__ import annotations

@@ -1,0 +1,123 @@
+"""The live panel of a demo run: what a gateway's shared segment says, ten times a second.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel as Frame
+from rich.table import Table
+from rich.text import Text
+
+from hwgw.segment import Segment
+from hwgw.telemetry import snapshot
+
+__all__ = ["Panel"]
+
+_RATES = (
+    ("packets", "mold.frames"),
+    ("messages", "itch.messages"),
+    ("book updates", "book.updates"),
+    ("hook calls", "strategy.calls"),
+    ("orders", "order.encoded"),
+    ("executions", "session.executed"),
+)
+_WINDOW_SECONDS = 1.0
+_SYMBOLS_SHOWN = 5
+
+
+def _px(value: int) -> str:
+    return f"{value / 10_000:,.4f}" if value else "-"
+
+
+def _table(*columns: str, first_left: int = 1) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="left" if index < first_left else "right", no_wrap=True)
+    return table
+
+
+class Panel:
+    """Renders a segment; rates are over the last second."""
+
+    def __init__(self, segment: Segment, title: str, seconds: float) -> None:
+        self._segment = segment
+        self._title = title
+        self._seconds = seconds
+        self._start = time.monotonic()
+        self._past: list[tuple[float, dict[str, int]]] = []
+
+    def _rates(self, counters: dict[str, int]) -> dict[str, float]:
+        now = time.monotonic()
+        self._past.append((now, counters))
+        while len(self._past) > 1 and now - self._past[1][0] >= _WINDOW_SECONDS:
+            self._past.pop(0)
+        then, before = self._past[0]
+        elapsed = max(now - then, 1e-9)
+        return {name: (counters[name] - before[name]) / elapsed for _, name in _RATES}
+
+    def _flow(self, look: dict[str, Any]) -> Table:
+        counters = look["counters"]
+        rates = self._rates(counters)
+        table = _table("", "total", "per second")
+        for label, name in _RATES:
+            table.add_row(label, f"{counters[name]:,}", f"{rates[name]:,.0f}")
+        return table
+
+    def _ledgers(self, look: dict[str, Any]) -> Table:
+        table = _table("ledger", "in", "used", "dropped, by cause", first_left=1)
+        table.columns[3].justify = "left"
+        for name, row in look["ledgers"].items():
+            causes = ", ".join(f"{cause} {cnt:,}" for cause, cnt in row["dropped"].items())
+            table.add_row(name, f"{row['total']:,}", f"{row['used']:,}", causes or "none")
+        return table
+
+    def _books(self) -> Table:
+        table = _table("book", "bid shares", "bid", "ask", "ask shares", "last", "position")
+        for index, symbol in enumerate(self._segment.symbols[:_SYMBOLS_SHOWN]):
+            top = self._segment.tob(index)
+            table.add_row(
+                symbol,
+                f"{int(top['bid_qty']):,}",
+                _px(int(top["bid_px"])),
+                _px(int(top["ask_px"])),
+                f"{int(top['ask_qty']):,}",
+                _px(int(top["last_px"])),
+                f"{int(self._segment.positions[index]['pos']):,}",
+            )
+        return table
+
+    @staticmethod
+    def _orders(look: dict[str, Any]) -> Text:
+        counters = look["counters"]
+        refused = ", ".join(f"{reason} {cnt:,}" for reason, cnt in look["refused"].items()) or "none"
+        return Text.from_markup(
+            f"[dim]orders[/] {counters['order.encoded']:,} sent, {counters['session.accepted']:,} accepted,"
+            f" {counters['session.filled']:,} filled, {counters['session.canceled']:,} canceled,"
+            f" {counters['session.rejected']:,} rejected   [dim]refused by risk[/] {refused}"
+        )
+
+    @staticmethod
+    def _latency(look: dict[str, Any]) -> Table:
+        table = _table("latency, ns", "p50", "p99", "p99.9", "max", "samples")
+        for stage, row in look["latency_ns"].items():
+            if row["cnt"]:
+                table.add_row(stage, *(f"{row[key]:,}" for key in ("p50", "p99", "p999", "max", "cnt")))
+        return table
+
+    def __rich__(self) -> RenderableType:
+        look = snapshot(self._segment)
+        row = look["pipelines"][0]
+        elapsed = time.monotonic() - self._start
+        state = f"feed {row['feed']}, session {row['session']}, {row['open_orders']} open orders"
+        if look["halted"]:
+            state += f", HALTED ({look['halted']['reason']})"
+        side = Table.grid(padding=(0, 6, 0, 0))
+        side.add_row(self._flow(look), self._latency(look))
+        body = Group(Text(look["receive"], style="dim"), Text(state), Text(), side, Text(), self._books(), Text(),
+                     self._orders(look), Text(), self._ledgers(look))  # fmt: skip
+        return Frame(body, title=self._title, subtitle=f"{elapsed:.0f} of {self._seconds:.0f} s, Ctrl-C ends it")

@@ -1,0 +1,125 @@
+"""What a demo run proves: the exchange's account of the run held against the gateway's.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["failures", "lines", "report"]
+
+_FRAME_STAGES = ("rx.drop_", "net.drop_", "mold.drop_")
+
+
+def _positions(rows: Mapping[str, Mapping[str, int]]) -> dict[str, tuple[int, int]]:
+    """Symbol -> (position, cash), without the flat ones that never traded."""
+    return {
+        symbol: (int(row["position"]), int(row["cash"]))
+        for symbol, row in rows.items()
+        if int(row["position"]) or int(row["cash"])
+    }
+
+
+def report(look: Mapping[str, Any], exchange: Mapping[str, Any], backend: str, seconds: float) -> dict[str, Any]:
+    """The result of `hwgw demo --json`: names as the architecture fixes them.
+
+    look: telemetry.snapshot of the stopped gateway; exchange: the exchange's closing statement. The frame ledger is that
+    of both sides: sent is what the exchange put on the wire, received what the gateway used.
+    """
+    counters = look["counters"]
+    dropped = {name: cnt for name, cnt in counters.items() if name.startswith(_FRAME_STAGES) and cnt}
+    sent, received = int(exchange["packets_sent"]), int(counters["mold.frames"])
+    inner = {name: row for name, row in look["ledgers"].items() if not row["exact"]}
+    ours, theirs = _positions(look["positions"]), _positions(exchange["positions"])
+    latency = {
+        stage: {key: row[key] for key in ("p50", "p99", "p999", "max", "cnt")}
+        for stage, row in look["latency_ns"].items()
+        if row["cnt"]
+    }
+    return {
+        "backend": backend,
+        "receive": look["receive"],
+        "card": "none",
+        "seconds": round(seconds, 3),
+        "ledger": {
+            "sent": sent,
+            "received": received,
+            "dropped": dropped,
+            "exact": sent == received + sum(dropped.values()) and not inner,
+        },
+        "ledgers": look["ledgers"],
+        "messages": counters["itch.messages"],
+        "messages_sent": int(exchange["messages_sent"]),
+        "book_updates": counters["book.updates"],
+        "gaps": counters["mold.gaps"],
+        "orders": {
+            "sent": counters["order.encoded"],
+            "accepted": counters["session.accepted"],
+            "filled": counters["session.filled"],
+            "executions": counters["session.executed"],
+            "shares": counters["session.executed_shares"],
+            "canceled": counters["session.canceled"],
+            "replaced": counters["session.replaced"],
+            "rejected": counters["session.rejected"],
+            "refused": look["refused"],
+        },
+        "positions": {symbol: {"position": pos, "cash": cash} for symbol, (pos, cash) in sorted(ours.items())},
+        "position_match": ours == theirs,
+        "halted": look["halted"],
+        "latency_ns": latency,
+    }
+
+
+def failures(result: Mapping[str, Any]) -> list[str]:
+    """Why the run does not count as good; empty when it does."""
+    found = []
+    ledger = result["ledger"]
+    if not ledger["exact"]:
+        lost = ledger["sent"] - ledger["received"] - sum(ledger["dropped"].values())
+        found.append(f"the packet ledger does not add up: {lost:+,} frames unaccounted for")
+        found += [
+            f"the ledger of {name} does not add up" for name, row in result["ledgers"].items() if not row["exact"]
+        ]
+    if not result["messages"]:
+        found.append("no message was decoded")
+    if not result["position_match"]:
+        found.append("the gateway's positions are not the exchange's")
+    if result["halted"]:
+        found.append(f"the gateway is halted ({result['halted']['reason']}): {result['halted']['text']}")
+    return found
+
+
+def _ns(value: int) -> str:
+    return f"{value:,} ns" if value < 10_000 else f"{value / 1000:,.1f} us"
+
+
+def lines(result: Mapping[str, Any]) -> list[str]:
+    """The report as text, a line each."""
+    ledger, orders = result["ledger"], result["orders"]
+    drops = ", ".join(f"{cause} {cnt:,}" for cause, cnt in ledger["dropped"].items()) or "none"
+    refused = ", ".join(f"{reason} {cnt:,}" for reason, cnt in orders["refused"].items()) or "none"
+    rate = result["messages"] / result["seconds"] if result["seconds"] else 0
+    text = [
+        f"receive     {result['receive']}",
+        f"ledger      {ledger['sent']:,} packets sent = {ledger['received']:,} used + {sum(ledger['dropped'].values()):,} dropped"
+        f" ({drops}): {'exact' if ledger['exact'] else 'DOES NOT ADD UP'}",
+        f"feed        {result['messages']:,} of {result['messages_sent']:,} messages decoded in {result['seconds']:.1f} s"
+        f" ({rate:,.0f}/s), {result['book_updates']:,} book updates, {result['gaps']:,} gaps",
+        f"orders      {orders['sent']:,} sent, {orders['accepted']:,} accepted, {orders['filled']:,} filled,"
+        f" {orders['rejected']:,} rejected by the venue; refused by risk: {refused}",
+        f"executions  {orders['executions']:,} for {orders['shares']:,} shares, {orders['canceled']:,} cancels,"
+        f" {orders['replaced']:,} replaces",
+        f"positions   {len(result['positions'])} symbols;"
+        f" gateway and exchange {'agree' if result['position_match'] else 'DISAGREE'}",
+        f"{'latency':<12}{'p50':>12}{'p99':>12}{'p99.9':>12}{'max':>12}{'samples':>12}",
+    ]
+    text += [
+        f"  {stage:<10}"
+        + "".join(f"{_ns(row[key]):>12}" for key in ("p50", "p99", "p999", "max"))
+        + f"{row['cnt']:>12,}"
+        for stage, row in result["latency_ns"].items()
+    ]
+    text.append("  total is from the receive descriptor to the encoded order; session is the send to the kernel")
+    return text
