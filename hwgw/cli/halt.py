@@ -15,7 +15,9 @@ from .common import Output, verb
 @click.option("--all", "all_", is_flag=True, help="Every gateway of this host.")
 @click.option("--reason", default="halted by the operator", show_default=True, help="For the record; at most 95 bytes.")
 def command(out: Output, names: tuple[str, ...], all_: bool, reason: str) -> int:
-    """Latch the halt of gateways NAME...: from the next order on none leaves; cancels still pass.
+    """Stop a gateway's orders at once.
+
+    Latches the halt of every gateway NAME: from the next order on none leaves; cancels still pass.
 
     One store into shared memory: it works while the gateway's Python process is stopped, hung or gone.
     """

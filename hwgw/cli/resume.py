@@ -14,7 +14,10 @@ from .common import Output, verb
 @click.argument("name")
 @click.option("--reason", help="Resume only if this is the reason of the halt (operator, loss, state ...).")
 def command(out: Output, name: str, reason: str | None) -> int:
-    """Clear the halt of gateway NAME, whatever had set it. Look at `hwgw status NAME` first."""
+    """Clear a gateway's halt.
+
+    Whatever had set it: look at `hwgw status NAME` first.
+    """
     from hwgw.errors import CheckFailed
     from hwgw.segment import Segment
 

@@ -16,7 +16,9 @@ from .common import Output, verb
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--seconds", type=click.FloatRange(min=0), help="Stop after so long.")
 def command(out: Output, config: Path, seconds: float | None) -> int:
-    """Run the gateway that CONFIG describes. Ctrl-C or SIGTERM stops it in order: orders cancelled, session logged out.
+    """Run a gateway.
+
+    Runs the gateway that CONFIG describes in the foreground. Ctrl-C or SIGTERM stops it in order: orders cancelled, session logged out.
 
     A halt does not end it: the feed and the books go on, no order leaves until `hwgw resume`. It ends with exit code 6
     when it is stopped while halted.

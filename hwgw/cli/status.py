@@ -43,7 +43,10 @@ def _describe(out: Output, name: str, running: bool, look: dict[str, Any]) -> No
 @verb("status")
 @click.argument("name", required=False)
 def command(out: Output, name: str | None) -> int:
-    """Show gateway NAME, or every gateway of this host. Exit code 6 when one is halted, 1 when one is not running."""
+    """What a running gateway does.
+
+    Shows gateway NAME, or every gateway of this host. Exit code 6 when one is halted, 1 when one is not running.
+    """
     from hwgw.segment import Segment, gateways
     from hwgw.telemetry import snapshot
 

@@ -28,10 +28,11 @@ LAYERS = (
         "hwgw.telemetry",
         "hwgw.journal",
         "hwgw.segment",
+        "hwgw.strategies",
     ),
     ("hwgw.gateway", "hwgw.control", "hwgw.attach"),
     ("hwgw_sim",),
-    ("hwgw.bench",),
+    ("hwgw.bench", "hwgw.demo"),
     ("hwgw.cli",),
 )
 # C headers, lowest first; a stage's file may include its own stage's header and those that are nobody's
@@ -40,7 +41,7 @@ STAGES_OF = {
     "session": {"order"},
     "pipeline": {"segment", "strategy"},
     "gateway": {"pipeline"},
-    "rx": {"xdp"},
+    "rx": {"xdp", "steer"},
     "xdp": {"steer"},
 }
 
