@@ -1,0 +1,319 @@
+/* order.c: OUCH 5.0, both directions: an order becomes the bytes of a SoupBinTCP packet, a venue message becomes an
+ * event.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Contract, encode
+ *   Input: an order of kind new, replace or cancel that passed the gate. Output: a whole unsequenced packet.
+ *   Order of checks: kind; ref; side with flags, type, tif, instrument (new); orig_ref below ref, type, tif (replace);
+ * px 1 to 199,999.9900 for limit orders; qty 1 to 999,999. A market order carries the table's market price, its own px
+ * is not read. A cancel's qty is the intended total, 0 = all, and goes through as it is. Cost: one copy of 64 bytes and
+ * at most seven stores. At the limit: what the protocol cannot say gives 0 and nothing is written that counts.
+ * Contract, decode
+ *   Input: one message from the venue. Output: an event with what the message says. A message may be longer than its
+ * fixed part (appendage), never shorter; an appendage that does not fit its message, or an element that does not fit
+ * its appendage, is a wrong length. A message of another UserRefNum channel than ours (tag user_ref_idx), a side or an
+ * order state that is not in the table, and a price beyond 32 bits are unknown. Thread: none of its own; the functions
+ * keep no state.
+ */
+#include "order.h"
+
+#define HEADER_LEN SOUPBINTCP_UNSEQUENCED_DATA_LEN
+#define ENTER_LEN (HEADER_LEN + OUCH50_ENTER_ORDER_LEN)
+#define REPLACE_LEN (HEADER_LEN + OUCH50_REPLACE_ORDER_LEN)
+#define CANCEL_LEN (HEADER_LEN + OUCH50_CANCEL_ORDER_LEN)
+#define TAGS_LENGTH_SZ OUCH50_ENTER_ORDER_APPENDAGE_LENGTH_SZ
+
+_Static_assert(ENTER_LEN + OUCH50_TAG_FIRM_LEN <= HWGW_ORDER_WIRE_SZ, "the longest packet fits a template");
+
+/* ---- encode ---- */
+
+static void header_init(uint8_t *packet, uint32_t len) {
+  soupbintcp_unsequenced_data_init(packet);
+  soupbintcp_unsequenced_data_packet_length_set(packet, (uint16_t)(len - SOUPBINTCP_LENGTH_SZ));
+}
+
+void hwgw_order_template_init(struct hwgw_order_template *template, const struct hwgw_session_cfg *cfg) {
+  static const uint8_t blank[sizeof cfg->firm] = {' ', ' ', ' ', ' '};
+  memset(template, 0, sizeof *template);
+  template->symbols = cfg->symbols;
+  template->instrument_cnt = cfg->instrument_cnt;
+  template->enter_len = ENTER_LEN;
+
+  uint8_t *message = template->enter + HEADER_LEN; /* clordid stays blank: the venue gives back user_ref_num */
+  ouch50_enter_order_init(message);
+  ouch50_enter_order_display_set(message, cfg->display);
+  ouch50_enter_order_capacity_set(message, cfg->capacity);
+  ouch50_enter_order_intermarket_sweep_set(message, OUCH50_INTERMARKET_SWEEP_NOT_ELIGIBLE);
+  ouch50_enter_order_cross_type_set(message, OUCH50_CROSS_TYPE_CONTINUOUS);
+  if (memcmp(cfg->firm, blank, sizeof blank) != 0) { /* else the port's default; a replace inherits it */
+    uint8_t *tag = message + OUCH50_ENTER_ORDER_LEN;
+    ouch50_tag_firm_init(tag);
+    ouch50_tag_firm_value_set(tag, cfg->firm);
+    ouch50_enter_order_appendage_length_set(message, OUCH50_TAG_FIRM_LEN);
+    template->enter_len += OUCH50_TAG_FIRM_LEN;
+  }
+  header_init(template->enter, template->enter_len);
+
+  message = template->replace + HEADER_LEN;
+  ouch50_replace_order_init(message);
+  ouch50_replace_order_display_set(message, cfg->display);
+  ouch50_replace_order_intermarket_sweep_set(message, OUCH50_INTERMARKET_SWEEP_NOT_ELIGIBLE);
+  header_init(template->replace, REPLACE_LEN);
+
+  ouch50_cancel_order_init(template->cancel + HEADER_LEN);
+  header_init(template->cancel, CANCEL_LEN);
+}
+
+char hwgw_order_side_code(const struct hwgw_order *order) {
+  if (order->side == HWGW_ORDER_SIDE_BUY) return order->flags ? 0 : OUCH50_SIDE_BUY;
+  if (order->side != HWGW_ORDER_SIDE_SELL) return 0;
+  switch (order->flags) {
+    case 0:
+      return OUCH50_SIDE_SELL;
+    case HWGW_ORDER_FLAGS_SHORT_SALE:
+      return OUCH50_SIDE_SHORT;
+    case HWGW_ORDER_FLAGS_SHORT_EXEMPT: /* exempt says short, too */
+    case HWGW_ORDER_FLAGS_SHORT_SALE | HWGW_ORDER_FLAGS_SHORT_EXEMPT:
+      return OUCH50_SIDE_SHORT_EXEMPT;
+    default:
+      return 0;
+  }
+}
+
+/* what new and replace have in common; false when it cannot be expressed */
+static inline bool terms(const struct hwgw_order *order, uint64_t *px, char *tif) {
+  if (order->tif == HWGW_ORDER_TIF_DAY)
+    *tif = OUCH50_TIME_IN_FORCE_DAY;
+  else if (order->tif == HWGW_ORDER_TIF_IOC)
+    *tif = OUCH50_TIME_IN_FORCE_IOC;
+  else
+    return false;
+  if (order->type == HWGW_ORDER_TYPE_LIMIT)
+    *px = order->px;
+  else if (order->type == HWGW_ORDER_TYPE_MARKET)
+    *px = OUCH50_PX_MARKET;
+  else
+    return false;
+  bool px_good = order->type == HWGW_ORDER_TYPE_MARKET || (order->px >= 1 && order->px <= OUCH50_PX_MAX);
+  return px_good && order->qty >= 1 && order->qty <= OUCH50_QTY_MAX;
+}
+
+static uint32_t enter(const struct hwgw_order_template *template, const struct hwgw_order *order, uint8_t *out) {
+  uint64_t px;
+  char tif;
+  char side = hwgw_order_side_code(order);
+  if (!side || order->instrument >= template->instrument_cnt || !terms(order, &px, &tif)) return 0;
+  memcpy(out, template->enter, HWGW_ORDER_WIRE_SZ);
+  uint8_t *message = out + HEADER_LEN;
+  ouch50_enter_order_user_ref_num_set(message, order->ref);
+  ouch50_enter_order_side_set(message, side);
+  ouch50_enter_order_quantity_set(message, order->qty);
+  ouch50_enter_order_symbol_set(message, template->symbols + OUCH50_ENTER_ORDER_SYMBOL_SZ * (size_t)order->instrument);
+  ouch50_enter_order_price_set(message, px);
+  ouch50_enter_order_time_in_force_set(message, tif);
+  return template->enter_len;
+}
+
+static uint32_t replace(const struct hwgw_order_template *template, const struct hwgw_order *order, uint8_t *out) {
+  uint64_t px;
+  char tif;
+  if (order->orig_ref == 0 || order->orig_ref >= order->ref || !terms(order, &px, &tif)) return 0;
+  memcpy(out, template->replace, HWGW_ORDER_WIRE_SZ);
+  uint8_t *message = out + HEADER_LEN;
+  ouch50_replace_order_orig_user_ref_num_set(message, order->orig_ref);
+  ouch50_replace_order_user_ref_num_set(message, order->ref);
+  ouch50_replace_order_quantity_set(message, order->qty);
+  ouch50_replace_order_price_set(message, px);
+  ouch50_replace_order_time_in_force_set(message, tif);
+  return REPLACE_LEN;
+}
+
+static uint32_t cancel(const struct hwgw_order_template *template, const struct hwgw_order *order, uint8_t *out) {
+  memcpy(out, template->cancel, HWGW_ORDER_WIRE_SZ);
+  uint8_t *message = out + HEADER_LEN;
+  ouch50_cancel_order_user_ref_num_set(message, order->ref);
+  ouch50_cancel_order_quantity_set(message, order->qty);
+  return CANCEL_LEN;
+}
+
+uint32_t hwgw_order_patch(const struct hwgw_order_template *template, const struct hwgw_order *order, uint8_t *out) {
+  if (order->ref == 0) return 0;
+  switch (order->kind) {
+    case HWGW_ORDER_KIND_NEW:
+      return enter(template, order, out);
+    case HWGW_ORDER_KIND_REPLACE:
+      return replace(template, order, out);
+    case HWGW_ORDER_KIND_CANCEL:
+      return cancel(template, order, out);
+    default:
+      return 0;
+  }
+}
+
+/* ---- decode ---- */
+
+/* the tag list at offset: 0 when it fits and is of our channel. required: a message without it is too short */
+static uint32_t appendage(const uint8_t *message, uint32_t len, uint32_t offset, bool required) {
+  if (len < offset + TAGS_LENGTH_SZ) return required ? HWGW_CNT_SESSION_DROP_LENGTH : 0;
+  uint32_t end = offset + TAGS_LENGTH_SZ + hwgw_be16(message + offset);
+  if (end > len) return HWGW_CNT_SESSION_DROP_LENGTH;
+  for (uint32_t at = offset + TAGS_LENGTH_SZ; at < end;) {
+    const uint8_t *element = message + at;
+    uint32_t next = at + OUCH50_TAG_ELEMENT_TAG_OFF + ouch50_tag_element_length(element);
+    if (next < at + OUCH50_TAG_ELEMENT_LEN || next > end) return HWGW_CNT_SESSION_DROP_LENGTH;
+    if (ouch50_tag_element_tag(element) == OUCH50_TAG_USER_REF_IDX_CODE &&
+        (next != at + OUCH50_TAG_USER_REF_IDX_LEN || ouch50_tag_user_ref_idx_value(element) != 0))
+      return HWGW_CNT_SESSION_DROP_UNKNOWN;
+    at = next;
+  }
+  return 0;
+}
+
+static bool side_set(struct hwgw_order *event, char code) {
+  event->side = code == OUCH50_SIDE_BUY ? HWGW_ORDER_SIDE_BUY : HWGW_ORDER_SIDE_SELL;
+  switch (code) {
+    case OUCH50_SIDE_BUY:
+    case OUCH50_SIDE_SELL:
+      return true;
+    case OUCH50_SIDE_SHORT:
+      event->flags = HWGW_ORDER_FLAGS_SHORT_SALE;
+      return true;
+    case OUCH50_SIDE_SHORT_EXEMPT:
+      event->flags = HWGW_ORDER_FLAGS_SHORT_EXEMPT;
+      return true;
+    default:
+      return false;
+  }
+}
+
+static bool px_set(struct hwgw_order *event, uint64_t px) {
+  event->px = (uint32_t)px;
+  return px <= UINT32_MAX;
+}
+
+static bool state_set(struct hwgw_order *event, char state) {
+  event->reason = state == OUCH50_ORDER_STATE_DEAD ? (uint32_t)OUCH50_ORDER_STATE_DEAD : 0;
+  return state == OUCH50_ORDER_STATE_LIVE || state == OUCH50_ORDER_STATE_DEAD;
+}
+
+static uint32_t known(bool good) {
+  return good ? 0 : HWGW_CNT_SESSION_DROP_UNKNOWN;
+}
+
+static uint32_t accepted(const uint8_t *message, struct hwgw_order *event) {
+  event->kind = HWGW_ORDER_KIND_ACCEPTED;
+  event->ref = ouch50_order_accepted_user_ref_num(message);
+  event->qty = ouch50_order_accepted_quantity(message);
+  event->venue_ref = ouch50_order_accepted_order_reference_number(message);
+  return known(side_set(event, ouch50_order_accepted_side(message)) &&
+               px_set(event, ouch50_order_accepted_price(message)) &&
+               state_set(event, ouch50_order_accepted_order_state(message)));
+}
+
+static uint32_t replaced(const uint8_t *message, struct hwgw_order *event) {
+  event->kind = HWGW_ORDER_KIND_REPLACED;
+  event->ref = ouch50_order_replaced_user_ref_num(message);
+  event->orig_ref = ouch50_order_replaced_orig_user_ref_num(message);
+  event->qty = ouch50_order_replaced_quantity(message);
+  event->venue_ref = ouch50_order_replaced_order_reference_number(message);
+  return known(side_set(event, ouch50_order_replaced_side(message)) &&
+               px_set(event, ouch50_order_replaced_price(message)) &&
+               state_set(event, ouch50_order_replaced_order_state(message)));
+}
+
+static uint32_t canceled(const uint8_t *message, struct hwgw_order *event) {
+  event->kind = HWGW_ORDER_KIND_CANCELED;
+  event->ref = ouch50_order_canceled_user_ref_num(message);
+  event->qty = ouch50_order_canceled_quantity(message);
+  event->reason = (uint8_t)ouch50_order_canceled_reason(message);
+  return 0;
+}
+
+static uint32_t aiq_canceled(const uint8_t *message, struct hwgw_order *event) {
+  event->kind = HWGW_ORDER_KIND_CANCELED;
+  event->ref = ouch50_aiq_canceled_user_ref_num(message);
+  event->qty = ouch50_aiq_canceled_decrement_shares(message);
+  event->reason = (uint8_t)ouch50_aiq_canceled_reason(message);
+  return 0;
+}
+
+static uint32_t executed(const uint8_t *message, struct hwgw_order *event) {
+  event->kind = HWGW_ORDER_KIND_EXECUTED;
+  event->ref = ouch50_order_executed_user_ref_num(message);
+  event->qty = ouch50_order_executed_quantity(message);
+  event->venue_ref = ouch50_order_executed_match_number(message);
+  return known(px_set(event, ouch50_order_executed_price(message)));
+}
+
+static uint32_t broken(const uint8_t *message, struct hwgw_order *event) {
+  event->kind = HWGW_ORDER_KIND_BROKEN;
+  event->ref = ouch50_broken_trade_user_ref_num(message);
+  event->reason = (uint8_t)ouch50_broken_trade_reason(message);
+  event->venue_ref = ouch50_broken_trade_match_number(message);
+  return 0;
+}
+
+static uint32_t rejected(const uint8_t *message, struct hwgw_order *event) {
+  event->kind = HWGW_ORDER_KIND_REJECTED;
+  event->ref = ouch50_rejected_user_ref_num(message);
+  event->reason = ouch50_rejected_reason(message);
+  return 0;
+}
+
+static uint32_t ignored(const uint8_t *message, struct hwgw_order *event) {
+  (void)message;
+  (void)event;
+  return HWGW_CNT_SESSION_IGNORED;
+}
+
+/* the venue's messages. len_min: the fixed part; required messages end in the length of their tag list, optional ones
+ * may be followed by one at appendage_offset, others (0) never */
+struct inbound {
+  uint32_t (*decode)(const uint8_t *message, struct hwgw_order *event);
+  uint16_t len_min;
+  uint16_t appendage_offset;
+  bool required;
+};
+
+#define REQUIRED(name, fn) {fn, OUCH50_##name##_LEN, OUCH50_##name##_APPENDAGE_LENGTH_OFF, true}
+#define OPTIONAL(name, fn) {fn, OUCH50_##name##_LEN, OUCH50_##name##_LEN, false}
+#define PLAIN(name, fn) {fn, OUCH50_##name##_LEN, 0, false}
+
+static const struct inbound inbound_by_code[128] = {
+    [OUCH50_ORDER_ACCEPTED_CODE] = REQUIRED(ORDER_ACCEPTED, accepted),
+    [OUCH50_ORDER_REPLACED_CODE] = REQUIRED(ORDER_REPLACED, replaced),
+    [OUCH50_ORDER_EXECUTED_CODE] = REQUIRED(ORDER_EXECUTED, executed),
+    [OUCH50_ORDER_CANCELED_CODE] = OPTIONAL(ORDER_CANCELED, canceled),
+    /* texts before 2023 end before aiq_strategy */
+    [OUCH50_AIQ_CANCELED_CODE] = {aiq_canceled, OUCH50_AIQ_CANCELED_AIQ_STRATEGY_OFF, OUCH50_AIQ_CANCELED_LEN, false},
+    [OUCH50_BROKEN_TRADE_CODE] = OPTIONAL(BROKEN_TRADE, broken),
+    [OUCH50_REJECTED_CODE] = OPTIONAL(REJECTED, rejected),
+    /* these change nothing the gate keeps: an order's displayed part, its priority, answers to what we never send */
+    [OUCH50_SYSTEM_EVENT_CODE] = PLAIN(SYSTEM_EVENT, ignored),
+    [OUCH50_CANCEL_PENDING_CODE] = OPTIONAL(CANCEL_PENDING, ignored),
+    [OUCH50_CANCEL_REJECT_CODE] = OPTIONAL(CANCEL_REJECT, ignored),
+    [OUCH50_ORDER_PRIORITY_UPDATE_CODE] = OPTIONAL(ORDER_PRIORITY_UPDATE, ignored),
+    [OUCH50_ORDER_MODIFIED_CODE] = OPTIONAL(ORDER_MODIFIED, ignored), /* can only shrink: the gate stays strict */
+    [OUCH50_ORDER_RESTATED_CODE] = REQUIRED(ORDER_RESTATED, ignored),
+    [OUCH50_ACCOUNT_QUERY_RESPONSE_CODE] = OPTIONAL(ACCOUNT_QUERY_RESPONSE, ignored), /* the session reads it */
+    [OUCH50_MASS_CANCEL_RESPONSE_CODE] = REQUIRED(MASS_CANCEL_RESPONSE, ignored), /* each order gets its own message */
+    [OUCH50_DISABLE_ORDER_ENTRY_RESPONSE_CODE] = REQUIRED(DISABLE_ORDER_ENTRY_RESPONSE, ignored),
+    [OUCH50_ENABLE_ORDER_ENTRY_RESPONSE_CODE] = REQUIRED(ENABLE_ORDER_ENTRY_RESPONSE, ignored),
+    /* trade_correction is of texts before 2023-05: it would change a price we have booked, so it stays unknown and
+       halts */
+};
+
+uint32_t hwgw_order_decode(const uint8_t *message, uint32_t len, struct hwgw_order *event) {
+  memset(event, 0, sizeof *event);
+  if (len == 0) return HWGW_CNT_SESSION_DROP_LENGTH;
+  if (message[0] >= sizeof inbound_by_code / sizeof inbound_by_code[0]) return HWGW_CNT_SESSION_DROP_UNKNOWN;
+  const struct inbound *inbound = &inbound_by_code[message[0]];
+  if (!inbound->decode) return HWGW_CNT_SESSION_DROP_UNKNOWN;
+  if (len < inbound->len_min) return HWGW_CNT_SESSION_DROP_LENGTH;
+  if (inbound->appendage_offset) {
+    uint32_t cause = appendage(message, len, inbound->appendage_offset, inbound->required);
+    if (cause) return cause;
+  }
+  return inbound->decode(message, event);
+}

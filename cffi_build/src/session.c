@@ -1,0 +1,537 @@
+/* session.c: the order session, a SoupBinTCP client over non-blocking TCP in the pipeline's thread.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Contract
+ *   Input: passed orders, the venue's bytes in whatever pieces TCP delivers them, the gateway clock as an argument.
+ * Output: packets to the venue, events of session_orders.c in the venue's order. States: none -> connecting -> login
+ * sent -> up. Up means confirmed: the login was accepted at the sequence number asked for, and the account query sent
+ * after it was answered, so that the next UserRefNum is known. up -> lost -> connecting again after reconnect_ms,
+ * doubled with every failure; the new login asks for the same session and the next number, so no message is missed or
+ * comes twice. Ends: closed (logout, end of session), rejected (login refused), lost without reconnect. Order of checks
+ * of an order: session up; room; ref above the last one and known to be free at the venue; a replace's original alive
+ * and alike; what the encoder checks. Never blocks, allocates or raises a signal after open. Cost of a poll: one recv,
+ * and one send when bytes wait. At the limit: a full send buffer drops orders (the last quarter takes cancels only);
+ * events that do not fit the caller's room stay in the receive buffer. A packet that cannot be at its place closes the
+ * connection. A link given up for lost is reset, so that nothing old is delivered late. Thread: the pipeline's.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "session.h"
+
+#define NS_PER_MS 1000000u
+#define HEARTBEAT_NS ((uint64_t)SOUPBINTCP_HEARTBEAT_INTERVAL_MS * NS_PER_MS)
+
+static bool elapsed(uint64_t now_ns, uint64_t since_ns, uint64_t ns) {
+  return now_ns > since_ns && now_ns - since_ns >= ns;
+}
+
+/* ---- open and close ---- */
+
+static bool is_text(const char *text, size_t len) {
+  for (size_t i = 0; i < len; i++)
+    if (text[i] < ' ' || text[i] > '~') return false;
+  return true;
+}
+
+static int32_t check(const struct hwgw_session_cfg *cfg, struct hwgw_error *error) {
+  const char *wrong = NULL;
+  if (cfg->address == 0 || cfg->port == 0)
+    wrong = "address and port must be given";
+  else if (!is_text(cfg->username, sizeof cfg->username))
+    wrong = "username is not printable ASCII padded with spaces";
+  else if (!is_text(cfg->password, sizeof cfg->password))
+    wrong = "password is not printable ASCII padded with spaces";
+  else if (!is_text(cfg->requested_session, sizeof cfg->requested_session))
+    wrong = "requested_session is not printable ASCII padded with spaces";
+  else if (!is_text(cfg->firm, sizeof cfg->firm))
+    wrong = "firm is not printable ASCII padded with spaces";
+  else if (!memchr("APRO", cfg->capacity, 4))
+    wrong = "capacity is none of A, P, R, O";
+  else if (!memchr("YNA", cfg->display, 3))
+    wrong = "display is none of Y, N, A";
+  else if (cfg->login_timeout_ms == 0)
+    wrong = "login_timeout_ms must be at least 1";
+  else if (cfg->dead_link_ms <= SOUPBINTCP_HEARTBEAT_INTERVAL_MS)
+    wrong = "dead_link_ms must be above the 1,000 ms between two heartbeats";
+  else if (cfg->instrument_cnt == 0 || !cfg->symbols)
+    wrong = "there must be at least one symbol";
+  else if (!is_text(cfg->symbols, 8 * (size_t)cfg->instrument_cnt))
+    wrong = "symbols are not printable ASCII padded with spaces";
+  return wrong ? hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "order session: %s", wrong) : HWGW_OK;
+}
+
+int32_t hwgw_session_open(struct hwgw_session **session, const struct hwgw_session_cfg *cfg, struct hwgw_error *error) {
+  *session = NULL;
+  int32_t status = check(cfg, error);
+  if (status != HWGW_OK) return status;
+  size_t sz = (sizeof **session + HWGW_BLOCK_ALIGN - 1) / HWGW_BLOCK_ALIGN * HWGW_BLOCK_ALIGN;
+  struct hwgw_session *self = aligned_alloc(HWGW_BLOCK_ALIGN, sz);
+  if (!self) return hwgw_error_set(error, HWGW_ERR_INTERNAL, ENOMEM, "order session: no memory for %zu bytes", sz);
+  memset(self, 0, sz); /* touches every page, so that the data path never faults one in */
+  self->fd = -1;
+  self->state = HWGW_SEGMENT_SESSION_STATE_NONE;
+  self->reason = "not connected yet";
+  self->backoff = 1;
+  self->next_seq = cfg->requested_seq;
+  self->cfg = *cfg;
+  self->orders.symbols = cfg->symbols;
+  hwgw_order_template_init(&self->template, cfg);
+  *session = self;
+  return HWGW_OK;
+}
+
+void hwgw_session_close(struct hwgw_session *session) {
+  if (!session) return;
+  if (session->fd >= 0) close(session->fd);
+  free(session);
+}
+
+/* ---- the connection ---- */
+
+static void disconnect(struct hwgw_session *session, uint32_t state, const char *reason) {
+  if (session->fd >= 0) close(session->fd);
+  session->fd = -1;
+  session->link_down = false;
+  session->confirmed = false;
+  session->tx_head = session->tx_tail = 0;
+  session->rx_head = session->rx_tail = 0;
+  session->state = state;
+  session->reason = reason;
+}
+
+/* the connection or the attempt failed: now lost, with the time of the next attempt */
+static void lose(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters, const char *reason) {
+  if (session->state == HWGW_SEGMENT_SESSION_STATE_LOGGING_OUT) {
+    disconnect(session, HWGW_SEGMENT_SESSION_STATE_CLOSED, session->link_down ? "logged out" : reason);
+    return;
+  }
+  bool is_attempt = session->state == HWGW_SEGMENT_SESSION_STATE_CONNECTING;
+  counters[is_attempt ? HWGW_CNT_SESSION_CONNECT_FAILURES : HWGW_CNT_SESSION_DISCONNECTS]++;
+  if (session->fd >= 0) { /* reset: what the kernel still holds is as lost as what we hold */
+    struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    (void)setsockopt(session->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  }
+  disconnect(session, HWGW_SEGMENT_SESSION_STATE_LOST, reason);
+  session->retry_ns = now_ns + (uint64_t)session->cfg.reconnect_ms * session->backoff * NS_PER_MS;
+  if (session->backoff < HWGW_SESSION_BACKOFF_MAX) session->backoff *= 2;
+}
+
+static uint32_t backlog(const struct hwgw_session *session) {
+  return session->tx_tail - session->tx_head;
+}
+
+/* room for one packet of at most HWGW_ORDER_WIRE_SZ bytes when reserve bytes are to stay free, or NULL */
+static uint8_t *tx_room(struct hwgw_session *session, uint32_t reserve) {
+  if (backlog(session) + HWGW_ORDER_WIRE_SZ + reserve > HWGW_SESSION_TX_SZ) return NULL;
+  if (HWGW_UNLIKELY(session->tx_tail + HWGW_ORDER_WIRE_SZ > HWGW_SESSION_TX_SZ)) {
+    memmove(session->tx, session->tx + session->tx_head, backlog(session));
+    session->tx_tail -= session->tx_head;
+    session->tx_head = 0;
+  }
+  return session->tx + session->tx_tail;
+}
+
+static void login_request(struct hwgw_session *session) {
+  uint8_t *packet = session->tx; /* the first bytes of a connection */
+  char number[SOUPBINTCP_LOGIN_REQUEST_REQUESTED_SEQUENCE_NUMBER_SZ];
+  uint64_t left = session->next_seq;
+  uint32_t at = sizeof number;
+  do {
+    number[--at] = (char)('0' + left % 10);
+    left /= 10;
+  } while (left);
+  memset(number, ' ', at); /* padded on the left like the venue's own */
+  soupbintcp_login_request_init(packet);
+  soupbintcp_login_request_username_set(packet, session->cfg.username);
+  soupbintcp_login_request_password_set(packet, session->cfg.password);
+  soupbintcp_login_request_requested_session_set(packet, session->cfg.requested_session);
+  soupbintcp_login_request_requested_sequence_number_set(packet, number);
+  session->tx_tail = SOUPBINTCP_LOGIN_REQUEST_LEN;
+}
+
+static void connected(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
+  counters[HWGW_CNT_SESSION_CONNECTS]++;
+  session->state = HWGW_SEGMENT_SESSION_STATE_LOGIN_SENT;
+  session->reason = "waiting for the answer to the login";
+  session->deadline_ns = now_ns + (uint64_t)session->cfg.login_timeout_ms * NS_PER_MS;
+  session->last_rx_ns = now_ns;
+  session->last_tx_ns = now_ns;
+  login_request(session);
+  hwgw_session_flush(session, now_ns, counters);
+}
+
+static void connect_start(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
+  static const int on = 1, tx_sz = HWGW_SESSION_KERNEL_TX_SZ;
+  session->state = HWGW_SEGMENT_SESSION_STATE_CONNECTING;
+  session->reason = "connecting";
+  session->deadline_ns = now_ns + (uint64_t)session->cfg.login_timeout_ms * NS_PER_MS;
+  session->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  struct sockaddr_in address = {
+      .sin_family = AF_INET, .sin_port = htons(session->cfg.port), .sin_addr.s_addr = htonl(session->cfg.address)};
+  if (session->fd < 0 || setsockopt(session->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
+      setsockopt(session->fd, SOL_SOCKET, SO_SNDBUF, &tx_sz, sizeof tx_sz) != 0 ||
+      (connect(session->fd, (struct sockaddr *)&address, sizeof address) != 0 && errno != EINPROGRESS))
+    lose(session, now_ns, counters, strerrordesc_np(errno));
+}
+
+static void connect_check(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
+  static const int on = 1;
+  struct pollfd ready = {.fd = session->fd, .events = POLLOUT};
+  int cause = 0;
+  socklen_t cause_sz = sizeof cause;
+  if (poll(&ready, 1, 0) == 1) {
+    if (getsockopt(session->fd, SOL_SOCKET, SO_ERROR, &cause, &cause_sz) != 0) cause = errno;
+    if (cause) {
+      lose(session, now_ns, counters, strerrordesc_np(cause));
+    } else { /* the answer to the login is acknowledged at once; the kernel decides later ones */
+      (void)setsockopt(session->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+      connected(session, now_ns, counters);
+    }
+  } else if (now_ns >= session->deadline_ns) {
+    lose(session, now_ns, counters, "the connection attempt timed out");
+  }
+}
+
+/* the kernel's verdict on a send or a recv that failed */
+static void failed(struct hwgw_session *session, int cause) {
+  session->link_down = true;
+  session->reason = strerrordesc_np(cause);
+}
+
+void hwgw_session_flush(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
+  if (session->tx_head == session->tx_tail || session->link_down || session->fd < 0) return;
+  ssize_t sent = send(session->fd, session->tx + session->tx_head, backlog(session), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent < 0) {
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)
+      counters[HWGW_CNT_SESSION_TX_BLOCKED]++;
+    else if (errno != EINTR)
+      failed(session, errno);
+    return;
+  }
+  counters[HWGW_CNT_SESSION_TX_BYTES] += (uint64_t)sent;
+  session->last_tx_ns = now_ns;
+  session->tx_head += (uint32_t)sent;
+  if (session->tx_head == session->tx_tail)
+    session->tx_head = session->tx_tail = 0;
+  else
+    counters[HWGW_CNT_SESSION_TX_BLOCKED]++;
+}
+
+static void receive(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
+  if (session->link_down) return;
+  if (session->rx_head == session->rx_tail) {
+    session->rx_head = session->rx_tail = 0;
+  } else if (session->rx_tail == HWGW_SESSION_RX_SZ && session->rx_head >= HWGW_SESSION_RX_SZ / 2) {
+    memmove(session->rx, session->rx + session->rx_head, session->rx_tail - session->rx_head);
+    session->rx_tail -= session->rx_head;
+    session->rx_head = 0;
+  }
+  uint32_t room = HWGW_SESSION_RX_SZ - session->rx_tail;
+  if (room == 0) return; /* whole packets wait for room among the caller's events */
+  ssize_t got = recv(session->fd, session->rx + session->rx_tail, room, MSG_DONTWAIT);
+  if (got > 0) {
+    counters[HWGW_CNT_SESSION_RX_BYTES] += (uint64_t)got;
+    session->rx_tail += (uint32_t)got;
+    session->last_rx_ns = now_ns;
+  } else if (got == 0) {
+    session->link_down = true;
+    session->reason = "the venue closed the connection";
+  } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+    failed(session, errno);
+  }
+}
+
+/* ---- packets ---- */
+
+static uint32_t control_packet(uint8_t *out, char code) {
+  soupbintcp_client_heartbeat_init(out); /* heartbeat and logout differ in their type only */
+  soupbintcp_client_heartbeat_packet_type_set(out, code);
+  return SOUPBINTCP_CLIENT_HEARTBEAT_LEN;
+}
+
+/* right-justified decimal number, padded with spaces; false when it is not one or does not fit */
+static bool number_parse(const uint8_t *text, uint32_t len, uint64_t *number) {
+  uint32_t i = 0;
+  *number = 0;
+  while (i < len && text[i] == ' ') i++;
+  if (i == len) return false;
+  for (; i < len; i++) {
+    if (text[i] < '0' || text[i] > '9') return false;
+    if (__builtin_mul_overflow(*number, 10u, number)) return false;
+    if (__builtin_add_overflow(*number, (uint64_t)(text[i] - '0'), number)) return false;
+  }
+  return true;
+}
+
+static void framing_error(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
+  counters[HWGW_CNT_SESSION_DROP_FRAMING]++;
+  lose(session, now_ns, counters, "the venue sent a packet that cannot be at its place");
+}
+
+static void login_accepted(struct hwgw_session *session, const uint8_t *packet, uint64_t now_ns, uint64_t *counters) {
+  const uint8_t *name = soupbintcp_login_accepted_session(packet);
+  uint64_t seq;
+  if (!number_parse(soupbintcp_login_accepted_sequence_number(packet), SOUPBINTCP_LOGIN_ACCEPTED_SEQUENCE_NUMBER_SZ,
+                    &seq) ||
+      seq < SOUPBINTCP_FIRST_SEQUENCE_NUMBER) {
+    framing_error(session, now_ns, counters);
+    return;
+  }
+  bool resumed = session->login > 0;
+  bool wrong_session = resumed && memcmp(name, session->cfg.requested_session, sizeof session->cfg.requested_session);
+  if (wrong_session || (session->next_seq && session->next_seq != seq)) {
+    counters[HWGW_CNT_SESSION_LOGIN_REJECTS]++;
+    hwgw_session_orders_halt(&session->orders.follow, 0); /* messages are missing or would come twice */
+    disconnect(session, HWGW_SEGMENT_SESSION_STATE_REJECTED,
+               wrong_session ? "the venue logged us in to another session than asked for"
+                             : "the venue does not resume at the sequence number asked for");
+    return;
+  }
+  counters[HWGW_CNT_SESSION_LOGINS]++;
+  session->login++;
+  session->confirmed = true;
+  session->next_seq = seq;
+  session->deadline_ns = now_ns + (uint64_t)session->cfg.login_timeout_ms * NS_PER_MS;
+  session->reason = "waiting for the answer to the account query";
+  memcpy(session->cfg.requested_session, name, sizeof session->cfg.requested_session);
+
+  uint8_t *query = tx_room(session, 0); /* there is room: nothing but the login can be before it */
+  soupbintcp_unsequenced_data_init(query);
+  soupbintcp_unsequenced_data_packet_length_set(
+      query, SOUPBINTCP_UNSEQUENCED_DATA_LEN - SOUPBINTCP_LENGTH_SZ + OUCH50_ACCOUNT_QUERY_LEN);
+  ouch50_account_query_init(query + SOUPBINTCP_UNSEQUENCED_DATA_LEN);
+  session->tx_tail += SOUPBINTCP_UNSEQUENCED_DATA_LEN + OUCH50_ACCOUNT_QUERY_LEN;
+}
+
+static void login_rejected(struct hwgw_session *session, const uint8_t *packet, uint64_t *counters) {
+  const char *reason = "login rejected, for a reason the protocol does not name";
+  switch (soupbintcp_login_rejected_reject_reason_code(packet)) {
+    case SOUPBINTCP_REJECT_REASON_NOT_AUTHORISED:
+      reason = "login rejected: user name or password is wrong";
+      break;
+    case SOUPBINTCP_REJECT_REASON_SESSION_NOT_AVAILABLE:
+      reason = "login rejected: the session is not available";
+      break;
+    default:
+      break;
+  }
+  counters[HWGW_CNT_SESSION_LOGIN_REJECTS]++;
+  disconnect(session, HWGW_SEGMENT_SESSION_STATE_REJECTED, reason);
+}
+
+/* the answer to the account query: also an old one, replayed, is no greater than the truth */
+static void account_query_response(struct hwgw_session *session, const uint8_t *message) {
+  uint32_t next_ref = ouch50_account_query_response_next_user_ref_num(message);
+  if (next_ref > session->next_ref) session->next_ref = next_ref;
+  if (session->state != HWGW_SEGMENT_SESSION_STATE_LOGIN_SENT) return;
+  hwgw_session_orders_lost(&session->orders, next_ref, session->login);
+  session->state = HWGW_SEGMENT_SESSION_STATE_UP;
+  session->reason = "up";
+  session->backoff = 1;
+}
+
+/* true when event is filled */
+static bool sequenced(struct hwgw_session *session, const uint8_t *message, uint32_t len, uint64_t now_ns,
+                      uint64_t *counters, struct hwgw_order *event) {
+  counters[HWGW_CNT_SESSION_SEQUENCED]++;
+  session->next_seq++;
+  if (session->state == HWGW_SEGMENT_SESSION_STATE_LOGIN_SENT) /* a replay may take longer than a login */
+    session->deadline_ns = now_ns + (uint64_t)session->cfg.login_timeout_ms * NS_PER_MS;
+  if (!hwgw_session_orders_message(&session->orders, message, len, counters, event)) {
+    if (message[0] == OUCH50_ACCOUNT_QUERY_RESPONSE_CODE) account_query_response(session, message);
+    return false;
+  }
+  if (event->kind == HWGW_ORDER_KIND_HALT && event->ref >= session->next_ref) /* somebody used this number */
+    session->next_ref = event->ref < UINT32_MAX ? event->ref + 1 : UINT32_MAX;
+  return true;
+}
+
+/* one whole packet, len bytes with its length; true when event is filled. May close the connection */
+static bool packet(struct hwgw_session *session, const uint8_t *data, uint32_t len, uint64_t now_ns, uint64_t *counters,
+                   struct hwgw_order *event) {
+  char code = soupbintcp_sequenced_data_packet_type(data);
+  if (code == SOUPBINTCP_DEBUG_CODE) {
+    counters[HWGW_CNT_SESSION_DEBUG]++;
+  } else if (!session->confirmed) { /* before the login is accepted only its answer may come */
+    if (code == SOUPBINTCP_LOGIN_ACCEPTED_CODE && len == SOUPBINTCP_LOGIN_ACCEPTED_LEN)
+      login_accepted(session, data, now_ns, counters);
+    else if (code == SOUPBINTCP_LOGIN_REJECTED_CODE && len == SOUPBINTCP_LOGIN_REJECTED_LEN)
+      login_rejected(session, data, counters);
+    else
+      framing_error(session, now_ns, counters);
+  } else {
+    switch (code) {
+      case SOUPBINTCP_SEQUENCED_DATA_CODE:
+        return sequenced(session, data + SOUPBINTCP_SEQUENCED_DATA_LEN, len - SOUPBINTCP_SEQUENCED_DATA_LEN, now_ns,
+                         counters, event);
+      case SOUPBINTCP_SERVER_HEARTBEAT_CODE:
+        counters[HWGW_CNT_SESSION_HEARTBEATS_RX]++;
+        break;
+      case SOUPBINTCP_END_OF_SESSION_CODE:
+        counters[HWGW_CNT_SESSION_ENDS]++;
+        disconnect(session, HWGW_SEGMENT_SESSION_STATE_CLOSED, "the venue ended the session");
+        break;
+      case SOUPBINTCP_LOGIN_ACCEPTED_CODE:
+      case SOUPBINTCP_LOGIN_REJECTED_CODE:
+        framing_error(session, now_ns, counters);
+        break;
+      default:
+        counters[HWGW_CNT_SESSION_DROP_PACKET]++;
+        break;
+    }
+  }
+  return false;
+}
+
+static uint32_t events_take(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters,
+                            struct hwgw_order *events, uint32_t max) {
+  uint32_t cnt = 0;
+  while (cnt < max) {
+    struct hwgw_order *event = &events[cnt];
+    bool filled = hwgw_session_orders_follow(&session->orders, counters, event);
+    if (!filled) {
+      const uint8_t *data = session->rx + session->rx_head;
+      uint32_t have = session->rx_tail - session->rx_head;
+      if (have < SOUPBINTCP_LENGTH_SZ) break;
+      uint32_t len = SOUPBINTCP_LENGTH_SZ + (uint32_t)soupbintcp_sequenced_data_packet_length(data);
+      if (len == SOUPBINTCP_LENGTH_SZ) { /* not even a type */
+        framing_error(session, now_ns, counters);
+        break;
+      }
+      if (have < len) break;
+      session->rx_head += len; /* before packet, which may close the connection and empty the buffer */
+      filled = packet(session, data, len, now_ns, counters, event);
+    }
+    if (filled) {
+      event->ts_ns = now_ns;
+      event->seq = session->next_seq - 1;
+      cnt++;
+    }
+  }
+  return cnt;
+}
+
+/* ---- timers ---- */
+
+static void heartbeat(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
+  if (!session->confirmed || backlog(session) || !elapsed(now_ns, session->last_tx_ns, HEARTBEAT_NS)) return;
+  session->tx_tail += control_packet(tx_room(session, 0), SOUPBINTCP_CLIENT_HEARTBEAT_CODE);
+  counters[HWGW_CNT_SESSION_HEARTBEATS_TX]++;
+}
+
+static void verdict(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
+  uint64_t dead_link_ns = (uint64_t)session->cfg.dead_link_ms * NS_PER_MS;
+  if (session->link_down)
+    lose(session, now_ns, counters, session->reason);
+  else if (session->state != HWGW_SEGMENT_SESSION_STATE_UP && now_ns >= session->deadline_ns)
+    lose(session, now_ns, counters, "the venue did not answer in time");
+  else if (elapsed(now_ns, session->last_rx_ns, dead_link_ns))
+    lose(session, now_ns, counters, "dead link: the venue has been silent for too long");
+  else if (backlog(session) && elapsed(now_ns, session->last_tx_ns, dead_link_ns))
+    lose(session, now_ns, counters, "dead link: the venue has not read for too long");
+}
+
+static bool is_linked(const struct hwgw_session *session) {
+  return session->fd >= 0 && session->state != HWGW_SEGMENT_SESSION_STATE_CONNECTING;
+}
+
+/* ---- public ---- */
+
+uint32_t hwgw_session_poll(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters, struct hwgw_order *events,
+                           uint32_t max) {
+  switch (session->state) {
+    case HWGW_SEGMENT_SESSION_STATE_NONE:
+      connect_start(session, now_ns, counters);
+      break;
+    case HWGW_SEGMENT_SESSION_STATE_LOST:
+      if (session->cfg.reconnect_ms && now_ns >= session->retry_ns) connect_start(session, now_ns, counters);
+      break;
+    case HWGW_SEGMENT_SESSION_STATE_CONNECTING:
+      connect_check(session, now_ns, counters);
+      break;
+    case HWGW_SEGMENT_SESSION_STATE_LOGGING_OUT:
+      if (session->deadline_ns == 0)
+        session->deadline_ns = now_ns + (uint64_t)session->cfg.login_timeout_ms * NS_PER_MS;
+      break;
+    default:
+      break;
+  }
+  if (is_linked(session)) receive(session, now_ns, counters);
+  uint32_t cnt = events_take(session, now_ns, counters, events, max);
+  if (is_linked(session) && cnt < max) verdict(session, now_ns, counters); /* else more waits: it would be early */
+  heartbeat(session, now_ns, counters);
+  hwgw_session_flush(session, now_ns, counters);
+  return cnt;
+}
+
+uint32_t hwgw_session_order(struct hwgw_session *session, const struct hwgw_order *order) {
+  if (HWGW_UNLIKELY(session->state != HWGW_SEGMENT_SESSION_STATE_UP || session->link_down))
+    return HWGW_CNT_ORDER_DROP_SESSION;
+  bool is_cancel = order->kind == HWGW_ORDER_KIND_CANCEL;
+  uint8_t *out = tx_room(session, is_cancel ? 0 : HWGW_SESSION_TX_CANCEL_SZ);
+  if (HWGW_UNLIKELY(!out)) return HWGW_CNT_ORDER_DROP_BACKLOG;
+  if (!is_cancel && (order->ref <= session->last_ref || order->ref < session->next_ref ||
+                     !hwgw_session_orders_accept(&session->orders, order)))
+    return HWGW_CNT_ORDER_DROP_ENCODE;
+  uint32_t len = hwgw_order_patch(&session->template, order, out);
+  if (HWGW_UNLIKELY(len == 0)) return HWGW_CNT_ORDER_DROP_ENCODE;
+  session->tx_tail += len;
+  if (!is_cancel) {
+    session->last_ref = order->ref;
+    hwgw_session_orders_sent(&session->orders, order, session->login);
+  }
+  return HWGW_CNT_ORDER_ENCODED;
+}
+
+uint32_t hwgw_order_encode(const struct hwgw_session *session, const struct hwgw_order *order, uint8_t *out) {
+  return hwgw_order_patch(&session->template, order, out);
+}
+
+uint32_t hwgw_session_state(const struct hwgw_session *session) {
+  return session->state;
+}
+
+const char *hwgw_session_reason(const struct hwgw_session *session) {
+  return session->reason;
+}
+
+uint32_t hwgw_session_next_ref(const struct hwgw_session *session) {
+  uint32_t above = session->last_ref < UINT32_MAX ? session->last_ref + 1 : UINT32_MAX;
+  return above > session->next_ref ? above : session->next_ref;
+}
+
+uint64_t hwgw_session_next_seq(const struct hwgw_session *session) {
+  return session->next_seq;
+}
+
+void hwgw_session_logout(struct hwgw_session *session) {
+  switch (session->state) {
+    case HWGW_SEGMENT_SESSION_STATE_LOGIN_SENT:
+    case HWGW_SEGMENT_SESSION_STATE_UP: {
+      uint8_t *out = tx_room(session, 0);
+      if (!out || session->link_down) {
+        disconnect(session, HWGW_SEGMENT_SESSION_STATE_CLOSED, "closed without logout: the link takes nothing");
+        break;
+      }
+      session->tx_tail += control_packet(out, SOUPBINTCP_LOGOUT_REQUEST_CODE);
+      session->state = HWGW_SEGMENT_SESSION_STATE_LOGGING_OUT;
+      session->reason = "logging out";
+      session->deadline_ns = 0;
+      break;
+    }
+    case HWGW_SEGMENT_SESSION_STATE_NONE:
+    case HWGW_SEGMENT_SESSION_STATE_CONNECTING:
+    case HWGW_SEGMENT_SESSION_STATE_LOST:
+      disconnect(session, HWGW_SEGMENT_SESSION_STATE_CLOSED, "closed before it was up");
+      break;
+    default:
+      break;
+  }
+}

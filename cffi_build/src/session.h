@@ -1,0 +1,110 @@
+/* session.h: the order session's own state; private to session*.c and to the fuzzer that feeds it bytes.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HWGW_SESSION_H
+#define HWGW_SESSION_H
+
+#include "base.h"
+#include "order.h"
+
+/* the receive buffer holds two packets of the greatest length a 2-byte count can give, so that a packet is always whole
+ * in one piece and at most half a buffer is ever moved, once per half a buffer received */
+#define HWGW_SESSION_PACKET_MAX (SOUPBINTCP_LENGTH_SZ + 1 + SOUPBINTCP_PAYLOAD_MAX)
+#define HWGW_SESSION_RX_SZ (2 * (HWGW_SESSION_PACKET_MAX + 1))
+/* orders that wait in our buffer or the kernel's go stale, so both are small: some 500 orders here, the same there */
+#define HWGW_SESSION_TX_SZ 32768
+#define HWGW_SESSION_TX_CANCEL_SZ 8192 /* of it, room that only cancels, heartbeats and logins may use */
+#define HWGW_SESSION_KERNEL_TX_SZ 32768
+#define HWGW_SESSION_BACKOFF_MAX 32 /* reconnect_ms doubles with every failure up to this multiple */
+
+#define HWGW_SESSION_ORDERS HWGW_RISK_OPEN_ORDERS_MAX
+#define HWGW_SESSION_EXECUTIONS 16384 /* the last so many can be broken; at 10 a second, the last 27 minutes of fills \
+                                       */
+
+enum hwgw_own_state { HWGW_OWN_FREE, HWGW_OWN_SENT, HWGW_OWN_LIVE };
+
+/* an order this session sent and the venue has not ended; slot = ref mod HWGW_SESSION_ORDERS */
+struct hwgw_own_order {
+  uint32_t ref;
+  uint32_t orig_ref; /* of a replace without an answer yet, else 0 */
+  uint32_t leaves;   /* sent: quantity as sent */
+  uint32_t instrument;
+  uint32_t login;       /* which login it was sent under */
+  uint16_t replace_idx; /* slot + 1 of the newest replace of this order without an answer, 0 = none */
+  uint16_t next_idx;    /* slot + 1 of the next in the list this one is in, 0 = last */
+  char side_code;
+  uint8_t state; /* enum hwgw_own_state */
+  uint8_t side;
+  uint8_t flags;
+  uint8_t account;
+  uint8_t strategy;
+  uint16_t reserved;
+};
+
+/* what is needed when an execution is broken */
+struct hwgw_own_execution {
+  uint32_t ref;
+  uint32_t qty;
+  uint32_t px;
+  uint32_t instrument;
+  uint8_t side;
+  uint8_t flags;
+  uint8_t account;
+  uint8_t strategy;
+};
+
+struct hwgw_session_orders {
+  struct hwgw_own_order order[HWGW_SESSION_ORDERS];
+  uint64_t match[HWGW_SESSION_EXECUTIONS]; /* apart from the rest, so that the search of a broken trade is short */
+  struct hwgw_own_execution execution[HWGW_SESSION_EXECUTIONS];
+  uint64_t execution_cnt;   /* executions ever remembered */
+  struct hwgw_order follow; /* event that follows the last one; kind none when there is none */
+  uint32_t withdrawn_idx;   /* slot + 1 of the first order the venue will never answer */
+  const char *symbols;
+};
+
+/* true when the order can be sent and followed: its slot is free; the original of a replace is not ended, of the same
+ * instrument and marked alike, because a replace keeps its original's side */
+bool hwgw_session_orders_accept(const struct hwgw_session_orders *orders, const struct hwgw_order *order);
+/* remembers an order or a replace that hwgw_session_orders_accept took and the encoder encoded */
+void hwgw_session_orders_sent(struct hwgw_session_orders *orders, const struct hwgw_order *order, uint32_t login);
+/* one message from the venue: counts it under one counter of the ledger `sequenced`, and fills event (true) unless it
+ * changes nothing. Call hwgw_session_orders_follow until false before the next message */
+bool hwgw_session_orders_message(struct hwgw_session_orders *orders, const uint8_t *message, uint32_t len,
+                                 uint64_t *counters, struct hwgw_order *event);
+/* what follows from the last message without a message of its own */
+bool hwgw_session_orders_follow(struct hwgw_session_orders *orders, uint64_t *counters, struct hwgw_order *event);
+/* the venue's next UserRefNum is next_ref: unanswered orders of earlier logins from there on were lost on the way */
+void hwgw_session_orders_lost(struct hwgw_session_orders *orders, uint32_t next_ref, uint32_t login);
+
+/* a halt event, reason state, about the order ref */
+void hwgw_session_orders_halt(struct hwgw_order *event, uint32_t ref);
+
+struct hwgw_session {
+  uint32_t state; /* enum hwgw_segment_session_state */
+  int fd;         /* -1 when there is no socket */
+  bool link_down; /* the peer closed or a call failed: use what was received, then go lost */
+  bool confirmed; /* login accepted and sequence number agreed; up needs the account query's answer, too */
+  uint32_t last_ref;
+  uint32_t next_ref; /* smallest the venue takes */
+  uint32_t login;    /* logins accepted so far */
+  uint32_t tx_head;
+  uint32_t tx_tail;
+  uint32_t rx_head;
+  uint32_t rx_tail;
+  uint32_t backoff; /* multiple of reconnect_ms for the next failure */
+  uint64_t next_seq;
+  uint64_t deadline_ns; /* of a connect, a login or a logout; 0 = to be set by the next poll */
+  uint64_t retry_ns;
+  uint64_t last_rx_ns;
+  uint64_t last_tx_ns; /* the kernel took something, or had nothing to take */
+  const char *reason;
+  struct hwgw_session_cfg cfg; /* requested_session becomes the session's name at login */
+  struct hwgw_order_template template;
+  uint8_t tx[HWGW_SESSION_TX_SZ + HWGW_ORDER_WIRE_SZ];
+  uint8_t rx[HWGW_SESSION_RX_SZ];
+  struct hwgw_session_orders orders;
+};
+
+#endif

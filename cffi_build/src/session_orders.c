@@ -1,0 +1,288 @@
+/* session_orders.c: the orders of an order session, from sent to ended, so that each venue message becomes an event of
+ * an order of ours.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Contract
+ *   Input: orders as they are sent, messages as they arrive in sequence. Output: events that carry instrument, side,
+ *   account and strategy; and halt (reason state) whenever the message cannot be about what was sent, so that the gate
+ *   never goes on with a wrong picture of the venue.
+ *   What the venue does not say in a message of its own is concluded here, with reason 0:
+ *     - accepted or replaced dead: a canceled event of the whole quantity follows; accepted for less than was sent: one
+ * of the difference;
+ *     - an order that ended with replaces under way: those can only be ignored by the venue, so each is rejected;
+ *     - an order that the connection lost: after the next login the account query tells that the venue never saw it, so
+ * it is rejected. A broken trade names only its match number; quantity and price come from the last
+ * HWGW_SESSION_EXECUTIONS executions. An older one halts. Executions and cancels of more than is left go through as
+ * they are: they happened, and the gate halts on them. Cost: a slot of a direct-mapped table per message; the search of
+ * a broken trade is a scan of match numbers (rare). Thread: the session's.
+ */
+#include "session.h"
+
+static struct hwgw_own_order *slot(struct hwgw_session_orders *orders, uint32_t ref) {
+  return &orders->order[ref % HWGW_SESSION_ORDERS];
+}
+
+static const struct hwgw_own_order *find(const struct hwgw_session_orders *orders, uint32_t ref) {
+  const struct hwgw_own_order *own = &orders->order[ref % HWGW_SESSION_ORDERS];
+  return own->state != HWGW_OWN_FREE && own->ref == ref ? own : NULL;
+}
+
+static uint16_t index_of(const struct hwgw_session_orders *orders, const struct hwgw_own_order *own) {
+  return (uint16_t)(own - orders->order + 1);
+}
+
+/* takes a replace out of its original's list */
+static void unlink_replace(struct hwgw_session_orders *orders, struct hwgw_own_order *own) {
+  struct hwgw_own_order *original = slot(orders, own->orig_ref);
+  uint16_t *link = original->ref == own->orig_ref ? &original->replace_idx : NULL;
+  while (link && *link && *link != index_of(orders, own)) link = &orders->order[*link - 1].next_idx;
+  if (link && *link) *link = own->next_idx;
+  own->next_idx = 0;
+  own->orig_ref = 0;
+}
+
+static void withdraw(struct hwgw_session_orders *orders, struct hwgw_own_order *own) {
+  own->next_idx = (uint16_t)orders->withdrawn_idx;
+  orders->withdrawn_idx = index_of(orders, own);
+}
+
+/* the order is over: its slot is free and its replaces have nothing to replace any more */
+static void end(struct hwgw_session_orders *orders, struct hwgw_own_order *own) {
+  uint16_t idx = own->replace_idx;
+  while (idx) {
+    struct hwgw_own_order *replace = &orders->order[idx - 1];
+    idx = replace->next_idx;
+    replace->orig_ref = 0;
+    withdraw(orders, replace);
+  }
+  memset(own, 0, sizeof *own);
+}
+
+static void owner_set(struct hwgw_order *event, const struct hwgw_own_order *own) {
+  event->side = own->side;
+  event->flags = own->flags;
+  event->account = own->account;
+  event->strategy = own->strategy;
+  event->instrument = own->instrument;
+}
+
+static void follow_cancel(struct hwgw_session_orders *orders, const struct hwgw_own_order *own, uint32_t qty) {
+  struct hwgw_order *follow = &orders->follow;
+  memset(follow, 0, sizeof *follow);
+  follow->kind = HWGW_ORDER_KIND_CANCELED;
+  follow->ref = own->ref;
+  follow->qty = qty;
+  owner_set(follow, own);
+}
+
+bool hwgw_session_orders_accept(const struct hwgw_session_orders *orders, const struct hwgw_order *order) {
+  if (orders->order[order->ref % HWGW_SESSION_ORDERS].state != HWGW_OWN_FREE) return false;
+  if (order->kind != HWGW_ORDER_KIND_REPLACE) return true;
+  const struct hwgw_own_order *original = find(orders, order->orig_ref);
+  return original && original->instrument == order->instrument && original->side_code == hwgw_order_side_code(order);
+}
+
+void hwgw_session_orders_sent(struct hwgw_session_orders *orders, const struct hwgw_order *order, uint32_t login) {
+  struct hwgw_own_order *own = slot(orders, order->ref);
+  own->ref = order->ref;
+  own->leaves = order->qty;
+  own->instrument = order->instrument;
+  own->login = login;
+  own->side_code = hwgw_order_side_code(order);
+  own->state = HWGW_OWN_SENT;
+  own->side = order->side;
+  own->flags = (uint8_t)order->flags;
+  own->account = order->account;
+  own->strategy = order->strategy;
+  if (order->kind == HWGW_ORDER_KIND_REPLACE) {
+    struct hwgw_own_order *original = slot(orders, order->orig_ref);
+    own->orig_ref = order->orig_ref;
+    own->next_idx = original->replace_idx;
+    original->replace_idx = index_of(orders, own);
+  }
+}
+
+/* ---- one function per kind of event: false when it cannot be about this order ---- */
+
+static bool is_alike(const struct hwgw_session_orders *orders, const struct hwgw_own_order *own, char side_code,
+                     const uint8_t *symbol, uint32_t qty) {
+  const char *name = orders->symbols + OUCH50_ORDER_ACCEPTED_SYMBOL_SZ * (size_t)own->instrument;
+  return own->side_code == side_code && memcmp(symbol, name, OUCH50_ORDER_ACCEPTED_SYMBOL_SZ) == 0 && qty >= 1 &&
+         qty <= own->leaves;
+}
+
+static bool on_accepted(struct hwgw_session_orders *orders, struct hwgw_own_order *own, const uint8_t *message,
+                        const struct hwgw_order *event, uint64_t *counters) {
+  if (own->state != HWGW_OWN_SENT || own->orig_ref ||
+      !is_alike(orders, own, ouch50_order_accepted_side(message), ouch50_order_accepted_symbol(message), event->qty))
+    return false;
+  bool dead = event->reason != 0;
+  uint32_t gone = dead ? own->leaves : own->leaves - event->qty;
+  own->state = HWGW_OWN_LIVE;
+  own->leaves -= gone;
+  counters[HWGW_CNT_SESSION_ACCEPTED]++;
+  counters[HWGW_CNT_SESSION_ACCEPTED_DEAD] += dead;
+  if (gone) follow_cancel(orders, own, gone);
+  if (dead) end(orders, own);
+  return true;
+}
+
+static bool on_replaced(struct hwgw_session_orders *orders, struct hwgw_own_order *own, const uint8_t *message,
+                        const struct hwgw_order *event, uint64_t *counters) {
+  struct hwgw_own_order *original = slot(orders, event->orig_ref);
+  if (own->state != HWGW_OWN_SENT || event->orig_ref == 0 || own->orig_ref != event->orig_ref ||
+      original->ref != event->orig_ref || original->state != HWGW_OWN_LIVE ||
+      !is_alike(orders, own, ouch50_order_replaced_side(message), ouch50_order_replaced_symbol(message), event->qty))
+    return false;
+  bool dead = event->reason != 0;
+  unlink_replace(orders, own);
+  end(orders, original);
+  own->state = HWGW_OWN_LIVE;
+  own->leaves = event->qty;
+  counters[HWGW_CNT_SESSION_REPLACED]++;
+  counters[HWGW_CNT_SESSION_ACCEPTED_DEAD] += dead;
+  if (dead) {
+    follow_cancel(orders, own, event->qty);
+    end(orders, own);
+  }
+  return true;
+}
+
+static bool on_executed(struct hwgw_session_orders *orders, struct hwgw_own_order *own, const struct hwgw_order *event,
+                        uint64_t *counters) {
+  if (own->state != HWGW_OWN_LIVE || event->qty == 0) return false;
+  uint32_t idx = (uint32_t)(orders->execution_cnt++ % HWGW_SESSION_EXECUTIONS);
+  orders->match[idx] = event->venue_ref;
+  orders->execution[idx] = (struct hwgw_own_execution){
+      .ref = event->ref,
+      .qty = event->qty,
+      .px = event->px,
+      .instrument = own->instrument,
+      .side = own->side,
+      .flags = own->flags,
+      .account = own->account,
+      .strategy = own->strategy,
+  };
+  own->leaves -= event->qty < own->leaves ? event->qty : own->leaves;
+  counters[HWGW_CNT_SESSION_EXECUTED]++;
+  counters[HWGW_CNT_SESSION_EXECUTED_SHARES] += event->qty;
+  counters[HWGW_CNT_SESSION_FILLED] += own->leaves == 0;
+  if (own->leaves == 0) end(orders, own);
+  return true;
+}
+
+static bool on_canceled(struct hwgw_session_orders *orders, struct hwgw_own_order *own, const struct hwgw_order *event,
+                        uint64_t *counters) {
+  if (own->state != HWGW_OWN_LIVE) return false;
+  own->leaves -= event->qty < own->leaves ? event->qty : own->leaves;
+  counters[HWGW_CNT_SESSION_CANCELED]++;
+  if (own->leaves == 0) end(orders, own);
+  return true;
+}
+
+static bool on_rejected(struct hwgw_session_orders *orders, struct hwgw_own_order *own, uint64_t *counters) {
+  if (own->state != HWGW_OWN_SENT) return false;
+  if (own->orig_ref) unlink_replace(orders, own);
+  end(orders, own);
+  counters[HWGW_CNT_SESSION_REJECTED]++;
+  return true;
+}
+
+/* of an order that may be long over, so it is the execution that is looked up */
+static bool on_broken(struct hwgw_session_orders *orders, struct hwgw_order *event, uint64_t *counters) {
+  uint64_t cnt = orders->execution_cnt;
+  uint64_t oldest = cnt > HWGW_SESSION_EXECUTIONS ? cnt - HWGW_SESSION_EXECUTIONS : 0;
+  while (cnt-- > oldest) {
+    uint32_t idx = (uint32_t)(cnt % HWGW_SESSION_EXECUTIONS);
+    struct hwgw_own_execution *execution = &orders->execution[idx];
+    if (orders->match[idx] != event->venue_ref || execution->ref != event->ref) continue;
+    event->qty = execution->qty;
+    event->px = execution->px;
+    event->instrument = execution->instrument;
+    event->side = execution->side;
+    event->flags = execution->flags;
+    event->account = execution->account;
+    event->strategy = execution->strategy;
+    execution->ref = 0; /* can be broken once */
+    counters[HWGW_CNT_SESSION_BROKEN]++;
+    return true;
+  }
+  return false;
+}
+
+void hwgw_session_orders_halt(struct hwgw_order *event, uint32_t ref) {
+  memset(event, 0, sizeof *event);
+  event->kind = HWGW_ORDER_KIND_HALT;
+  event->reason = HWGW_RISK_REASON_STATE;
+  event->ref = ref;
+}
+
+bool hwgw_session_orders_message(struct hwgw_session_orders *orders, const uint8_t *message, uint32_t len,
+                                 uint64_t *counters, struct hwgw_order *event) {
+  uint32_t cause = hwgw_order_decode(message, len, event);
+  if (cause) {
+    counters[cause]++;
+    if (cause == HWGW_CNT_SESSION_IGNORED) return false;
+    hwgw_session_orders_halt(event, 0);
+    return true;
+  }
+  bool good = false;
+  if (event->kind == HWGW_ORDER_KIND_BROKEN) {
+    good = event->ref && on_broken(orders, event, counters);
+  } else if (find(orders, event->ref)) {
+    struct hwgw_own_order *own = slot(orders, event->ref);
+    owner_set(event, own);
+    switch (event->kind) {
+      case HWGW_ORDER_KIND_ACCEPTED:
+        good = on_accepted(orders, own, message, event, counters);
+        break;
+      case HWGW_ORDER_KIND_REPLACED:
+        good = on_replaced(orders, own, message, event, counters);
+        break;
+      case HWGW_ORDER_KIND_EXECUTED:
+        good = on_executed(orders, own, event, counters);
+        break;
+      case HWGW_ORDER_KIND_CANCELED:
+        good = on_canceled(orders, own, event, counters);
+        break;
+      case HWGW_ORDER_KIND_REJECTED:
+        good = on_rejected(orders, own, counters);
+        break;
+      default:
+        break;
+    }
+  }
+  if (!good) {
+    counters[HWGW_CNT_SESSION_DROP_ORDER]++;
+    hwgw_session_orders_halt(event, event->ref);
+  }
+  return true;
+}
+
+bool hwgw_session_orders_follow(struct hwgw_session_orders *orders, uint64_t *counters, struct hwgw_order *event) {
+  if (orders->follow.kind != HWGW_ORDER_KIND_NONE) {
+    *event = orders->follow;
+    orders->follow.kind = HWGW_ORDER_KIND_NONE;
+    return true;
+  }
+  if (!orders->withdrawn_idx) return false;
+  struct hwgw_own_order *own = &orders->order[orders->withdrawn_idx - 1];
+  orders->withdrawn_idx = own->next_idx;
+  memset(event, 0, sizeof *event);
+  event->kind = HWGW_ORDER_KIND_REJECTED;
+  event->ref = own->ref;
+  owner_set(event, own);
+  end(orders, own); /* its own replaces follow */
+  counters[HWGW_CNT_SESSION_WITHDRAWN]++;
+  return true;
+}
+
+void hwgw_session_orders_lost(struct hwgw_session_orders *orders, uint32_t next_ref, uint32_t login) {
+  for (uint32_t i = 0; i < HWGW_SESSION_ORDERS; i++) {
+    struct hwgw_own_order *own = &orders->order[i];
+    if (own->state != HWGW_OWN_SENT || own->login == login || own->ref < next_ref) continue;
+    if (own->orig_ref) unlink_replace(orders, own);
+    withdraw(orders, own);
+  }
+}
