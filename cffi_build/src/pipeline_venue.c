@@ -41,12 +41,9 @@ static void event_apply(struct hwgw_pipeline *p, struct hwgw_order *event) {
     return;
   }
   pipeline_gate(p, event, NULL);
-  struct hwgw_order left;
   switch (event->kind) {
     case HWGW_ORDER_KIND_EXECUTED:
       *pipeline_executed(p, event->ref) += event->qty;
-      p->counters[HWGW_CNT_SESSION_EXECUTED_SHARES] += event->qty;
-      if (!hwgw_risk_order(p->risk, event->ref, &left)) p->counters[HWGW_CNT_SESSION_FILLED]++;
       break;
     case HWGW_ORDER_KIND_REPLACED:
       *pipeline_executed(p, event->ref) = *pipeline_executed(p, event->orig_ref);
