@@ -21,7 +21,7 @@ native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help deps venv build demo test bench lint fuzz clean
+.PHONY: help deps venv build demo test bench lint fuzz docs clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -31,6 +31,7 @@ help:
 	@echo "make bench [JSON=out.json] [FILE=stream.itch50]   benchmarks at full size"
 	@echo "make fuzz [SECONDS=60]      every fuzz target for that long, under sanitizers (clang)"
 	@echo "make lint                   formatting, static checks and types"
+	@echo "make docs                   docs/protocols: a page per wire format and record, from the tables"
 	@echo "make build                  .venv with the native module in it; .venv/bin/hwgw runs this tree"
 	@echo "make venv                   .venv with the pinned packages"
 	@echo "make deps                   Debian packages that are missing (apt when root)"
@@ -86,6 +87,9 @@ fuzz: $(build_stamp)
 	    $$(test -d tests/fuzz/corpus/$$name && echo tests/fuzz/corpus/$$name); \
 	done
 
+docs: $(venv_stamp)
+	@$(bin)/python -m hwgw.specs.docs docs/protocols
+
 clean:
-	rm -rf build dist $(venv) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist docs/protocols $(venv) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find hwgw sim cffi_build tests -name __pycache__ -type d -prune -exec rm -rf {} +
