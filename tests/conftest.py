@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import tables_lib
+from support import tables
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = int(os.environ.get("HWGW_SEED") or secrets.randbelow(2**32))
@@ -65,9 +65,9 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def layouts(tmp_path_factory: pytest.TempPathFactory) -> tables_lib.Layouts:
+def layouts(tmp_path_factory: pytest.TempPathFactory) -> tables.Layouts:
     """Return the generated wire layouts, compiled on their own."""
-    return tables_lib.Layouts(tmp_path_factory.mktemp("generated"))
+    return tables.Layouts(tmp_path_factory.mktemp("generated"))
 
 
 @pytest.fixture(scope="session")

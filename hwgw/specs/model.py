@@ -143,7 +143,6 @@ class Layout:
     tail: str = ""
     appendage: str = ""
     allowed_tags: tuple[int, ...] = ()
-    category: str = ""
     book_effect: str = ""
     stock_locate_use: str = ""
     note: str = ""

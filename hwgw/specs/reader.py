@@ -38,7 +38,7 @@ TABLE_KEYS = {
     "sources", "uncertain",
 }  # fmt: skip
 LAYOUT_KEYS = {
-    "name", "code", "length", "direction", "versions", "since", "category", "book_effect",
+    "name", "code", "length", "direction", "versions", "since", "book_effect",
     "stock_locate_use", "appendage", "allowed_tags", "tail", "note", "fields", "confirmed_by",
 }  # fmt: skip
 FIELD_KEYS = {"name", "offset", "length", "type", "enum", "const", "pad", "count", "bits", "note"}
@@ -213,7 +213,6 @@ def _layout(
         tail=item.get("tail", ""),
         appendage=item.get("appendage", ""),
         allowed_tags=tuple(item.get("allowed_tags", ())),
-        category=item.get("category", ""),
         book_effect=item.get("book_effect", ""),
         stock_locate_use=item.get("stock_locate_use", ""),
         note=item.get("note", ""),

@@ -1,11 +1,14 @@
-"""The generated accessors and setters of every wire layout, called in C."""
+"""The generated accessors and setters of every wire layout, called in C.
+
+SPDX-License-Identifier: MIT
+"""
 
 import random
 import string
 
 import numpy as np
 import pytest
-import tables_lib
+from support import tables
 
 from hwgw import specs
 
@@ -57,6 +60,21 @@ def test_c_knows_every_layout_of_the_tables(layouts):
             assert text(got.type).decode() == want.type
             compared += 1
     assert compared == sum(len(specs.load(p).layout(n).fields) for p, n in LAYOUTS) > 500
+
+
+def test_the_native_module_was_built_from_these_tables(layouts):
+    """Layouts, counters and reasons of hwgw._native are those generated just now."""
+    from hwgw.native import ffi, lib
+
+    def names(ffi, lib) -> list[tuple[str, int, int]]:
+        rows = [lib.hwgw_layout_at(index) for index in range(lib.hwgw_layout_cnt())]
+        return [(ffi.string(row.name).decode(), row.len, row.field_cnt) for row in rows]
+
+    assert names(ffi, lib) == names(layouts.ffi, layouts.lib)
+    for counter in specs.counters():
+        assert ffi.string(lib.hwgw_counter_at(counter.index).name).decode() == counter.name
+    assert len(specs.counters()) == lib.HWGW_COUNTER_CNT
+    assert ffi.string(lib.hwgw_reason_name(len(specs.reasons()) - 1)).decode() == specs.reasons()[-1].name
 
 
 @pytest.mark.parametrize("protocol", specs.WIRE)
@@ -126,7 +144,7 @@ def test_lengths_by_code_are_those_of_the_messages(layouts):
         text += f"uint32_t test_{name}(uint8_t code);\n"
         text += f"uint32_t test_{name}(uint8_t code) {{\n  return {name}(code);\n}}\n"
     source.write_text(text)
-    lib = tables_lib.compile_c(layouts.folder, "lengths", [source], cdef).lib
+    lib = tables.compile_c(layouts.folder, "lengths", [source], cdef).lib
     known = 0
     for name, direction in calls.items():
         table = specs.load(name.split("_")[0])
@@ -151,7 +169,7 @@ def test_bit_fields_are_cut_out_of_their_field(layouts, seed):
         text += f"uint32_t test_{name}(const uint8_t *p);\n"
         text += f"uint32_t test_{name}(const uint8_t *p) {{\n  return {name}(p);\n}}\n"
     source.write_text(text)
-    built = tables_lib.compile_c(layouts.folder, "bits", [source], cdef)
+    built = tables.compile_c(layouts.folder, "bits", [source], cdef)
     for name, layout, field, bits in parts:
         for _ in range(50):
             data = rng.randbytes(layout.length)
@@ -216,7 +234,7 @@ def test_records_lie_in_c_where_numpy_sees_them(layouts):
     source.write_text(
         f'#include "hwgw_records.h"\nextern const uint32_t rows[];\nconst uint32_t rows[] = {{{body}}};\n'
     )
-    lib = tables_lib.compile_c(layouts.folder, "offsets", [source], f"extern const uint32_t rows[{len(rows)}];").lib
+    lib = tables.compile_c(layouts.folder, "offsets", [source], f"extern const uint32_t rows[{len(rows)}];").lib
     assert dict(zip(rows, lib.rows, strict=True)) == dict(zip(rows, want, strict=True))
     assert len(rows) > 300
 

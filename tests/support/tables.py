@@ -1,4 +1,7 @@
-"""The generated C of the tables, compiled by itself for tests and called through cffi."""
+"""The generated C of the tables, compiled by itself for tests and called through cffi.
+
+SPDX-License-Identifier: MIT
+"""
 
 import shutil
 import subprocess
@@ -9,7 +12,7 @@ from types import SimpleNamespace
 import cffi
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 BEGIN, END = "/* hwgw cdef begin */", "/* hwgw cdef end */"
 FLAGS = [
     "-std=gnu11",

@@ -1,4 +1,7 @@
-"""The Scapy layers: what nests in what, what is filled in, what is not known."""
+"""The Scapy layers: what nests in what, what is filled in, what is not known.
+
+SPDX-License-Identifier: MIT
+"""
 
 import struct
 

@@ -1,4 +1,7 @@
-"""The tables: what each states, what the reader refuses, what the generators make of them."""
+"""The tables: what each states, what the reader refuses, what the generators make of them.
+
+SPDX-License-Identifier: MIT
+"""
 
 import copy
 import dataclasses
@@ -9,13 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
-import tables_lib
 import yaml
+from support import tables
 
 from hwgw import specs
 from hwgw.specs import docs, emit, reader
 
-FOLDER = tables_lib.ROOT / "hwgw" / "specs"
+FOLDER = tables.ROOT / "hwgw" / "specs"
 TABLES = specs.WIRE + specs.NATIVE
 KEYS = ("layouts", "messages", "packets")
 
@@ -296,6 +299,19 @@ def test_an_undefined_tag_a_duplicate_tag_and_a_wrong_bit_sum_are_refused():
         reader.table(doc, "ethernet.yaml", {})
 
 
+def test_a_record_whose_array_does_not_fit_is_refused():
+    records = {x.name: x for name in ("order", "event", "hook", "segment") for x in specs.load(name).layouts}
+    doc = document("risk")
+    assert reader.table(copy.deepcopy(doc), "risk.yaml", records) == specs.load("risk")
+    field(doc, "limits", "account")["count"] = 8
+    with pytest.raises(specs.SpecError, match="limits: account: length is 1024, type limits_account needs 512"):
+        reader.table(doc, "risk.yaml", records)
+    doc = document("hook")
+    field(doc, "hook", "order")["type"] = "odrer"
+    with pytest.raises(specs.SpecError, match=re.escape("hook.yaml: hook: order: unknown type 'odrer'")):
+        reader.table(doc, "hook.yaml", records)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -326,7 +342,7 @@ def test_an_unknown_table_is_refused_with_those_there_are():
 
 def test_numpy_is_not_imported_before_it_is_needed():
     code = "import sys; from hwgw import specs; specs.load('ouch50'); print('numpy' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tables_lib.ROOT)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tables.ROOT)
     assert done.stdout == "False\n"
 
 
@@ -370,13 +386,13 @@ def test_a_ledger_of_an_unknown_counter_is_refused():
 
 def test_the_generator_is_quick_repeatable_and_leaves_unchanged_files_alone(tmp_path):
     began = time.perf_counter()
-    tables_lib.generate(tmp_path)
+    tables.generate(tmp_path)
     assert time.perf_counter() - began < 5  # 0.2 s on an idle core
     names = {"hwgw_records.h", "hwgw_wire.h", "hwgw_fields.h", "hwgw_fields.c"}
     before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()}
     assert set(before) == names
     (tmp_path / "hwgw_wire.h").write_text("damaged")
-    tables_lib.generate(tmp_path)
+    tables.generate(tmp_path)
     after = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()}
     assert {name: text for name, (text, _) in after.items()} == {name: text for name, (text, _) in before.items()}
     assert {name for name in names if after[name] != before[name]} == {"hwgw_wire.h"}
@@ -396,7 +412,7 @@ def test_the_generator_names_the_fault_of_a_table(tmp_path, capsys):
 
 
 def test_no_name_is_defined_twice_in_the_generated_headers(tmp_path):
-    tables_lib.generate(tmp_path)
+    tables.generate(tmp_path)
     text = "".join((tmp_path / name).read_text() for name in ("hwgw_records.h", "hwgw_wire.h"))
     names = re.findall(r"^#define (\w+) ", text, re.MULTILINE) + re.findall(r"^  ([A-Z]\w+) = ", text, re.MULTILINE)
     names += re.findall(r"^static inline .*?(\w+)\(", text, re.MULTILINE)

@@ -1,4 +1,7 @@
-"""Real messages of ../shared/specs/vectors.json, decoded and built field by field in C, NumPy and Scapy."""
+"""Real messages of ../shared/specs/vectors.json, decoded and built field by field in C, NumPy and Scapy.
+
+SPDX-License-Identifier: MIT
+"""
 
 import json
 from dataclasses import dataclass
