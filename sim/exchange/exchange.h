@@ -1,0 +1,340 @@
+/* exchange.h: what the parts of the simulated exchange share.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * One thread runs it all: source (flow or capture) -> match -> book, itch -> publish, and clients -> venue -> match.
+ * Nothing is allocated after open. Prices are in 1/10,000, time is in nanoseconds; `now` is CLOCK_MONOTONIC,
+ * `ts` is nanoseconds since midnight as the messages carry it.
+ */
+#ifndef HWGW_SIM_EXCHANGE_H
+#define HWGW_SIM_EXCHANGE_H
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "hwgw_sim.h"
+#include "hwgw_wire.h" /* generated */
+
+#define SIM_NIL UINT32_MAX
+#define SIM_NS_PER_S 1000000000u
+#define SIM_TICK 100u          /* price step of one cent */
+#define SIM_PX_MAX 1999999900u /* highest OUCH limit price */
+#define SIM_QTY_MAX 999999u
+#define SIM_BURST_MESSAGES 512u /* published between two looks at the clients */
+
+enum sim_side { SIM_BUY = 0, SIM_SELL = 1 };
+
+/* ---- map.c: u64 to u32, open addressing ---- */
+
+struct sim_map {
+  uint64_t *keys; /* 0 = empty slot */
+  uint32_t *values;
+  uint32_t mask;
+  uint32_t cnt;
+  uint32_t max;
+};
+
+bool sim_map_init(struct sim_map *map, uint32_t max);
+void sim_map_fini(struct sim_map *map);
+uint32_t sim_map_get(const struct sim_map *map, uint64_t key);       /* SIM_NIL when absent */
+bool sim_map_put(struct sim_map *map, uint64_t key, uint32_t value); /* key is absent and not 0; false when full */
+void sim_map_remove(struct sim_map *map, uint64_t key);
+
+void *sim_memory(size_t sz); /* zeroed, taken when touched; NULL when there is none */
+void sim_memory_free(void *memory, size_t sz);
+
+/* ---- book.c ---- */
+
+enum sim_order_flags {
+  SIM_HIDDEN = 1,     /* not in the published book; behind displayed orders of its price */
+  SIM_IMPROVES = 2,   /* trades half a tick better for the taker than it displays */
+  SIM_ATTRIBUTED = 4, /* published as F */
+};
+
+struct sim_order {
+  uint64_t ref;
+  uint32_t px;
+  uint32_t qty; /* shares left */
+  uint32_t symbol;
+  uint32_t level;
+  uint32_t prev; /* in the queue of its level */
+  uint32_t next;
+  uint32_t user_ref; /* clients: user reference number */
+  uint32_t executed; /* clients: shares executed over the whole chain of replaces */
+  union {
+    uint32_t slot;  /* flow: place in the symbol's list of live orders */
+    uint32_t taken; /* capture: shares that clients have taken from it */
+  };
+  uint8_t side;
+  uint8_t party; /* 0 the market, else 1 + user */
+  uint8_t flags;
+  char ouch_side; /* clients: as entered: B S T E */
+  char display;
+  char capacity;
+  char intermarket_sweep;
+  char time_in_force;
+};
+
+/* a price level: two queues, [0] displayed and [1] hidden; in a treap by key and in a list from best to worst */
+struct sim_level {
+  uint32_t key; /* smaller is better: px of sells, ~px of buys */
+  uint32_t px;
+  uint32_t priority;
+  uint32_t left, right;
+  uint32_t better, worse;
+  uint32_t head[2], tail[2];
+};
+
+struct sim_half {
+  uint32_t root;
+  uint32_t best;
+};
+
+struct sim_book {
+  struct sim_order *orders;
+  struct sim_level *levels; /* as many as orders: each level holds one at least */
+  struct sim_half *halves;  /* symbol x side */
+  uint32_t symbol_cnt;
+  uint32_t orders_max;
+  uint32_t order_free, order_fresh; /* list of used ones; first never used one */
+  uint32_t level_free, level_fresh;
+  uint32_t live;
+  uint32_t hidden;
+};
+
+bool sim_book_init(struct sim_book *book, uint32_t symbol_cnt, uint32_t orders_max);
+void sim_book_fini(struct sim_book *book);
+uint32_t sim_book_add(struct sim_book *book, const struct sim_order *order); /* its index; SIM_NIL when full */
+void sim_book_remove(struct sim_book *book, uint32_t index);
+uint32_t sim_book_front(const struct sim_book *book, uint32_t symbol, uint32_t side); /* next to trade, or SIM_NIL */
+uint32_t sim_book_after(const struct sim_book *book, uint32_t index); /* the one behind it, over levels, or SIM_NIL */
+uint64_t sim_book_hash(const struct sim_book *book);
+
+/* is a limit of px on side willing to trade at the other side's px */
+static inline bool sim_crosses(uint32_t side, uint32_t px, uint32_t other_px) {
+  return side == SIM_BUY ? px >= other_px : px <= other_px;
+}
+
+/* ---- publish.c: MoldUDP64 ---- */
+
+#define SIM_PACKETS_MAX 64
+#define SIM_PACKET_SZ 1472
+
+struct sim_packet {
+  uint64_t scheduled_ns; /* of its first message; 0 = not on a schedule */
+  uint32_t len;
+  uint32_t cnt;
+  uint8_t data[SIM_PACKET_SZ];
+};
+
+struct sim_publish {
+  int fd;        /* -1 = nothing is sent */
+  int record_fd; /* -1 = nothing is recorded */
+  uint32_t packet_sz_max;
+  uint32_t current; /* packet being filled */
+  uint64_t next_seq;
+  uint64_t last_ns; /* of the last packet out */
+  uint64_t heartbeat_ns;
+  uint8_t session[10];
+  struct mmsghdr headers[SIM_PACKETS_MAX];
+  struct iovec vectors[SIM_PACKETS_MAX];
+  struct sim_packet packets[SIM_PACKETS_MAX];
+};
+
+/* ---- clients.c: SoupBinTCP ---- */
+
+#define SIM_CONNECTIONS_MAX 32
+#define SIM_INPUT_SZ 65536
+#define SIM_CLIENT_PACKET_MAX 512 /* longest SoupBinTCP packet a client may send */
+
+struct sim_connection {
+  int fd;        /* -1 = free */
+  uint32_t user; /* SIM_NIL before login */
+  uint32_t in_len;
+  uint32_t small_len, small_sent; /* packets outside the sequence; they go only between sequenced packets */
+  uint64_t cursor;                /* next byte of the user's store to send */
+  uint64_t last_rx_ns, last_tx_ns;
+  uint64_t timeout_ns; /* silence after which it is closed */
+  bool writing;        /* waits for EPOLLOUT */
+  bool ending;         /* end of session when the store is sent */
+  bool closing;        /* close when everything is sent */
+  bool finished;       /* shut for writing; waits for the client to close */
+  uint8_t small[256];
+  uint8_t in[SIM_INPUT_SZ];
+};
+
+struct sim_user {
+  struct hwgw_sim_user login;
+  uint32_t connection; /* SIM_NIL */
+  uint32_t last_ref;
+  uint32_t open_orders;
+  uint64_t next_seq;   /* of the next sequenced message, from 1 */
+  uint64_t store_head; /* bytes written so far */
+  uint8_t *store;
+  uint64_t *positions; /* of message seq: where it starts */
+};
+
+/* ---- source: flow.c, capture.c ---- */
+
+struct sim_flow_symbol {
+  uint32_t base_ticks;
+  uint32_t fair_ticks;
+  uint32_t live_cnt;
+};
+
+struct sim_flow {
+  uint64_t random;
+  uint32_t live_max; /* per symbol */
+  uint32_t target;
+  uint64_t opened; /* opening messages published */
+  struct sim_flow_symbol *symbols;
+  uint32_t *live; /* symbol x live_max: indices of orders */
+};
+
+struct sim_capture {
+  const uint8_t *data;
+  size_t sz; /* bytes of records */
+  size_t mapped_sz;
+  size_t cursor;
+  uint64_t first_ts;
+  uint32_t locate_symbol[65536]; /* SIM_NIL = not seen */
+  bool halted[65536];            /* by symbol */
+  struct sim_map refs;
+  struct sim_book shadow; /* resting client orders, unseen */
+};
+
+/* ---- stats.c ---- */
+
+#define SIM_HIST_STEPS 32
+struct sim_hist {
+  uint64_t cnt, max;
+  uint64_t bins[64 * SIM_HIST_STEPS];
+};
+
+void sim_hist_record(struct sim_hist *hist, uint64_t value);
+uint64_t sim_hist_percentile(const struct sim_hist *hist, double pct);
+
+struct hwgw_sim_exchange {
+  struct hwgw_sim_cfg cfg;
+  atomic_int stop;
+  uint64_t start_ns;           /* of the schedule; 0 = not started */
+  uint64_t open_ns;            /* now when open ran */
+  uint64_t midnight_offset_ns; /* ts = now + this, modulo 2^64 */
+  uint64_t scheduled_ns;       /* of the message being published; 0 = not on a schedule */
+  uint64_t ts;                 /* of the message being published */
+  uint64_t first_ns, last_ns;  /* first and last published message */
+  uint64_t next_ref;
+  uint64_t next_match;
+  char (*symbols)[8];
+  uint32_t symbol_cnt;
+  uint32_t party_cnt;
+  int64_t *positions; /* party x symbol */
+  int64_t cash[HWGW_SIM_USERS_MAX + 1];
+  bool is_capture;
+  bool is_open; /* orders are taken: between the opening and the closing messages */
+  bool ending;  /* the end of session is being sent */
+  struct sim_book book;
+  struct sim_flow flow;
+  struct sim_capture capture;
+  struct sim_map symbol_index;  /* name as 8 bytes -> symbol */
+  struct sim_map client_orders; /* party << 32 | user reference number -> index */
+  struct sim_publish publish;
+  int listen_fd;
+  int epoll_fd;
+  uint16_t listen_port;
+  uint32_t logged_in;
+  uint64_t store_mask;
+  uint64_t position_mask;
+  struct sim_user users[HWGW_SIM_USERS_MAX];
+  struct sim_connection *connections;
+  struct hwgw_sim_stats stats;
+  struct sim_hist lateness;
+};
+
+typedef struct hwgw_sim_exchange sim_exchange;
+
+uint64_t sim_now(void);
+uint64_t sim_rate_due(const sim_exchange *x); /* when the next message is due at the configured rate */
+int32_t sim_fail(char *error, uint32_t error_sz, int32_t status, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* publish.c */
+int32_t sim_publish_open(sim_exchange *x, char *error, uint32_t error_sz);
+void sim_publish_close(sim_exchange *x);
+uint8_t *sim_publish_reserve(sim_exchange *x, uint32_t len); /* room for one message in the current packet */
+void sim_publish_flush(sim_exchange *x);
+void sim_publish_heartbeat(sim_exchange *x, uint64_t now); /* when one is due */
+void sim_publish_end(sim_exchange *x);                     /* one end of session packet */
+
+/* itch.c: encodes and publishes one message each */
+void sim_itch_system(sim_exchange *x, char event);
+void sim_itch_directory(sim_exchange *x, uint32_t symbol);
+void sim_itch_trading(sim_exchange *x, uint32_t symbol, char state);
+void sim_itch_add(sim_exchange *x, const struct sim_order *order);
+void sim_itch_executed(sim_exchange *x, const struct sim_order *maker, uint32_t qty, uint64_t match);
+void sim_itch_executed_price(sim_exchange *x, const struct sim_order *maker, uint32_t qty, uint64_t match, uint32_t px);
+void sim_itch_trade(sim_exchange *x, const struct sim_order *maker, uint32_t qty, uint64_t match, uint32_t px);
+void sim_itch_cancel(sim_exchange *x, const struct sim_order *order, uint32_t qty);
+void sim_itch_delete(sim_exchange *x, const struct sim_order *order);
+void sim_itch_replace(sim_exchange *x, const struct sim_order *order, uint64_t old_ref);
+
+/* match.c: the matching rules. Client orders of capture mode rest in the shadow book and are never published. */
+bool sim_would_trade(const sim_exchange *x, uint32_t symbol, uint32_t side, uint32_t px);
+/* trades taker (qty shares, limit px) against the other side; its qty and executed are brought up to date */
+void sim_match(sim_exchange *x, struct sim_order *taker);
+/* rests an order that does not cross; its index, or SIM_NIL when there is no room */
+uint32_t sim_rest(sim_exchange *x, const struct sim_order *order);
+void sim_reduce(sim_exchange *x, uint32_t index, uint32_t qty); /* takes qty of what is left */
+/* replaces a resting order by one that does not cross, at the tail of its level; its new index */
+uint32_t sim_requeue(sim_exchange *x, uint32_t index, const struct sim_order *order);
+/* books one match for both parties and gives its number */
+uint64_t sim_settle(sim_exchange *x, uint32_t buyer, uint32_t seller, uint32_t symbol, uint32_t qty, uint32_t px);
+/* tells the party of a resting order of its execution and takes it out when nothing is left */
+void sim_made(sim_exchange *x, struct sim_book *book, uint32_t index, uint32_t qty, uint32_t px, uint64_t match);
+void sim_took(sim_exchange *x, struct sim_order *taker, uint32_t qty, uint32_t px, uint64_t match);
+
+static inline struct sim_book *sim_client_book(sim_exchange *x) {
+  return x->is_capture ? &x->capture.shadow : &x->book;
+}
+
+/* flow.c */
+bool sim_flow_open(sim_exchange *x);
+void sim_flow_close(sim_exchange *x);
+void sim_flow_step(sim_exchange *x);   /* one action; publishes none, one or several messages */
+void sim_flow_finish(sim_exchange *x); /* publishes the end of the day */
+void sim_flow_removed(sim_exchange *x, const struct sim_order *order); /* an order of the background left the book */
+void sim_flow_rested(sim_exchange *x, uint32_t index);
+
+/* capture.c */
+int32_t sim_capture_open(sim_exchange *x, char *error, uint32_t error_sz);
+void sim_capture_close(sim_exchange *x);
+bool sim_capture_ended(const sim_exchange *x);
+uint64_t sim_capture_due(const sim_exchange *x); /* scheduled time of the next message */
+void sim_capture_step(sim_exchange *x);          /* publishes and applies one message */
+bool sim_capture_halted(const sim_exchange *x, uint32_t symbol);
+void sim_capture_match(sim_exchange *x, struct sim_order *taker); /* as sim_match, against the rebuilt book */
+
+/* clients.c */
+int32_t sim_clients_open(sim_exchange *x, char *error, uint32_t error_sz);
+void sim_clients_close(sim_exchange *x);
+void sim_clients_poll(sim_exchange *x, uint64_t now); /* accepts, reads and carries out what has arrived */
+void sim_clients_flush(sim_exchange *x, uint64_t now);
+void sim_clients_timers(sim_exchange *x, uint64_t now);
+void sim_clients_end(sim_exchange *x); /* end of session to all; bounded wait until they have read it */
+void sim_sequence(sim_exchange *x, uint32_t user, const uint8_t *message,
+                  uint32_t len); /* appends to the user's store */
+
+/* venue.c: OUCH 5.0 */
+void sim_venue_message(sim_exchange *x, uint32_t user, const uint8_t *message, uint32_t len);
+void sim_venue_executed(sim_exchange *x, const struct sim_order *order, uint32_t qty, uint32_t px, uint64_t match,
+                        char liquidity);
+void sim_venue_closed(sim_exchange *x, uint32_t party, uint32_t user_ref); /* the order is not live any more */
+void sim_venue_system(sim_exchange *x, char event);
+void sim_venue_cancel_all(sim_exchange *x, uint32_t user);
+
+#endif

@@ -1,0 +1,92 @@
+"""The simulated exchange as a process of its own.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hwgw.errors import BY_EXIT_CODE, DeviceError, HwgwError
+
+Popen = Callable[..., "subprocess.Popen[bytes]"]
+
+
+class ExchangeProcess:
+    """Starts `python -m hwgw_sim.exchange OPTIONS`, waits until it listens, and reads its report at the end.
+
+    popen: what starts it, for example `lab.exchange.popen`. The thread that starts it must outlive it: the kernel ends
+    the exchange with its parent thread. A context manager; leaving it kills what still runs.
+    """
+
+    def __init__(self, options: Sequence[str], popen: Popen = subprocess.Popen, ready_timeout_s: float = 20.0) -> None:
+        command = [sys.executable, "-m", "hwgw_sim.exchange", *options]
+        self.process = popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            self.ready: dict[str, Any] = self._read_ready(ready_timeout_s)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _read_ready(self, timeout_s: float) -> dict[str, Any]:
+        stdout = self.process.stdout
+        assert stdout is not None
+        if not select.select([stdout], [], [], timeout_s)[0]:
+            raise DeviceError(f"the exchange was not ready within {timeout_s:g} s")
+        line = stdout.readline()
+        if not line:
+            self._fail()
+        ready: dict[str, Any] = json.loads(line)
+        return ready
+
+    def _fail(self) -> None:
+        _, stderr = self.process.communicate(timeout=10)
+        text = stderr.decode("utf-8", "replace").strip().splitlines()
+        error = BY_EXIT_CODE.get(self.process.returncode, HwgwError)
+        raise error(text[-1] if text else f"the exchange ended with {self.process.returncode}")
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where order entry listens."""
+        host, port = self.ready["listen"]
+        return host, port
+
+    def stop(self, timeout_s: float = 10.0) -> dict[str, Any]:
+        """End the session and return the report."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.wait(timeout_s)
+
+    def wait(self, timeout_s: float | None = None) -> dict[str, Any]:
+        """Wait for the end that the options ask for and return the report."""
+        try:
+            stdout, stderr = self.process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            raise DeviceError(f"the exchange did not end within {timeout_s:g} s") from None
+        if self.process.returncode:
+            text = stderr.decode("utf-8", "replace").strip().splitlines()
+            error = BY_EXIT_CODE.get(self.process.returncode, HwgwError)
+            raise error(text[-1] if text else f"the exchange ended with {self.process.returncode}")
+        report: dict[str, Any] = json.loads(stdout.splitlines()[-1])
+        return report
+
+    def kill(self) -> None:
+        """End it at once, without a report."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    def __enter__(self) -> ExchangeProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
