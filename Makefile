@@ -66,7 +66,7 @@ test: $(build_stamp)
 
 bench: $(build_stamp)
 	@echo "bench: full size, a few minutes"
-	@$(bin)/hwgw bench $(if $(JSON),--output '$(JSON)') $(if $(FILE),--file '$(FILE)') $(ARGS)
+	@$(bin)/python -m tests.bench $(if $(JSON),--output '$(JSON)') $(if $(FILE),--file '$(FILE)') $(ARGS)
 
 lint: $(build_stamp)
 	@echo "lint: ruff, mypy, clang-format"

@@ -35,7 +35,10 @@ _STOP_SECONDS = 10.0
 
 
 def choose_backend(receive: Receive) -> str:
-    """The backend that "auto" means here: afxdp when it can run and an interface is named, else udp."""
+    """The backend that "auto" means here: afxdp when it can run and an interface is named, else udp.
+
+    "none" opens no backend: frames are pushed into the pipeline, by tests, benchmarks and replay.
+    """
     if receive.backend != "auto":
         return receive.backend
     usable = {backend.name for backend in native.backends() if backend.available}
@@ -79,7 +82,7 @@ class _Native:
         cfg.batch = pipeline.batch
         cfg.sample_shift = pipeline.sample_shift
         receive, rx = pipeline.receive, cfg.rx
-        rx.backend = self._string(choose_backend(receive))
+        rx.backend = ffi.NULL if receive.backend == "none" else self._string(choose_backend(receive))
         rx.interface = self._string(receive.interface)
         rx.mode = self._string(receive.mode)
         rx.path = self._string(receive.path)

@@ -422,8 +422,9 @@ int32_t hwgw_pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pi
                            struct hwgw_error *error);
 /* one round: receive, decode, books, strategies, gate, orders, venue; true when there was work. For tests and replay. */
 bool hwgw_pipeline_step(struct hwgw_pipeline *pipeline);
-/* one frame straight into the pipeline, as if received at t_rx (ticks); for tests, benchmarks and replay */
-void hwgw_pipeline_frame(struct hwgw_pipeline *pipeline, const uint8_t *data, uint32_t len, uint64_t t_rx);
+/* cnt frames straight into the pipeline, one behind the other in data, lens[i] bytes each; each counts as received when its
+ * turn comes. For tests, benchmarks and replay */
+void hwgw_pipeline_frames(struct hwgw_pipeline *pipeline, const uint8_t *data, const uint32_t *lens, uint32_t cnt);
 /* publishes counters, positions and the thread block now instead of at the next housekeeping round */
 void hwgw_pipeline_publish(struct hwgw_pipeline *pipeline);
 /* rounds until control->stop, the end of the feed when so configured, or a failure; then cancels, logs out, publishes */

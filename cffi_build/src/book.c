@@ -290,7 +290,7 @@ static inline uint32_t apply_take(struct hwgw_books *books, struct hwgw_event *e
   struct hwgw_book_level *level = &books->level[order->level];
   *top_changed = order->level == side->best;
   if (event->kind == HWGW_EVENT_KIND_EXECUTE || event->kind == HWGW_EVENT_KIND_EXECUTE_WITH_PRICE) {
-    if (event->kind == HWGW_EVENT_KIND_EXECUTE && !event->px) event->px = level->px;
+    if (!event->px) event->px = level->px;
     if (event->flags & HWGW_EVENT_FLAGS_PRINTABLE) {
       book->last_px = event->px;
       book->last_qty = qty;

@@ -298,6 +298,20 @@ static void event_in(struct hwgw_pipeline *p, struct hwgw_event *event, bool sam
 
 /* ---- rx, net, mold, itch ---- */
 
+/* A channel that starts late is as good as one with a hole: orders that rest since before are not in our books. One that
+ * was silent is good again with its next packet in sequence. */
+static void channel_changed(struct hwgw_pipeline *p, uint32_t channel, uint32_t outcome, const struct hwgw_mold_iter *iter) {
+  struct hwgw_mold *mold = &p->mold[channel];
+  if (p->channel_state[channel] == HWGW_SEGMENT_FEED_STATE_WAITING && mold->state == HWGW_SEGMENT_FEED_STATE_GOOD) {
+    uint64_t start = iter->left ? iter->seq : mold->next_seq;
+    if (start > 1) mold->state = HWGW_SEGMENT_FEED_STATE_GAPPED;
+  }
+  if (mold->state == HWGW_SEGMENT_FEED_STATE_STALE && outcome == HWGW_CNT_MOLD_FRAMES) {
+    mold->state = HWGW_SEGMENT_FEED_STATE_GOOD;
+  }
+  pipeline_feed_sync(p, channel);
+}
+
 static void frame_in(struct hwgw_pipeline *p, const struct hwgw_frame *frame) {
   struct hwgw_datagram datagram = {frame->data, frame->len, frame->flow};
   if (frame->flow == HWGW_FLOW_NONE) {
@@ -310,9 +324,13 @@ static void frame_in(struct hwgw_pipeline *p, const struct hwgw_frame *frame) {
   const struct hwgw_flow *flow = &p->flow[datagram.flow];
   struct hwgw_mold *mold = &p->mold[flow->channel];
   struct hwgw_mold_iter iter = {0};
-  p->counters[hwgw_mold_packet(mold, flow->line, datagram.data, datagram.len, frame->t_rx, p->counters, &iter)]++;
-  p->t_packet[flow->channel] = frame->t_rx;
-  if (HWGW_UNLIKELY(mold->state != p->channel_state[flow->channel])) pipeline_feed_sync(p, flow->channel);
+  uint32_t outcome =
+      hwgw_mold_packet(mold, flow->line, datagram.data, datagram.len, frame->t_rx, p->counters, &iter);
+  p->counters[outcome]++;
+  if (HWGW_LIKELY(outcome == HWGW_CNT_MOLD_FRAMES)) p->t_packet[flow->channel] = frame->t_rx;
+  if (HWGW_UNLIKELY(mold->state != p->channel_state[flow->channel] || mold->state == HWGW_SEGMENT_FEED_STATE_STALE)) {
+    channel_changed(p, flow->channel, outcome, &iter);
+  }
 
   struct hwgw_event event = {.line = (uint8_t)flow->line, .channel = flow->channel, .t_rx = frame->t_rx};
   const uint8_t *message;
@@ -339,11 +357,14 @@ static void frame_in(struct hwgw_pipeline *p, const struct hwgw_frame *frame) {
   }
 }
 
-void hwgw_pipeline_frame(struct hwgw_pipeline *p, const uint8_t *data, uint32_t len, uint64_t t_rx) {
-  struct hwgw_frame frame = {.data = data, .len = len, .flow = HWGW_FLOW_NONE, .t_rx = t_rx};
-  p->counters[HWGW_CNT_RX_FRAMES]++;
-  p->counters[HWGW_CNT_RX_BYTES] += len;
-  frame_in(p, &frame);
+void hwgw_pipeline_frames(struct hwgw_pipeline *p, const uint8_t *data, const uint32_t *lens, uint32_t cnt) {
+  for (uint32_t i = 0; i < cnt; i++) {
+    struct hwgw_frame frame = {.data = data, .len = lens[i], .flow = HWGW_FLOW_NONE, .t_rx = hwgw_rdtsc()};
+    p->counters[HWGW_CNT_RX_FRAMES]++;
+    p->counters[HWGW_CNT_RX_BYTES] += frame.len;
+    frame_in(p, &frame);
+    data += frame.len;
+  }
 }
 
 bool hwgw_pipeline_step(struct hwgw_pipeline *p) {

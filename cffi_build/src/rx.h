@@ -63,4 +63,8 @@ static inline bool hwgw_rx_is_multicast(uint32_t group) {
 int32_t hwgw_rx_join(int fd, const struct hwgw_flow *flow, int ifindex, uint32_t local_address, const char *interface,
                      struct hwgw_error *error);
 
+/* the pcap backend on a capture that is in memory already; the caller keeps it until close */
+int32_t hwgw_rx_pcap_memory(struct hwgw_rx **rx, const uint8_t *file, uint64_t size, const struct hwgw_rx_cfg *cfg,
+                            struct hwgw_error *error);
+
 #endif

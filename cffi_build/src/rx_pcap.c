@@ -55,7 +55,8 @@ struct rx_pcap {
   struct hwgw_rx base;
   const uint8_t *file;
   uint64_t size;
-  uint64_t at; /* next record */
+  uint64_t at;    /* next record */
+  bool is_mapped; /* by us: close unmaps it */
   bool is_ng;
   bool swap; /* the file has the other byte order */
   bool ended;
@@ -274,7 +275,7 @@ static bool pcap_ended(const struct hwgw_rx *rx) {
 
 static void pcap_close(struct hwgw_rx *rx) {
   struct rx_pcap *pcap = (struct rx_pcap *)rx;
-  if (pcap->file) munmap((void *)(uintptr_t)pcap->file, pcap->size);
+  if (pcap->is_mapped) munmap((void *)(uintptr_t)pcap->file, pcap->size);
   free(pcap);
 }
 
@@ -341,6 +342,26 @@ static int32_t header_read(struct rx_pcap *pcap, const char *path, struct hwgw_e
   return link_check(pcap, path, error);
 }
 
+int32_t hwgw_rx_pcap_memory(struct hwgw_rx **rx, const uint8_t *file, uint64_t size, const struct hwgw_rx_cfg *cfg,
+                            struct hwgw_error *error) {
+  const char *path = cfg->path ? cfg->path : "";
+  struct rx_pcap *pcap = calloc(1, sizeof *pcap);
+  if (!pcap) return hwgw_error_set(error, HWGW_ERR_INTERNAL, ENOMEM, "rx pcap: no memory");
+  pcap->base.ops = &hwgw_rx_pcap;
+  pcap->file = file;
+  pcap->size = size;
+  pcap->pace = cfg->capture_time;
+  int32_t status = header_read(pcap, path, error);
+  if (status) {
+    pcap_close(&pcap->base);
+    return status;
+  }
+  hwgw_rx_note(&pcap->base, "pcap: %.400s, %s, %llu bytes%s", path, pcap->is_ng ? "pcapng" : "pcap",
+               (unsigned long long)size, pcap->pace ? ", at capture time" : "");
+  *rx = &pcap->base;
+  return HWGW_OK;
+}
+
 static int32_t pcap_open(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, struct hwgw_error *error) {
   const char *path = cfg->path ? cfg->path : "";
   int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -351,10 +372,11 @@ static int32_t pcap_open(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, str
     return hwgw_error_set(error, cause == EACCES ? HWGW_ERR_PRIVILEGE : HWGW_ERR_CONFIG, cause, "rx pcap: %s: %s", path,
                           strerror(cause));
   }
+  uint64_t size = (uint64_t)info.st_size;
   void *file = MAP_FAILED;
   int cause = 0;
-  if (S_ISREG(info.st_mode) && info.st_size > 0) {
-    file = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (S_ISREG(info.st_mode) && size > 0) {
+    file = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
     cause = errno;
   }
   close(fd);
@@ -362,25 +384,14 @@ static int32_t pcap_open(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, str
     return hwgw_error_set(error, HWGW_ERR_CONFIG, cause, "rx pcap: %s: %s", path,
                           cause ? strerror(cause) : "not a regular file, or empty");
   }
-  madvise(file, (size_t)info.st_size, MADV_SEQUENTIAL);
-  struct rx_pcap *pcap = calloc(1, sizeof *pcap);
-  if (!pcap) {
-    munmap(file, (size_t)info.st_size);
-    return hwgw_error_set(error, HWGW_ERR_INTERNAL, ENOMEM, "rx pcap: no memory");
-  }
-  pcap->base.ops = &hwgw_rx_pcap;
-  pcap->file = file;
-  pcap->size = (uint64_t)info.st_size;
-  pcap->pace = cfg->capture_time;
-  int32_t status = header_read(pcap, path, error);
+  madvise(file, size, MADV_SEQUENTIAL);
+  int32_t status = hwgw_rx_pcap_memory(rx, file, size, cfg, error);
   if (status) {
-    pcap_close(&pcap->base);
-    return status;
+    munmap(file, size);
+  } else {
+    ((struct rx_pcap *)*rx)->is_mapped = true;
   }
-  hwgw_rx_note(&pcap->base, "pcap: %.400s, %s, %llu bytes%s", path, pcap->is_ng ? "pcapng" : "pcap",
-               (unsigned long long)pcap->size, pcap->pace ? ", at capture time" : "");
-  *rx = &pcap->base;
-  return HWGW_OK;
+  return status;
 }
 
 static bool pcap_available(char *text, uint32_t sz) {

@@ -30,7 +30,6 @@ VERBS = {
     "resume": "Clear a gateway's halt.",
     "check": "Check a configuration file.",
     "decode": "Decode a capture file.",
-    "bench": "Measure the data plane on this machine.",
     "doctor": "What this machine can and cannot do for hwgw.",
     "version": "Version, commit and receive backends.",
 }

@@ -18,7 +18,8 @@ from .common import Output, verb
 def command(out: Output, config: Path, seconds: float | None) -> int:
     """Run a gateway.
 
-    Runs the gateway that CONFIG describes in the foreground. Ctrl-C or SIGTERM stops it in order: orders cancelled, session logged out.
+    Runs the gateway that CONFIG describes in the foreground. Ctrl-C or SIGTERM stops it in order: orders cancelled,
+    session logged out.
 
     A halt does not end it: the feed and the books go on, no order leaves until `hwgw resume`. It ends with exit code 6
     when it is stopped while halted.

@@ -25,8 +25,8 @@ def _positions(rows: Mapping[str, Mapping[str, int]]) -> dict[str, tuple[int, in
 def report(look: Mapping[str, Any], exchange: Mapping[str, Any], backend: str, seconds: float) -> dict[str, Any]:
     """The result of `hwgw demo --json`: names as the architecture fixes them.
 
-    look: telemetry.snapshot of the stopped gateway; exchange: the exchange's closing statement. The frame ledger is that
-    of both sides: sent is what the exchange put on the wire, received what the gateway used.
+    look: telemetry.snapshot of the stopped gateway; exchange: the exchange's closing statement. The frame ledger is
+    that of both sides: sent is what the exchange put on the wire, received what the gateway used.
     """
     counters = look["counters"]
     dropped = {name: cnt for name, cnt in counters.items() if name.startswith(_FRAME_STAGES) and cnt}
@@ -101,20 +101,22 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     drops = ", ".join(f"{cause} {cnt:,}" for cause, cnt in ledger["dropped"].items()) or "none"
     refused = ", ".join(f"{reason} {cnt:,}" for reason, cnt in orders["refused"].items()) or "none"
     rate = result["messages"] / result["seconds"] if result["seconds"] else 0
-    text = [
-        f"receive     {result['receive']}",
-        f"ledger      {ledger['sent']:,} packets sent = {ledger['received']:,} used + {sum(ledger['dropped'].values()):,} dropped"
-        f" ({drops}): {'exact' if ledger['exact'] else 'DOES NOT ADD UP'}",
-        f"feed        {result['messages']:,} of {result['messages_sent']:,} messages decoded in {result['seconds']:.1f} s"
+    lost = sum(ledger["dropped"].values())
+    verdict = "exact" if ledger["exact"] else "DOES NOT ADD UP"
+    agree = "agree" if result["position_match"] else "DISAGREE"
+    rows = {
+        "receive": result["receive"],
+        "ledger": f"{ledger['sent']:,} packets sent = {ledger['received']:,} used + {lost:,} dropped ({drops}): {verdict}",
+        "feed": f"{result['messages']:,} of {result['messages_sent']:,} messages decoded in {result['seconds']:.1f} s"
         f" ({rate:,.0f}/s), {result['book_updates']:,} book updates, {result['gaps']:,} gaps",
-        f"orders      {orders['sent']:,} sent, {orders['accepted']:,} accepted, {orders['filled']:,} filled,"
+        "orders": f"{orders['sent']:,} sent, {orders['accepted']:,} accepted, {orders['filled']:,} filled,"
         f" {orders['rejected']:,} rejected by the venue; refused by risk: {refused}",
-        f"executions  {orders['executions']:,} for {orders['shares']:,} shares, {orders['canceled']:,} cancels,"
+        "executions": f"{orders['executions']:,} for {orders['shares']:,} shares, {orders['canceled']:,} cancels,"
         f" {orders['replaced']:,} replaces",
-        f"positions   {len(result['positions'])} symbols;"
-        f" gateway and exchange {'agree' if result['position_match'] else 'DISAGREE'}",
-        f"{'latency':<12}{'p50':>12}{'p99':>12}{'p99.9':>12}{'max':>12}{'samples':>12}",
-    ]
+        "positions": f"{len(result['positions'])} symbols; gateway and exchange {agree}",
+        "latency": "".join(f"{name:>12}" for name in ("p50", "p99", "p99.9", "max", "samples")),
+    }
+    text = [f"{name:<12}{row}" for name, row in rows.items()]
     text += [
         f"  {stage:<10}"
         + "".join(f"{_ns(row[key]):>12}" for key in ("p50", "p99", "p999", "max"))

@@ -288,11 +288,11 @@ def read(client: Client, venue: Venue, cnt: int) -> list[bytes]:
     return packets
 
 
-def log_in(client: Client, venue: Venue, *, seq: int = 1, next_ref: int = 1, session: bytes = SESSION) -> None:
-    """Take a client from its first or next connection to up."""
+def log_in(client: Client, venue: Venue, *, seq: int = 1, next_ref: int = 1, session: bytes = SESSION) -> list[Any]:
+    """Take a client from its first or next connection to up; the events since the account query."""
     packets = read(client, venue, 1)
     assert packets[0][2:3] == b"L"
     venue.send(login_accepted(session, seq))
     assert read(client, venue, 1) == [soup(b"U", b"Q")]
     venue.sequenced(query_response(next_ref))
-    pump(client, venue, lambda: client.state == "UP")
+    return pump(client, venue, lambda: client.state == "UP")

@@ -1,0 +1,118 @@
+"""A receive backend as a Python object, for tests and measurements; the gateway itself polls in C.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from hwgw.native import call, ffi, lib, text
+
+_COUNTERS = {
+    name.removeprefix("HWGW_CNT_RX_").lower(): getattr(lib, name)
+    for name in dir(lib)
+    if name.startswith("HWGW_CNT_RX_")
+}
+
+
+def ipv4(address: str) -> int:
+    """A dotted address in host order."""
+    parts = [int(part) for part in address.split(".")]
+    return parts[0] << 24 | parts[1] << 16 | parts[2] << 8 | parts[3]
+
+
+def make_flows(flows: Sequence[tuple[str, int]]) -> Any:
+    """A C array of flows, all of channel 0."""
+    return ffi.new("struct hwgw_flow[]", [{"group": ipv4(group), "port": port} for group, port in flows])
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One received frame, copied out."""
+
+    data: bytes
+    flow: int
+    t_rx: int
+    ts_ns: int
+
+
+class Receiver:
+    """An open hwgw_rx. Settings are the fields of struct hwgw_rx_cfg; flows are (group, port) pairs."""
+
+    def __init__(self, backend: str, flows: Sequence[tuple[str, int]] = (), **settings: Any) -> None:
+        texts = {key: ffi.new("char[]", value.encode()) for key, value in settings.items() if isinstance(value, str)}
+        texts["backend"] = ffi.new("char[]", backend.encode())
+        array = make_flows(flows)
+        values = {**settings, **texts, "flow_cnt": len(flows), "flows": array if flows else ffi.NULL}
+        config = ffi.new("struct hwgw_rx_cfg *", values)
+        out = ffi.new("struct hwgw_rx **")
+        self._frames = ffi.new("struct hwgw_frame[]", lib.HWGW_BATCH_MAX)
+        self._counters = ffi.new("uint64_t[]", lib.HWGW_COUNTER_CNT)
+        self.rx = ffi.NULL
+        call(lib.hwgw_rx_open, out, config)
+        self.rx = out[0]
+
+    def poll(self, cnt_max: int = 256, release: bool = True) -> list[Frame]:
+        """One poll; the frames are copied and, unless told otherwise, given back."""
+        cnt = lib.hwgw_rx_poll(self.rx, self._frames, cnt_max)
+        frames = [
+            Frame(bytes(ffi.buffer(frame.data, frame.len)), frame.flow, frame.t_rx, frame.ts_ns)
+            for frame in self._frames[0:cnt]
+        ]
+        if release:
+            lib.hwgw_rx_release(self.rx)
+        return frames
+
+    def release(self) -> None:
+        """Give back what was polled with release=False."""
+        lib.hwgw_rx_release(self.rx)
+
+    def drain(self, quiet_s: float = 0.0) -> list[Frame]:
+        """Everything that comes, until nothing has come for quiet_s."""
+        frames: list[Frame] = []
+        last = time.monotonic()
+        while True:
+            got = self.poll()
+            frames += got
+            if got:
+                last = time.monotonic()
+            elif time.monotonic() - last >= quiet_s:
+                return frames
+
+    def stats(self) -> dict[str, int]:
+        """The rx counters by name."""
+        lib.hwgw_rx_stats(self.rx, self._counters)
+        return {name: self._counters[index] for name, index in _COUNTERS.items()}
+
+    def accounted(self) -> int:
+        """Frames received and lost: what must equal the frames sent."""
+        stats = self.stats()
+        return stats["frames"] + sum(value for name, value in stats.items() if name.startswith("drop_"))
+
+    @property
+    def ended(self) -> bool:
+        """No frame can come any more."""
+        return bool(lib.hwgw_rx_ended(self.rx))
+
+    @property
+    def description(self) -> str:
+        """What hwgw_rx_describe says."""
+        return text(lib.hwgw_rx_describe(self.rx))
+
+    def close(self) -> None:
+        """Close; a second call does nothing."""
+        lib.hwgw_rx_close(self.rx)
+        self.rx = ffi.NULL
+
+    def __enter__(self) -> Receiver:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,4 @@
+"""Benchmarks of the data plane: `make bench`, or `python -m tests.bench --help`.
+
+SPDX-License-Identifier: MIT
+"""

@@ -1,0 +1,94 @@
+"""`python -m tests.bench`: runs the benchmarks and writes a table and, when asked, JSON.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+import time
+from pathlib import Path
+
+from .harness import Options, Result, Unavailable, commit, machine
+
+MODULES = sorted(path.stem.removeprefix("bench_") for path in Path(__file__).parent.glob("bench_*.py"))
+
+
+def number(value: float | None) -> str:
+    """A figure with four significant digits, thousands separated."""
+    if value is None:
+        return "-"
+    if value and abs(value) < 1000:
+        return f"{value:.4g}"
+    return f"{value:,.0f}"
+
+
+def table(results: list[Result]) -> str:
+    """The results as aligned text."""
+    head = ("figure", "median", "unit", "min .. max", "runs", "ratio", "baseline")
+    rows = [
+        (
+            result.name,
+            number(result.value),
+            result.unit,
+            f"{number(result.min)} .. {number(result.max)}",
+            str(result.runs),
+            "-" if result.ratio is None else f"{result.ratio:.3g}",
+            "-" if result.baseline is None else f"{result.baseline}: {number(result.baseline_value)}",
+        )
+        for result in results
+    ]
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    right = {1, 3, 4, 5}
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (head, *rows)
+    )
+
+
+def main() -> int:
+    """Run what was asked for; 0 when every module ran or said why it cannot, 1 when one failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="benchmarks of the data plane")
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {', '.join(MODULES)}; all when none is named")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the results as JSON")
+    parser.add_argument("--file", type=Path, metavar="STREAM", help="BinaryFILE stream for the feed figures")
+    parser.add_argument("--smoke", action="store_true", help="smallest size: does it run at all")
+    parser.add_argument("--seed", type=int, default=1, help="of the generated streams (default 1)")
+    args = parser.parse_args()
+    unknown = set(args.modules) - set(MODULES)
+    if unknown:
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(MODULES)}")
+    if args.file and not args.file.is_file():
+        parser.error(f"--file {args.file}: not a file")
+
+    options = Options(smoke=args.smoke, file=args.file, seed=args.seed)
+    print(f"machine {machine()}\ncommit  {commit()}\nseed    {options.seed}", flush=True)
+    if options.smoke:
+        print("smoke size: the figures mean nothing")
+    results: list[Result] = []
+    for name in args.modules or MODULES:
+        print(f"{name}:", flush=True)
+        start = time.monotonic()
+        try:
+            results += importlib.import_module(f".bench_{name}", __package__).run(options)
+        except Unavailable as reason:
+            options.leave_out(name, str(reason))
+        options.say(f"{time.monotonic() - start:.1f} s")
+    print(f"\n{table(results)}")
+    print("ratio: median / baseline's median, measured by turns in this run")
+    for name, reason in options.left_out:
+        print(f"not measured: {name}: {reason}")
+    if args.output:
+        args.output.write_text(json.dumps([result.as_dict() for result in results], indent=1) + "\n")
+        print(f"{len(results)} results in {args.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
