@@ -18,7 +18,19 @@ try:
 except ImportError as error:
     raise InternalError(f"the native module cannot be loaded ({error}); in a source tree run: make build") from error
 
-__all__ = ["Backend", "abi", "backends", "build", "call", "check", "ffi", "lib", "new_error", "text"]
+__all__ = [
+    "Backend",
+    "abi",
+    "backends",
+    "build",
+    "builtin_strategies",
+    "call",
+    "check",
+    "ffi",
+    "lib",
+    "new_error",
+    "text",
+]
 
 BACKENDS = ("afxdp", "udp", "pcap")
 """Receive backends of this version, in order of preference; each may still be unavailable on a machine."""
@@ -60,6 +72,15 @@ def build() -> dict[str, str]:
     return {name: text(getattr(info, name)) for name in ("version", "commit", "compiler", "march", "xdp_missing")}
 
 
+def builtin_strategies() -> dict[str, tuple[str, ...]]:
+    """The strategies of the data plane and the names of their parameters."""
+    found = {}
+    for idx in range(lib.hwgw_strategy_cnt()):
+        strategy = lib.hwgw_strategy_at(idx)
+        found[text(strategy.name)] = tuple(text(strategy.param_names[i]) for i in range(strategy.param_cnt))
+    return found
+
+
 class Backend:
     """Whether a receive backend can be used here, and why not."""
 
@@ -73,9 +94,6 @@ def backends() -> tuple[Backend, ...]:
     """Every receive backend of this version, asked whether it can run here."""
     found = []
     for name in BACKENDS:
-        if True:
-            found.append(Backend(name, False, "not in this build"))
-            continue
         reason = ffi.new("char[]", 256)
         available = bool(lib.hwgw_rx_available(name.encode(), reason, 256))
         found.append(Backend(name, available, "" if available else text(reason)))

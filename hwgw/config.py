@@ -1,0 +1,566 @@
+"""gateway.yaml to typed, frozen settings, strictly: what is not said exactly is an error that names file, line and key.
+
+SPDX-License-Identifier: MIT
+
+The first half is the schema: every key, its type and its range. The second half turns what was read into Settings and
+checks what concerns several keys: symbols without limits, ports used twice, a heartbeat slower than its own limit. The
+annotated example is deploy/examples/gateway.yaml.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from . import specs, strict_yaml
+from .errors import ConfigError
+from .native import builtin_strategies, lib
+from .risk import SWITCHABLE
+from .settings import (
+    AccountLimits,
+    Channel,
+    Control,
+    InstrumentLimits,
+    Limits,
+    Line,
+    Pipeline,
+    Receive,
+    Session,
+    Settings,
+    Strategy,
+    StrategyLimits,
+)
+from .strict_yaml import (
+    BadValueError,
+    Key,
+    Keyed,
+    Listing,
+    Node,
+    Problem,
+    ProblemsError,
+    Scalar,
+    Section,
+    boolean,
+    choice,
+    decimal,
+    duration,
+    integer,
+    ipv4,
+    pattern,
+)
+
+__all__ = ["ProblemsError", "load", "loads"]
+
+SECOND_NS = 10**9
+DAY_NS = 86_400 * SECOND_NS
+U31_MAX, U32_MAX, I63_MAX = 2**31 - 1, 2**32 - 1, 2**63 - 1
+INSTRUMENTS_MAX = specs.load("risk").constant("instruments_max")
+ACCOUNTS_MAX = specs.load("risk").constant("accounts_max")
+STRATEGIES_MAX = specs.load("risk").constant("strategies_max")
+PX_MAX = specs.load("risk").constant("px_max")
+QUEUE_MAX = 255  # of the steering program's map of sockets
+
+# ---- the schema ----
+
+NAME = pattern(r"[A-Za-z0-9_-]{1,31}", "1 to 31 of a-z A-Z 0-9 _ -")
+FLAG = boolean()
+PORT = integer(1, 65_535)
+SHARES = integer(0, U32_MAX)
+POSITION = integer(0, U31_MAX)
+MONEY = decimal(0, I63_MAX)
+ACCOUNT = integer(0, ACCOUNTS_MAX - 1)
+SYMBOL = pattern(r"[!-)+-~]{1,8}", "a symbol of 1 to 8 printable characters without blank and *")
+SYMBOL_PATTERN = pattern(r"[!-)+-~]{1,8}|[!-)+-~]{0,7}\*", "a symbol, or its beginning and a * at the end,")
+PATH = pattern(r"[^\0]{1,1000}", "a file name")
+
+LINE = Section({"group": Key(ipv4()), "port": Key(PORT)})
+CHANNEL = Section(
+    {
+        "name": Key(NAME),
+        "protocol": Key(choice("itch50"), "itch50"),
+        "transport": Key(choice("moldudp64"), "moldudp64"),
+        "lines": Key(Listing(LINE, 1, lib.HWGW_LINES_MAX)),
+        "stale": Key(duration(1_000_000, DAY_NS), 3 * SECOND_NS),
+        "jump_max": Key(integer(0, I63_MAX), 0),
+    }
+)
+RECEIVE = Section(
+    {
+        "backend": Key(choice("auto", "afxdp", "udp", "pcap"), "auto"),
+        "interface": Key(pattern(r"(?!\.{1,2}$)[^\s/:]{1,15}", "the name of a network interface"), ""),
+        "queue": Key(integer(0, QUEUE_MAX), 0),
+        "mode": Key(choice("auto", "native", "generic"), "auto"),
+        "busy_poll": Key(duration(0, SECOND_NS), 0),
+        "frames": Key(integer(64, 2**20), 0),
+        "huge_pages": Key(FLAG, False),
+        "local_address": Key(ipv4(), 0),
+        "loopback": Key(FLAG, False),
+        "path": Key(PATH, ""),
+        "capture_time": Key(FLAG, False),
+    }
+)
+# the backends that know a key of receive; the rest know them all
+RECEIVE_KEYS = {
+    "interface": ("auto", "afxdp", "udp"),
+    "queue": ("auto", "afxdp"),
+    "mode": ("auto", "afxdp"),
+    "busy_poll": ("auto", "afxdp", "udp"),
+    "frames": ("auto", "afxdp", "udp"),
+    "huge_pages": ("auto", "afxdp"),
+    "local_address": ("auto", "udp"),
+    "loopback": ("auto", "udp"),
+    "path": ("pcap",),
+    "capture_time": ("pcap",),
+}
+PIPELINE = Section(
+    {
+        "cpu": Key(integer(0, 1023), -1),
+        "fifo_priority": Key(integer(0, 98), 0),
+        "batch": Key(integer(1, lib.HWGW_BATCH_MAX), 64),
+        "sample_shift": Key(integer(0, 20), 4),
+        "receive": Key(RECEIVE),
+        "channels": Key(Listing(CHANNEL, 1, lib.HWGW_CHANNELS_MAX)),
+    }
+)
+INSTRUMENTS = Section(
+    {
+        "symbols": Key(Listing(SYMBOL, 1, INSTRUMENTS_MAX)),
+        "orders_max": Key(integer(1024, 2**28)),
+        "levels_max": Key(integer(0, 2**20), 0),
+        "reference": Key(choice("mid", "last"), "mid"),
+    }
+)
+
+
+def _parameter(name: str) -> Scalar:
+    """The unit of a strategy's parameter is at the end of its name."""
+    if name.endswith("_px"):
+        return decimal(-PX_MAX, PX_MAX)
+    return duration(0, DAY_NS) if name.endswith("_ns") else integer(-I63_MAX, I63_MAX)
+
+
+def _use(text: str) -> tuple[str, str]:
+    kind, _, target = text.partition(":")
+    if kind not in ("builtin", "c", "numba") or not target.strip():
+        raise BadValueError("not a strategy")
+    module, _, function = target.partition(":")
+    if kind == "numba" and not (function.isidentifier() and all(part.isidentifier() for part in module.split("."))):
+        raise BadValueError("not a module and a function")
+    return kind, target
+
+
+PARAMETER_NAME = pattern(r"[A-Za-z_][A-Za-z0-9_]{0,62}", "the name of a parameter")
+STRATEGY = Section(
+    {
+        "name": Key(NAME),
+        "use": Key(Scalar(_use, "builtin:NAME, c:FILE.so or numba:MODULE:FUNCTION", quoted=True)),
+        "params": Key(Keyed(PARAMETER_NAME, integer(0, 0), by_name=_parameter), None),
+        "account": Key(ACCOUNT, 0),
+        "armed": Key(FLAG, False),
+    }
+)
+ACCOUNT_LIMITS = Section(
+    {
+        "credit_max": Key(MONEY, None),
+        "loss_max": Key(MONEY, None),
+        "open_max": Key(integer(0, specs.load("risk").constant("open_orders_max")), None),
+        "rate_burst": Key(SHARES, None),
+        "rate_refill": Key(duration(0, DAY_NS), None),
+    }
+)
+STRATEGY_LIMITS = Section(
+    {
+        "rate_burst": Key(SHARES, None),
+        "rate_refill": Key(duration(0, DAY_NS), None),
+        "fills_max": Key(SHARES, None),
+        "rejects_run_max": Key(SHARES, None),
+    }
+)
+INSTRUMENT_LIMITS = Section(
+    {
+        "enabled": Key(FLAG, None),
+        "qty_max": Key(SHARES, None),
+        "notional_max": Key(MONEY, None),
+        "collar_pct": Key(decimal(0, 100 * 10**4), None),
+        "collar_px_min": Key(decimal(0, PX_MAX), None),
+        "collar_both": Key(FLAG, None),
+        "long_max": Key(POSITION, None),
+        "short_max": Key(POSITION, None),
+        "locate_qty": Key(SHARES, None),
+        "restricted_accounts": Key(Listing(ACCOUNT), None),
+    }
+)
+LIMITS = Section(
+    {
+        "checks_off": Key(Listing(choice(*SWITCHABLE)), None),
+        "beat_age_max": Key(duration(0, DAY_NS), None),
+        "ref_age_max": Key(duration(0, DAY_NS), None),
+        "dup_window": Key(duration(0, DAY_NS), None),
+        "gateway": Key(ACCOUNT_LIMITS),
+        "accounts": Key(Keyed(ACCOUNT, ACCOUNT_LIMITS)),
+        "strategies": Key(Keyed(NAME, STRATEGY_LIMITS)),
+        "instruments": Key(Keyed(SYMBOL_PATTERN, INSTRUMENT_LIMITS)),
+    }
+)
+
+
+def _codes(enum: str, *names: str) -> dict[str, str]:
+    table = specs.load("ouch50").enum(enum)
+    return {code.slug: str(code.value) for code in table.values if code.slug in names}
+
+
+CAPACITY = _codes("capacity", "agency", "principal", "riskless", "other")
+DISPLAY = _codes("display", "visible", "hidden", "attributable")
+SESSION = Section(
+    {
+        "protocol": Key(choice("ouch50"), "ouch50"),
+        "transport": Key(choice("soupbintcp"), "soupbintcp"),
+        "address": Key(ipv4()),
+        "port": Key(PORT),
+        "username": Key(pattern(r"[!-~]{1,6}", "1 to 6 printable characters")),
+        "password": Key(pattern(r"[!-~]{1,10}", "1 to 10 printable characters"), None),
+        "password_file": Key(PATH, None),
+        "session": Key(pattern(r"[A-Za-z0-9]{1,10}", "1 to 10 letters and digits"), ""),
+        "firm": Key(pattern(r"[A-Za-z0-9]{1,4}", "1 to 4 letters and digits"), ""),
+        "capacity": Key(choice(*CAPACITY), "principal"),
+        "display": Key(choice(*DISPLAY), "visible"),
+        "login_timeout": Key(duration(1_000_000, 600 * SECOND_NS), 5 * SECOND_NS),
+        "dead_link": Key(duration(SECOND_NS, 600 * SECOND_NS), 15 * SECOND_NS),
+        "reconnect": Key(duration(0, 600 * SECOND_NS), 0),
+    }
+)
+GATEWAY = Section(
+    {
+        "name": Key(NAME),
+        "pipelines": Key(Listing(PIPELINE, 1, 1)),
+        "instruments": Key(INSTRUMENTS),
+        "strategies": Key(Listing(STRATEGY, 0, STRATEGIES_MAX), []),
+        "limits": Key(LIMITS, None),
+        "session": Key(SESSION, None),
+        "control": Key(Section({"heartbeat": Key(duration(1_000_000, 10 * SECOND_NS), 50_000_000)}), None),
+    }
+)
+
+# ---- what was read becomes settings ----
+
+
+class _Maker:
+    """Builds settings and notes what does not fit together."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.problems: list[Problem] = []
+
+    def bad(self, where: tuple[int, str], text: str) -> None:
+        line, key = where
+        self.problems.append(Problem(line, key, text))
+
+    def path(self, name: str) -> str:
+        """A file name, counted from the configuration's folder."""
+        return str((self.folder / name).absolute()) if name else ""
+
+    # ---- receive ----
+
+    def receive(self, node: Node) -> Receive:
+        backend = node["backend"]
+        for key, backends in RECEIVE_KEYS.items():
+            if key in node and backend not in backends:
+                self.bad(node.where(key), f"backend {backend} has no use for it; {', '.join(backends)} have")
+        needs = {"auto": "interface", "afxdp": "interface", "pcap": "path"}.get(backend)
+        if needs and needs not in node:
+            self.bad(node.where(needs), f"missing; backend {backend} needs it")
+        if backend == "udp" and "interface" not in node and "local_address" not in node:
+            self.bad(node.where("interface"), "missing; backend udp needs it or local_address")
+        if node["busy_poll"] % 1000:
+            self.bad(node.where("busy_poll"), "a fraction of a microsecond; whole microseconds are allowed")
+        if node["frames"] and node["frames"] & (node["frames"] - 1):
+            self.bad(node.where("frames"), f"{node['frames']}: not a power of two")
+        return Receive(
+            backend=backend,
+            interface=node["interface"],
+            queue=node["queue"],
+            mode=node["mode"],
+            local_address=node["local_address"],
+            path=self.path(node["path"]),
+            busy_poll_us=node["busy_poll"] // 1000,
+            frame_cnt=node["frames"],
+            huge_pages=node["huge_pages"],
+            loopback=node["loopback"],
+            capture_time=node["capture_time"],
+        )
+
+    def pipelines(self, nodes: list[Node]) -> tuple[Pipeline, ...]:
+        made = []
+        names: dict[str, str] = {}
+        flows: dict[tuple[int, int], str] = {}
+        for node in nodes:
+            channels = []
+            for channel in node["channels"]:
+                self.once(names, channel["name"], channel.where("name"))
+                for line in channel["lines"]:
+                    flow = (line["group"], line["port"])
+                    self.once(flows, flow, (line.line, line.path), "this group and port")
+                lines = tuple(Line(line["group"], line["port"]) for line in channel["lines"])
+                channels.append(Channel(channel["name"], lines, channel["stale"], channel["jump_max"]))
+            made.append(
+                Pipeline(
+                    receive=self.receive(node["receive"]),
+                    channels=tuple(channels),
+                    cpu=node["cpu"],
+                    fifo_priority=node["fifo_priority"],
+                    batch=node["batch"],
+                    sample_shift=node["sample_shift"],
+                )
+            )
+        return tuple(made)
+
+    def once(self, seen: dict[Any, str], value: Any, where: tuple[int, str], what: str = "") -> None:
+        """Note a value that stands for something else already."""
+        if value in seen:
+            self.bad(where, f"{what or value} is used already by {seen[value]}")
+        seen.setdefault(value, where[1])
+
+    # ---- strategies ----
+
+    def strategies(self, nodes: list[Node]) -> tuple[Strategy, ...]:
+        made = []
+        names: dict[str, str] = {}
+        for node in nodes:
+            self.once(names, node["name"], node.where("name"))
+            kind, target = node["use"]
+            params = dict(node["params"].values) if node["params"] else {}
+            if kind == "builtin":
+                self.builtin(node, target, params)
+            made.append(
+                Strategy(
+                    name=node["name"],
+                    kind=kind,
+                    target=self.path(target) if kind == "c" else target,
+                    params=params,
+                    account=node["account"],
+                    armed=node["armed"],
+                )
+            )
+        return tuple(made)
+
+    def builtin(self, node: Node, name: str, params: dict[str, int]) -> None:
+        """A built-in strategy must be there and know every parameter."""
+        known = builtin_strategies()
+        if name not in known:
+            self.bad(node.where("use"), f"builtin:{name}: unknown; builtin:{', builtin:'.join(known)} are there")
+            return
+        for param in params:
+            if param not in known[name]:
+                allowed = ", ".join(known[name])
+                self.bad(node["params"].where(param), f"unknown parameter of builtin:{name}; {allowed} are allowed")
+
+    # ---- session ----
+
+    def session(self, node: Node) -> Session:
+        password, file = node["password"], node["password_file"]
+        if (password is None) == (file is None):
+            text = (
+                "both password and password_file; one is allowed"
+                if file
+                else "missing; password or password_file is required"
+            )
+            self.bad(node.where("password"), text)
+        elif file is not None:
+            password = self.password(node.where("password_file"), Path(self.path(file)))
+        return Session(
+            address=node["address"],
+            port=node["port"],
+            username=node["username"],
+            password=password or "",
+            session=node["session"],
+            firm=node["firm"],
+            capacity=CAPACITY[node["capacity"]],
+            display=DISPLAY[node["display"]],
+            login_timeout_ns=node["login_timeout"],
+            dead_link_ns=node["dead_link"],
+            reconnect_ns=node["reconnect"],
+        )
+
+    def password(self, where: tuple[int, str], path: Path) -> str:
+        """One line of a file that nobody else can read."""
+        try:
+            mode, text = path.stat().st_mode, path.read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not ASCII text"
+            self.bad(where, f"{path}: {reason}")
+            return ""
+        if mode & 0o077:
+            self.bad(where, f"{path}: others can read it (mode {mode & 0o777:04o}); chmod 600 it")
+        text = text.removesuffix("\n")
+        if not 1 <= len(text) <= 10 or not all("!" <= char <= "~" for char in text):
+            self.bad(where, f"{path}: not one line of 1 to 10 printable characters")
+        return text
+
+    # ---- limits ----
+
+    def limits(self, node: Node, symbols: Node, strategies: tuple[Strategy, ...], nodes: list[Node]) -> Limits:
+        off = tuple(node["checks_off"] or ())
+        for name in {name for name in off if off.count(name) > 1}:
+            self.bad(node.where("checks_off"), f"{name} stands twice")
+
+        def need(at: Node, key: str, *checks: str, default: int = 0) -> Any:
+            """A limit is required while one of its checks is on."""
+            if at[key] is None and any(check not in off for check in checks):
+                self.bad(at.where(key), f"missing; the check {checks[0]} needs it (or stands in limits.checks_off)")
+            return default if at[key] is None else at[key]
+
+        def account(at: Node) -> AccountLimits:
+            limits = AccountLimits(
+                credit_max=need(at, "credit_max", "credit"),
+                loss_max=need(at, "loss_max", "loss"),
+                open_max=need(at, "open_max", "open_orders"),
+                rate_burst=need(at, "rate_burst", "rate"),
+                rate_refill_ns=need(at, "rate_refill", "rate"),
+            )
+            self.rate(at, limits.rate_burst, limits.rate_refill_ns)
+            return limits
+
+        accounts = {number: account(at) for number, at in node["accounts"].values.items()}
+        for strategy, at in zip(strategies, nodes, strict=True):
+            if strategy.account not in accounts:
+                self.bad(at.where("account"), f"{strategy.account}: no limits; add limits.accounts.{strategy.account}")
+
+        given = node["strategies"].values
+        names = {strategy.name for strategy in strategies}
+        for name in given:
+            if name not in names:
+                self.bad(node["strategies"].where(name), "no strategy of this name")
+        by_strategy = {}
+        for idx, strategy in enumerate(strategies):
+            if strategy.name not in given:
+                self.bad(nodes[idx].where("name"), f"{strategy.name}: no limits; add limits.strategies.{strategy.name}")
+                continue
+            at = given[strategy.name]
+            by_strategy[idx] = StrategyLimits(
+                rate_burst=need(at, "rate_burst", "rate"),
+                rate_refill_ns=need(at, "rate_refill", "rate"),
+                fills_max=need(at, "fills_max", "strategy"),
+                rejects_run_max=need(at, "rejects_run_max", "strategy"),
+            )
+            self.rate(at, by_strategy[idx].rate_burst, by_strategy[idx].rate_refill_ns)
+        return Limits(
+            beat_age_max_ns=need(node, "beat_age_max", "control_stale"),
+            ref_age_max_ns=need(node, "ref_age_max", "collar"),
+            dup_window_ns=need(node, "dup_window", "duplicate"),
+            gateway=account(node["gateway"]),
+            accounts=accounts,
+            strategies=by_strategy,
+            instruments=self.instruments(node["instruments"], symbols, off),
+            checks_off=off,
+        )
+
+    def rate(self, node: Node, burst: int, refill_ns: int) -> None:
+        """The bucket holds burst x refill in 64 bits."""
+        if burst * refill_ns > I63_MAX:
+            self.bad(
+                node.where("rate_burst"), f"rate_burst x rate_refill is {burst * refill_ns} ns; at most {I63_MAX} fit"
+            )
+
+    def instruments(self, node: Node, symbols: Node, off: tuple[str, ...]) -> tuple[InstrumentLimits, ...]:
+        """Per symbol and key the most specific pattern that names it: the symbol itself, then the longest start."""
+        ranked = sorted(node.values, key=lambda name: (name.endswith("*"), -len(name)))
+        used = set()
+        made = []
+        missing: dict[tuple[str, str], list[str]] = {}
+        for symbol in symbols["symbols"]:
+            fitting = [
+                name for name in ranked if name == symbol or (name.endswith("*") and symbol.startswith(name[:-1]))
+            ]
+            used.update(fitting)
+
+            def pick(
+                key: str, default: Any, check: str = "", fitting: list[str] = fitting, symbol: str = symbol
+            ) -> Any:
+                found = next((node[name][key] for name in fitting if node[name][key] is not None), None)
+                if found is None and check and check not in off:
+                    missing.setdefault((key, check), []).append(symbol)
+                return default if found is None else found
+
+            made.append(
+                InstrumentLimits(
+                    enabled=pick("enabled", bool(fitting)),
+                    qty_max=pick("qty_max", 0, "qty"),
+                    notional_max=pick("notional_max", 0, "notional"),
+                    collar_q16=pick("collar_pct", 0, "collar") * 65_536 // (100 * 10**4),
+                    collar_px_min=pick("collar_px_min", 0, "collar"),
+                    collar_both=pick("collar_both", False),
+                    long_max=pick("long_max", 0, "position"),
+                    short_max=pick("short_max", 0, "position"),
+                    locate_qty=pick("locate_qty", 0),
+                    restricted_accounts=tuple(pick("restricted_accounts", ())),
+                )
+            )
+        for (key, check), without in missing.items():
+            some = ", ".join(without[:3]) + (f" and {len(without) - 3} more" if len(without) > 3 else "")
+            self.bad((node.line, strict_yaml.join(node.path, key)), f"missing for {some}; the check {check} needs it")
+        for name in node.values:
+            if name not in used:
+                self.bad(node.where(name), "fits none of instruments.symbols")
+        return tuple(made)
+
+    # ---- all of it ----
+
+    def settings(self, node: Node) -> Settings:
+        symbols = node["instruments"]
+        for symbol in sorted({name for name in symbols["symbols"] if symbols["symbols"].count(name) > 1}):
+            self.bad(symbols.where("symbols"), f"{symbol} stands twice")
+        strategies = self.strategies(node["strategies"])
+        control = Control(node["control"]["heartbeat"]) if node["control"] else Control()
+        if node["limits"]:
+            limits = self.limits(node["limits"], symbols, strategies, node["strategies"])
+            self.heartbeat(node, control, limits)
+        else:
+            limits = _nothing(len(symbols["symbols"]))
+            if strategies:
+                self.bad(node.where("limits"), "missing; strategies send nothing without limits")
+        return Settings(
+            name=node["name"],
+            symbols=tuple(symbols["symbols"]),
+            orders_max=symbols["orders_max"],
+            pipelines=self.pipelines(node["pipelines"]),
+            strategies=strategies,
+            limits=limits,
+            session=self.session(node["session"]) if node["session"] else None,
+            control=control,
+            reference=symbols["reference"],
+            levels_max=symbols["levels_max"],
+        )
+
+    def heartbeat(self, node: Node, control: Control, limits: Limits) -> None:
+        """One late beat must not refuse orders, and a slow one must never look alive."""
+        if "control_stale" in limits.checks_off or 2 * control.heartbeat_ns <= limits.beat_age_max_ns:
+            return
+        where = node["control"].where("heartbeat") if node["control"] else node.where("control")
+        text = f"{control.heartbeat_ns} ns is more than half of limits.beat_age_max ({limits.beat_age_max_ns} ns)"
+        self.bad(where, f"{text}; the gate would refuse orders between two beats")
+
+
+def _nothing(cnt: int) -> Limits:
+    """Limits under which nothing passes, for a gateway that only listens."""
+    closed = InstrumentLimits(False, 0, 0, 0, 0, False, 0, 0)
+    return Limits(0, 0, 0, AccountLimits(0, 0, 0, 0, 0), {}, {}, (closed,) * cnt)
+
+
+def loads(raw: bytes, file: str, folder: Path) -> Settings:
+    """Settings from the bytes of a configuration; file is its name in messages, folder where its file names start."""
+    node = strict_yaml.read(raw, file, GATEWAY)
+    maker = _Maker(folder)
+    settings = maker.settings(node)
+    if maker.problems:
+        raise ProblemsError(file, maker.problems)
+    return settings
+
+
+def load(path: Path | str) -> Settings:
+    """Settings from a file; ProblemsError names everything that is wrong with it."""
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    return loads(raw, str(path), path.absolute().parent)
