@@ -2,11 +2,11 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * Each symbol owns a window of WINDOW prices one cent apart and walks a fair price inside it. A buy is put at a geometric
- * distance below, a sell above, never past the best of the other side: so one price has orders of one side at a time and
- * a symbol needs one FIFO per price and a bit map per side. Executions take the first order of the best price. Deletes and
- * replaces pick a recent order in three of four cases, else any live one, which gives short and long lives. Whether an order
- * is added or deleted follows how far the number of live orders is from its target.
+ * Each symbol owns a window of WINDOW prices one cent apart and walks a fair price inside it. A buy is put at a
+ * geometric distance below, a sell above, never past the best of the other side: so one price has orders of one side at
+ * a time and a symbol needs one FIFO per price and a bit map per side. Executions take the first order of the best
+ * price. Deletes and replaces pick a recent order in three of four cases, else any live one, which gives short and long
+ * lives. Whether an order is added or deleted follows how far the number of live orders is from its target.
  */
 #include "stream.h"
 
@@ -25,7 +25,7 @@
 #define RECENT 4096u /* a power of two */
 #define LIVE_MAX (1u << 24)
 #define RECORD_MAX (ITCH50_BINARYFILE_LENGTH_SZ + 50u) /* the longest message has 50 bytes */
-#define START_NS 34200000000000u /* 09:30 */
+#define START_NS 34200000000000u                       /* 09:30 */
 
 enum { BUY = 0, SELL = 1 };
 

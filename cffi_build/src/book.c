@@ -5,21 +5,18 @@
  * Input: one event with its instrument. Output: the changed book, and whether the best level of a side changed. How the
  * books lie in memory and what that costs is in book.h.
  *
- * Kinds that touch a book: add, execute, execute with price, reduce, delete, replace. Order of checks; the first that fails
- * drops the event, which then changes nothing at all:
- *   1 drop_instrument     not subscribed
- *   2 drop_unknown_ref    no live order of this instrument has the reference
- *   3 drop_duplicate_ref  the new reference (add, replace) is already live in this instrument
- *   4 drop_quantity       0 shares, or more than the order has left (execute, reduce)
- *   5 drop_side           neither buy nor sell (add)
- *   6 drop_full           orders_max live orders, or levels_max prices on the side
- * Orders are told apart by reference and instrument, so two venues may use the same references.
+ * Kinds that touch a book: add, execute, execute with price, reduce, delete, replace. Order of checks; the first that
+ * fails drops the event, which then changes nothing at all: 1 drop_instrument     not subscribed 2 drop_unknown_ref no
+ * live order of this instrument has the reference 3 drop_duplicate_ref  the new reference (add, replace) is already
+ * live in this instrument 4 drop_quantity       0 shares, or more than the order has left (execute, reduce) 5 drop_side
+ * neither buy nor sell (add) 6 drop_full           orders_max live orders, or levels_max prices on the side Orders are
+ * told apart by reference and instrument, so two venues may use the same references.
  *
- * An order at 0 shares is gone. Reduce and execute keep its place; replace gives the new order the side of the old one and
- * the last place at its price, also when the price is the same. A printable execution, trade or cross of some shares sets
- * the last price and quantity; trades, crosses and all else are ignored (they change no order).
- * Cost: one index line, one order, one level, one book; plus the neighbours in the queue on removal, and the ladder when a
- * price appears or vanishes. No allocation, no system call. Thread: the owner of the books.
+ * An order at 0 shares is gone. Reduce and execute keep its place; replace gives the new order the side of the old one
+ * and the last place at its price, also when the price is the same. A printable execution, trade or cross of some
+ * shares sets the last price and quantity; trades, crosses and all else are ignored (they change no order). Cost: one
+ * index line, one order, one level, one book; plus the neighbours in the queue on removal, and the ladder when a price
+ * appears or vanishes. No allocation, no system call. Thread: the owner of the books.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -430,8 +427,8 @@ int32_t hwgw_books_open(struct hwgw_books **out, const struct hwgw_books_cfg *cf
     size_t wanted = books->map_sz;
     free(books);
     return hwgw_error_set(error, HWGW_ERR_DEVICE, failed,
-                          "books: mmap of %zu bytes for %u orders of %u instruments failed: %s; lower orders_max", wanted,
-                          cfg->orders_max, cfg->instrument_cnt, strerror(failed));
+                          "books: mmap of %zu bytes for %u orders of %u instruments failed: %s; lower orders_max",
+                          wanted, cfg->orders_max, cfg->instrument_cnt, strerror(failed));
   }
   if (cfg->huge_pages) madvise(books->map, books->map_sz, MADV_HUGEPAGE); /* advice: small pages are right as well */
   arrays_place(books, books->map, (uint32_t)levels);

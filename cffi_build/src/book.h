@@ -10,13 +10,14 @@
  *   order   FIFO links by order number within its level, the level's number, shares left
  *   level   sums and both ends of the FIFO; its number is stable, so an order finds its level without a search
  *   ladder  per side: the prices in rising order of attractiveness, best last, and beside them the level numbers. Most
- *           changes are near the end, so little is moved. Ladders come from one slab per power of two; a ladder moves up
- *           when full and down when under a quarter, so a slab of ladders of `cap` never needs more than
- *           4 x levels / cap of them, and is reserved so (address space, not memory): it cannot run out first.
- *   book    both ladders' ends and the last trade of one instrument, in one cache line
+ *           changes are near the end, so little is moved. Ladders come from one slab per power of two; a ladder moves
+ * up when full and down when under a quarter, so a slab of ladders of `cap` never needs more than 4 x levels / cap of
+ * them, and is reserved so (address space, not memory): it cannot run out first. book    both ladders' ends and the
+ * last trade of one instrument, in one cache line
  *
- * Number 0 means none for orders and levels: fresh pages are a valid empty state. Memory is touched in the order of first
- * use, so what is resident follows the highest number of live orders, not the configured bound (the index excepted).
+ * Number 0 means none for orders and levels: fresh pages are a valid empty state. Memory is touched in the order of
+ * first use, so what is resident follows the highest number of live orders, not the configured bound (the index
+ * excepted).
  */
 #ifndef HWGW_BOOK_H
 #define HWGW_BOOK_H
@@ -38,7 +39,7 @@ struct hwgw_book_record {
   uint64_t ref;
   uint32_t owner; /* instrument x 2 + side */
   uint32_t level;
-  uint32_t qty; /* shares left */
+  uint32_t qty;  /* shares left */
   uint32_t prev; /* towards the head, which is served first */
   uint32_t next; /* of a free record: next free one */
   uint32_t reserved;
@@ -119,8 +120,8 @@ static inline uint32_t hwgw_book_home(const struct hwgw_books *books, uint32_t t
   return ((tag >> 3) * 0x9E3779B1u) >> books->index_shift << 3 | (tag & 7);
 }
 
-/* A caller that knows what comes next asks for its memory ahead, in three steps a few messages apart, each of which needs
- * what the one before fetched: the index line and the book, then the order, then its level. */
+/* A caller that knows what comes next asks for its memory ahead, in three steps a few messages apart, each of which
+ * needs what the one before fetched: the index line and the book, then the order, then its level. */
 static inline void hwgw_book_prefetch_index(const struct hwgw_books *books, uint64_t ref, uint32_t instrument) {
   __builtin_prefetch(&books->index[hwgw_book_home(books, hwgw_book_tag(ref))], 1);
   if (instrument < books->instrument_cnt) __builtin_prefetch(&books->book[instrument], 1);

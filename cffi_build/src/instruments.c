@@ -3,12 +3,12 @@
  * SPDX-License-Identifier: MIT
  *
  * Input: one message and its event. Output: event->instrument, 0xFFFFFFFF when the instrument is not subscribed.
- * A locate means something only on its channel and only today, so each channel has its own table of 65,536 and learns it
- * from the messages that carry a symbol: from every stock directory message, and from an add order while the locate is not
- * known yet (a late start). Locate 0 belongs to no instrument. With `dynamic`, a new symbol takes the next free index until
- * all `max` are taken; what comes after is not subscribed.
- * Memory: 256 KiB per channel that is used, 16 bytes per symbol slot. Cost: one load once a locate is known; a hash probe
- * when it is learned. Thread: the pipeline that owns the channels.
+ * A locate means something only on its channel and only today, so each channel has its own table of 65,536 and learns
+ * it from the messages that carry a symbol: from every stock directory message, and from an add order while the locate
+ * is not known yet (a late start). Locate 0 belongs to no instrument. With `dynamic`, a new symbol takes the next free
+ * index until all `max` are taken; what comes after is not subscribed. Memory: 256 KiB per channel that is used, 16
+ * bytes per symbol slot. Cost: one load once a locate is known; a hash probe when it is learned. Thread: the pipeline
+ * that owns the channels.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -3,12 +3,12 @@
  * SPDX-License-Identifier: MIT
  *
  * Input: the bytes of one message and their count. Output: struct hwgw_event; what a kind does not use is 0.
- * Order of checks: no byte or a length that is not the type's (drop_length), unknown type (drop_unknown). Code letters are
- * not judged here: an unknown side gives side none, which the book refuses.
+ * Order of checks: no byte or a length that is not the type's (drop_length), unknown type (drop_unknown). Code letters
+ * are not judged here: an unknown side gives side none, which the book refuses.
  *
- * The types differ only in where a field lies, so one table of shapes replaces a branch per type: an absent field is read
- * at offset 0 and masked away. A market's mix of types is random, and a mispredicted branch costs more than the few loads
- * this adds. Every type has at least 12 bytes, so an 8-byte load at offset 0 stays inside the message.
+ * The types differ only in where a field lies, so one table of shapes replaces a branch per type: an absent field is
+ * read at offset 0 and masked away. A market's mix of types is random, and a mispredicted branch costs more than the
+ * few loads this adds. Every type has at least 12 bytes, so an 8-byte load at offset 0 stays inside the message.
  *
  * status: H and h; `trading` is set when the state is trading (H) or the halt is lifted (h). printable: E, P and Q
  * always, C by its own flag. A cross of more than 4,294,967,295 shares shows that number.
@@ -34,61 +34,58 @@ struct shape {
 
 enum has { HAS_REF = 1, HAS_REF_NEW = 2, HAS_QTY = 4, HAS_PX = 8, HAS_SIDE = 16 };
 
-#define TYPE(name) [ITCH50_##name##_CODE] = {.len = ITCH50_##name##_LEN
-#define KIND(name) .kind = HWGW_EVENT_KIND_##name
+/* OFF(type, field): where the field lies; SHAPE: one type, its kind and what it has */
+#define OFF(type, field) ITCH50_##type##_##field##_OFF
+#define SHAPE(type, kind_name, ...) \
+  [ITCH50_##type##_CODE] = {.len = ITCH50_##type##_LEN, .kind = HWGW_EVENT_KIND_##kind_name, __VA_ARGS__}
 #define FLAG(off, is, name) .flag_off = (off), .flag_is = (is), .flag = HWGW_EVENT_FLAGS_##name
 /* the type byte is always itself */
-#define PRINTABLE(name) FLAG(0, ITCH50_##name##_CODE, PRINTABLE)
+#define PRINTABLE(type) FLAG(0, ITCH50_##type##_CODE, PRINTABLE)
 
 static const struct shape shapes[256] __attribute__((aligned(64))) = {
-    TYPE(SYSTEM_EVENT), KIND(SYSTEM)},
-    TYPE(STOCK_DIRECTORY), KIND(DIRECTORY)},
-    TYPE(STOCK_TRADING_ACTION), KIND(STATUS),
-        FLAG(ITCH50_STOCK_TRADING_ACTION_TRADING_STATE_OFF, ITCH50_TRADING_STATE_TRADING, TRADING)},
-    TYPE(OPERATIONAL_HALT), KIND(STATUS),
-        FLAG(ITCH50_OPERATIONAL_HALT_OPERATIONAL_HALT_ACTION_OFF,
-             ITCH50_OPERATIONAL_HALT_ACTION_RESUMED, TRADING)},
-    TYPE(REG_SHO_RESTRICTION), KIND(NONE)},
-    TYPE(MARKET_PARTICIPANT_POSITION), KIND(NONE)},
-    TYPE(MWCB_DECLINE_LEVEL), KIND(NONE)},
-    TYPE(MWCB_STATUS), KIND(NONE)},
-    TYPE(IPO_QUOTING_PERIOD_UPDATE), KIND(NONE)},
-    TYPE(LULD_AUCTION_COLLAR), KIND(NONE)},
-    TYPE(NOII), KIND(NONE)},
-    TYPE(RETAIL_PRICE_IMPROVEMENT), KIND(NONE)},
-    TYPE(DLCR_PRICE_DISCOVERY), KIND(NONE)},
-    TYPE(ADD_ORDER), KIND(ADD), .has = HAS_REF | HAS_QTY | HAS_PX | HAS_SIDE,
-        .ref = ITCH50_ADD_ORDER_ORDER_REFERENCE_NUMBER_OFF, .qty = ITCH50_ADD_ORDER_SHARES_OFF,
-        .px = ITCH50_ADD_ORDER_PRICE_OFF, .side = ITCH50_ADD_ORDER_SIDE_OFF},
-    TYPE(ADD_ORDER_MPID), KIND(ADD), .has = HAS_REF | HAS_QTY | HAS_PX | HAS_SIDE,
-        .ref = ITCH50_ADD_ORDER_MPID_ORDER_REFERENCE_NUMBER_OFF, .qty = ITCH50_ADD_ORDER_MPID_SHARES_OFF,
-        .px = ITCH50_ADD_ORDER_MPID_PRICE_OFF, .side = ITCH50_ADD_ORDER_MPID_SIDE_OFF},
-    TYPE(ORDER_EXECUTED), KIND(EXECUTE), .has = HAS_REF | HAS_REF_NEW | HAS_QTY,
-        .ref = ITCH50_ORDER_EXECUTED_ORDER_REFERENCE_NUMBER_OFF,
-        .ref_new = ITCH50_ORDER_EXECUTED_MATCH_NUMBER_OFF, .qty = ITCH50_ORDER_EXECUTED_EXECUTED_SHARES_OFF,
-        PRINTABLE(ORDER_EXECUTED)},
-    TYPE(ORDER_EXECUTED_WITH_PRICE), KIND(EXECUTE_WITH_PRICE), .has = HAS_REF | HAS_REF_NEW | HAS_QTY | HAS_PX,
-        .ref = ITCH50_ORDER_EXECUTED_WITH_PRICE_ORDER_REFERENCE_NUMBER_OFF,
-        .ref_new = ITCH50_ORDER_EXECUTED_WITH_PRICE_MATCH_NUMBER_OFF,
-        .qty = ITCH50_ORDER_EXECUTED_WITH_PRICE_EXECUTED_SHARES_OFF,
-        .px = ITCH50_ORDER_EXECUTED_WITH_PRICE_EXECUTION_PRICE_OFF,
-        FLAG(ITCH50_ORDER_EXECUTED_WITH_PRICE_PRINTABLE_OFF, ITCH50_YES_NO_YES, PRINTABLE)},
-    TYPE(ORDER_CANCEL), KIND(REDUCE), .has = HAS_REF | HAS_QTY,
-        .ref = ITCH50_ORDER_CANCEL_ORDER_REFERENCE_NUMBER_OFF, .qty = ITCH50_ORDER_CANCEL_CANCELLED_SHARES_OFF},
-    TYPE(ORDER_DELETE), KIND(DELETE), .has = HAS_REF, .ref = ITCH50_ORDER_DELETE_ORDER_REFERENCE_NUMBER_OFF},
-    TYPE(ORDER_REPLACE), KIND(REPLACE), .has = HAS_REF | HAS_REF_NEW | HAS_QTY | HAS_PX,
-        .ref = ITCH50_ORDER_REPLACE_ORIGINAL_ORDER_REFERENCE_NUMBER_OFF,
-        .ref_new = ITCH50_ORDER_REPLACE_NEW_ORDER_REFERENCE_NUMBER_OFF, .qty = ITCH50_ORDER_REPLACE_SHARES_OFF,
-        .px = ITCH50_ORDER_REPLACE_PRICE_OFF},
-    TYPE(TRADE_NON_CROSS), KIND(TRADE), .has = HAS_REF | HAS_REF_NEW | HAS_QTY | HAS_PX | HAS_SIDE,
-        .ref = ITCH50_TRADE_NON_CROSS_ORDER_REFERENCE_NUMBER_OFF, .ref_new = ITCH50_TRADE_NON_CROSS_MATCH_NUMBER_OFF,
-        .qty = ITCH50_TRADE_NON_CROSS_SHARES_OFF, .px = ITCH50_TRADE_NON_CROSS_PRICE_OFF,
-        .side = ITCH50_TRADE_NON_CROSS_SIDE_OFF, PRINTABLE(TRADE_NON_CROSS)},
+    SHAPE(SYSTEM_EVENT, SYSTEM, .has = 0),
+    SHAPE(STOCK_DIRECTORY, DIRECTORY, .has = 0),
+    SHAPE(STOCK_TRADING_ACTION, STATUS,
+          FLAG(OFF(STOCK_TRADING_ACTION, TRADING_STATE), ITCH50_TRADING_STATE_TRADING, TRADING)),
+    SHAPE(OPERATIONAL_HALT, STATUS,
+          FLAG(OFF(OPERATIONAL_HALT, OPERATIONAL_HALT_ACTION), ITCH50_OPERATIONAL_HALT_ACTION_RESUMED, TRADING)),
+    SHAPE(REG_SHO_RESTRICTION, NONE, .has = 0),
+    SHAPE(MARKET_PARTICIPANT_POSITION, NONE, .has = 0),
+    SHAPE(MWCB_DECLINE_LEVEL, NONE, .has = 0),
+    SHAPE(MWCB_STATUS, NONE, .has = 0),
+    SHAPE(IPO_QUOTING_PERIOD_UPDATE, NONE, .has = 0),
+    SHAPE(LULD_AUCTION_COLLAR, NONE, .has = 0),
+    SHAPE(NOII, NONE, .has = 0),
+    SHAPE(RETAIL_PRICE_IMPROVEMENT, NONE, .has = 0),
+    SHAPE(DLCR_PRICE_DISCOVERY, NONE, .has = 0),
+    SHAPE(ADD_ORDER, ADD, .has = HAS_REF | HAS_QTY | HAS_PX | HAS_SIDE, .ref = OFF(ADD_ORDER, ORDER_REFERENCE_NUMBER),
+          .qty = OFF(ADD_ORDER, SHARES), .px = OFF(ADD_ORDER, PRICE), .side = OFF(ADD_ORDER, SIDE)),
+    SHAPE(ADD_ORDER_MPID, ADD, .has = HAS_REF | HAS_QTY | HAS_PX | HAS_SIDE,
+          .ref = OFF(ADD_ORDER_MPID, ORDER_REFERENCE_NUMBER), .qty = OFF(ADD_ORDER_MPID, SHARES),
+          .px = OFF(ADD_ORDER_MPID, PRICE), .side = OFF(ADD_ORDER_MPID, SIDE)),
+    SHAPE(ORDER_EXECUTED, EXECUTE, .has = HAS_REF | HAS_REF_NEW | HAS_QTY,
+          .ref = OFF(ORDER_EXECUTED, ORDER_REFERENCE_NUMBER), .ref_new = OFF(ORDER_EXECUTED, MATCH_NUMBER),
+          .qty = OFF(ORDER_EXECUTED, EXECUTED_SHARES), PRINTABLE(ORDER_EXECUTED)),
+    SHAPE(ORDER_EXECUTED_WITH_PRICE, EXECUTE_WITH_PRICE, .has = HAS_REF | HAS_REF_NEW | HAS_QTY | HAS_PX,
+          .ref = OFF(ORDER_EXECUTED_WITH_PRICE, ORDER_REFERENCE_NUMBER),
+          .ref_new = OFF(ORDER_EXECUTED_WITH_PRICE, MATCH_NUMBER),
+          .qty = OFF(ORDER_EXECUTED_WITH_PRICE, EXECUTED_SHARES), .px = OFF(ORDER_EXECUTED_WITH_PRICE, EXECUTION_PRICE),
+          FLAG(OFF(ORDER_EXECUTED_WITH_PRICE, PRINTABLE), ITCH50_YES_NO_YES, PRINTABLE)),
+    SHAPE(ORDER_CANCEL, REDUCE, .has = HAS_REF | HAS_QTY, .ref = OFF(ORDER_CANCEL, ORDER_REFERENCE_NUMBER),
+          .qty = OFF(ORDER_CANCEL, CANCELLED_SHARES)),
+    SHAPE(ORDER_DELETE, DELETE, .has = HAS_REF, .ref = OFF(ORDER_DELETE, ORDER_REFERENCE_NUMBER)),
+    SHAPE(ORDER_REPLACE, REPLACE, .has = HAS_REF | HAS_REF_NEW | HAS_QTY | HAS_PX,
+          .ref = OFF(ORDER_REPLACE, ORIGINAL_ORDER_REFERENCE_NUMBER),
+          .ref_new = OFF(ORDER_REPLACE, NEW_ORDER_REFERENCE_NUMBER), .qty = OFF(ORDER_REPLACE, SHARES),
+          .px = OFF(ORDER_REPLACE, PRICE)),
+    SHAPE(TRADE_NON_CROSS, TRADE, .has = HAS_REF | HAS_REF_NEW | HAS_QTY | HAS_PX | HAS_SIDE,
+          .ref = OFF(TRADE_NON_CROSS, ORDER_REFERENCE_NUMBER), .ref_new = OFF(TRADE_NON_CROSS, MATCH_NUMBER),
+          .qty = OFF(TRADE_NON_CROSS, SHARES), .px = OFF(TRADE_NON_CROSS, PRICE), .side = OFF(TRADE_NON_CROSS, SIDE),
+          PRINTABLE(TRADE_NON_CROSS)),
     /* shares has 8 bytes here: qty is their low half, the high one is looked at below */
-    TYPE(CROSS_TRADE), KIND(CROSS), .has = HAS_REF_NEW | HAS_QTY | HAS_PX,
-        .ref_new = ITCH50_CROSS_TRADE_MATCH_NUMBER_OFF, .qty = ITCH50_CROSS_TRADE_SHARES_OFF + 4,
-        .px = ITCH50_CROSS_TRADE_CROSS_PRICE_OFF, PRINTABLE(CROSS_TRADE)},
-    TYPE(BROKEN_TRADE), KIND(BREAK), .has = HAS_REF_NEW, .ref_new = ITCH50_BROKEN_TRADE_MATCH_NUMBER_OFF},
+    SHAPE(CROSS_TRADE, CROSS, .has = HAS_REF_NEW | HAS_QTY | HAS_PX, .ref_new = OFF(CROSS_TRADE, MATCH_NUMBER),
+          .qty = OFF(CROSS_TRADE, SHARES) + 4, .px = OFF(CROSS_TRADE, CROSS_PRICE), PRINTABLE(CROSS_TRADE)),
+    SHAPE(BROKEN_TRADE, BREAK, .has = HAS_REF_NEW, .ref_new = OFF(BROKEN_TRADE, MATCH_NUMBER)),
 };
 
 /* all ones when the field is there */

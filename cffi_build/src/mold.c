@@ -2,9 +2,9 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * Input: the UDP payload of one packet of one of the channel's lines. Output: an iterator over the messages that are new.
- * Arbitration is by message number, never by packet, because lines need not be cut into the same packets: the first copy
- * of a number is delivered, every later one skipped.
+ * Input: the UDP payload of one packet of one of the channel's lines. Output: an iterator over the messages that are
+ * new. Arbitration is by message number, never by packet, because lines need not be cut into the same packets: the
+ * first copy of a number is delivered, every later one skipped.
  *
  * Order of checks; the first that fails names the packet, which then changes nothing but its line's frame count:
  *   1 drop_short      fewer bytes than the header
@@ -15,8 +15,8 @@
  *   4 drop_gap        number 0 (the first message is 1), further ahead than jump_max, or past the end of 64-bit numbers
  *   5 drop_duplicate  every message was known already
  *
- * The first packet sets session and number (a late start is no gap). A number ahead of the expected one, be it of data, a
- * heartbeat (tail loss) or an end of session, is a hole: gaps + 1, missing + its width, state gapped until
+ * The first packet sets session and number (a late start is no gap). A number ahead of the expected one, be it of data,
+ * a heartbeat (tail loss) or an end of session, is a hole: gaps + 1, missing + its width, state gapped until
  * hwgw_mold_repair; delivery goes on behind it. An end of session makes the state ended, for good.
  * Cost: one header and one length per block. Thread: the one that owns the channel.
  */
