@@ -65,38 +65,36 @@ void hwgw_order_template_init(struct hwgw_order_template *template, const struct
   header_init(template->cancel, CANCEL_LEN);
 }
 
+/* by table and not by branches: sides and flags of successive orders have no pattern a predictor could learn */
 char hwgw_order_side_code(const struct hwgw_order *order) {
-  if (order->side == HWGW_ORDER_SIDE_BUY) return order->flags ? 0 : OUCH50_SIDE_BUY;
-  if (order->side != HWGW_ORDER_SIDE_SELL) return 0;
-  switch (order->flags) {
-    case 0:
-      return OUCH50_SIDE_SELL;
-    case HWGW_ORDER_FLAGS_SHORT_SALE:
-      return OUCH50_SIDE_SHORT;
-    case HWGW_ORDER_FLAGS_SHORT_EXEMPT: /* exempt says short, too */
-    case HWGW_ORDER_FLAGS_SHORT_SALE | HWGW_ORDER_FLAGS_SHORT_EXEMPT:
-      return OUCH50_SIDE_SHORT_EXEMPT;
-    default:
-      return 0;
-  }
+  static const char codes[3][4] = {
+      [HWGW_ORDER_SIDE_BUY] = {[0] = OUCH50_SIDE_BUY},
+      [HWGW_ORDER_SIDE_SELL] =
+          {
+              [0] = OUCH50_SIDE_SELL,
+              [HWGW_ORDER_FLAGS_SHORT_SALE] = OUCH50_SIDE_SHORT,
+              [HWGW_ORDER_FLAGS_SHORT_EXEMPT] = OUCH50_SIDE_SHORT_EXEMPT, /* exempt says short, too */
+              [HWGW_ORDER_FLAGS_SHORT_SALE | HWGW_ORDER_FLAGS_SHORT_EXEMPT] = OUCH50_SIDE_SHORT_EXEMPT,
+          },
+  };
+  if (HWGW_UNLIKELY(order->side > HWGW_ORDER_SIDE_SELL || order->flags > 3)) return 0;
+  return codes[order->side][order->flags];
 }
 
 /* what new and replace have in common; false when it cannot be expressed */
 static inline bool terms(const struct hwgw_order *order, uint64_t *px, char *tif) {
-  if (order->tif == HWGW_ORDER_TIF_DAY)
-    *tif = OUCH50_TIME_IN_FORCE_DAY;
-  else if (order->tif == HWGW_ORDER_TIF_IOC)
-    *tif = OUCH50_TIME_IN_FORCE_IOC;
-  else
-    return false;
-  if (order->type == HWGW_ORDER_TYPE_LIMIT)
-    *px = order->px;
-  else if (order->type == HWGW_ORDER_TYPE_MARKET)
+  static const char codes[3] = {
+      [HWGW_ORDER_TIF_DAY] = OUCH50_TIME_IN_FORCE_DAY,
+      [HWGW_ORDER_TIF_IOC] = OUCH50_TIME_IN_FORCE_IOC,
+  };
+  if (HWGW_UNLIKELY(order->tif > HWGW_ORDER_TIF_IOC)) return false;
+  *tif = codes[order->tif];
+  *px = order->px;
+  if (order->type == HWGW_ORDER_TYPE_MARKET)
     *px = OUCH50_PX_MARKET;
-  else
+  else if (order->type != HWGW_ORDER_TYPE_LIMIT || order->px < 1 || order->px > OUCH50_PX_MAX)
     return false;
-  bool px_good = order->type == HWGW_ORDER_TYPE_MARKET || (order->px >= 1 && order->px <= OUCH50_PX_MAX);
-  return px_good && order->qty >= 1 && order->qty <= OUCH50_QTY_MAX;
+  return *tif && order->qty >= 1 && order->qty <= OUCH50_QTY_MAX;
 }
 
 static uint32_t enter(const struct hwgw_order_template *template, const struct hwgw_order *order, uint8_t *out) {
