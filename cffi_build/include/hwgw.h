@@ -269,7 +269,8 @@ struct hwgw_risk; /* state of hwgw_risk_sz_bytes(), 128-byte aligned */
 uint32_t hwgw_risk_sz_bytes(void);
 void hwgw_risk_init(struct hwgw_risk *risk);
 /* Judges or applies one event, in order of ts_ns. For new, replace and cancel: the reason (HWGW_RISK_REASON_PASS or the
- * first check that refuses); for other kinds: PASS, or STATE, LOSS or CLOCK when the event latched the halt.
+ * first check that refuses); for other kinds: PASS, or the first of CLOCK, STATE, LOSS that the event showed, each of
+ * which latches the halt; HALTED when a limits table is damaged and was not taken.
  * Pure: the same events give the same verdicts and state. limits: for kind limits only, the new table, which must stay
  * valid and unchanged until the next one; else NULL. */
 uint32_t hwgw_risk_event(struct hwgw_risk *risk, const struct hwgw_order *event, const struct hwgw_limits *limits);
@@ -277,6 +278,7 @@ uint32_t hwgw_risk_event(struct hwgw_risk *risk, const struct hwgw_order *event,
 uint64_t hwgw_limits_checksum(const struct hwgw_limits *limits);
 /* read-outs for tests, the shared segment and strategies */
 bool hwgw_risk_halted(const struct hwgw_risk *risk, uint32_t *reason);
+/* fills what the gate knows (pos, exposures, open counts, ref_px) and leaves the other fields alone */
 void hwgw_risk_position(const struct hwgw_risk *risk, uint32_t instrument, struct hwgw_position *out);
 /* the open order in the slot of ref: fills out (kind new, px, leaves in qty ...) and returns true when it is live */
 bool hwgw_risk_order(const struct hwgw_risk *risk, uint32_t ref, struct hwgw_order *out);
