@@ -2,10 +2,22 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "exchange.h"
 
+#ifdef __SANITIZE_ADDRESS__
+/* the sanitizer guards the heap, not mappings */
+void *sim_memory(size_t sz) {
+  return calloc(1, sz);
+}
+
+void sim_memory_free(void *memory, size_t sz) {
+  (void)sz;
+  free(memory);
+}
+#else
 void *sim_memory(size_t sz) {
   void *memory = mmap(NULL, sz, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   return memory == MAP_FAILED ? NULL : memory;
@@ -14,6 +26,7 @@ void *sim_memory(size_t sz) {
 void sim_memory_free(void *memory, size_t sz) {
   if (memory) munmap(memory, sz);
 }
+#endif
 
 static uint32_t home(const struct sim_map *map, uint64_t key) {
   return (uint32_t)((key * 0x9E3779B97F4A7C15u) >> 32) & map->mask;
