@@ -102,12 +102,13 @@ class Client:
 
     port: int
     options: dict[str, Any] = field(default_factory=dict)
+    symbols: tuple[bytes, ...] = SYMBOLS
 
     def __post_init__(self) -> None:
         self.now_ns = 1_000_000_000
         self.counters = ffi.new("uint64_t[]", lib.HWGW_COUNTER_CNT)
         self.room = ffi.new("struct hwgw_order[]", 256)
-        self.names = ffi.new("char[]", b"".join(SYMBOLS))
+        self.names = ffi.new("char[]", b"".join(self.symbols))
         self.cfg = ffi.new("struct hwgw_session_cfg *")
         cfg = {
             "address": 0x7F000001,
@@ -123,7 +124,7 @@ class Client:
             "dead_link_ms": 15_000,
             "reconnect_ms": 100,
             "symbols": self.names,
-            "instrument_cnt": len(SYMBOLS),
+            "instrument_cnt": len(self.symbols),
         } | self.options
         for name, value in cfg.items():
             setattr(self.cfg, name, value)
