@@ -116,8 +116,9 @@ class Panel:
         state = f"feed {row['feed']}, session {row['session']}, {row['open_orders']} open orders"
         if look["halted"]:
             state += f", HALTED ({look['halted']['reason']})"
+        length = f" of {self._seconds:.0f}" if self._seconds else ""
         side = Table.grid(padding=(0, 6, 0, 0))
         side.add_row(self._flow(look), self._latency(look))
         body = Group(Text(look["receive"], style="dim"), Text(state), Text(), side, Text(), self._books(), Text(),
                      self._orders(look), Text(), self._ledgers(look))  # fmt: skip
-        return Frame(body, title=self._title, subtitle=f"{elapsed:.0f} of {self._seconds:.0f} s, Ctrl-C ends it")
+        return Frame(body, title=self._title, subtitle=f"{elapsed:.0f}{length} s, Ctrl-C ends it")

@@ -13,26 +13,23 @@ __all__ = ["failures", "lines", "report"]
 _FRAME_STAGES = ("rx.drop_", "net.drop_", "mold.drop_")
 
 
-def _positions(rows: Mapping[str, Mapping[str, int]]) -> dict[str, tuple[int, int]]:
-    """Symbol -> (position, cash), without the flat ones that never traded."""
-    return {
-        symbol: (int(row["position"]), int(row["cash"]))
-        for symbol, row in rows.items()
-        if int(row["position"]) or int(row["cash"])
-    }
+def _agree(look: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    """Whether every position and the cash are the same on both sides."""
+    ours = {symbol: row["position"] for symbol, row in look["positions"].items() if row["position"]}
+    cash = sum(row["cash"] for row in look["positions"].values())
+    return ours == dict(theirs["positions"]) and cash == int(theirs["cash"])
 
 
-def report(look: Mapping[str, Any], exchange: Mapping[str, Any], backend: str, seconds: float) -> dict[str, Any]:
+def report(look: Mapping[str, Any], exchange: Mapping[str, Any], user: str, backend: str) -> dict[str, Any]:
     """The result of `hwgw demo --json`: names as the architecture fixes them.
 
-    look: telemetry.snapshot of the stopped gateway; exchange: the exchange's closing statement. The frame ledger is
+    look: telemetry.snapshot of the stopped gateway; exchange: its closing statement; user: our name there. The frame ledger is
     that of both sides: sent is what the exchange put on the wire, received what the gateway used.
     """
     counters = look["counters"]
     dropped = {name: cnt for name, cnt in counters.items() if name.startswith(_FRAME_STAGES) and cnt}
-    sent, received = int(exchange["packets_sent"]), int(counters["mold.frames"])
+    sent, received = int(exchange["frames_sent"]), int(counters["mold.frames"])
     inner = {name: row for name, row in look["ledgers"].items() if not row["exact"]}
-    ours, theirs = _positions(look["positions"]), _positions(exchange["positions"])
     latency = {
         stage: {key: row[key] for key in ("p50", "p99", "p999", "max", "cnt")}
         for stage, row in look["latency_ns"].items()
@@ -42,7 +39,7 @@ def report(look: Mapping[str, Any], exchange: Mapping[str, Any], backend: str, s
         "backend": backend,
         "receive": look["receive"],
         "card": "none",
-        "seconds": round(seconds, 3),
+        "seconds": round(float(exchange["elapsed_s"]), 3),
         "ledger": {
             "sent": sent,
             "received": received,
@@ -65,8 +62,11 @@ def report(look: Mapping[str, Any], exchange: Mapping[str, Any], backend: str, s
             "rejected": counters["session.rejected"],
             "refused": look["refused"],
         },
-        "positions": {symbol: {"position": pos, "cash": cash} for symbol, (pos, cash) in sorted(ours.items())},
-        "position_match": ours == theirs,
+        "positions": {
+            symbol: {key: row[key] for key in ("position", "cash", "fills")}
+            for symbol, row in look["positions"].items()
+        },
+        "position_match": _agree(look, exchange["users"][user]),
         "halted": look["halted"],
         "latency_ns": latency,
     }
@@ -106,7 +106,8 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     agree = "agree" if result["position_match"] else "DISAGREE"
     rows = {
         "receive": result["receive"],
-        "ledger": f"{ledger['sent']:,} packets sent = {ledger['received']:,} used + {lost:,} dropped ({drops}): {verdict}",
+        "ledger": f"{ledger['sent']:,} packets sent = {ledger['received']:,} used + {lost:,} dropped ({drops}):"
+        f" {verdict}",
         "feed": f"{result['messages']:,} of {result['messages_sent']:,} messages decoded in {result['seconds']:.1f} s"
         f" ({rate:,.0f}/s), {result['book_updates']:,} book updates, {result['gaps']:,} gaps",
         "orders": f"{orders['sent']:,} sent, {orders['accepted']:,} accepted, {orders['filled']:,} filled,"

@@ -1,0 +1,80 @@
+"""hwgw demo: the whole path on one machine.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .common import Output, verb
+
+if TYPE_CHECKING:
+    from hwgw.segment import Segment
+
+
+@verb("demo")
+@click.option(
+    "--seconds", type=click.FloatRange(0.5, 86_400), help="Length of the day (10; a capture: its whole length)."
+)
+@click.option(
+    "--symbols", type=click.IntRange(1, 1000), default=8, show_default=True, help="Symbols of the order flow."
+)
+@click.option("--rate", type=click.IntRange(0), metavar="MSGS_PER_S",
+              help="Feed messages per second (100,000; a capture 2,000); 0 = as fast as the exchange can.")  # fmt: skip
+@click.option("--backend", type=click.Choice(["auto", "afxdp", "udp"]), default="auto", show_default=True)
+@click.option("--feed", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE.itch50",
+              help="Publish this capture (BinaryFILE framing) instead of an order flow.")  # fmt: skip
+@click.option("--pace", metavar="PACE", default="", help="Pace of a capture: recorded or 'scale X', instead of a rate.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the order flow.")
+def command(
+    out: Output,
+    seconds: float | None,
+    symbols: int,
+    rate: int | None,
+    backend: str,
+    feed: Path | None,
+    pace: str,
+    seed: int,
+) -> int:
+    """The simulated exchange against the gateway, on one machine.
+
+    As root: two network namespaces, a veth pair, AF_XDP. Without: kernel sockets on loopback. Ends with a report that
+    must add up: exit code 0 when every packet is accounted for and both sides agree on the positions, else 1.
+    """
+    from rich.console import Console
+    from rich.live import Live
+
+    from hwgw.demo.panel import Panel
+    from hwgw.demo.report import failures, lines
+    from hwgw.demo.stage import Options, run
+
+    length = seconds if seconds is not None else 0 if feed else 10
+    console = Console(stderr=True) if out.as_json else Console()
+
+    @contextlib.contextmanager
+    def watch(segment: Segment, title: str) -> Iterator[Callable[[], None]]:
+        if out.as_json or out.level < 0 or not console.is_terminal:
+            out.say(title)
+            yield lambda: None
+            return
+        panel = Panel(segment, title, length)
+        with Live(panel, console=console, auto_refresh=False, transient=False) as live:
+            yield live.refresh
+
+    if rate is None:
+        rate = 2_000 if feed else 100_000
+    options = Options(length, symbols, 0 if pace else rate, backend, feed, pace, seed)
+    result = run(options, watch, lambda line: click.echo(line, err=True))
+    wrong = failures(result)
+    for line in lines(result):
+        out.say(line)
+    out.emit({**result, "failures": wrong})
+    for line in wrong:
+        click.echo(f"hwgw demo: {line}", err=True)
+    return 1 if wrong else 0

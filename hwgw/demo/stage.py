@@ -1,0 +1,224 @@
+"""Sets a demo up, runs it and takes it down: the exchange on one side, the gateway on the other, a wire between them.
+
+SPDX-License-Identifier: MIT
+
+With root the sides are two anonymous network namespaces joined by a veth pair (hwgw_sim.lab); without, two processes on
+loopback. The kernel ends both processes and removes the namespaces when this one is gone, however it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hwgw_sim.exchange.process import ExchangeProcess
+from hwgw_sim.lab import Lab
+
+from hwgw import native
+from hwgw.errors import BY_EXIT_CODE, HwgwError, InternalError
+from hwgw.segment import Segment
+from hwgw.telemetry import snapshot
+
+from .report import report
+
+__all__ = ["Options", "run"]
+
+USER, PASSWORD = "DEMO", "DEMO"
+GROUP, PORT = "233.54.12.111", 26477
+_START_SECONDS = 20.0
+_END_SECONDS = 10.0
+Watch = Callable[[Segment, str], contextlib.AbstractContextManager[Callable[[], None]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `hwgw demo` was asked for; rate 0 is as fast as the exchange can, seconds 0 the whole capture."""
+
+    seconds: float
+    symbols: int
+    rate: int
+    backend: str
+    feed: Path | None = None
+    pace: str = ""
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Where each side runs and how they reach each other."""
+
+    backend: str
+    exchange: Callable[..., subprocess.Popen[bytes]]
+    gateway: Callable[..., subprocess.Popen[bytes]]
+    exchange_address: str
+    exchange_options: tuple[str, ...]
+    receive: dict[str, Any]
+    missing: str  # what could not be had here, for people
+
+
+def _afxdp_missing() -> str:
+    afxdp = next(backend for backend in native.backends() if backend.name == "afxdp")
+    return "" if afxdp.available else afxdp.reason
+
+
+@contextlib.contextmanager
+def _sides(wanted: str) -> Iterator[_Sides]:
+    """The best wire this process may make. wanted: auto, afxdp or udp; afxdp is an error where it cannot be had."""
+    missing = Lab.missing()
+    if missing:
+        if wanted == "afxdp":
+            raise BY_EXIT_CODE[4](f"AF_XDP needs a veth pair: {missing}; run as root, or say --backend udp")
+        receive = {"backend": "udp", "local_address": "127.0.0.1", "loopback": True}
+        options = ("--loopback", "--local-address", "127.0.0.1")
+        yield _Sides("udp", subprocess.Popen, subprocess.Popen, "127.0.0.1", options, receive, missing)
+        return
+    with Lab() as lab:
+        absent = _afxdp_missing()
+        if wanted == "afxdp" and absent:
+            raise BY_EXIT_CODE[5](f"AF_XDP: {absent}; say --backend udp to receive through kernel sockets")
+        backend = "udp" if wanted == "udp" or absent else "afxdp"
+        receive = {"backend": backend, "interface": lab.gateway.interface}
+        options = ("--interface", lab.exchange.interface)
+        yield _Sides(backend, lab.exchange.popen, lab.gateway.popen, lab.exchange.address, options, receive, absent)
+
+
+def _exchange_options(options: Options, sides: _Sides) -> list[str]:
+    given = [
+        *sides.exchange_options, "--group", GROUP, "--port", str(PORT), "--listen", f"{sides.exchange_address}:0",
+        "--user", f"{USER}:{PASSWORD}", "--wait-clients", "1", "--seed", str(options.seed),
+    ]  # fmt: skip
+    if options.feed:
+        given += ["--feed", str(options.feed), "--seconds", str(options.seconds)]
+        given += ["--pace", *(options.pace or ("rate" if options.rate else "max")).split()]
+    else:
+        given += ["--symbols", str(options.symbols), "--seconds", str(options.seconds)]
+    if options.rate:
+        given += ["--rate", str(options.rate)]
+    return given
+
+
+def gateway_yaml(name: str, symbols: list[str], receive: dict[str, Any], address: str, port: int) -> dict[str, Any]:
+    """The configuration of the demo's gateway; the limits are those of a small prop desk."""
+    cpus = sorted(os.sched_getaffinity(0))
+    pipeline: dict[str, Any] = {
+        "receive": receive,
+        "channels": [{"name": "demo", "lines": [{"group": GROUP, "port": PORT}], "stale": "3s"}],
+    }
+    if len(cpus) > 1:
+        pipeline["cpu"] = cpus[-1]
+    account = {
+        "credit_max": 1_000_000_000, "loss_max": 10_000_000, "open_max": 1000,
+        "rate_burst": 1000, "rate_refill": "50us",
+    }  # fmt: skip
+    strategy = {"rate_burst": 500, "rate_refill": "100us", "fills_max": 10_000_000, "rejects_run_max": 100_000}
+    return {
+        "name": name,
+        "pipelines": [pipeline],
+        "instruments": {"symbols": symbols, "orders_max": 1 << 20, "reference": "mid"},
+        "strategies": [
+            {"name": "revert", "use": "builtin:mean_reversion", "account": 1, "armed": True,
+             "params": {"qty": 100, "edge_px": 0.02, "position_max": 2000, "cooldown_ns": "200us"}},
+            {"name": "lean", "use": "builtin:imbalance", "account": 2, "armed": True,
+             "params": {"qty": 100, "position_max": 2000, "cooldown_ns": "500us"}},
+        ],
+        "limits": {
+            "beat_age_max": "1s", "ref_age_max": "10s", "dup_window": "100us",
+            "gateway": account,
+            "accounts": {1: account, 2: account},
+            "strategies": {"revert": strategy, "lean": strategy},
+            "instruments": {
+                "*": {"enabled": True, "qty_max": 1000, "notional_max": 1_000_000, "collar_pct": 5,
+                      "collar_px_min": 0.05, "collar_both": False, "long_max": 5000, "short_max": 5000,
+                      "locate_qty": 0, "restricted_accounts": []},
+            },
+        },
+        "session": {"address": address, "port": port, "username": USER, "password": PASSWORD},
+    }  # fmt: skip
+
+
+def _failed(process: subprocess.Popen[bytes]) -> HwgwError:
+    """What a gateway that ended by itself said."""
+    _, stderr = process.communicate(timeout=_END_SECONDS)
+    text = stderr.decode("utf-8", "replace").strip().splitlines()
+    kind = BY_EXIT_CODE.get(process.returncode, InternalError)
+    return kind(text[-1] if text else f"the gateway ended with {process.returncode}")
+
+
+def _attach(name: str, process: subprocess.Popen[bytes]) -> Segment:
+    """The segment of the gateway once its pipeline runs."""
+    end = time.monotonic() + _START_SECONDS
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise _failed(process)
+        with contextlib.suppress(HwgwError):
+            segment = Segment.attach(name)
+            if segment.thread_status()[0]["state"] == "running":
+                return segment
+            segment.close()
+        time.sleep(0.01)
+    raise InternalError(f"the gateway did not run within {_START_SECONDS:g} s")
+
+
+@contextlib.contextmanager
+def _gateway(
+    sides: _Sides, name: str, symbols: list[str], address: tuple[str, int]
+) -> Iterator[subprocess.Popen[bytes]]:
+    with tempfile.TemporaryDirectory(prefix="hwgw-demo-") as folder:
+        path = Path(folder) / "gateway.yaml"
+        path.write_text(yaml.safe_dump(gateway_yaml(name, symbols, sides.receive, *address), sort_keys=False))
+        command = [sys.executable, "-m", "hwgw.cli", "-q", "run", str(path)]
+        process = sides.gateway(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_END_SECONDS)
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            if process.stderr:
+                process.stderr.close()
+
+
+def run(options: Options, watch: Watch, say: Callable[[str], None]) -> dict[str, Any]:
+    """One demo. watch shows the run: it gets the segment and a title and gives a function called ten times a second.
+
+    Ctrl-C ends the exchange's day early; the report is made all the same.
+    """
+    name = f"demo-{os.getpid()}"
+    with (
+        _sides(options.backend) as sides,
+        ExchangeProcess(_exchange_options(options, sides), sides.exchange) as exchange,
+    ):
+        if sides.missing:
+            say(f"receiving through kernel sockets ({sides.receive['backend']}): {sides.missing}")
+        symbols: list[str] = exchange.ready["names"]
+        with _gateway(sides, name, symbols, exchange.address) as process, _attach(name, process) as segment:
+            rate = f"{options.rate:,} messages/s" if options.rate else "at full speed"
+            what = options.feed.name if options.feed else f"{len(symbols)} symbols, {rate}"
+            with watch(segment, f"hwgw demo: {what}, {sides.backend}") as tick:
+                try:
+                    while exchange.process.poll() is None and process.poll() is None:
+                        tick()
+                        time.sleep(0.1)
+                except KeyboardInterrupt:
+                    say("interrupted: closing the exchange's day")
+                statement = exchange.stop()
+                tick()
+            if process.poll() is not None:
+                raise _failed(process)
+            process.send_signal(signal.SIGINT)
+            process.wait(_END_SECONDS)
+            return report(snapshot(segment), statement, USER, sides.backend)
