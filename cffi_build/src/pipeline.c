@@ -282,7 +282,8 @@ static void event_in(struct hwgw_pipeline *p, struct hwgw_event *event, bool sam
     instrument_sync(p, event->instrument);
   }
   if (event->kind == HWGW_EVENT_KIND_STATUS) instrument_status(p, event);
-  if (!top_changed) {
+  bool is_print = event->kind == HWGW_EVENT_KIND_TRADE || event->kind == HWGW_EVENT_KIND_CROSS;
+  if (!top_changed && !is_print) {
     if (sampled) stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, hwgw_rdtsc());
     return;
   }
@@ -291,7 +292,7 @@ static void event_in(struct hwgw_pipeline *p, struct hwgw_event *event, bool sam
   tob_publish(p, event, &top);
   if (sampled) stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, hwgw_rdtsc());
   ref_update(p, event, &top);
-  if (p->strategy_cnt == 0 || p->strategy_is_stopped) return;
+  if (!top_changed || p->strategy_cnt == 0 || p->strategy_is_stopped) return;
   hook_book(p, event, &top);
   for (uint32_t i = 0; i < p->strategy_cnt; i++) pipeline_call(p, i, sampled);
 }

@@ -23,8 +23,8 @@ def _agree(look: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
 def report(look: Mapping[str, Any], exchange: Mapping[str, Any], user: str, backend: str) -> dict[str, Any]:
     """The result of `hwgw demo --json`: names as the architecture fixes them.
 
-    look: telemetry.snapshot of the stopped gateway; exchange: its closing statement; user: our name there. The frame ledger is
-    that of both sides: sent is what the exchange put on the wire, received what the gateway used.
+    look: telemetry.snapshot of the stopped gateway; exchange: its closing statement; user: our name there. The frame
+    ledger is that of both sides: sent is what the exchange put on the wire, received what the gateway used.
     """
     counters = look["counters"]
     dropped = {name: cnt for name, cnt in counters.items() if name.startswith(_FRAME_STAGES) and cnt}

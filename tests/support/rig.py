@@ -1,0 +1,219 @@
+"""A pipeline without a receive backend, on a segment of its own: frames go in, the segment says what became of them.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import struct
+import subprocess
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import hwgw
+from hwgw import specs
+from hwgw.native import call, ffi, lib
+from hwgw.segment import Segment
+from hwgw.telemetry import ledger_rows
+
+GROUP, PORT = 0xE9360C6F, 26477  # 233.54.12.111
+MOLD_SESSION = b"000000059B"
+_serial = itertools.count()
+
+
+def checksum(header: bytes) -> int:
+    total = sum(struct.unpack(f">{len(header) // 2}H", header))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def mold(seq: int, messages: Sequence[bytes], count: int | None = None, session: bytes = MOLD_SESSION) -> bytes:
+    blocks = b"".join(struct.pack(">H", len(message)) + message for message in messages)
+    return session + struct.pack(">QH", seq, len(messages) if count is None else count) + blocks
+
+
+def frame(payload: bytes, group: int = GROUP, port: int = PORT) -> bytes:
+    """Ethernet, IPv4 and UDP around a payload, by RFC 791 and 768."""
+    ip = struct.pack(">BBHHHBBH4sI", 0x45, 0, 28 + len(payload), 0, 0x4000, 1, 17, 0, b"\x0a\0\0\1", group)
+    ip = ip[:10] + struct.pack(">H", checksum(ip)) + ip[12:]
+    mac = b"\x01\0\x5e" + struct.pack(">I", group & 0x7FFFFF)[1:]
+    udp = struct.pack(">HHHH", 40000, port, 8 + len(payload), 0)
+    return mac + b"\x02\0\0\0\0\1\x08\0" + ip + udp + payload
+
+
+# ---- messages by the published layout, for books made by hand ----
+
+
+def directory(locate: int, symbol: str) -> bytes:
+    return struct.pack(">cHH6s8s", b"R", locate, 0, bytes(6), symbol.ljust(8).encode()) + b"QN" + bytes(4) + b"N" * 14
+
+
+def add(locate: int, symbol: str, ref: int, side: str, shares: int, px: int) -> bytes:
+    head = struct.pack(">cHH6sQ", b"A", locate, 0, bytes(6), ref)
+    return head + side.encode() + struct.pack(">I8sI", shares, symbol.ljust(8).encode(), px)
+
+
+def delete(locate: int, ref: int) -> bytes:
+    return struct.pack(">cHH6sQ", b"D", locate, 0, bytes(6), ref)
+
+
+def executed(locate: int, ref: int, shares: int, match: int = 1) -> bytes:
+    return struct.pack(">cHH6sQIQ", b"E", locate, 0, bytes(6), ref, shares, match)
+
+
+def trading_action(locate: int, symbol: str, state: str) -> bytes:
+    return struct.pack(">cHH6s8s", b"H", locate, 0, bytes(6), symbol.ljust(8).encode()) + state.encode() + b" " * 5
+
+
+@cache
+def probe_strategy() -> Any:
+    """The strategy of probe_strategy.c, compiled and loaded once."""
+    source = Path(__file__).with_name("probe_strategy.c")
+    folder = Path(__file__).resolve().parents[2] / "build" / "tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    built = folder / f"probe-{os.getpid()}.so"
+    include = next(
+        path / "include" for path in map(Path, _include_candidates()) if (path / "include" / "hwgw_records.h").exists()
+    )
+    subprocess.run(
+        ["cc", "-O2", "-shared", "-fPIC", "-I", str(include), "-o", str(built), str(source)], check=True, timeout=60
+    )
+    found = ffi.new("const struct hwgw_strategy **")
+    try:
+        call(lib.hwgw_strategy_load, found, str(built).encode())
+    finally:
+        built.unlink()
+    return found[0]
+
+
+def _include_candidates() -> list[str]:
+    import hwgw._native as native
+
+    return [str(Path(native.__file__).parent), str(Path(hwgw.__file__).parent)]
+
+
+def open_limits(symbol_cnt: int) -> np.ndarray:
+    """Limits that let everything pass, for the first symbol_cnt instruments; all checks on but those of habits."""
+    limits = np.zeros(1, specs.dtype("risk", "limits"))
+    off = {"duplicate", "self_cross", "short_sale"}
+    limits["checks_enabled"] = sum(1 << reason.code for reason in specs.reasons() if reason.name not in off)
+    limits["beat_age_max_ns"] = 10**12
+    limits["ref_age_max_ns"] = 10**12
+    wide = {"credit_max": 2**62, "loss_max": 2**62, "open_max": 4096, "rate_burst": 2**30, "rate_refill_ns": 0}
+    for name, value in wide.items():
+        limits["gateway"][name] = value
+        limits["account"][name] = value
+    limits["strategy"]["rate_burst"] = 2**30
+    limits["strategy"]["fills_max"] = 2**31
+    limits["strategy"]["rejects_run_max"] = 2**31
+    row = limits["instrument"][0, :symbol_cnt]
+    row["flags"] = 1
+    row["qty_max"] = 10**6
+    row["notional_max"] = 2**62
+    row["collar_q16"] = 65536
+    row["collar_px_min"] = 10**9
+    row["long_max"] = row["short_max"] = 10**9
+    row["locate_qty"] = 10**9
+    return limits
+
+
+class Rig:
+    """A pipeline, its segment and the numbering of its feed."""
+
+    def __init__(
+        self,
+        symbols: Sequence[str],
+        strategies: Sequence[tuple[Any, dict[str, int]]] = (),
+        *,
+        session: Any = None,
+        limits: np.ndarray | None = None,
+        stale_ns: int = 0,
+        jump_max: int = 0,
+        orders_max: int = 100_000,
+        sample_shift: int = 0,
+        rx: dict[str, Any] | None = None,
+    ) -> None:
+        self.segment = Segment.create(f"rig-{os.getpid()}-{next(_serial)}", tuple(symbols))
+        self.symbols = tuple(symbols)
+        self.segment.publish_limits(open_limits(len(symbols)) if limits is None else limits)
+        self.segment.arm((1 << len(strategies)) - 1)
+        self.segment.beat()
+        self._keep: list[Any] = [session, rx]
+        cfg = ffi.new("struct hwgw_pipeline_cfg *")
+        flows = ffi.new("struct hwgw_flow[]", [{"group": GROUP, "port": PORT}])
+        chosen = ffi.new("struct hwgw_strategy_cfg[]", max(1, len(strategies)))
+        for index, (desc, params) in enumerate(strategies):
+            names = [ffi.string(desc.param_names[i]).decode() for i in range(desc.param_cnt)]
+            assert set(params) <= set(names)
+            values = [params.get(name, desc.param_defaults[i]) for i, name in enumerate(names)]
+            self._keep.append(ffi.new("int64_t[]", values))
+            chosen[index].strategy = desc
+            chosen[index].params = self._keep[-1]
+            chosen[index].id = index
+        cfg.segment = self.segment.pointer
+        cfg.cpu = -1
+        cfg.sample_shift = sample_shift
+        cfg.rx.flows, cfg.rx.flow_cnt = flows, 1
+        for key, value in (rx or {}).items():
+            setattr(cfg.rx, key, value)
+        cfg.books.instrument_cnt, cfg.books.orders_max = len(symbols), orders_max
+        cfg.channel_cnt = 1
+        cfg.channel[0].line_cnt, cfg.channel[0].stale_ns, cfg.channel[0].jump_max = 1, stale_ns, jump_max
+        cfg.strategy, cfg.strategy_cnt = chosen, len(strategies)
+        cfg.session = ffi.NULL if session is None else session
+        self._keep += [cfg, flows, chosen]
+        handle = ffi.new("struct hwgw_pipeline **")
+        try:
+            call(lib.hwgw_pipeline_open, handle, cfg)
+        except BaseException:
+            self.segment.close()
+            raise
+        self.handle = handle[0]
+        self.seq = 1
+
+    def __enter__(self) -> Rig:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        lib.hwgw_pipeline_close(self.handle)
+        self.segment.control["halt"] = 0  # so that nothing is left behind
+        self.segment.close()
+
+    def push(self, *frames: bytes) -> None:
+        """Frames as they are."""
+        lens = ffi.new("uint32_t[]", [len(each) for each in frames])
+        lib.hwgw_pipeline_frames(self.handle, b"".join(frames), lens, len(frames))
+
+    def feed(self, *messages: bytes) -> None:
+        """Messages in the next packet of the channel."""
+        self.push(frame(mold(self.seq, messages)))
+        self.seq += len(messages)
+
+    def step(self) -> None:
+        lib.hwgw_pipeline_step(self.handle)
+
+    def publish(self) -> None:
+        lib.hwgw_pipeline_publish(self.handle)
+
+    def cnt(self, name: str) -> int:
+        return self.segment.counters()[name]
+
+    def ledgers(self) -> int:
+        """Assert that every ledger is exact; how many there are."""
+        rows = ledger_rows(self.segment.counters())
+        assert [row for row in rows if not row.exact] == []
+        return len(rows)
+
+    def quote(self, symbol: str = "AAPL", locate: int = 1, bid: int = 1_000_000, ask: int = 1_000_200) -> None:
+        """A directory message and one order on each side, in three packets."""
+        base = 1000 * locate
+        self.feed(directory(locate, symbol))
+        self.feed(add(locate, symbol, base + 1, "B", 500, bid))
+        self.feed(add(locate, symbol, base + 2, "S", 500, ask))
