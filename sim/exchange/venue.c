@@ -158,14 +158,14 @@ static void cancel_qty(sim_exchange *x, uint32_t index, uint32_t qty, char reaso
   if (qty == order.qty) sim_venue_closed(x, order.party, order.user_ref);
 }
 
-void sim_venue_cancel_all(sim_exchange *x, uint32_t user) {
+void sim_venue_cancel_all(sim_exchange *x, uint32_t user, char reason) {
   const struct sim_book *book = sim_client_book(x);
   for (uint32_t symbol = 0; symbol < x->symbol_cnt && x->users[user].open_orders; symbol++)
     for (uint32_t side = 0; side < 2; side++)
       for (uint32_t at = sim_book_front(book, symbol, side), next; at != SIM_NIL; at = next) {
         next = sim_book_after(book, at);
         if (book->orders[at].party == user + 1)
-          cancel_qty(x, at, book->orders[at].qty, OUCH50_CANCEL_REASON_SUPERVISORY);
+          cancel_qty(x, at, book->orders[at].qty, reason);
       }
 }
 
