@@ -95,7 +95,7 @@ def _sides(wanted: str) -> Iterator[_Sides]:
 def _exchange_options(options: Options, sides: _Sides) -> list[str]:
     given = [
         *sides.exchange_options, "--group", GROUP, "--port", str(PORT), "--listen", f"{sides.exchange_address}:0",
-        "--user", f"{USER}:{PASSWORD}", "--wait-clients", "1", "--seed", str(options.seed),
+        "--user", f"{USER}:{PASSWORD}", "--wait-clients", "1", "--cancel-at-close", "--seed", str(options.seed),
     ]  # fmt: skip
     if options.feed:
         given += ["--feed", str(options.feed), "--seconds", str(options.seconds)]

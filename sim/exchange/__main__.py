@@ -172,6 +172,7 @@ def parser() -> argparse.ArgumentParser:
     entry.add_argument(
         "--client-timeout-ms", type=_natural, default=0, metavar="MS", help="silence that ends a client (15000)"
     )
+    entry.add_argument("--cancel-at-close", action="store_true", help="cancel the users' orders at the end of the day")
     entry.add_argument("--cancel-on-disconnect", action="store_true", help="cancel a user's orders when he is gone")
     made.add_argument("--stats", default="-", metavar="FILE|-", help="where the end report goes (-)")
     return made
@@ -215,6 +216,7 @@ def config_of(args: argparse.Namespace) -> ExchangeConfig:
         end_packets=args.end_packets, end_interval_ms=args.end_interval_ms, record=args.record, listen=args.listen,
         users=tuple(args.user or [DEFAULT_USER]), client_orders=args.client_orders, replay_bytes=args.replay_bytes,
         client_timeout_ms=args.client_timeout_ms, cancel_on_disconnect=args.cancel_on_disconnect,
+        cancel_at_close=args.cancel_at_close,
         **({"session": args.session} if args.session else {}),
     )  # fmt: skip
 

@@ -85,6 +85,7 @@ class ExchangeConfig:
     replay_bytes: int = 0
     client_timeout_ms: int = 0
     cancel_on_disconnect: bool = False
+    cancel_at_close: bool = False
 
 
 def _padded(what: str, value: str, size: int) -> bytes:
@@ -158,6 +159,7 @@ class Exchange:
             cfg.listen_address, cfg.listen_port = _address("listen address", config.listen[0]), config.listen[1]
         cfg.client_orders_max, cfg.store_sz_bytes = config.client_orders, config.replay_bytes
         cfg.client_timeout_ms, cfg.cancel_on_disconnect = config.client_timeout_ms, config.cancel_on_disconnect
+        cfg.cancel_at_close = config.cancel_at_close
         return cfg
 
     def __enter__(self) -> Exchange:
@@ -205,6 +207,7 @@ class Exchange:
             "listen": [config.listen[0], self.listen_port] if config.listen else None,
             "users": [name.upper() for name, _ in config.users],
             "symbols": len(self.symbols),
+            "names": list(self.symbols),
         }
 
     def _party(self, party: int, symbols: Sequence[str]) -> dict[str, Any]:

@@ -214,10 +214,11 @@ static void wait_until(sim_exchange *x, uint64_t wake, uint64_t last_wake) {
 /* the day ends: closing messages, end of session on both sides */
 static void finish(sim_exchange *x) {
   uint64_t now = sim_now();
-  if (!x->is_capture) {
-    set_ts(x, x->cfg.virtual_clock && is_paced(x) ? sim_rate_due(x) : now);
-    sim_flow_finish(x);
+  if (!x->is_capture) set_ts(x, x->cfg.virtual_clock && is_paced(x) ? sim_rate_due(x) : now);
+  for (uint32_t user = 0; x->cfg.cancel_at_close && user < x->cfg.user_cnt; user++) {
+    sim_venue_cancel_all(x, user, OUCH50_CANCEL_REASON_CLOSED);
   }
+  if (!x->is_capture) sim_flow_finish(x);
   sim_publish_flush(x);
   x->is_open = false;
   sim_venue_system(x, OUCH50_EVENT_CODE_END_OF_DAY);

@@ -78,6 +78,7 @@ struct hwgw_sim_cfg {
   uint32_t store_sz_bytes;    /* kept for replay per user, a power of two; 0 = 16 MiB */
   uint32_t client_timeout_ms; /* nothing received for so long = closed; 0 = 15,000 */
   bool cancel_on_disconnect;
+  bool cancel_at_close; /* day orders of clients are cancelled before the end of session */
 };
 
 struct hwgw_sim_stats {
