@@ -79,7 +79,7 @@ def _sides(wanted: str) -> Iterator[_Sides]:
         if wanted == "afxdp":
             raise BY_EXIT_CODE[4](f"AF_XDP needs a veth pair: {missing}; run as root, or say --backend udp")
         receive = {"backend": "udp", "local_address": "127.0.0.1", "loopback": True}
-        options = ("--loopback", "--local-address", "127.0.0.1")
+        options: tuple[str, ...] = ("--loopback", "--local-address", "127.0.0.1")
         yield _Sides("udp", subprocess.Popen, subprocess.Popen, "127.0.0.1", options, receive, missing)
         return
     with Lab() as lab:
@@ -88,7 +88,7 @@ def _sides(wanted: str) -> Iterator[_Sides]:
             raise BY_EXIT_CODE[5](f"AF_XDP: {absent}; say --backend udp to receive through kernel sockets")
         backend = "udp" if wanted == "udp" or absent else "afxdp"
         receive = {"backend": backend, "interface": lab.gateway.interface}
-        options = ("--interface", lab.exchange.interface)
+        options: tuple[str, ...] = ("--interface", lab.exchange.interface)
         yield _Sides(backend, lab.exchange.popen, lab.gateway.popen, lab.exchange.address, options, receive, absent)
 
 
