@@ -133,13 +133,13 @@ def gateway_yaml(name: str, symbols: list[str], receive: dict[str, Any], address
         ],
         "limits": {
             "beat_age_max": "1s", "ref_age_max": "10s", "dup_window": "100us",
-            "gateway": account,
-            "accounts": {1: account, 2: account},
-            "strategies": {"revert": strategy, "lean": strategy},
+            "gateway": dict(account),
+            "accounts": {1: dict(account), 2: dict(account)},
+            "strategies": {"revert": dict(strategy), "lean": dict(strategy)},
             "instruments": {
                 "*": {"enabled": True, "qty_max": 1000, "notional_max": 1_000_000, "collar_pct": 5,
                       "collar_px_min": 0.05, "collar_both": False, "long_max": 5000, "short_max": 5000,
-                      "locate_qty": 0, "restricted_accounts": []},
+                      "locate_qty": 1_000_000, "restricted_accounts": []},
             },
         },
         "session": {"address": address, "port": port, "username": USER, "password": PASSWORD},

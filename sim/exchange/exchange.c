@@ -20,6 +20,7 @@
 #include "exchange.h"
 
 #define WAIT_NS_MAX 50000000u
+#define CLOSE_NS UINT64_C(100000000) /* between the close and the end of the session */
 #define TIMERS_NS 100000000u
 #define VIRTUAL_OPEN_NS (34200u * (uint64_t)SIM_NS_PER_S) /* 09:30:00 */
 #define VIRTUAL_STEP_NS 1000u                             /* between messages when there is no rate */
@@ -211,13 +212,22 @@ static void wait_until(sim_exchange *x, uint64_t wake, uint64_t last_wake) {
   ppoll(&clients, 1, &timeout, NULL);
 }
 
+/* the close: nothing trades any more, day orders are cancelled, and what is still on its way is refused by name */
+static void close_market(sim_exchange *x) {
+  for (uint32_t user = 0; user < x->cfg.user_cnt; user++) sim_venue_cancel_all(x, user, OUCH50_CANCEL_REASON_CLOSED);
+  x->is_open = false;
+  uint64_t end = sim_now() + CLOSE_NS;
+  for (uint64_t now = sim_now(); now < end; now = sim_now()) {
+    serve_clients(x, now);
+    wait_until(x, now + WAIT_NS_MAX < end ? now + WAIT_NS_MAX : end, 0);
+  }
+}
+
 /* the day ends: closing messages, end of session on both sides */
 static void finish(sim_exchange *x) {
   uint64_t now = sim_now();
   if (!x->is_capture) set_ts(x, x->cfg.virtual_clock && is_paced(x) ? sim_rate_due(x) : now);
-  for (uint32_t user = 0; x->cfg.cancel_at_close && user < x->cfg.user_cnt; user++) {
-    sim_venue_cancel_all(x, user, OUCH50_CANCEL_REASON_CLOSED);
-  }
+  if (x->cfg.cancel_at_close) close_market(x);
   if (!x->is_capture) sim_flow_finish(x);
   sim_publish_flush(x);
   x->is_open = false;
@@ -258,7 +268,7 @@ int32_t hwgw_sim_exchange_run(struct hwgw_sim_exchange *x, char *error, uint32_t
       sim_clients_timers(x, now);
       last_timers = now;
     }
-    sim_publish_heartbeat(x, now);
+    if (x->start_ns) sim_publish_heartbeat(x, now); /* before that nobody is known to listen */
     if (wake > now && wake > x->publish.last_ns + x->publish.heartbeat_ns)
       wake = x->publish.last_ns + x->publish.heartbeat_ns;
     if (x->cfg.run_ns && x->start_ns && wake > x->start_ns + x->cfg.run_ns) wake = x->start_ns + x->cfg.run_ns;

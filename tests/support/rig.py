@@ -39,9 +39,9 @@ def mold(seq: int, messages: Sequence[bytes], count: int | None = None, session:
     return session + struct.pack(">QH", seq, len(messages) if count is None else count) + blocks
 
 
-def frame(payload: bytes, group: int = GROUP, port: int = PORT) -> bytes:
-    """Ethernet, IPv4 and UDP around a payload, by RFC 791 and 768."""
-    ip = struct.pack(">BBHHHBBH4sI", 0x45, 0, 28 + len(payload), 0, 0x4000, 1, 17, 0, b"\x0a\0\0\1", group)
+def frame(payload: bytes, group: int = GROUP, port: int = PORT, flags: int = 0x4000) -> bytes:
+    """Ethernet, IPv4 and UDP around a payload, by RFC 791 and 768; flags: fragmentation word, don't fragment."""
+    ip = struct.pack(">BBHHHBBH4sI", 0x45, 0, 28 + len(payload), 0, flags, 1, 17, 0, b"\x0a\0\0\1", group)
     ip = ip[:10] + struct.pack(">H", checksum(ip)) + ip[12:]
     mac = b"\x01\0\x5e" + struct.pack(">I", group & 0x7FFFFF)[1:]
     udp = struct.pack(">HHHH", 40000, port, 8 + len(payload), 0)
