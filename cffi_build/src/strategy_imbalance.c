@@ -21,6 +21,7 @@ struct instrument {
   uint32_t px;
   uint32_t leaves;
   uint8_t side;
+  uint16_t flags; /* of the order: a replace keeps its short mark */
   bool pending; /* a replace or cancel is on its way to the venue */
   uint64_t quiet_until_ns;
 };
@@ -50,6 +51,7 @@ static void on_order(struct instrument *at, const struct hwgw_order *order) {
                                 .px = order->px,
                                 .leaves = order->qty,
                                 .side = order->side,
+                                .flags = order->flags,
                                 .quiet_until_ns = at->quiet_until_ns};
       break;
     case HWGW_ORDER_KIND_EXECUTED:
@@ -99,6 +101,7 @@ static int32_t on_hook(const struct hwgw_hook *hook, void *memory, struct hwgw_o
       out->side = at->side;
       out->px = (uint32_t)px;
       out->qty = at->leaves;
+      out->flags = at->flags;
     } else {
       return 0;
     }
@@ -111,6 +114,7 @@ static int32_t on_hook(const struct hwgw_hook *hook, void *memory, struct hwgw_o
     out->side = buys ? HWGW_ORDER_SIDE_BUY : HWGW_ORDER_SIDE_SELL;
     out->px = buys ? hook->bid[0].px : hook->ask[0].px;
     out->qty = (uint32_t)param[PARAM_QTY];
+    if (sells && hook->position < param[PARAM_QTY]) out->flags = HWGW_ORDER_FLAGS_SHORT_SALE;
   }
   out->type = HWGW_ORDER_TYPE_LIMIT;
   out->tif = HWGW_ORDER_TIF_DAY;

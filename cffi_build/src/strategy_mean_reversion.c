@@ -5,7 +5,7 @@
  * Per instrument an exponential average of the midpoint over about 2^ema_shift updates. When the ask is at least
  * edge_px below the average it buys qty at the ask, when the bid is at least edge_px above it sells at the bid, always
  * immediate or cancel, never with an order of its own still open in that instrument, never beyond position_max either
- * way, and at most once in cooldown_ns. It waits until warmup updates have been seen, and takes only spreads of at most
+ * way, and at most once in cooldown_ns. A sell that would leave it short is marked so. It waits until warmup updates have been seen, and takes only spreads of at most
  * spread_max_px.
  * An example to read and to measure with: it is not advice, and it is not expected to earn.
  */
@@ -35,8 +35,9 @@ static void init(void *memory, const int64_t *params) {
   memcpy(state->param, params, sizeof state->param);
 }
 
-static int32_t order_fill(struct hwgw_order *out, uint8_t side, uint32_t px, uint32_t qty) {
+static int32_t order_fill(struct hwgw_order *out, uint8_t side, uint16_t flags, uint32_t px, uint32_t qty) {
   memset(out, 0, sizeof *out);
+  out->flags = flags;
   out->kind = HWGW_ORDER_KIND_NEW;
   out->side = side;
   out->type = HWGW_ORDER_TYPE_LIMIT;
@@ -66,8 +67,9 @@ static int32_t on_hook(const struct hwgw_hook *hook, void *memory, struct hwgw_o
   if (!buys && !sells) return 0;
   at->quiet_until_ns = hook->now_ns + (uint64_t)param[PARAM_COOLDOWN_NS];
   uint32_t qty = (uint32_t)param[PARAM_QTY];
-  return buys ? order_fill(out, HWGW_ORDER_SIDE_BUY, (uint32_t)ask, qty)
-              : order_fill(out, HWGW_ORDER_SIDE_SELL, (uint32_t)bid, qty);
+  uint16_t flags = hook->position < param[PARAM_QTY] ? HWGW_ORDER_FLAGS_SHORT_SALE : 0;
+  return buys ? order_fill(out, HWGW_ORDER_SIDE_BUY, 0, (uint32_t)ask, qty)
+              : order_fill(out, HWGW_ORDER_SIDE_SELL, flags, (uint32_t)bid, qty);
 }
 
 const struct hwgw_strategy hwgw_strategy_mean_reversion = {

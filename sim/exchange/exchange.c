@@ -269,7 +269,7 @@ int32_t hwgw_sim_exchange_run(struct hwgw_sim_exchange *x, char *error, uint32_t
       last_timers = now;
     }
     if (x->start_ns) sim_publish_heartbeat(x, now); /* before that nobody is known to listen */
-    if (wake > now && wake > x->publish.last_ns + x->publish.heartbeat_ns)
+    if (x->start_ns && wake > now && wake > x->publish.last_ns + x->publish.heartbeat_ns)
       wake = x->publish.last_ns + x->publish.heartbeat_ns;
     if (x->cfg.run_ns && x->start_ns && wake > x->start_ns + x->cfg.run_ns) wake = x->start_ns + x->cfg.run_ns;
     if (wake > now) wait_until(x, wake, last_wake);

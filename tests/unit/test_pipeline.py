@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 
@@ -59,9 +60,8 @@ def test_every_top_of_book_row_equals_the_golden_book_after_every_packet(rng):
 def spoiled_frames(messages: list[bytes], rng) -> Iterator[bytes]:
     """Packets of a stream with every kind of damage that the feed path knows, and good ones between."""
     seq = 1
-    for message in messages:
+    for kind, message in zip(itertools.cycle(range(12)), messages, strict=False):
         good = r.frame(r.mold(seq, [message]))
-        kind = rng.randrange(12)
         if kind == 0:
             yield good[: rng.randrange(len(good))]
         elif kind == 1:
