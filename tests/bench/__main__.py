@@ -12,7 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-from .harness import Options, Result, Unavailable, commit, machine
+from hwgw.about import commit
+
+from .harness import Options, Result, Unavailable, machine
 
 MODULES = sorted(path.stem.removeprefix("bench_") for path in Path(__file__).parent.glob("bench_*.py"))
 

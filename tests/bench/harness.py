@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from hwgw import native
+from hwgw.about import commit
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RUNS_SMALL, RUNS_LARGE = 5, 3
@@ -116,15 +117,6 @@ def by_turns(runs: int, *contestants: Callable[[], Any]) -> list[list[Any]]:
         for index in reversed(order) if turn % 2 else order:
             collected[index].append(contestants[index]())
     return collected
-
-
-@cache
-def commit() -> str:
-    """The commit of the tree, `-dirty` when it was changed; of the build where there is no repository."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    git = shutil.which("git")
-    done = subprocess.run(command, capture_output=True, text=True, check=False) if git else None
-    return done.stdout.strip() if done and done.returncode == 0 else native.build()["commit"]
 
 
 @cache

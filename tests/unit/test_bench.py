@@ -32,3 +32,7 @@ def test_benchmark_runs_and_reports_every_field(root: Path, tmp_path: Path, modu
         assert result["min"] <= result["value"] <= result["max"]
         assert result["value"] > 0
         assert (result["baseline"] is None) == (result["baseline_value"] is None) == (result["ratio"] is None)
+
+
+def test_there_are_benchmarks() -> None:
+    assert "pipeline" in MODULES
