@@ -76,14 +76,17 @@ lint: $(build_stamp)
 	@git ls-files -z '*.c' '*.h' | xargs -0 -r $(bin)/clang-format --dry-run -Werror
 
 fuzz: $(build_stamp)
+	@command -v clang >/dev/null || { echo "fuzz: needs clang (make deps)" >&2; exit 1; }
 	@echo "fuzz: every target for $(SECONDS) s"
+	@mkdir -p build
 	@$(bin)/cmake -S . -B build/fuzz -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER=clang -DHWGW_FUZZ=ON \
-	  -DCMAKE_MAKE_PROGRAM=$(abspath $(bin))/ninja -DPython_EXECUTABLE=$(abspath $(bin))/python >build/fuzz.log || { cat build/fuzz.log >&2; exit 1; }
+	  -DCMAKE_MAKE_PROGRAM=$(abspath $(bin))/ninja -DPython_EXECUTABLE=$(abspath $(bin))/python >build/fuzz.log || \
+	  { cat build/fuzz.log >&2; exit 1; }
 	@$(bin)/cmake --build build/fuzz
-	@set -e; for target in build/fuzz/bin/fuzz_*; do \
-	  name=$${target##*/}; corpus=build/corpus/$$name; mkdir -p $$corpus; \
+	@set -e; for source in tests/fuzz/fuzz_*.c; do \
+	  name=$$(basename $$source .c); corpus=build/corpus/$$name; mkdir -p $$corpus; \
 	  echo "fuzz: $$name"; \
-	  $$target -max_total_time=$(SECONDS) -print_final_stats=1 -artifact_prefix=build/$$name- $$corpus \
+	  build/fuzz/bin/$$name -max_total_time=$(SECONDS) -print_final_stats=1 -artifact_prefix=build/$$name- $$corpus \
 	    $$(test -d tests/fuzz/corpus/$$name && echo tests/fuzz/corpus/$$name); \
 	done
 

@@ -27,7 +27,7 @@ def cut(text: str, name: str) -> str:
     return "\n".join(text[begin:end] for begin, end in zip(begins, ends, strict=True))
 
 
-def emit(module: str, headers: list[Path], output: Path, partial: Path | None) -> None:
+def emit(module: str, headers: list[Path], output: Path) -> None:
     """Write the C source of the module."""
     ffi = FFI()
     used = []
@@ -46,15 +46,6 @@ def emit(module: str, headers: list[Path], output: Path, partial: Path | None) -
     ffi.set_source(module, preamble)
     output.parent.mkdir(parents=True, exist_ok=True)
     ffi.emit_c_code(str(output))
-    if partial:
-        names = [key.split()[1] for key in ffi._parser._declarations if key.startswith("function ")]  # type: ignore[attr-defined]
-        partial.write_text(
-            "#include <stdio.h>\n#include <stdlib.h>\n"
-            'void hwgw_missing(void) { fputs("hwgw: this build lacks a function\\n", stderr); abort(); }\n'
-            + "".join(
-                f'__asm__(".weak {name}\\n.type {name},@function\\n{name}: jmp hwgw_missing\\n");\n' for name in names
-            )
-        )
     output.touch()  # cffi leaves an unchanged file alone, and the build tool would ask again each time
 
 
@@ -63,10 +54,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="emit the C source of a cffi module from headers")
     parser.add_argument("--module", required=True, help="full name, such as hwgw._native")
     parser.add_argument("--output", required=True, type=Path, help="C file to write")
-    parser.add_argument("--partial", type=Path, help="C file of stubs for functions that are missing")
     parser.add_argument("headers", nargs="+", type=Path)
     args = parser.parse_args()
-    emit(args.module, args.headers, args.output, args.partial)
+    emit(args.module, args.headers, args.output)
 
 
 if __name__ == "__main__":

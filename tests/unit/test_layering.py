@@ -37,7 +37,10 @@ LAYERS = (
     ("hwgw.cli",),
 )
 # C headers, lowest first; a stage's file may include its own stage's header and those that are nobody's
-COMMON_HEADERS = {"bytes.h", "base.h", "hist.h", "hwgw.h", "hwgw_build.h", "hwgw_scan.h", "hwgw_records.h", "hwgw_wire.h"}
+COMMON_HEADERS = {
+    *("bytes.h", "base.h", "hist.h", "hwgw.h", "hwgw_build.h", "hwgw_scan.h"),
+    *("hwgw_records.h", "hwgw_wire.h"),  # generated
+}
 STAGES_OF = {
     "session": {"order"},
     "pipeline": {"segment", "strategy"},
