@@ -164,6 +164,20 @@ def test_schedule_is_open_loop(tmp_path: Path) -> None:
     assert all(step % 50_000 < 2 or step % 50_000 > 49_998 for step in steps)  # whole multiples of 1 / rate
 
 
+def test_one_core_generates_matches_and_sends_more_than_a_million_messages_a_second() -> None:
+    config = ExchangeConfig(
+        port=9, local_address="127.0.0.1", loopback=True, listen=None, messages_max=1_000_000, end_packets=1
+    )
+    with Exchange(config) as exchange:
+        began = time.thread_time()  # of this thread's core: the machine may be busy with other things
+        exchange.run()
+        spent = time.thread_time() - began
+        report = exchange.report()
+    assert report["send"]["errors"] == 0
+    assert report["packets_sent"] > 20_000
+    assert report["messages_sent"] / spent > 1_000_000
+
+
 # ---- capture ----
 
 
