@@ -164,8 +164,7 @@ void sim_venue_cancel_all(sim_exchange *x, uint32_t user, char reason) {
     for (uint32_t side = 0; side < 2; side++)
       for (uint32_t at = sim_book_front(book, symbol, side), next; at != SIM_NIL; at = next) {
         next = sim_book_after(book, at);
-        if (book->orders[at].party == user + 1)
-          cancel_qty(x, at, book->orders[at].qty, reason);
+        if (book->orders[at].party == user + 1) cancel_qty(x, at, book->orders[at].qty, reason);
       }
 }
 
