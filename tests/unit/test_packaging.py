@@ -107,14 +107,14 @@ def test_every_function_of_the_public_header_is_callable(root: Path) -> None:
 def test_help_lists_every_verb_with_its_own_text(hwgw: Run) -> None:
     """The table of verbs, the modules and their help agree."""
     context = cli.make_context("hwgw", ["version"])
-    for name in cli.list_commands(context):
-        text = VERBS[name]
+    assert cli.list_commands(context) == list(VERBS)
+    for name, text in VERBS.items():
         command = cli.get_command(context, name)
         assert command, f"hwgw/cli/{name}.py is missing"
         assert command.name == name
         assert (command.help or "").split("\n")[0] == text
         assert any("--json" in parameter.opts for parameter in command.params), f"{name} has no --json"
-    assert all(name in hwgw("--help").stdout for name in cli.list_commands(context))
+    assert all(f"  {name} " in hwgw("--help").stdout for name in VERBS)
 
 
 @pytest.mark.parametrize(
