@@ -37,6 +37,7 @@ SIOCETHTOOL = 0x8946
 SO_NETNS_COOKIE = 71
 # (get, set) of what veth would leave to hardware that is not there: checksums stay undone, frames come in 64 KB pieces
 OFFLOADS = {"tx": (0x16, 0x17), "tso": (0x1E, 0x1F), "gso": (0x23, 0x24), "gro": (0x2B, 0x2C)}
+PROGRAMS = {"ip": "iproute2", "setpriv": "util-linux"}
 PREFIX_LEN = 24
 NEEDS = "root, or CAP_SYS_ADMIN and CAP_NET_ADMIN, is needed"
 
@@ -192,7 +193,7 @@ class Lab:
             raise ConfigError(f"lab: queues {queues}: 1 to 64 are allowed")
         if not 576 <= mtu <= 65535:
             raise ConfigError(f"lab: mtu {mtu}: 576 to 65535 are allowed")
-        for program, package in (("ip", "iproute2"), ("setpriv", "util-linux")):
+        for program, package in PROGRAMS.items():
             if shutil.which(program) is None:
                 raise DeviceError(f"lab: {program} is missing: apt-get install {package}")
         with contextlib.ExitStack() as undo:
@@ -202,6 +203,18 @@ class Lab:
             undo.callback(self.gateway.close)
             self._wire(queues, mtu)
             undo.pop_all()
+
+    @staticmethod
+    def missing() -> str:
+        """What keeps this process from making a lab, one line; empty when nothing does."""
+        for program, package in PROGRAMS.items():
+            if shutil.which(program) is None:
+                return f"{program} is missing (Debian package {package})"
+        try:
+            os.close(_new_namespace())
+        except (PrivilegeError, DeviceError) as error:
+            return str(error).removeprefix("lab: ")
+        return ""
 
     def _wire(self, queues: int, mtu: int) -> None:
         ends = (self.exchange, self.gateway)

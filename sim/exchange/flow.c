@@ -164,6 +164,10 @@ static void act(sim_exchange *x) {
   }
 }
 
+static bool has_opened(const sim_exchange *x) {
+  return x->flow.opened == (uint64_t)x->symbol_cnt * 2 + 3; /* O, S and Q */
+}
+
 /* the day begins: O, a directory and a trading action per symbol, S, Q */
 static void open_step(sim_exchange *x) {
   uint64_t step = x->flow.opened++;
@@ -176,7 +180,7 @@ static void open_step(sim_exchange *x) {
     sim_itch_trading(x, (uint32_t)(step - 1 - symbol_cnt), 'T');
   else
     sim_itch_system(x, step == symbol_cnt * (uint64_t)2 + 1 ? 'S' : 'Q');
-  x->is_open = x->flow.opened == (uint64_t)symbol_cnt * 2 + 3; /* O, S and Q */
+  x->is_open = has_opened(x);
 }
 
 void sim_flow_step(sim_exchange *x) {
@@ -188,7 +192,7 @@ void sim_flow_step(sim_exchange *x) {
 }
 
 void sim_flow_finish(sim_exchange *x) {
-  if (!x->is_open) return;
+  if (!has_opened(x)) return;
   sim_itch_system(x, 'M');
   sim_itch_system(x, 'E');
   sim_itch_system(x, 'C');

@@ -217,12 +217,14 @@ def test_nothing_is_left_when_the_parent_is_killed(number: signal.Signals) -> No
 
 
 def test_without_privilege_the_error_says_what_is_missing() -> None:
-    script = "from hwgw_sim.lab import Lab\nLab()"
+    script = "from hwgw_sim.lab import Lab\nprint(Lab.missing())\nLab()"
     command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("hwgw.errors.PrivilegeError: lab: unshare(CLONE_NEWNET): Operation not permitted")
     assert "CAP_NET_ADMIN" in last
+    assert done.stdout.startswith("unshare(CLONE_NEWNET): Operation not permitted")
+    assert Lab.missing() == ""
 
 
 def test_a_missing_program_is_named() -> None:

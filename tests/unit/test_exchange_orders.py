@@ -315,8 +315,9 @@ def test_cancel_on_disconnect_empties_the_book_of_that_user_alone() -> None:
     assert {name: user["open_orders"] for name, user in report["users"].items()} == {"ONE": 0, "TWO": 1}
 
 
-def test_the_close_cancels_day_orders_before_the_session_ends() -> None:
-    with running(depth=0, cancel_at_close=True) as run, OuchClient(run.address) as client:
+def test_the_close_cancels_day_orders_before_the_session_ends(tmp_path: Path) -> None:
+    path = tmp_path / "feed.itch50"
+    with running(depth=0, cancel_at_close=True, record=path) as run, OuchClient(run.address) as client:
         client.send(*[enter(ref, "B", 100, run.symbol, 10_0000) for ref in range(1, 11)])
         client.until("A")
         run.exchange.stop()
@@ -328,6 +329,8 @@ def test_the_close_cancels_day_orders_before_the_session_ends() -> None:
         client.socket.close()
         report = run.end()
     assert report["users"]["HWGW01"]["open_orders"] == 0
+    published = "".join(chr(message[0]) for message in messages_of(path))
+    assert published == "SRRHHSS" + "A" * 10 + "D" * 10 + "SSS"
 
 
 # ---- conservation ----
