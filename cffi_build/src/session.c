@@ -224,8 +224,8 @@ void hwgw_session_flush(struct hwgw_session *session, uint64_t now_ns, uint64_t 
     counters[HWGW_CNT_SESSION_TX_BLOCKED]++;
 }
 
-static void receive(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
-  if (session->link_down) return;
+/* true when there may be more to read; a link that is down is read to its end first */
+static bool receive(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
   if (session->rx_head == session->rx_tail) {
     session->rx_head = session->rx_tail = 0;
   } else if (session->rx_tail == HWGW_SESSION_RX_SZ && session->rx_head >= HWGW_SESSION_RX_SZ / 2) {
@@ -234,18 +234,22 @@ static void receive(struct hwgw_session *session, uint64_t now_ns, uint64_t *cou
     session->rx_head = 0;
   }
   uint32_t room = HWGW_SESSION_RX_SZ - session->rx_tail;
-  if (room == 0) return; /* whole packets wait for room among the caller's events */
+  if (room == 0) return true; /* whole packets wait for room among the caller's events */
   ssize_t got = recv(session->fd, session->rx + session->rx_tail, room, MSG_DONTWAIT);
   if (got > 0) {
     counters[HWGW_CNT_SESSION_RX_BYTES] += (uint64_t)got;
     session->rx_tail += (uint32_t)got;
     session->last_rx_ns = now_ns;
-  } else if (got == 0) {
+    return true;
+  }
+  if (session->link_down) return false; /* for a reason that is known already */
+  if (got == 0) {
     session->link_down = true;
     session->reason = "the venue closed the connection";
   } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
     failed(session, errno);
   }
+  return false;
 }
 
 /* ---- packets ---- */
@@ -426,9 +430,9 @@ static void heartbeat(struct hwgw_session *session, uint64_t now_ns, uint64_t *c
   counters[HWGW_CNT_SESSION_HEARTBEATS_TX]++;
 }
 
-static void verdict(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
+static void verdict(struct hwgw_session *session, bool is_more, uint64_t now_ns, uint64_t *counters) {
   uint64_t dead_link_ns = (uint64_t)session->cfg.dead_link_ms * NS_PER_MS;
-  if (session->link_down)
+  if (session->link_down && !is_more)
     lose(session, now_ns, counters, session->reason);
   else if (session->state != HWGW_SEGMENT_SESSION_STATE_UP && now_ns >= session->deadline_ns)
     lose(session, now_ns, counters, "the venue did not answer in time");
@@ -463,9 +467,10 @@ uint32_t hwgw_session_poll(struct hwgw_session *session, uint64_t now_ns, uint64
     default:
       break;
   }
-  if (is_linked(session)) receive(session, now_ns, counters);
+  bool is_more = is_linked(session) && receive(session, now_ns, counters);
   uint32_t cnt = events_take(session, now_ns, counters, events, max);
-  if (is_linked(session) && cnt < max) verdict(session, now_ns, counters); /* else more waits: it would be early */
+  if (is_linked(session) && cnt < max)
+    verdict(session, is_more, now_ns, counters); /* else more waits: it would be early */
   heartbeat(session, now_ns, counters);
   hwgw_session_flush(session, now_ns, counters);
   return cnt;

@@ -519,6 +519,18 @@ def test_send_to_a_reset_connection_raises_no_signal_and_is_counted(up: Client, 
     assert up.count("disconnects") == 1
 
 
+def test_what_a_reset_connection_had_brought_is_still_read(up: Client, venue: Venue) -> None:
+    venue.is_reading = False
+    enter(up, 1)
+    venue.sequenced(accept(1), wire.executed(1, 30, 1, 1), wire.canceled(1, 70))
+    venue.drop()  # with the order unread, which makes it a reset
+    outcomes = [up.send(ref=ref, qty=1, px=1) for ref in range(2, 50)]
+    assert outcomes[-1] == DROP_SESSION, "a send noticed before anything was read"
+    events: list[Any] = []
+    pump(up, venue, lambda: up.state == "LOST", events)
+    assert brief(events) == [("ACCEPTED", 1, 100), ("EXECUTED", 1, 30), ("CANCELED", 1, 70)]
+
+
 # ---- timers ----
 
 
@@ -929,6 +941,8 @@ def test_more_than_was_left_goes_through_for_the_gate_to_see(up: Client, venue: 
 def test_number_somebody_else_used_is_not_used_again(up: Client, venue: Venue) -> None:
     venue.sequenced(accept(70))
     assert brief(take(up, venue, 1)) == [("HALT", 70, 0)]
+    venue.sequenced(wire.rejected(60, 1))
+    assert brief(take(up, venue, 1)) == [("HALT", 60, 0)]
     assert lib.hwgw_session_next_ref(up.handle) == 71
 
 
