@@ -84,6 +84,20 @@ class Receiver:
             elif time.monotonic() - last >= quiet_s:
                 return frames
 
+    def settle(self, sent: int, quiet_s: float = 0.02, limit_s: float = 5.0) -> list[Frame]:
+        """What comes until the sent frames since open are received or counted as lost, and a moment more for surplus.
+
+        Gives up after limit_s; the caller compares.
+        """
+        frames: list[Frame] = []
+        end = time.monotonic() + limit_s
+        while time.monotonic() < end:
+            got = self.poll()
+            frames += got
+            if not got and self.accounted() >= sent:
+                break
+        return frames + self.drain(quiet_s)
+
     def stats(self) -> dict[str, int]:
         """The rx counters by name."""
         lib.hwgw_rx_stats(self.rx, self._counters)

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import socket
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -63,9 +65,22 @@ class Wire:
                 self.run(end, "ip", "addr", "add", f"{self.address[end]}/24", "dev", self.device[end])
                 self.run(end, "ip", "link", "set", self.device[end], "up")
                 self.run(end, "ip", "route", "add", "224.0.0.0/4", "dev", self.device[end])
+            self._wait_for_carrier()
         except BaseException:
             self.close()
             raise
+
+    def _wait_for_carrier(self) -> None:
+        """Until the kernel has noticed that both ends are up; before, a device swallows what it is given, silently."""
+        limit = time.monotonic() + 10
+        for end in ("tx", "rx"):
+            while True:
+                link = json.loads(self.run(end, "ip", "-j", "link", "show", "dev", self.device[end]))[0]
+                if link["operstate"] == "UP" and link["qdisc"] != "noop":
+                    break
+                if time.monotonic() > limit:
+                    raise RuntimeError(f"{self.device[end]} has no carrier after 10 s: {link}")
+                time.sleep(0.005)
 
     @staticmethod
     def _create() -> int:

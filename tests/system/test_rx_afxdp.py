@@ -59,6 +59,13 @@ def open_rx(pair, mode="native", flows=FLOWS, **settings):
         return Receiver("afxdp", flows, mode=mode, **settings)
 
 
+def until(condition):
+    """Wait for it, 5 s at most; the caller asserts what came of it."""
+    end = time.monotonic() + 5
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.001)
+
+
 def descriptors():
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
@@ -106,8 +113,8 @@ def test_every_frame_of_the_flows_arrives_unchanged_and_in_order(pair, sender, m
             sender.send(frame)
             sent.append(frame)
             if i % 500 == 0:
-                got += rx.drain()
-        got += rx.drain(quiet_s=0.05)
+                got += rx.settle(i + 1, quiet_s=0)
+        got += rx.settle(10_000)
         assert [f.data for f in got] == sent
         stats = rx.stats()
         assert (stats["frames"], stats["bytes"]) == (10_000, sum(map(len, sent)))
@@ -127,7 +134,7 @@ def test_frames_parse_to_their_flow(pair, sender, mode):
         )
         datagram = ffi.new("struct hwgw_datagram *")
         found = []
-        for frame in rx.drain(quiet_s=0.05):
+        for frame in rx.settle(4):
             memory = ffi.from_buffer("uint8_t[]", frame.data)
             assert lib.hwgw_net_parse(flows, 2, memory, len(frame.data), datagram) == 0
             found.append((datagram.flow, int.from_bytes(ffi.buffer(datagram.data, 4), "big"), datagram.len))
@@ -160,7 +167,7 @@ def test_foreign_traffic_passes_to_the_kernel_meanwhile(pair, sender, mode):
                     tcp.sendall(b"%4d" % i)
                     assert {plain.recv(100), plain.recv(100)} == {b"unicast %d" % i, b"group %d" % i}
                     assert answerer.recv(4, socket.MSG_WAITALL) == b"%4d" % i
-            got = rx.drain(quiet_s=0.05)
+            got = rx.settle(300)
             assert [int.from_bytes(f.data[42:46], "big") for f in got] == list(range(300))
             with pytest.raises(BlockingIOError):
                 flow_socket.recv(100)  # the flow itself went past the kernel
@@ -203,28 +210,28 @@ def test_a_full_ring_and_an_empty_fill_ring_are_told_apart_and_add_up(pair, send
     with open_rx(pair, mode) as rx:
         for i in range(RING + 1500):  # nobody polls
             sender.send(numbered(i))
-        time.sleep(0.05)
+        until(lambda: rx.stats()["drop_ring_full"] >= 1500)
         stats = rx.stats()
         assert (stats["drop_ring_full"], stats["drop_fill_empty"]) == (1500, 0)
 
-        held = 0
-        while frames := rx.poll(release=False):  # the ring is free again, the frames are not
-            held += len(frames)
-        assert held == RING
+        def hold(accounted):
+            until(lambda: not rx.poll(release=False) and rx.accounted() >= accounted)
+
+        hold(RING + 1500)  # the ring is free again, the frames are not
+        assert rx.stats()["frames"] == RING
         for i in range(RING + 700):
             sender.send(numbered(i))
             if i % 100 == 0:
-                held += len(rx.poll(release=False))
-        while frames := rx.poll(release=False):
-            held += len(frames)
+                rx.poll(release=False)
+        hold(2 * RING + 1500 + 700)
         stats = rx.stats()
-        assert held == 2 * RING
+        assert stats["frames"] == 2 * RING
         assert (stats["drop_ring_full"], stats["drop_fill_empty"]) == (1500, 700)
 
         rx.release()
         for i in range(500):
             sender.send(numbered(i))
-        assert len(rx.drain(quiet_s=0.05)) == 500
+        assert len(rx.settle(2 * RING + 1500 + 700 + 500)) == 500
         assert {name for name, value in rx.stats().items() if value and name.startswith("drop_")} == {
             "drop_ring_full",
             "drop_fill_empty",
@@ -241,7 +248,7 @@ def test_frames_that_outgrow_the_buffer_are_truncated_and_counted(pair, sender, 
         for _ in range(40):
             for size in sizes:
                 sender.send(numbered(size, size=size))
-        got = rx.drain(quiet_s=0.05)
+        got = rx.settle(5 * 40)
         assert len(got) == 3 * 40
         assert max(len(f.data) for f in got) == 1700 + 46
         stats = rx.stats()
@@ -254,7 +261,7 @@ def test_frames_of_another_queue_are_counted_and_not_lost_silently(mode):
     with Wire(queues=2) as pair, pair.packet_socket("tx") as raw, open_rx(pair, mode, queue=1) as rx:
         for i in range(1000):  # the source port decides the queue
             raw.send(udp_frame(*FLOWS[0], bytes(20), source_port=1024 + i))
-        got = rx.drain(quiet_s=0.05)
+        got = rx.settle(1000)
         stats = rx.stats()
         # generic mode on veth knows queue 0 only, so everything is of another queue
         assert 100 < len(got) < 900 if mode == "native" else got == []
@@ -269,7 +276,7 @@ def test_first_fragments_pass_to_the_kernel_and_are_counted(pair, sender):
         later[20:22] = b"\x00\x10"
         for frame in (first, later, numbered(2)):
             sender.send(bytes(frame))
-        assert len(rx.drain(quiet_s=0.05)) == 1
+        assert len(rx.settle(2)) == 1
         assert rx.stats()["drop_kernel"] == 1
 
 
@@ -302,7 +309,7 @@ def test_kill_9_takes_the_program_off_and_a_second_open_works_at_once(pair, send
         with open_rx(pair, mode) as rx:
             for i in range(100):
                 sender.send(numbered(i))
-            assert len(rx.drain(quiet_s=0.05)) == 100
+            assert len(rx.settle(100)) == 100
     assert program(pair) is None
 
 
@@ -312,7 +319,7 @@ def test_opening_and_closing_many_times_leaves_nothing(pair, sender):
     for i in range(25):
         with open_rx(pair, MODES[i % 2]) as rx:
             sender.send(numbered(i))
-            assert len(rx.drain(quiet_s=0.01)) == 1
+            assert len(rx.settle(1, quiet_s=0)) == 1
     assert program(pair) is None
     assert descriptors() == before
 
@@ -355,7 +362,7 @@ def test_a_device_without_native_mode_falls_back_and_says_why(pair):
             raw.bind(("lo", 0))
             for i in range(100):
                 raw.send(numbered(i))
-        assert len(rx.drain(quiet_s=0.05)) == rx.accounted() == 100
+        assert len(rx.settle(100)) == rx.accounted() == 100
 
 
 def test_auto_takes_native_on_veth(pair):
@@ -369,7 +376,7 @@ def test_busy_poll_that_does_nothing_is_said_and_switched_off(pair, sender):
         rx.poll()
         assert rx.stats()["wakeups"] > 0
         sender.send(numbered(0))
-        rx.drain(quiet_s=0.02)
+        rx.settle(1)
         first = rx.stats()["wakeups"]
         rx.poll()
         assert "busy poll does nothing here (no NAPI id), off" in rx.description
@@ -385,8 +392,8 @@ def test_huge_pages_work_or_the_reason_is_said(pair, sender):
         for i in range(5000):
             sender.send(numbered(i))
             if i % 500 == 0:
-                rx.drain()
-        rx.drain(quiet_s=0.05)
+                rx.settle(i + 1, quiet_s=0)
+        rx.settle(5000)
         assert rx.stats()["frames"] == 5000
 
 
@@ -396,7 +403,7 @@ def test_an_mtu_beyond_the_frame_is_refused_with_what_to_do():
             open_rx(pair)
         with open_rx(pair, frame_sz_bytes=4096) as rx:
             raw.send(numbered(0, size=2900))
-            assert [len(f.data) for f in rx.drain(quiet_s=0.05)] == [2946]
+            assert [len(f.data) for f in rx.settle(1)] == [2946]
     with (
         Wire(mtu=9000) as pair,
         pytest.raises(ConfigError, match=r"MTU 9000 of .* lower it to 3818: ip link set .* mtu 3818, or use the udp"),
@@ -445,8 +452,17 @@ def test_small_rings_lose_only_what_they_count_under_a_slow_reader(pair, sender)
             sender.send(numbered(i, i % 2))
             if i % 40 == 0:
                 rx.poll(20)
-        rx.drain(quiet_s=0.05)
+        rx.settle(20_000)
         stats = rx.stats()
         assert stats["frames"] > 5000
         assert stats["drop_ring_full"] > 1000
         assert rx.accounted() == 20_000
+
+
+def test_the_example_of_the_documentation_runs(capsys):
+    page = Path(__file__).resolve().parents[2] / "docs/receive.md"
+    code = page.read_text().partition("```python\n")[2].partition("```")[0]
+    exec(compile(code, str(page), "exec"), {})
+    description, counted = capsys.readouterr().out.splitlines()
+    assert description.startswith("afxdp: ")
+    assert counted.startswith("1000 {")

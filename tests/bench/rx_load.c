@@ -1,0 +1,184 @@
+/* rx_load.c: both ends of the receive benchmark; see rx_load.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <linux/bpf.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "rx_load.h"
+
+#ifndef BPF_F_TEST_XDP_LIVE_FRAMES
+#define BPF_F_TEST_XDP_LIVE_FRAMES (1U << 1)
+#endif
+
+enum { FLOOD_BATCH = 64, ETHERNET_IP_UDP = 42 };
+
+static uint64_t now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void wait_until(uint64_t due_ns) {
+  while (now_ns() < due_ns) __builtin_ia32_pause();
+}
+
+/* one core, and before everything else on it where that is allowed: short, so that neighbours do not decide the figure
+ */
+static void core_take(int cpu, cpu_set_t *before) {
+  cpu_set_t only;
+  struct sched_param first = {.sched_priority = 1};
+  sched_getaffinity(0, sizeof *before, before);
+  CPU_ZERO(&only);
+  CPU_SET((size_t)cpu, &only);
+  sched_setaffinity(0, sizeof only, &only);
+  sched_setscheduler(0, SCHED_FIFO, &first);
+}
+
+static void core_give(const cpu_set_t *before) {
+  struct sched_param none = {0};
+  sched_setscheduler(0, SCHED_OTHER, &none);
+  sched_setaffinity(0, sizeof *before, before);
+}
+
+/* what the injecting program reads and writes: when the next frame is due, and how much later each one after it */
+struct pace {
+  uint64_t next_ns;
+  uint64_t gap_ns;
+};
+
+int load_injector(int *program, int *map) {
+  union bpf_attr attr = {0};
+  attr.map_type = BPF_MAP_TYPE_ARRAY;
+  attr.key_size = 4;
+  attr.value_size = sizeof(struct pace);
+  attr.max_entries = 1;
+  *map = (int)syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof attr);
+  if (*map < 0) return -errno;
+#define INSN(c, d, s, o, i)                                             \
+  {                                                                     \
+    .code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i) \
+  }
+  const struct bpf_insn insns[] = {
+      INSN(BPF_ST | BPF_MEM | BPF_W, 10, 0, -4, 0), /* key 0 on the stack */
+      INSN(BPF_LD | BPF_DW | BPF_IMM, 1, BPF_PSEUDO_MAP_FD, 0, *map),
+      INSN(0, 0, 0, 0, 0),
+      INSN(BPF_ALU64 | BPF_MOV | BPF_X, 2, 10, 0, 0),
+      INSN(BPF_ALU64 | BPF_ADD | BPF_K, 2, 0, 0, -4),
+      INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_map_lookup_elem),
+      INSN(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 10, 0), /* never: to the end */
+      INSN(BPF_ALU64 | BPF_MOV | BPF_X, 6, 0, 0, 0),
+      INSN(BPF_LDX | BPF_MEM | BPF_DW, 7, 6, 0, 0),     /* r7 = next_ns */
+      INSN(BPF_ALU64 | BPF_MOV | BPF_K, 8, 0, 0, 2000), /* reads of the clock at most: some 40 us */
+      INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_ktime_get_ns),
+      INSN(BPF_JMP | BPF_JGE | BPF_X, 0, 7, 2, 0), /* due */
+      INSN(BPF_ALU64 | BPF_SUB | BPF_K, 8, 0, 0, 1),
+      INSN(BPF_JMP | BPF_JNE | BPF_K, 8, 0, -4, 0), /* look again */
+      INSN(BPF_LDX | BPF_MEM | BPF_DW, 1, 6, 8, 0),
+      INSN(BPF_ALU64 | BPF_ADD | BPF_X, 7, 1, 0, 0),
+      INSN(BPF_STX | BPF_MEM | BPF_DW, 6, 7, 0, 0), /* next_ns += gap_ns */
+      INSN(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, XDP_TX),
+      INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
+  };
+  attr = (union bpf_attr){0};
+  attr.prog_type = BPF_PROG_TYPE_XDP;
+  attr.insns = (uintptr_t)insns;
+  attr.insn_cnt = sizeof insns / sizeof insns[0];
+  attr.license = (uintptr_t)"Dual MIT/GPL"; /* the clock is for GPL programs */
+  *program = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof attr);
+  if (*program >= 0) return 0;
+  int failed = -errno;
+  close(*map);
+  return failed;
+}
+
+int load_flood(int program, int map, uint32_t ifindex, const uint8_t *frame, uint32_t len, uint64_t cnt,
+               uint64_t frames_per_s, int cpu) {
+  uint32_t key = 0;
+  struct pace pace = {.next_ns = frames_per_s ? now_ns() : 0, .gap_ns = frames_per_s ? 1000000000u / frames_per_s : 0};
+  union bpf_attr attr = {0};
+  attr.map_fd = (uint32_t)map;
+  attr.key = (uintptr_t)&key;
+  attr.value = (uintptr_t)&pace;
+  if (syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &attr, sizeof attr)) return -errno;
+
+  struct xdp_md context = {.data_end = len, .ingress_ifindex = ifindex};
+  attr = (union bpf_attr){0};
+  attr.test.prog_fd = (uint32_t)program;
+  attr.test.data_in = (uintptr_t)frame;
+  attr.test.data_size_in = len;
+  attr.test.ctx_in = (uintptr_t)&context;
+  attr.test.ctx_size_in = sizeof context;
+  attr.test.repeat = (uint32_t)cnt; /* one call: setting it up takes the kernel tens of milliseconds */
+  attr.test.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
+  attr.test.batch_size = FLOOD_BATCH;
+  cpu_set_t before;
+  core_take(cpu, &before);
+  int result = syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attr, sizeof attr) ? -errno : 0;
+  core_give(&before);
+  return result;
+}
+
+int load_paced(int fd, uint8_t *frame, uint32_t len, uint64_t cnt, uint64_t gap_ns, int cpu) {
+  cpu_set_t before;
+  core_take(cpu, &before);
+  uint64_t start = now_ns() + 1000000;
+  int result = 0;
+  for (uint64_t i = 0; i < cnt && result == 0; i++) {
+    uint64_t due = start + i * gap_ns;
+    memcpy(frame + ETHERNET_IP_UDP, &due, sizeof due);
+    wait_until(due);
+    if (send(fd, frame, len, 0) != (ssize_t)len) result = -errno;
+  }
+  core_give(&before);
+  return result;
+}
+
+/* takes what waits into frames; the plain socket gives one datagram a call */
+static uint32_t take(struct load_receiver *receiver, struct hwgw_frame *frames, uint8_t *buffer, size_t sz) {
+  if (receiver->rx) return receiver->poll(receiver->rx, frames, HWGW_BATCH_MAX);
+  struct iovec part = {.iov_base = buffer, .iov_len = sz};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+  ssize_t got = recvmsg(receiver->fd, &message, MSG_DONTWAIT);
+  frames[0] = (struct hwgw_frame){.data = buffer, .len = got < 0 ? 0 : (uint32_t)got};
+  return got >= 0;
+}
+
+int load_receive(struct load_receiver *receiver) {
+  cpu_set_t before;
+  core_take(receiver->cpu, &before);
+  static _Thread_local struct hwgw_frame frames[HWGW_BATCH_MAX];
+  static _Thread_local uint8_t buffer[2048];
+  uint64_t begun = now_ns();
+  receiver->last_ns = begun;
+  receiver->ready = 1;
+  for (uint32_t idle = 0; receiver->frames < receiver->want;) {
+    uint32_t cnt = take(receiver, frames, buffer, sizeof buffer);
+    if (cnt == 0) {
+      if (++idle % 1024) continue;
+      uint64_t now = now_ns();
+      if (now - begun > receiver->limit_ns) break;
+      if (receiver->stop && now - receiver->last_ns > receiver->quiet_ns) break;
+      continue;
+    }
+    uint64_t now = now_ns();
+    if (receiver->frames == 0) receiver->first_ns = now;
+    receiver->last_ns = now;
+    for (uint32_t i = 0; receiver->latency_ns && i < cnt && receiver->frames + i < receiver->want; i++) {
+      bool has_headers = receiver->rx && frames[i].flow == HWGW_FLOW_NONE;
+      uint64_t due;
+      memcpy(&due, frames[i].data + (has_headers ? ETHERNET_IP_UDP : 0), sizeof due);
+      receiver->latency_ns[receiver->frames + i] = now - due;
+    }
+    receiver->frames += cnt;
+    if (receiver->rx) receiver->release(receiver->rx);
+  }
+  core_give(&before);
+  return 0;
+}
