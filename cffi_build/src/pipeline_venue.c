@@ -36,7 +36,7 @@ static void position_publish(struct hwgw_pipeline *p, const struct hwgw_order *e
 
 static void event_apply(struct hwgw_pipeline *p, struct hwgw_order *event) {
   if (event->kind == HWGW_ORDER_KIND_HALT) {
-    hwgw_halt(p->segment, event->reason, "the venue told of an order that cannot be");
+    hwgw_halt(p->segment, event->reason, "the venue told of an order that is not ours");
     pipeline_control(p);
     return;
   }

@@ -48,9 +48,15 @@ int32_t hwgw_rx_join(int fd, const struct hwgw_flow *flow, int ifindex, uint32_t
                          ? "no interface has that address, or no route leads to the group: name the interface"
                      : cause == ENOBUFS ? "raise net.ipv4.igmp_max_memberships"
                                         : "is the interface up, with IPv4?";
+  char where[32];
+  if (interface && *interface) {
+    snprintf(where, sizeof where, "%s", interface);
+  } else {
+    snprintf(where, sizeof where, "address %u.%u.%u.%u", local_address >> 24, local_address >> 16 & 255,
+             local_address >> 8 & 255, local_address & 255);
+  }
   return hwgw_error_set(error, HWGW_ERR_DEVICE, cause, "rx: IP_ADD_MEMBERSHIP %s on %s: %s; %s",
-                        hwgw_rx_flow_print(flow).text, interface && *interface ? interface : "the local address",
-                        strerror(cause), hint);
+                        hwgw_rx_flow_print(flow).text, where, strerror(cause), hint);
 }
 
 static int32_t flows_check(const struct hwgw_rx_cfg *cfg, struct hwgw_error *error) {

@@ -1,0 +1,118 @@
+"""The simulated exchange and a gateway as processes on loopback, for tests of what outlives what.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hwgw_sim.exchange.process import ExchangeProcess
+
+from hwgw.demo.stage import GROUP, PASSWORD, USER, gateway_yaml
+from hwgw.errors import HwgwError
+from hwgw.segment import Segment
+
+PATIENCE_S = 20.0
+LOOPBACK = {"backend": "udp", "local_address": "127.0.0.1", "loopback": True}
+
+
+def until(done: Callable[[], bool], what: str, seconds: float = PATIENCE_S) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, f"gave up waiting until {what}"
+        time.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def free_port() -> int:
+    """A UDP port that nobody on this host uses now, so that tests beside each other do not hear each other."""
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
+
+
+class Market:
+    """An exchange on loopback and the gateways that trade there."""
+
+    def __init__(self, folder: Path, *, rate: int = 20_000, seconds: float = 60, symbols: int = 4) -> None:
+        self.folder = folder
+        self.port = free_port()
+        options = [
+            "--loopback", "--local-address", "127.0.0.1", "--group", GROUP, "--port", str(self.port),
+            "--user", f"{USER}:{PASSWORD}", "--wait-clients", "1", "--symbols", str(symbols), "--rate", str(rate),
+            "--seconds", str(seconds), "--cancel-at-close",
+        ]  # fmt: skip
+        self.exchange = ExchangeProcess(options)
+        self.name = f"market-{os.getpid()}-{self.port}"
+        self.started: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Market:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.started:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGCONT)
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            for pipe in (process.stdout, process.stderr):
+                if pipe:
+                    pipe.close()
+        self.exchange.kill()
+        path = Path(f"/dev/shm/hwgw-{self.name}")
+        if path.exists():
+            with contextlib.suppress(HwgwError), Segment.attach(self.name) as left:
+                until(lambda: not left.running(), "the data process is gone")
+            path.unlink(missing_ok=True)
+
+    def config(self, **limits: Any) -> Path:
+        settings = gateway_yaml(self.name, self.exchange.ready["names"], dict(LOOPBACK), *self.exchange.address)
+        settings["pipelines"][0]["channels"][0]["lines"][0]["port"] = self.port
+        settings["pipelines"][0].pop("cpu", None)
+        settings["limits"].update(limits)
+        path = self.folder / "gateway.yaml"
+        path.write_text(yaml.safe_dump(settings, sort_keys=False))
+        return path
+
+    def start(self, **limits: Any) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "hwgw.cli", "run", str(self.config(**limits))]
+        self.started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        return self.started[-1]
+
+    @contextlib.contextmanager
+    def attached(self, sign: str = "order.encoded") -> Iterator[Segment]:
+        """The segment of the gateway that was started last, once a counter (orders sent) has moved."""
+        found: list[Segment] = []
+
+        def runs() -> bool:
+            assert self.started[-1].poll() is None, self.started[-1].communicate()[1].decode()
+            with contextlib.suppress(HwgwError):
+                segment = Segment.attach(self.name, writable=True)
+                if int(segment.head["control_pid"]) == self.started[-1].pid and segment.counters()[sign]:
+                    found.append(segment)
+                    return True
+                segment.close()
+            return False
+
+        until(runs, f"the gateway counts {sign}")
+        with found[0] as segment:
+            yield segment

@@ -1,0 +1,149 @@
+"""A gateway as processes: what a signal, a crash or a second start does to orders.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+
+import pytest
+from support.market import Market, is_alive, until
+
+from hwgw.segment import Segment
+from hwgw.telemetry import ledger_rows
+
+
+@pytest.fixture
+def market(tmp_path):
+    with Market(tmp_path) as market:
+        yield market
+
+
+def flow(segment: Segment, name: str, seconds: float) -> int:
+    """By how much a counter grows in so many seconds."""
+    before = segment.counters()[name]
+    time.sleep(seconds)
+    return segment.counters()[name] - before
+
+
+def test_a_gateway_stops_in_order_on_sigterm_and_both_sides_agree(market):
+    process = market.start()
+    with market.attached() as segment:
+        until(lambda: segment.counters()["session.executed"] > 20, "there are executions")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+        rows = ledger_rows(segment.counters())
+        assert len(rows) == 6
+        assert [row for row in rows if not row.exact] == []
+        assert segment.thread_status()[0]["open_orders"] == 0
+        ours = {name: int(row["pos"]) for name, row in zip(segment.symbols, segment.positions, strict=True)}
+        cash = sum(int(row["cash"]) for row in segment.positions)
+    theirs = market.exchange.stop()["users"]["DEMO"]
+    assert {name: pos for name, pos in ours.items() if pos} == theirs["positions"]
+    assert (cash, 0) == (theirs["cash"], theirs["open_orders"])
+    assert not os.path.exists(f"/dev/shm/hwgw-{market.name}")
+
+
+def test_halt_stops_orders_while_the_control_process_is_stopped(market, hwgw):
+    process = market.start(beat_age_max="60s")
+    with market.attached() as segment:
+        process.send_signal(signal.SIGSTOP)
+        assert flow(segment, "order.encoded", 0.5) > 0
+        done = hwgw("halt", market.name, "--reason", "drill")
+        assert done.returncode == 0, done.stderr
+        assert flow(segment, "order.encoded", 0.5) == 0
+        assert flow(segment, "risk.refused_halted", 0.5) > 0
+        assert flow(segment, "itch.messages", 0.2) > 0
+        assert hwgw("status", market.name).returncode == 6
+        assert hwgw("resume", market.name, "--reason", "loss").returncode == 1
+        assert hwgw("resume", market.name, "--reason", "operator").returncode == 0
+        assert flow(segment, "order.encoded", 0.5) > 0
+        process.send_signal(signal.SIGCONT)
+
+
+def test_a_control_process_that_does_not_beat_stops_orders(market):
+    process = market.start(beat_age_max="200ms")
+    with market.attached() as segment:
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(0.5)
+        assert flow(segment, "order.encoded", 0.5) == 0
+        assert flow(segment, "risk.refused_control_stale", 0.5) > 0
+        assert segment.halted is None
+        process.send_signal(signal.SIGCONT)
+        until(lambda: flow(segment, "order.encoded", 0.1) > 0, "orders leave again")
+
+
+def test_killing_the_control_process_cancels_and_ends_and_a_second_start_works(market, hwgw):
+    process = market.start()
+    with market.attached() as segment:
+        data_pid = int(segment.head["data_pid"])
+        process.kill()
+        process.wait()
+        until(lambda: not is_alive(data_pid), "the data process is gone", 5)
+        assert segment.halted is not None
+        assert segment.halted["reason"] == "control_lost"
+        assert segment.thread_status()[0]["open_orders"] == 0
+        assert not segment.running()
+    process = market.start()
+    with market.attached("itch.messages") as segment:
+        # the venue replays the orders of before: they are not this run's, so a person has to look
+        until(lambda: segment.halted is not None, "the replay is noticed")
+        assert segment.halted["reason"] == "state"
+        assert flow(segment, "itch.messages", 0.2) > 0
+        assert hwgw("resume", market.name, "--reason", "state").returncode == 0
+        # and its books are not whole, because the feed had begun before it
+        until(lambda: segment.counters()["risk.refused_feed"] > 0, "orders are refused by feed")
+        assert segment.counters()["order.encoded"] == 0
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+    assert market.exchange.stop()["users"]["DEMO"]["open_orders"] == 0
+
+
+def test_killing_the_data_process_ends_the_gateway_with_an_error(market):
+    process = market.start()
+    with market.attached() as segment:
+        os.kill(int(segment.head["data_pid"]), signal.SIGKILL)
+        assert process.wait(10) == 1
+    assert b"killed by signal 9" in process.communicate()[1]
+
+
+def test_a_second_gateway_of_the_same_name_is_refused(market, hwgw):
+    process = market.start()
+    with market.attached():
+        done = hwgw("run", market.config())
+        assert done.returncode == 2
+        assert f"already running (pid {process.pid})" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_status_tells_what_runs_and_what_is_left_over(market, hwgw):
+    process = market.start()
+    with market.attached():
+        done = hwgw("status", market.name, "--json")
+        assert done.returncode == 0, done.stderr
+        look = json.loads(done.stdout)
+        assert look["schema"] == "hwgw.status/1"
+        gateway = look["gateways"][0]
+        assert (gateway["running"], gateway["control_pid"]) == (True, process.pid)
+        assert gateway["counters"]["order.encoded"] > 0
+        assert "descriptor to order bytes p50" in hwgw("status", market.name).stdout
+        process.kill()
+        process.wait()
+    with Segment.attach(market.name) as left:
+        until(lambda: not left.running(), "the data process is gone")
+    done = hwgw("status", market.name)
+    assert done.returncode == 6
+    assert "left over by a gateway that is gone, HALTED" in done.stdout
+
+
+def test_the_gateway_says_why_it_cannot_open(market, hwgw):
+    path = market.config()
+    path.write_text(path.read_text().replace("local_address: 127.0.0.1", "local_address: 203.0.113.7"))
+    done = hwgw("run", path)
+    assert done.returncode == 5
+    assert "203.0.113.7" in done.stderr
+    assert done.stderr.count("\n") == 1
