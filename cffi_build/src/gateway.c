@@ -100,8 +100,11 @@ int32_t hwgw_gateway_run(struct hwgw_segment *segment, const struct hwgw_pipelin
 
   struct timespec watch = {0, WATCH_NS};
   while (started && !is_over(segment, started)) {
-    int signal = sigtimedwait(&signals, NULL, &watch);
-    if (getppid() != parent && !__atomic_load_n(&control->stop, __ATOMIC_ACQUIRE)) {
+    siginfo_t info = {0};
+    int signal = sigtimedwait(&signals, &info, &watch);
+    /* while threads of the dying parent are left, getppid still names it; the signal of its death does too */
+    bool is_orphan = getppid() != parent || (signal == SIGTERM && info.si_pid == parent);
+    if (is_orphan && !__atomic_load_n(&control->stop, __ATOMIC_ACQUIRE)) {
       hwgw_halt(segment, HWGW_RISK_REASON_CONTROL_LOST, "the control process is gone");
       __atomic_store_n(&control->stop, 1, __ATOMIC_RELEASE);
     }
