@@ -6,17 +6,20 @@
  * books lie in memory and what that costs is in book.h.
  *
  * Kinds that touch a book: add, execute, execute with price, reduce, delete, replace. Order of checks; the first that
- * fails drops the event, which then changes nothing at all: 1 drop_instrument     not subscribed 2 drop_unknown_ref no
- * live order of this instrument has the reference 3 drop_duplicate_ref  the new reference (add, replace) is already
- * live in this instrument 4 drop_quantity       0 shares, or more than the order has left (execute, reduce) 5 drop_side
- * neither buy nor sell (add) 6 drop_full           orders_max live orders, or levels_max prices on the side Orders are
- * told apart by reference and instrument, so two venues may use the same references.
+ * fails drops the event, which then changes nothing at all:
+ *   1 drop_instrument     not subscribed
+ *   2 drop_unknown_ref    no live order of this instrument has the reference
+ *   3 drop_duplicate_ref  the new reference (add, replace) is already live in this instrument
+ *   4 drop_quantity       0 shares, or more than the order has left (execute, reduce)
+ *   5 drop_side           neither buy nor sell (add)
+ *   6 drop_full           orders_max live orders, or levels_max prices on the side
+ * Orders are told apart by reference and instrument, so two venues may use the same references.
  *
  * An order at 0 shares is gone. Reduce and execute keep its place; replace gives the new order the side of the old one
  * and the last place at its price, also when the price is the same. A printable execution, trade or cross of some
- * shares sets the last price and quantity; trades, crosses and all else are ignored (they change no order). Cost: one
- * index line, one order, one level, one book; plus the neighbours in the queue on removal, and the ladder when a price
- * appears or vanishes. No allocation, no system call. Thread: the owner of the books.
+ * shares sets the last price and quantity; trades, crosses and all else are ignored (they change no order).
+ * Cost: one index line, one order, one level, one book; plus the neighbours in the queue on removal, and the ladder
+ * when a price appears or vanishes. No allocation, no system call. Thread: the owner of the books.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -11,9 +11,9 @@
  *   level   sums and both ends of the FIFO; its number is stable, so an order finds its level without a search
  *   ladder  per side: the prices in rising order of attractiveness, best last, and beside them the level numbers. Most
  *           changes are near the end, so little is moved. Ladders come from one slab per power of two; a ladder moves
- * up when full and down when under a quarter, so a slab of ladders of `cap` never needs more than 4 x levels / cap of
- * them, and is reserved so (address space, not memory): it cannot run out first. book    both ladders' ends and the
- * last trade of one instrument, in one cache line
+ *           up when full and down when under a quarter, so a slab of ladders of `cap` never needs more than
+ *           4 x levels / cap of them, and is reserved so (address space, not memory): it cannot run out first.
+ *   book    both ladders' ends and the last trade of one instrument, in one cache line
  *
  * Number 0 means none for orders and levels: fresh pages are a valid empty state. Memory is touched in the order of
  * first use, so what is resident follows the highest number of live orders, not the configured bound (the index
