@@ -21,6 +21,7 @@
 
 #define WAIT_NS_MAX 50000000u
 #define CLOSE_NS UINT64_C(100000000) /* between the close and the end of the session */
+#define OVERTIME_NS SIM_NS_PER_S
 #define TIMERS_NS 100000000u
 #define VIRTUAL_OPEN_NS (34200u * (uint64_t)SIM_NS_PER_S) /* 09:30:00 */
 #define VIRTUAL_STEP_NS 1000u                             /* between messages when there is no rate */
@@ -254,14 +255,15 @@ int32_t hwgw_sim_exchange_run(struct hwgw_sim_exchange *x, char *error, uint32_t
       x->is_open = x->is_capture;
     }
     if (x->start_ns) {
-      if (x->cfg.run_ns && now - x->start_ns >= x->cfg.run_ns) break;
-      publish_due(x, now);
-      if (!source_ended(x)) {
-        wake = source_due(x);
-      } else {
+      uint64_t end = x->cfg.run_ns ? x->start_ns + x->cfg.run_ns : UINT64_MAX;
+      publish_due(x, now < end ? now : end);
+      wake = source_ended(x) ? wake : source_due(x);
+      if (source_ended(x)) {
         if (!ended_ns) ended_ns = now;
         if (!x->is_capture || now - ended_ns >= x->cfg.linger_ns) break;
       }
+      /* what was due before the end is published, unless the rate is more than can be done */
+      if (now >= end && (!is_paced(x) || wake > end || now - end > OVERTIME_NS)) break;
     }
     serve_clients(x, now);
     if (now - last_timers >= TIMERS_NS) {

@@ -269,7 +269,7 @@ def test_a_client_that_does_not_read_is_closed_and_nobody_waits_for_it() -> None
 def test_heartbeats_go_out_when_idle_and_a_silent_client_is_closed() -> None:
     with running(depth=0, client_timeout_ms=1_500) as run, OuchClient(run.address) as client:
         client.drain()
-        assert client.heartbeats == 1
+        assert client.heartbeats in (1, 2)
         assert run.end()["sessions"]["closed_silent"] == 1
 
 
@@ -402,7 +402,7 @@ def test_shares_and_cash_of_all_parties_balance_and_agree_with_feed_and_clients(
         kinds = Counter(message["type"] for message in client.messages)
         assert all(kinds[kind] for kind in "AUCE"), kinds
     executions = [message for client in clients for message in client.messages if message["type"] == "E"]
-    assert len(executions) == report["orders"]["executed"] > 200
+    assert len(executions) == report["orders"]["executed"] > 100
     assert sum(message["qty"] for message in executions) == report["orders"]["executed_shares"]
     messages = list(messages_of(path))
     assert f"{rebuild(messages, 3).hash():016x}" == report["book_hash"]
