@@ -238,8 +238,9 @@ const char *hwgw_instruments_name(const struct hwgw_instruments *instruments, ui
 
 /* Called after an update of the top of book of a subscribed instrument and after every event of an own order.
  * hook: read-only, valid during the call. state: state_sz bytes, zeroed before init, the strategy's own.
- * out: room for out_max orders; the strategy sets kind (new, replace, cancel), side, type, tif, flags, px, qty, orig_ref
- * (replace), ref (cancel); instrument 0xFFFFFFFF means hook's. The pipeline sets the rest. Returns how many it wrote.
+ * out: room for out_max orders, all 0 but for what the strategy left there without returning it; it sets kind (new,
+ * replace, cancel), side, type, tif, flags, px, qty, orig_ref (replace), ref (cancel); instrument 0xFFFFFFFF means hook's.
+ * The pipeline sets the rest. Returns how many it wrote.
  * Never blocks, allocates or calls the system. The same signature fits a numba cfunc. */
 typedef int32_t (*hwgw_strategy_fn)(const struct hwgw_hook *hook, void *state, struct hwgw_order *out, int32_t out_max);
 

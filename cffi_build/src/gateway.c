@@ -54,7 +54,8 @@ static void answer(int32_t fd, const char *text, size_t len) {
 
 static bool is_over(struct hwgw_segment *segment, uint32_t cnt) {
   for (uint32_t i = 0; i < cnt; i++) {
-    if (__atomic_load_n(&hwgw_segment_thread(segment, i)->state, __ATOMIC_ACQUIRE) != HWGW_SEGMENT_THREAD_STATE_STOPPED) {
+    if (__atomic_load_n(&hwgw_segment_thread(segment, i)->state, __ATOMIC_ACQUIRE) !=
+        HWGW_SEGMENT_THREAD_STATE_STOPPED) {
       return false;
     }
   }
@@ -108,7 +109,8 @@ int32_t hwgw_gateway_run(struct hwgw_segment *segment, const struct hwgw_pipelin
       hwgw_halt(segment, HWGW_RISK_REASON_CONTROL_LOST, "the control process is gone");
       __atomic_store_n(&control->stop, 1, __ATOMIC_RELEASE);
     }
-    if (signal == SIGTERM || signal == SIGINT || signal == SIGHUP) __atomic_store_n(&control->stop, 1, __ATOMIC_RELEASE);
+    if (signal == SIGTERM || signal == SIGINT || signal == SIGHUP)
+      __atomic_store_n(&control->stop, 1, __ATOMIC_RELEASE);
   }
   for (uint32_t i = 0; i < started; i++) pthread_join(thread[i], NULL);
   for (uint32_t i = 0; i < pipeline_cnt; i++) hwgw_pipeline_close(pipeline[i]);

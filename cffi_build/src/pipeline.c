@@ -67,8 +67,8 @@ void pipeline_control(struct hwgw_pipeline *p) {
 
 static void instrument_sync(struct hwgw_pipeline *p, uint32_t index) {
   struct pipeline_instrument *at = &p->instrument[index];
-  bool is_good = at->is_sound && at->channel < p->channel_cnt &&
-                 p->channel_state[at->channel] == HWGW_SEGMENT_FEED_STATE_GOOD;
+  bool is_good =
+      at->is_sound && at->channel < p->channel_cnt && p->channel_state[at->channel] == HWGW_SEGMENT_FEED_STATE_GOOD;
   if (is_good == at->is_good) return;
   at->is_good = is_good;
   at->tob_flags ^= HWGW_SEGMENT_TOB_FLAGS_FEED_GOOD;
@@ -88,7 +88,8 @@ void pipeline_feed_sync(struct hwgw_pipeline *p, uint32_t channel) {
 
 /* ---- order: judge, encode, hand over ---- */
 
-static void hook_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, const struct hwgw_order *order) {
+static void hook_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy,
+                       const struct hwgw_order *order) {
   p->hook.cause = HWGW_HOOK_CAUSE_ORDER;
   p->hook.order = *order;
   strategy->desc->fn(&p->hook, strategy->state, NULL, 0);
@@ -154,7 +155,7 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
 /* calls one strategy with the hook as it stands and takes its orders */
 void pipeline_call(struct hwgw_pipeline *p, uint32_t index, bool sampled) {
   const struct pipeline_strategy *strategy = &p->strategy[index];
-  struct hwgw_order out[INTENTS_MAX];
+  struct hwgw_order *out = p->intent;
   uint64_t t_call = hwgw_rdtsc();
   int32_t cnt = strategy->desc->fn(&p->hook, strategy->state, out, INTENTS_MAX);
   p->counters[HWGW_CNT_STRATEGY_CALLS]++;
@@ -173,6 +174,7 @@ void pipeline_call(struct hwgw_pipeline *p, uint32_t index, bool sampled) {
     out[i].t_rx = p->t_rx;
     out[i].seq = p->hook.seq;
     pipeline_order(p, strategy, &out[i]);
+    out[i] = (struct hwgw_order){0};
   }
   pipeline_flush(p);
 }
@@ -217,8 +219,8 @@ static void tob_publish(struct hwgw_pipeline *p, const struct hwgw_event *event,
   bool is_crossed = top->bid_px && top->ask_px && top->bid_px >= top->ask_px;
   p->counters[HWGW_CNT_BOOK_TOP_CHANGES]++;
   if (HWGW_UNLIKELY(is_crossed)) p->counters[HWGW_CNT_BOOK_CROSSED]++;
-  at->tob_flags = (at->tob_flags & ~(uint32_t)HWGW_SEGMENT_TOB_FLAGS_CROSSED) |
-                  (is_crossed ? HWGW_SEGMENT_TOB_FLAGS_CROSSED : 0u);
+  at->tob_flags =
+      (at->tob_flags & ~(uint32_t)HWGW_SEGMENT_TOB_FLAGS_CROSSED) | (is_crossed ? HWGW_SEGMENT_TOB_FLAGS_CROSSED : 0u);
   top->flags = at->tob_flags;
   top->ts_ns = event->ts_ns;
 
@@ -301,7 +303,8 @@ static void event_in(struct hwgw_pipeline *p, struct hwgw_event *event, bool sam
 
 /* A channel that starts late is as good as one with a hole: orders that rest since before are not in our books. One that
  * was silent is good again with its next packet in sequence. */
-static void channel_changed(struct hwgw_pipeline *p, uint32_t channel, uint32_t outcome, const struct hwgw_mold_iter *iter) {
+static void channel_changed(struct hwgw_pipeline *p, uint32_t channel, uint32_t outcome,
+                            const struct hwgw_mold_iter *iter) {
   struct hwgw_mold *mold = &p->mold[channel];
   if (p->channel_state[channel] == HWGW_SEGMENT_FEED_STATE_WAITING && mold->state == HWGW_SEGMENT_FEED_STATE_GOOD) {
     uint64_t start = iter->left ? iter->seq : mold->next_seq;
@@ -325,8 +328,7 @@ static void frame_in(struct hwgw_pipeline *p, const struct hwgw_frame *frame) {
   const struct hwgw_flow *flow = &p->flow[datagram.flow];
   struct hwgw_mold *mold = &p->mold[flow->channel];
   struct hwgw_mold_iter iter = {0};
-  uint32_t outcome =
-      hwgw_mold_packet(mold, flow->line, datagram.data, datagram.len, frame->t_rx, p->counters, &iter);
+  uint32_t outcome = hwgw_mold_packet(mold, flow->line, datagram.data, datagram.len, frame->t_rx, p->counters, &iter);
   p->counters[outcome]++;
   if (HWGW_LIKELY(outcome == HWGW_CNT_MOLD_FRAMES)) p->t_packet[flow->channel] = frame->t_rx;
   if (HWGW_UNLIKELY(mold->state != p->channel_state[flow->channel] || mold->state == HWGW_SEGMENT_FEED_STATE_STALE)) {

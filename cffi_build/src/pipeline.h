@@ -55,7 +55,8 @@ struct hwgw_pipeline {
   uint32_t strategy_cnt;
   uint32_t depth_max;
   struct hwgw_hook hook;
-  uint64_t t_rx; /* of the message the hook is called for */
+  uint64_t t_rx;                         /* of the message the hook is called for */
+  struct hwgw_order intent[INTENTS_MAX]; /* room for what a strategy wants; zeroed again when it was taken */
 
   struct hwgw_risk *risk;
   bool is_halted; /* what the gate was told last */

@@ -40,8 +40,8 @@ static int32_t open_feed(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg
   for (uint32_t i = 0; i < p->flow_cnt; i++) {
     p->flow[i] = cfg->rx.flows[i];
     if (p->flow[i].channel >= cfg->channel_cnt || p->flow[i].line >= cfg->channel[p->flow[i].channel].line_cnt) {
-      return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "flow %u speaks of channel %u line %u, which is not configured", i,
-                            p->flow[i].channel, p->flow[i].line);
+      return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "flow %u speaks of channel %u line %u, which is not configured",
+                            i, p->flow[i].channel, p->flow[i].line);
     }
   }
   p->channel_cnt = cfg->channel_cnt;
@@ -76,8 +76,9 @@ static int32_t open_strategies(struct hwgw_pipeline *p, const struct hwgw_pipeli
     const struct hwgw_strategy_cfg *from = &cfg->strategy[i];
     struct pipeline_strategy *to = &p->strategy[i];
     if (from->id >= HWGW_RISK_STRATEGIES_MAX || from->account >= HWGW_RISK_ACCOUNTS_MAX) {
-      return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "strategy '%s' has id %u and account %u: below %u and %u are allowed",
-                            from->strategy->name, from->id, from->account, (unsigned)HWGW_RISK_STRATEGIES_MAX,
+      return hwgw_error_set(error, HWGW_ERR_CONFIG, 0,
+                            "strategy '%s' has id %u and account %u: below %u and %u are allowed", from->strategy->name,
+                            from->id, from->account, (unsigned)HWGW_RISK_STRATEGIES_MAX,
                             (unsigned)HWGW_RISK_ACCOUNTS_MAX);
     }
     *to = (struct pipeline_strategy){from->strategy, zeroed(state_sz(from->strategy)), from->id, from->account};

@@ -30,7 +30,7 @@ static uint64_t realtime_ns(void) {
 
 static int32_t segment_path(char *path, const char *name, struct hwgw_error *error) {
   size_t len = name ? strlen(name) : 0;
-  bool good = len > 0 && len < sizeof ((struct hwgw_segment_header *)0)->name;
+  bool good = len > 0 && len < sizeof((struct hwgw_segment_header *)0)->name;
   for (size_t i = 0; good && i < len; i++) good = isalnum((unsigned char)name[i]) || name[i] == '_' || name[i] == '-';
   if (!good) {
     return hwgw_error_set(error, HWGW_ERR_USAGE, 0,
@@ -90,11 +90,13 @@ static int32_t segment_map(struct hwgw_segment **segment, int fd, uint64_t sz, b
 static int32_t segment_check(const struct hwgw_segment_header *head, uint64_t sz, const char *path,
                              struct hwgw_error *error) {
   if (__atomic_load_n(&head->magic, __ATOMIC_ACQUIRE) != HWGW_SEGMENT_MAGIC) {
-    return hwgw_error_set(error, HWGW_ERR_CHECK, 0, "%s is not a gateway's segment, or the gateway is just starting", path);
+    return hwgw_error_set(error, HWGW_ERR_CHECK, 0, "%s is not a gateway's segment, or the gateway is just starting",
+                          path);
   }
   if (head->abi != HWGW_SEGMENT_ABI) {
-    return hwgw_error_set(error, HWGW_ERR_CHECK, 0, "%s has ABI %u; this hwgw speaks ABI %u: use the version that runs it",
-                          path, head->abi, HWGW_SEGMENT_ABI);
+    return hwgw_error_set(error, HWGW_ERR_CHECK, 0,
+                          "%s has ABI %u; this hwgw speaks ABI %u: use the version that runs it", path, head->abi,
+                          HWGW_SEGMENT_ABI);
   }
   struct hwgw_segment_header want = *head;
   if (head->thread_cnt > HWGW_SEGMENT_THREADS_MAX || head->instrument_cnt > HWGW_SEGMENT_INSTRUMENTS_MAX ||
@@ -186,7 +188,8 @@ static int32_t segment_claim(int *old, const char *path, const char *name, struc
                             "gateway '%s' is already running (pid %u): stop it or choose another name", name,
                             segment_owner(*old));
   } else if (stat(path, &named) != 0 || fstat(*old, &opened) != 0 || named.st_ino != opened.st_ino) {
-    status = hwgw_error_set(error, HWGW_ERR_USAGE, EAGAIN, "gateway '%s' was started or stopped just now: try again", name);
+    status =
+        hwgw_error_set(error, HWGW_ERR_USAGE, EAGAIN, "gateway '%s' was started or stopped just now: try again", name);
   }
   if (status) close(*old);
   return status;
@@ -248,7 +251,8 @@ int32_t hwgw_segment_create(struct hwgw_segment **segment, const struct hwgw_seg
   if (!status) {
     segment_fill(*segment, &head, &control, cfg->symbols);
     if ((old >= 0 ? rename(fresh, path) : link(fresh, path)) != 0) {
-      status = hwgw_error_set(error, HWGW_ERR_USAGE, errno, "gateway '%s' was started by somebody else just now", cfg->name);
+      status =
+          hwgw_error_set(error, HWGW_ERR_USAGE, errno, "gateway '%s' was started by somebody else just now", cfg->name);
       munmap((*segment)->base, sz);
       free(*segment);
       *segment = NULL;
@@ -315,7 +319,8 @@ const char *hwgw_segment_symbols(struct hwgw_segment *segment) {
 bool hwgw_halt(struct hwgw_segment *segment, uint32_t reason, const char *text) {
   struct hwgw_control *control = hwgw_segment_control(segment);
   uint32_t running = 0;
-  if (!__atomic_compare_exchange_n(&control->halt, &running, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return false;
+  if (!__atomic_compare_exchange_n(&control->halt, &running, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    return false;
   control->halt_reason = reason;
   control->halt_ts_ns = realtime_ns();
   control->halt_uid = (uint32_t)getuid();

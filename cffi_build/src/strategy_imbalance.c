@@ -10,7 +10,15 @@
  */
 #include "strategy.h"
 
-enum { PARAM_QTY, PARAM_LEVELS, PARAM_ENTER_PCT, PARAM_LEAVE_PCT, PARAM_FOLLOW_PX, PARAM_POSITION_MAX, PARAM_COOLDOWN_NS };
+enum {
+  PARAM_QTY,
+  PARAM_LEVELS,
+  PARAM_ENTER_PCT,
+  PARAM_LEAVE_PCT,
+  PARAM_FOLLOW_PX,
+  PARAM_POSITION_MAX,
+  PARAM_COOLDOWN_NS
+};
 
 static const char *const param_names[] = {"qty",       "levels",       "enter_pct",  "leave_pct",
                                           "follow_px", "position_max", "cooldown_ns"};
@@ -22,7 +30,7 @@ struct instrument {
   uint32_t leaves;
   uint8_t side;
   uint16_t flags; /* of the order: a replace keeps its short mark */
-  bool pending; /* a replace or cancel is on its way to the venue */
+  bool pending;   /* a replace or cancel is on its way to the venue */
   uint64_t quiet_until_ns;
 };
 

@@ -11,10 +11,18 @@
  */
 #include "strategy.h"
 
-enum { PARAM_QTY, PARAM_EDGE_PX, PARAM_EMA_SHIFT, PARAM_POSITION_MAX, PARAM_COOLDOWN_NS, PARAM_WARMUP, PARAM_SPREAD_MAX_PX };
+enum {
+  PARAM_QTY,
+  PARAM_EDGE_PX,
+  PARAM_EMA_SHIFT,
+  PARAM_POSITION_MAX,
+  PARAM_COOLDOWN_NS,
+  PARAM_WARMUP,
+  PARAM_SPREAD_MAX_PX
+};
 
-static const char *const param_names[] = {"qty",    "edge_px",      "ema_shift", "position_max", "cooldown_ns",
-                                          "warmup", "spread_max_px"};
+static const char *const param_names[] = {"qty",         "edge_px", "ema_shift",    "position_max",
+                                          "cooldown_ns", "warmup",  "spread_max_px"};
 static const int64_t param_defaults[] = {100, 300, 6, 1000, 1000000, 64, 2000};
 
 #define AVERAGE_FRACTION_BITS 16

@@ -71,16 +71,22 @@ def _afxdp_missing() -> str:
     return "" if afxdp.available else afxdp.reason
 
 
+def _mortal(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a process that is told to stop when this one is gone."""
+    return subprocess.Popen(["setpriv", "--pdeathsig", "INT", "--", *command], **options)
+
+
 @contextlib.contextmanager
 def _sides(wanted: str) -> Iterator[_Sides]:
     """The best wire this process may make. wanted: auto, afxdp or udp; afxdp is an error where it cannot be had."""
     missing = Lab.missing()
+    options: tuple[str, ...]
     if missing:
         if wanted == "afxdp":
             raise BY_EXIT_CODE[4](f"AF_XDP needs a veth pair: {missing}; run as root, or say --backend udp")
         receive = {"backend": "udp", "local_address": "127.0.0.1", "loopback": True}
-        options: tuple[str, ...] = ("--loopback", "--local-address", "127.0.0.1")
-        yield _Sides("udp", subprocess.Popen, subprocess.Popen, "127.0.0.1", options, receive, missing)
+        options = ("--loopback", "--local-address", "127.0.0.1")
+        yield _Sides("udp", _mortal, _mortal, "127.0.0.1", options, receive, missing)
         return
     with Lab() as lab:
         absent = _afxdp_missing()
@@ -88,7 +94,7 @@ def _sides(wanted: str) -> Iterator[_Sides]:
             raise BY_EXIT_CODE[5](f"AF_XDP: {absent}; say --backend udp to receive through kernel sockets")
         backend = "udp" if wanted == "udp" or absent else "afxdp"
         receive = {"backend": backend, "interface": lab.gateway.interface}
-        options: tuple[str, ...] = ("--interface", lab.exchange.interface)
+        options = ("--interface", lab.exchange.interface)
         yield _Sides(backend, lab.exchange.popen, lab.gateway.popen, lab.exchange.address, options, receive, absent)
 
 

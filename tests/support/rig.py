@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-import hwgw
 from hwgw import specs
 from hwgw.native import call, ffi, lib
 from hwgw.segment import Segment
@@ -79,11 +78,8 @@ def probe_strategy() -> Any:
     folder = Path(__file__).resolve().parents[2] / "build" / "tests"
     folder.mkdir(parents=True, exist_ok=True)
     built = folder / f"probe-{os.getpid()}.so"
-    include = next(
-        path / "include" for path in map(Path, _include_candidates()) if (path / "include" / "hwgw_records.h").exists()
-    )
     subprocess.run(
-        ["cc", "-O2", "-shared", "-fPIC", "-I", str(include), "-o", str(built), str(source)], check=True, timeout=60
+        ["cc", "-O2", "-shared", "-fPIC", "-I", include_folder(), "-o", str(built), str(source)], check=True, timeout=60
     )
     found = ffi.new("const struct hwgw_strategy **")
     try:
@@ -93,10 +89,11 @@ def probe_strategy() -> Any:
     return found[0]
 
 
-def _include_candidates() -> list[str]:
+def include_folder() -> str:
+    """Where hwgw.h and hwgw_records.h of the installed package are."""
     import hwgw._native as native
 
-    return [str(Path(native.__file__).parent), str(Path(hwgw.__file__).parent)]
+    return str(Path(native.__file__).parent / "include")
 
 
 def open_limits(symbol_cnt: int) -> np.ndarray:

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from support.market import Market, is_alive, until
@@ -45,7 +46,7 @@ def test_a_gateway_stops_in_order_on_sigterm_and_both_sides_agree(market):
     theirs = market.exchange.stop()["users"]["DEMO"]
     assert {name: pos for name, pos in ours.items() if pos} == theirs["positions"]
     assert (cash, 0) == (theirs["cash"], theirs["open_orders"])
-    assert not os.path.exists(f"/dev/shm/hwgw-{market.name}")
+    assert not Path(f"/dev/shm/hwgw-{market.name}").exists()
 
 
 def test_halt_stops_orders_while_the_control_process_is_stopped(market, hwgw):

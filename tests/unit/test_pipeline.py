@@ -16,12 +16,12 @@ from hwgw_sim.golden.itch import event as golden_event
 from hwgw_sim.stream import Stream
 from support import rig as r
 from support import soup_venue as sv
+from support.desk import SYMBOLS, Desk, probe
 from support.rig import Rig
 
 from hwgw.native import ffi, lib
 
 TOP_FIELDS = ("bid_px", "ask_px", "bid_qty", "ask_qty", "bid_cnt", "ask_cnt", "last_px", "last_qty")
-SYMBOLS = ("AAPL", "MSFT", "IBM")
 
 
 # ---- the feed reaches the segment ----
@@ -134,10 +134,6 @@ def test_trades_off_the_book_reach_the_row(rng):
 
 
 # ---- orders ----
-
-
-def probe(**params: int):
-    return [(r.probe_strategy(), params)]
 
 
 def test_an_order_without_a_session_is_dropped_and_its_exposure_given_back():
@@ -321,50 +317,6 @@ def test_stage_times_are_taken_of_sampled_messages():
 
 
 # ---- the venue ----
-
-
-class Desk:
-    """A rig with a session to a venue of sockets; pump() turns both."""
-
-    def __init__(self, **params: int) -> None:
-        self.venue = sv.Venue()
-        cfg = ffi.new("struct hwgw_session_cfg *")
-        values = {
-            "address": 0x7F000001, "port": self.venue.port, "username": sv.USERNAME, "password": sv.PASSWORD,
-            "requested_session": b" " * 10, "firm": b"    ", "capacity": b"P", "display": b"Y", "requested_seq": 1,
-            "login_timeout_ms": 5000, "dead_link_ms": 15000, "reconnect_ms": 0,
-        }  # fmt: skip
-        for name, value in values.items():
-            setattr(cfg, name, value)
-        self.rig = Rig(SYMBOLS, probe(**params), session=cfg)
-        self.packets: list[bytes] = []
-        self.wait(1)
-        self.venue.send(sv.login_accepted())
-        self.wait(2)
-        self.venue.sequenced(sv.query_response(1))
-        self.until(lambda: int(self.rig.segment.threads[0]["session_state"]) == lib.HWGW_SEGMENT_SESSION_STATE_UP)
-
-    def __enter__(self) -> Desk:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.rig.__exit__()
-        self.venue.close()
-
-    def until(self, done) -> None:
-        end = time.monotonic() + sv.PATIENCE_S
-        while not done():
-            self.rig.step()
-            self.venue.step()
-            self.packets += self.venue.packets()
-            assert time.monotonic() < end, "gave up waiting"
-
-    def wait(self, cnt: int) -> None:
-        """Until the venue has read cnt packets in all."""
-        self.until(lambda: len(self.packets) >= cnt)
-
-    def cnt(self, name: str) -> int:
-        return self.rig.cnt(name)
 
 
 def test_an_order_leaves_fills_and_reaches_the_position():
