@@ -108,7 +108,7 @@ static inline uint32_t check_leave(struct hwgw_risk *risk, struct judged *j, boo
   j->strategy = &risk->strategy[order->strategy];
   j->strategy_limit = &limits->strategy[order->strategy];
   j->slot = risk_slot(risk, order->ref);
-  bool is_tired = risk_tire(j->strategy, j->strategy_limit);
+  bool is_tired = risk_tire(risk, j->strategy, j->strategy_limit);
   REFUSE(is_tired || !j->strategy->is_armed, STRATEGY);
 
   REFUSE_ALWAYS(order->instrument >= HWGW_RISK_INSTRUMENTS_MAX, INSTRUMENT);
@@ -277,7 +277,7 @@ static void refused(struct hwgw_risk *risk, const struct hwgw_order *order) {
   if (order->strategy >= HWGW_RISK_STRATEGIES_MAX) return;
   struct hwgw_risk_strategy *strategy = &risk->strategy[order->strategy];
   if (strategy->rejects != UINT32_MAX) strategy->rejects++;
-  risk_tire(strategy, &risk->limits->strategy[order->strategy]);
+  risk_tire(risk, strategy, &risk->limits->strategy[order->strategy]);
 }
 
 static uint32_t on_order(struct hwgw_risk *risk, const struct hwgw_order *order, bool is_back) {

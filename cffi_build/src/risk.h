@@ -153,7 +153,9 @@ static inline int32_t risk_moved(int32_t sum, int64_t by) {
 }
 
 /* disarms a strategy that reached one of its run limits; has it */
-static inline bool risk_tire(struct hwgw_risk_strategy *strategy, const struct hwgw_limits_strategy *limit) {
+static inline bool risk_tire(const struct hwgw_risk *risk, struct hwgw_risk_strategy *strategy,
+                             const struct hwgw_limits_strategy *limit) {
+  if (HWGW_UNLIKELY(!risk->generation)) return false; /* no table in force: no run limits */
   bool is_tired = strategy->fills >= limit->fills_max || strategy->rejects >= limit->rejects_run_max;
   if (HWGW_UNLIKELY(is_tired)) strategy->is_armed = 0;
   return is_tired;

@@ -120,7 +120,7 @@ static uint32_t on_executed(struct hwgw_risk *risk, const struct hwgw_order *eve
 
   struct hwgw_risk_strategy *strategy = &risk->strategy[slot->strategy];
   if (strategy->fills != UINT32_MAX) strategy->fills++;
-  risk_tire(strategy, &risk->limits->strategy[slot->strategy]);
+  risk_tire(risk, strategy, &risk->limits->strategy[slot->strategy]);
   return risk_loss(risk, 1u << slot->account);
 }
 

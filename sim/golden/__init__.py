@@ -10,11 +10,14 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 FNV_BASIS = 0xCBF29CE484222325
 FNV_PRIME = 0x100000001B3
 _U64 = (1 << 64) - 1
 
 
+@lru_cache(maxsize=64)  # a limits table is sealed and checked, often several times
 def fnv1a(data: bytes, value: int = FNV_BASIS) -> int:
     """FNV-1a 64 of data, going on from value."""
     for byte in data:

@@ -273,6 +273,7 @@ class Risk(State):
         """Disarms a strategy that has reached one of its run limits; has it."""
         strategy, limit = self.strategies[index], self.limits["strategy"][index]
         tired = strategy.fills >= limit["fills_max"] or strategy.rejects >= limit["rejects_run_max"]
+        tired = tired and self.generation != 0
         if tired:
             strategy.armed = 0
         return bool(tired)

@@ -9,7 +9,8 @@ from collections import Counter
 from typing import Any
 
 from hwgw_sim.golden import limits
-from hwgw_sim.golden.risk import Kind, Reason, Risk
+from hwgw_sim.golden.risk import BUY, DAY, INSTRUMENTS_MAX, LIMIT, SELL, STRATEGIES_MAX, Kind, Reason, Risk
+from hwgw_sim.golden.risk_state import ACCOUNTS_MAX
 
 from hwgw import specs
 from hwgw.native import ffi, lib
@@ -103,4 +104,92 @@ class Pair:
         return counts
 
 
-__all__ = ["NAMES", "Event", "Kind", "Native", "Pair", "Reason", "make"]
+PX = 1_000_000  # reference price of a Bench
+INSTRUMENT, ACCOUNT, STRATEGY = 5, 2, 3
+USED = (INSTRUMENT, INSTRUMENTS_MAX - 2, INSTRUMENTS_MAX - 1)  # instruments of a Bench that have limits
+GENEROUS_BUCKET = {"rate_burst": 1000, "rate_refill_ns": 1000}
+GENEROUS_ACCOUNT = GENEROUS_BUCKET | {"credit_max": 2**64 - 1, "loss_max": 2**64 - 1, "open_max": 2**32 - 1}
+GENEROUS = {
+    "checks_enabled": 2**32 - 1,
+    "beat_age_max_ns": 10**12,
+    "ref_age_max_ns": 10**12,
+    "dup_window_ns": 0,
+}
+
+
+class Bench(Pair):
+    """Both gates, up and armed with generous limits: one instrument, account and strategy, reference price PX."""
+
+    def __init__(self, **changes: Any) -> None:
+        super().__init__()
+        self.ts = 10**9
+        self.ref = 0
+        self.generation = 0
+        self.limit(**changes)
+        assert self.say("beat") == "pass"
+        assert self.say("arm") == "pass"
+        assert self.say("feed", instrument=INSTRUMENT, qty=1) == "pass"
+        assert self.say("ref", instrument=INSTRUMENT, px=PX) == "pass"
+
+    def limit(self, **changes: Any) -> None:
+        """Loads generous limits with these changes: whole-table fields, or instrument, account, gateway, strategy."""
+        record = dict(GENEROUS)
+        parts = {
+            "instrument": {
+                "flags": 1, "qty_max": 2**32 - 1, "notional_max": 2**64 - 1, "collar_px_min": PX // 2,
+                "long_max": 2**31 - 1, "short_max": 2**31 - 1, "locate_qty": 2**32 - 1,
+            },
+            "account": dict(GENEROUS_ACCOUNT),
+            "gateway": dict(GENEROUS_ACCOUNT),
+            "strategy": GENEROUS_BUCKET | {"fills_max": 2**32 - 1, "rejects_run_max": 2**32 - 1},
+        }  # fmt: skip
+        for name, value in changes.items():
+            if name in parts:
+                parts[name] |= value
+            else:
+                record[name] = value
+        self.generation += 1
+        record |= {
+            "generation": self.generation,
+            "gateway": parts["gateway"],
+            "account": [parts["account"]] * ACCOUNTS_MAX,
+            "strategy": [parts["strategy"]] * STRATEGIES_MAX,
+            "instrument": [parts["instrument"] if i in USED else {} for i in range(INSTRUMENTS_MAX)],
+        }
+        assert self.say("limits", limits.seal(record), venue_ref=self.generation) == "pass"
+
+    def say(self, kind: str, table: bytes | None = None, **fields: int) -> str:
+        """An event 1 us after the last one, of the bench's strategy."""
+        self.ts += 1000
+        return self.send(make(kind, **{"ts_ns": self.ts, "strategy": STRATEGY} | fields), table)
+
+    def order(self, side: int = BUY, kind: str = "new", **fields: int) -> str:
+        """An order at the reference price with the next ref; sells are marked short unless flags are given."""
+        self.ref = fields.pop("ref", self.ref + 1)
+        usual = {
+            "ref": self.ref, "instrument": INSTRUMENT, "account": ACCOUNT, "side": side, "type": LIMIT, "tif": DAY,
+            "px": PX, "qty": 100, "flags": int(side == SELL),
+        }  # fmt: skip
+        return self.say(kind, **usual | fields)
+
+    def hold(self, qty: int) -> None:
+        """Brings the position to qty by one executed order."""
+        side = BUY if qty > 0 else SELL
+        assert self.order(side, qty=abs(qty)) == "pass"
+        assert self.say("executed", ref=self.ref, qty=abs(qty), px=PX) == "pass"
+
+
+__all__ = [
+    "ACCOUNT",
+    "INSTRUMENT",
+    "NAMES",
+    "PX",
+    "STRATEGY",
+    "Bench",
+    "Event",
+    "Kind",
+    "Native",
+    "Pair",
+    "Reason",
+    "make",
+]
