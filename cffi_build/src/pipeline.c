@@ -14,6 +14,9 @@
  */
 #include "pipeline.h"
 
+#include "book.h"
+#include "risk.h"
+
 static void stage(struct hwgw_pipeline *p, uint32_t hist, uint64_t from, uint64_t to) {
   hist_record(p->hist[hist], to > from ? to - from : 0);
 }
@@ -295,6 +298,7 @@ static void event_in(struct hwgw_pipeline *p, struct hwgw_event *event, bool sam
   if (sampled) stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, hwgw_rdtsc());
   ref_update(p, event, &top);
   if (!top_changed || p->strategy_cnt == 0 || p->strategy_is_stopped) return;
+  risk_prefetch_order(p->risk, event->instrument, p->last_ref + 1); /* it comes while the strategy thinks */
   hook_book(p, event, &top);
   for (uint32_t i = 0; i < p->strategy_cnt; i++) pipeline_call(p, i, sampled);
 }
@@ -314,6 +318,21 @@ static void channel_changed(struct hwgw_pipeline *p, uint32_t channel, uint32_t 
     mold->state = HWGW_SEGMENT_FEED_STATE_GOOD;
   }
   pipeline_feed_sync(p, channel);
+}
+
+/* asks at once for the lines that the message will most likely need one after the other */
+static inline void expect_event(const struct hwgw_pipeline *p, const struct hwgw_event *event) {
+  hwgw_book_prefetch_index(p->books, event->ref, event->instrument);
+  if (HWGW_UNLIKELY(event->instrument >= p->instrument_cnt)) return;
+  __builtin_prefetch(&p->instrument[event->instrument], 1);
+  __builtin_prefetch(hwgw_segment_tob(p->segment, event->instrument), 1);
+  risk_prefetch_ref(p->risk, event->instrument);
+}
+
+/* headers and the first message of a frame whose turn comes next */
+static inline void expect_frame(const uint8_t *data) {
+  __builtin_prefetch(data);
+  __builtin_prefetch(data + HWGW_CACHE_LINE);
 }
 
 static void frame_in(struct hwgw_pipeline *p, const struct hwgw_frame *frame) {
@@ -352,6 +371,7 @@ static void frame_in(struct hwgw_pipeline *p, const struct hwgw_frame *frame) {
     }
     p->counters[HWGW_CNT_ITCH_MESSAGES]++;
     hwgw_instruments_resolve(p->instruments, message, len, &event);
+    expect_event(p, &event);
     if (sampled) {
       stage(p, HWGW_SEGMENT_HIST_RX, frame->t_rx, t_decode);
       stage(p, HWGW_SEGMENT_HIST_DECODE, t_decode, hwgw_rdtsc());
@@ -365,6 +385,7 @@ void hwgw_pipeline_frames(struct hwgw_pipeline *p, const uint8_t *data, const ui
     struct hwgw_frame frame = {.data = data, .len = lens[i], .flow = HWGW_FLOW_NONE, .t_rx = hwgw_rdtsc()};
     p->counters[HWGW_CNT_RX_FRAMES]++;
     p->counters[HWGW_CNT_RX_BYTES] += frame.len;
+    if (i + 1 < cnt) expect_frame(data + frame.len);
     frame_in(p, &frame);
     data += frame.len;
   }
@@ -372,7 +393,10 @@ void hwgw_pipeline_frames(struct hwgw_pipeline *p, const uint8_t *data, const ui
 
 bool hwgw_pipeline_step(struct hwgw_pipeline *p) {
   uint32_t cnt = p->rx ? hwgw_rx_poll(p->rx, p->frame, p->batch) : 0;
-  for (uint32_t i = 0; i < cnt; i++) frame_in(p, &p->frame[i]);
+  for (uint32_t i = 0; i < cnt; i++) {
+    if (i + 1 < cnt) expect_frame(p->frame[i + 1].data);
+    frame_in(p, &p->frame[i]);
+  }
   if (cnt) hwgw_rx_release(p->rx);
   p->counters[HWGW_CNT_PIPELINE_LOOPS]++;
   uint64_t now = hwgw_rdtsc();

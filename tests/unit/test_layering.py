@@ -43,7 +43,7 @@ COMMON_HEADERS = {
 }
 STAGES_OF = {
     "session": {"order"},
-    "pipeline": {"segment", "strategy"},
+    "pipeline": {"book", "risk", "segment", "strategy"},
     "gateway": {"pipeline"},
     "rx": {"xdp", "steer"},
     "xdp": {"steer"},
