@@ -1,0 +1,154 @@
+"""hwgw demo: the whole path, both sides agree, and nothing is left behind.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.feed import data_file
+from support.market import until
+
+STAGES = {"rx", "decode", "book", "strategy", "risk", "order", "session", "total"}
+
+
+def check(result: dict, backend: str) -> None:
+    """The promised names, and sums that no run may break."""
+    ledger, orders = result["ledger"], result["orders"]
+    assert result["schema"] == "hwgw.demo/1"
+    assert (result["backend"], result["card"], result["failures"]) == (backend, "none", [])
+    assert ledger["exact"] is True
+    assert ledger["sent"] == ledger["received"] + sum(ledger["dropped"].values()) > 0
+    assert result["messages"] <= result["messages_sent"]
+    assert result["book_updates"] > 0
+    assert orders["sent"] > 0
+    assert orders["accepted"] > 0
+    assert orders["filled"] > 0
+    assert result["position_match"] is True
+    assert set(result["latency_ns"]) == STAGES
+    for row in result["latency_ns"].values():
+        assert 0 < row["p50"] <= row["p99"] <= row["p999"] <= row["max"]
+    assert len(result["ledgers"]) == 6
+
+
+@pytest.mark.root
+@pytest.mark.afxdp
+def test_the_demo_receives_by_afxdp_trades_and_adds_up(hwgw):
+    done = hwgw("demo", "--seconds", "2", "--symbols", "5", "--rate", "50000", "--backend", "afxdp", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    check(result, "afxdp")
+    assert result["receive"].startswith("afxdp: gateway0 queue 0, native mode")
+    assert result["messages"] == result["messages_sent"] > 90_000
+    assert result["gaps"] == 0
+
+
+@pytest.mark.root
+@pytest.mark.afxdp
+def test_the_demo_publishes_a_real_capture_message_for_message(hwgw, shared):
+    capture = data_file(shared, "itch50/aapl_20200130_first10k.itch50")
+    done = hwgw("demo", "--feed", capture, "--rate", "5000", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    check(result, "afxdp")
+    assert result["messages"] == result["messages_sent"] == 10_000
+
+
+def as_nobody(*args: str) -> subprocess.CompletedProcess[str]:
+    """The command line without any privilege."""
+    command = [sys.executable, "-m", "hwgw.cli", *args]
+    if os.geteuid() == 0:
+        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", *command]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd="/")
+
+
+def nobody_can_run() -> bool:
+    return as_nobody("version").returncode == 0
+
+
+def test_without_root_the_demo_takes_loopback_and_says_what_it_could_not_do():
+    if not nobody_can_run():
+        pytest.skip("the unprivileged user cannot read this tree's Python environment")
+    done = as_nobody("demo", "--seconds", "2", "--rate", "20000")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"receiving through kernel sockets \(udp\): .*root", done.stderr)
+    assert ": exact" in done.stdout
+    assert "gateway and exchange agree" in done.stdout
+
+
+def test_without_root_asking_for_afxdp_is_a_privilege_error():
+    if not nobody_can_run():
+        pytest.skip("the unprivileged user cannot read this tree's Python environment")
+    done = as_nobody("demo", "--backend", "afxdp")
+    assert done.returncode == 4
+    assert "--backend udp" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def start_demo(*args: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "hwgw.cli", "demo", *args]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def segment_of(demo: subprocess.Popen[str]) -> Path:
+    return Path(f"/dev/shm/hwgw-demo-{demo.pid}")
+
+
+def test_ctrl_c_ends_the_day_early_and_the_report_still_adds_up():
+    demo = start_demo("--seconds", "60", "--rate", "20000", "--json")
+    until(lambda: segment_of(demo).exists(), "the gateway is up")
+    time.sleep(2)
+    os.killpg(demo.pid, signal.SIGINT)
+    stdout, stderr = demo.communicate(timeout=30)
+    assert demo.returncode == 0, stderr
+    result = json.loads(stdout)
+    assert result["ledger"]["exact"] is True
+    assert result["position_match"] is True
+    assert result["seconds"] < 30
+    assert not segment_of(demo).exists()
+
+
+def descendants(pid: int) -> list[int]:
+    """Processes below pid, by /proc."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(path.parent.name)] = int(path.read_text().rsplit(")", 1)[1].split()[1])
+        except OSError:
+            continue
+    found = [pid]
+    for each in found:
+        found += [child for child, parent in parents.items() if parent == each]
+    return found[1:]
+
+
+def alive(pids: list[int]) -> list[int]:
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def xdp_programs() -> set[int]:
+    """The kernel's ids of XDP links and programs (bpf(2), no tool needed)."""
+    from hwgw_sim import lab
+
+    return set(lab.xdp_program_ids())
+
+
+def test_killing_the_demo_leaves_no_process():
+    demo = start_demo("--seconds", "60", "--rate", "20000")
+    until(lambda: segment_of(demo).exists(), "the gateway is up")
+    time.sleep(1)
+    below = descendants(demo.pid)
+    assert len(below) >= 3  # exchange, control and data process
+    demo.kill()
+    demo.communicate()
+    until(lambda: not alive(below), f"{below} are gone", 10)
+    segment_of(demo).unlink(missing_ok=True)
