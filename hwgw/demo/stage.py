@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,8 @@ def _afxdp_missing() -> str:
 
 
 def _mortal(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-    """Start a process that is told to stop when this one is gone."""
-    return subprocess.Popen(["setpriv", "--pdeathsig", "INT", "--", *command], **options)
+    """Start a process that is told to stop when this one is gone, and does not hear the terminal's Ctrl-C."""
+    return subprocess.Popen(["setpriv", "--pdeathsig", "INT", "--", *command], start_new_session=True, **options)
 
 
 @contextlib.contextmanager
@@ -95,7 +96,8 @@ def _sides(wanted: str) -> Iterator[_Sides]:
         backend = "udp" if wanted == "udp" or absent else "afxdp"
         receive = {"backend": backend, "interface": lab.gateway.interface}
         options = ("--interface", lab.exchange.interface)
-        yield _Sides(backend, lab.exchange.popen, lab.gateway.popen, lab.exchange.address, options, receive, absent)
+        exchange, gateway = (partial(side.popen, start_new_session=True) for side in (lab.exchange, lab.gateway))
+        yield _Sides(backend, exchange, gateway, lab.exchange.address, options, receive, absent)
 
 
 def _exchange_options(options: Options, sides: _Sides) -> list[str]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 from hwgw_sim.exchange.process import ExchangeProcess
+from hwgw_sim.lab import Lab
 
 from hwgw.demo.stage import GROUP, PASSWORD, USER, gateway_yaml
 from hwgw.errors import HwgwError
@@ -50,17 +51,25 @@ def free_port() -> int:
 
 
 class Market:
-    """An exchange on loopback and the gateways that trade there."""
+    """An exchange and the gateways that trade there: on loopback, or on both sides of a lab."""
 
-    def __init__(self, folder: Path, *, rate: int = 20_000, seconds: float = 60, symbols: int = 4) -> None:
+    def __init__(
+        self, folder: Path, lab: Lab | None = None, *, rate: int = 20_000, seconds: float = 60, symbols: int = 4
+    ) -> None:
         self.folder = folder
         self.port = free_port()
+        self.popen = subprocess.Popen if lab is None else lab.gateway.popen
+        self.receive = LOOPBACK if lab is None else {"backend": "afxdp", "interface": lab.gateway.interface}
+        place = (
+            ["--loopback", "--local-address", "127.0.0.1"]
+            if lab is None
+            else ["--interface", lab.exchange.interface, "--listen", f"{lab.exchange.address}:0"]
+        )
         options = [
-            "--loopback", "--local-address", "127.0.0.1", "--group", GROUP, "--port", str(self.port),
-            "--user", f"{USER}:{PASSWORD}", "--wait-clients", "1", "--symbols", str(symbols), "--rate", str(rate),
+            *place, "--group", GROUP, "--port", str(self.port), "--user", f"{USER}:{PASSWORD}", "--wait-clients", "1", "--symbols", str(symbols), "--rate", str(rate),
             "--seconds", str(seconds), "--cancel-at-close",
         ]  # fmt: skip
-        self.exchange = ExchangeProcess(options)
+        self.exchange = ExchangeProcess(options, subprocess.Popen if lab is None else lab.exchange.popen)
         self.name = f"market-{os.getpid()}-{self.port}"
         self.started: list[subprocess.Popen[bytes]] = []
 
@@ -85,7 +94,7 @@ class Market:
             path.unlink(missing_ok=True)
 
     def config(self, **limits: Any) -> Path:
-        settings = gateway_yaml(self.name, self.exchange.ready["names"], dict(LOOPBACK), *self.exchange.address)
+        settings = gateway_yaml(self.name, self.exchange.ready["names"], dict(self.receive), *self.exchange.address)
         settings["pipelines"][0]["channels"][0]["lines"][0]["port"] = self.port
         settings["pipelines"][0].pop("cpu", None)
         settings["limits"].update(limits)
@@ -95,7 +104,7 @@ class Market:
 
     def start(self, **limits: Any) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "hwgw.cli", "run", str(self.config(**limits))]
-        self.started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        self.started.append(self.popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
         return self.started[-1]
 
     @contextlib.contextmanager

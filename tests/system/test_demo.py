@@ -63,16 +63,27 @@ def test_the_demo_publishes_a_real_capture_message_for_message(hwgw, shared):
     assert result["messages"] == result["messages_sent"] == 10_000
 
 
+def nobody() -> list[str]:
+    if os.geteuid() != 0:
+        return []
+    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]
+
+
 def as_nobody(*args: str) -> subprocess.CompletedProcess[str]:
     """The command line without any privilege."""
-    command = [sys.executable, "-m", "hwgw.cli", *args]
-    if os.geteuid() == 0:
-        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", *command]
+    command = [*nobody(), sys.executable, "-m", "hwgw.cli", *args]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd="/")
 
 
 def nobody_can_run() -> bool:
-    return as_nobody("version").returncode == 0
+    """Whether a user without privileges can start this Python, and it again (a home folder may be in the way)."""
+    again = "import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', 'import hwgw.native']))"
+    return (
+        subprocess.run(
+            [*nobody(), sys.executable, "-c", again], capture_output=True, timeout=60, check=False
+        ).returncode
+        == 0
+    )
 
 
 def test_without_root_the_demo_takes_loopback_and_says_what_it_could_not_do():
@@ -133,13 +144,6 @@ def descendants(pid: int) -> list[int]:
 
 def alive(pids: list[int]) -> list[int]:
     return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
-
-
-def xdp_programs() -> set[int]:
-    """The kernel's ids of XDP links and programs (bpf(2), no tool needed)."""
-    from hwgw_sim import lab
-
-    return set(lab.xdp_program_ids())
 
 
 def test_killing_the_demo_leaves_no_process():

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from hwgw_sim.lab import Lab
 from support.market import Market, is_alive, until
 
 from hwgw.segment import Segment
@@ -110,6 +111,32 @@ def test_killing_the_data_process_ends_the_gateway_with_an_error(market):
         os.kill(int(segment.head["data_pid"]), signal.SIGKILL)
         assert process.wait(10) == 1
     assert b"killed by signal 9" in process.communicate()[1]
+
+
+def programs(lab: Lab) -> list[str]:
+    """The XDP programs on the gateway's interface, as the kernel tells them."""
+    shown = lab.gateway.run(["ip", "-j", "link", "show", "dev", lab.gateway.interface], capture_output=True, check=True)
+    return [json.dumps(link["xdp"]) for link in json.loads(shown.stdout) if "xdp" in link]
+
+
+@pytest.mark.root
+@pytest.mark.afxdp
+def test_killing_both_processes_leaves_no_xdp_program_and_a_second_start_receives(tmp_path):
+    with Lab() as lab, Market(tmp_path, lab) as market:
+        assert programs(lab) == []
+        process = market.start()
+        with market.attached() as segment:
+            assert len(programs(lab)) == 1
+            os.kill(int(segment.head["data_pid"]), signal.SIGKILL)  # first, so that it cannot stop in order
+            process.kill()
+            process.wait()
+            until(lambda: not segment.running(), "both are gone")
+        until(lambda: programs(lab) == [], "the program is gone", 2)
+        market.start()
+        with market.attached("itch.messages") as segment:
+            assert len(programs(lab)) == 1
+            assert bytes(segment.head["receive"]).startswith(b"afxdp: ")
+            assert flow(segment, "itch.messages", 0.2) > 0
 
 
 def test_a_second_gateway_of_the_same_name_is_refused(market, hwgw):
