@@ -19,8 +19,8 @@
 #define HWGW_SESSION_BACKOFF_MAX 32 /* reconnect_ms doubles with every failure up to this multiple */
 
 #define HWGW_SESSION_ORDERS HWGW_RISK_OPEN_ORDERS_MAX
-#define HWGW_SESSION_EXECUTIONS 16384 /* the last so many can be broken; at 10 a second, the last 27 minutes of fills \
-                                       */
+/* only the last so many can be broken; at 10 a second, the fills of 27 minutes */
+#define HWGW_SESSION_EXECUTIONS 16384
 
 enum hwgw_own_state { HWGW_OWN_FREE, HWGW_OWN_SENT, HWGW_OWN_LIVE };
 

@@ -385,6 +385,11 @@ def test_damaged_messages_are_decoded_as_by_the_golden_model(rng: random.Random)
     assert min(causes.values()) > 500, causes
 
 
+def test_highest_price_of_32_bits_is_decoded() -> None:
+    cause, event = decode(wire.executed(1, 2, 2**32 - 1, 4))
+    assert (cause, event.px) == (0, 2**32 - 1)
+
+
 # ---- configuration ----
 
 

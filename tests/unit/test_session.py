@@ -531,6 +531,45 @@ def test_what_a_reset_connection_had_brought_is_still_read(up: Client, venue: Ve
     assert brief(events) == [("ACCEPTED", 1, 100), ("EXECUTED", 1, 30), ("CANCELED", 1, 70)]
 
 
+def test_little_room_for_events_at_a_disconnect_loses_none(up: Client, venue: Venue) -> None:
+    enter(up, 1)
+    read(up, venue, 1)
+    venue.sequenced(accept(1), *(wire.executed(1, 1, 1, n) for n in range(9)), wire.canceled(1, 91))
+    venue.drop()
+    time.sleep(0.05)  # the end of the connection is known before the first event is taken
+    events: list[Any] = []
+    for _ in range(1_000):
+        events += up.poll(1)
+        if up.state == "LOST":
+            break
+    assert len(events) == 11
+    assert events[-1].kind == lib.HWGW_ORDER_KIND_CANCELED
+
+
+def test_more_than_a_buffer_waiting_at_a_reset_is_read_to_the_end(up: Client, venue: Venue) -> None:
+    """The receive buffer is full and the kernel holds more when a send notices the reset."""
+    venue.is_reading = False
+    enter(up, 1)
+    text = soup(b"+", b"x" * 49_997)
+    before = up.count("rx_bytes")
+    for _ in range(2):
+        venue.send(text)
+        while up.count("rx_bytes") < before + 50_000:
+            assert up.poll(0) == []
+        before += 50_000
+    venue.send(text)
+    venue.sequenced(accept(1), wire.canceled(1, 100))
+    while up.count("rx_bytes") < before + 30_000:
+        assert up.poll(0) == []
+    venue.drop()
+    for ref in range(2, 50):
+        up.send(ref=ref, qty=1, px=1)
+    events: list[Any] = []
+    pump(up, venue, lambda: up.state == "LOST", events)
+    assert brief(events) == [("ACCEPTED", 1, 100), ("CANCELED", 1, 100)]
+    assert up.count("debug") == 3
+
+
 # ---- timers ----
 
 
@@ -627,13 +666,15 @@ def test_venue_that_never_reads_is_a_dead_link_although_it_sends() -> None:
     try:
         log_in(client, venue)
         fill_up(client, venue)
-        for _ in range(14):
+        last_ns = client.now_ns
+        while client.state == "UP" and client.now_ns - last_ns < 15_000 * MS:
+            taken = client.count("tx_bytes")
             client.now_ns += 1_000 * MS
             venue.send(soup(b"H"))
             client.poll()
-        assert client.state == "UP"
-        client.now_ns += 1_000 * MS
-        client.poll()
+            if client.count("tx_bytes") > taken:  # the kernel still found room for some
+                last_ns = client.now_ns
+        assert client.now_ns - last_ns == 15_000 * MS
         assert client.state == "LOST"
         assert "not read" in client.reason
     finally:
@@ -944,6 +985,10 @@ def test_number_somebody_else_used_is_not_used_again(up: Client, venue: Venue) -
     venue.sequenced(wire.rejected(60, 1))
     assert brief(take(up, venue, 1)) == [("HALT", 60, 0)]
     assert lib.hwgw_session_next_ref(up.handle) == 71
+    venue.sequenced(accept(2**32 - 1))
+    take(up, venue, 1)
+    assert lib.hwgw_session_next_ref(up.handle) == 2**32 - 1
+    assert up.send(ref=2**32 - 2, qty=1, px=1) == DROP_ENCODE
 
 
 def test_executions_are_remembered_up_to_the_limit_and_not_beyond(up: Client, venue: Venue) -> None:
