@@ -27,6 +27,8 @@
 
 #include "book.h"
 
+#define PAGE_SZ 4096
+
 /* ---- index: reference to order ---- */
 
 /* position of the live order with this reference and instrument, or UINT32_MAX */
@@ -372,34 +374,31 @@ uint32_t hwgw_books_live(const struct hwgw_books *books) {
 
 /* ---- open and close ---- */
 
-static size_t lines_sz(size_t cnt, size_t record_sz) {
-  return (cnt * record_sz + 4095) & ~(size_t)4095;
+/* where an array of cnt records lies: at *offset, which moves behind it to the next page. NULL while only measuring */
+static void *array_place(uint8_t *base, size_t *offset, uint64_t cnt, size_t record_sz) {
+  uint8_t *at = base ? base + *offset : NULL;
+  *offset = (*offset + cnt * record_sz + PAGE_SZ - 1) / PAGE_SZ * PAGE_SZ;
+  return at;
 }
 
-/* gives each array its place behind base and returns the end; with base NULL only measures */
-static uint8_t *arrays_place(struct hwgw_books *books, uint8_t *base, uint32_t levels) {
+/* gives each array its place in the mapping at base and returns what they take in all; base NULL only measures */
+static size_t arrays_place(struct hwgw_books *books, uint8_t *base, uint32_t levels) {
   size_t offset = 0;
-  books->index = (struct hwgw_book_entry *)(base + offset);
-  books->index_sz = ((size_t)books->index_mask + 1) * sizeof *books->index;
-  offset += lines_sz((size_t)books->index_mask + 1, sizeof *books->index);
-  books->order = (struct hwgw_book_record *)(base + offset);
-  offset += lines_sz((size_t)books->orders_max + 1, sizeof *books->order);
-  books->level = (struct hwgw_book_level *)(base + offset);
-  offset += lines_sz((size_t)levels + 1, sizeof *books->level);
-  books->book = (struct hwgw_book *)(base + offset);
-  offset += lines_sz(books->instrument_cnt, sizeof *books->book);
+  books->index = array_place(base, &offset, (uint64_t)books->index_mask + 1, sizeof *books->index);
+  books->order = array_place(base, &offset, (uint64_t)books->orders_max + 1, sizeof *books->order);
+  books->level = array_place(base, &offset, (uint64_t)levels + 1, sizeof *books->level);
+  books->book = array_place(base, &offset, books->instrument_cnt, sizeof *books->book);
   uint64_t sides = (uint64_t)HWGW_BOOK_SIDES * books->instrument_cnt;
   books->slab_cnt = 0;
   for (uint64_t cap = HWGW_BOOK_LADDER_MIN;; cap *= 2) {
     struct hwgw_book_slab *slab = &books->slab[books->slab_cnt++];
     uint64_t enough = 4 * (uint64_t)levels / cap + 1;
-    slab->base = (uint32_t *)(base + offset);
     slab->cap = (uint32_t)cap;
     slab->max = (uint32_t)(cap > HWGW_BOOK_LADDER_MIN && enough < sides ? enough : sides);
-    offset += lines_sz(slab->max, 2 * cap * sizeof(uint32_t));
+    slab->base = array_place(base, &offset, slab->max, 2 * cap * sizeof(uint32_t));
     if (cap >= books->side_levels_max) break;
   }
-  return base + offset;
+  return offset;
 }
 
 int32_t hwgw_books_open(struct hwgw_books **out, const struct hwgw_books_cfg *cfg, struct hwgw_error *error) {
@@ -423,7 +422,7 @@ int32_t hwgw_books_open(struct hwgw_books **out, const struct hwgw_books_cfg *cf
   books->index_mask = (1u << index_bits) - 1;
   books->index_shift = 32 - (index_bits - 3);
 
-  books->map_sz = (size_t)arrays_place(books, NULL, (uint32_t)levels);
+  books->map_sz = arrays_place(books, NULL, (uint32_t)levels);
   books->map = mmap(NULL, books->map_sz, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (books->map == MAP_FAILED) {
     int32_t failed = errno;
@@ -446,7 +445,7 @@ void hwgw_books_close(struct hwgw_books *books) {
 }
 
 void hwgw_books_clear(struct hwgw_books *books) {
-  memset(books->index, 0, books->index_sz);
+  memset(books->index, 0, ((size_t)books->index_mask + 1) * sizeof *books->index);
   memset(books->book, 0, books->instrument_cnt * sizeof *books->book);
   books->order_free = books->order_used = 0;
   books->level_free = books->level_used = 0;

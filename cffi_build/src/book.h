@@ -98,7 +98,6 @@ struct hwgw_books {
   uint32_t slab_cnt;
   void *map; /* everything above lies in one mapping */
   size_t map_sz;
-  size_t index_sz;
 };
 
 _Static_assert(sizeof(struct hwgw_book_entry) == 8, "index entry");
