@@ -18,6 +18,7 @@
  * An order at 0 shares is gone. Reduce and execute keep its place; replace gives the new order the side of the old one
  * and the last place at its price, also when the price is the same. A printable execution, trade or cross of some
  * shares sets the last price and quantity; trades, crosses and all else are ignored (they change no order).
+ *
  * Cost: one index line, one order, one level, one book; plus the neighbours in the queue on removal, and the ladder
  * when a price appears or vanishes. No allocation, no system call. Thread: the owner of the books.
  */
@@ -28,44 +29,29 @@
 #include "book.h"
 
 #define PAGE_SZ 4096
+#define INDEX_HEADS 4 /* chain heads per order, at least */
 
 /* ---- index: reference to order ---- */
 
-/* position of the live order with this reference and instrument, or UINT32_MAX */
-static inline uint32_t index_find(const struct hwgw_books *books, uint64_t ref, uint32_t instrument) {
-  uint32_t tag = hwgw_book_tag(ref);
-  uint32_t at = hwgw_book_home(books, tag);
-  for (;; at = (at + 1) & books->index_mask) {
-    struct hwgw_book_entry entry = books->index[at];
-    if (HWGW_UNLIKELY(!entry.order)) return UINT32_MAX;
-    if (HWGW_UNLIKELY(entry.tag != tag)) continue;
-    const struct hwgw_book_record *order = &books->order[entry.order];
-    if (HWGW_LIKELY(order->ref == ref && order->owner >> 1 == instrument)) return at;
+/* the live order with this reference and instrument, or 0 */
+static inline uint32_t index_find(const struct hwgw_books *books, uint32_t head, uint64_t ref, uint32_t instrument) {
+  uint32_t number = head;
+  while (number) {
+    const struct hwgw_book_record *order = &books->order[number];
+    if (HWGW_LIKELY(order->ref == ref && order->owner >> 1 == instrument)) break;
+    number = order->chain;
   }
+  return number;
 }
 
-/* is the reference live in the instrument: index_find for the case that it most likely is not */
-static inline bool index_has(const struct hwgw_books *books, uint64_t ref, uint32_t instrument) {
-  return HWGW_UNLIKELY(index_find(books, ref, instrument) != UINT32_MAX);
+static inline void index_insert(struct hwgw_books *books, uint32_t *head, uint32_t number) {
+  books->order[number].chain = *head;
+  *head = number;
 }
 
-static inline void index_insert(struct hwgw_books *books, uint64_t ref, uint32_t order) {
-  uint32_t tag = hwgw_book_tag(ref);
-  uint32_t at = hwgw_book_home(books, tag);
-  while (HWGW_UNLIKELY(books->index[at].order)) at = (at + 1) & books->index_mask;
-  books->index[at] = (struct hwgw_book_entry){.tag = tag, .order = order};
-}
-
-/* takes an entry out and moves later ones of its run up, so that a search may stop at the first free place */
-static inline void index_erase(struct hwgw_books *books, uint32_t hole) {
-  uint32_t mask = books->index_mask;
-  for (uint32_t at = (hole + 1) & mask; HWGW_UNLIKELY(books->index[at].order); at = (at + 1) & mask) {
-    uint32_t home = hwgw_book_home(books, books->index[at].tag);
-    if (((at - home) & mask) < ((at - hole) & mask)) continue;
-    books->index[hole] = books->index[at];
-    hole = at;
-  }
-  books->index[hole].order = 0;
+static inline void index_erase(struct hwgw_books *books, uint32_t *head, uint32_t number) {
+  while (HWGW_UNLIKELY(*head != number)) head = &books->order[*head].chain;
+  *head = books->order[number].chain;
 }
 
 /* ---- pools ---- */
@@ -105,54 +91,70 @@ static inline uint32_t slab_of(uint32_t cap) {
   return (uint32_t)__builtin_ctz(cap / HWGW_BOOK_LADDER_MIN);
 }
 
-static uint32_t *ladder_at(const struct hwgw_book_slab *slab, uint32_t number) {
-  return slab->base + (size_t)number * 2 * slab->cap;
-}
-
 /* moves a side to a ladder of `cap` prices; false, with nothing changed, when there is none */
 static bool ladder_move(struct hwgw_books *books, struct hwgw_book_side *side, uint32_t cap) {
   struct hwgw_book_slab *slab = &books->slab[slab_of(cap)];
-  uint32_t *keys;
-  if (slab->free) {
-    keys = ladder_at(slab, slab->free - 1);
-    slab->free = keys[0];
-  } else {
-    if (slab->used == slab->max) return false;
-    keys = ladder_at(slab, slab->used++);
-  }
-  if (side->keys) {
-    memcpy(keys, side->keys, side->cnt * sizeof *keys);
-    memcpy(keys + cap, side->keys + side->cap, side->cnt * sizeof *keys);
+  uint32_t number = slab->free;
+  if (!number && slab->used == slab->max) return false;
+  if (!number) number = ++slab->used;
+  uint64_t *ladder = slab->base + (size_t)(number - 1) * cap;
+  if (slab->free) slab->free = (uint32_t)ladder[0];
+  memset(ladder, 0, cap * sizeof *ladder);
+  if (side->ladder) {
+    memcpy(ladder, side->ladder, side->cnt * sizeof *ladder);
     struct hwgw_book_slab *old = &books->slab[slab_of(side->cap)];
-    side->keys[0] = old->free;
-    old->free = (uint32_t)((size_t)(side->keys - old->base) / (2 * (size_t)old->cap)) + 1;
+    side->ladder[0] = old->free;
+    old->free = (uint32_t)((size_t)(side->ladder - old->base) / old->cap) + 1;
   }
-  side->keys = keys;
+  side->ladder = ladder;
   side->cap = cap;
   return true;
 }
 
 /* ---- ladders and levels ---- */
 
-/* how many prices of the side are better than key */
-static inline uint32_t ladder_above(const struct hwgw_book_side *side, uint32_t key) {
-  const uint32_t *keys = side->keys;
-  uint32_t below = side->cnt; /* prices not known to be better */
-  /* near the top: eight at a time, without a branch for each */
-  while (below >= 8 && side->cnt - below < 32) {
-    uint32_t better = 0;
-    for (uint32_t i = 1; i <= 8; i++) better += keys[below - i] > key;
-    below -= better;
-    if (better < 8) return side->cnt - below;
-  }
-  uint32_t from = 0, cnt = below;
+#define NEAR HWGW_BOOK_LADDER_MIN /* words from the end that are handled without a branch for each */
+
+/* where a price is on a side, or would be */
+struct place {
+  uint32_t above; /* better prices */
+  uint32_t level; /* 0 when the price is not there */
+};
+
+/* the last NEAR words, or the first NEAR of a ladder that has fewer (0 behind them) */
+static inline uint32_t near_from(uint32_t cnt) {
+  return cnt > NEAR ? cnt - NEAR : 0;
+}
+
+/* how many of the first cnt words are at most probe, by halves */
+static uint32_t ladder_rank(const uint64_t *ladder, uint32_t cnt, uint64_t probe) {
+  uint32_t from = 0;
   while (cnt) {
     uint32_t half = cnt / 2;
-    bool up = keys[from + half] <= key;
-    from = up ? from + half + 1 : from;
-    cnt = up ? cnt - half - 1 : half;
+    if (ladder[from + half] <= probe) {
+      from += half + 1;
+      cnt -= half + 1;
+    } else {
+      cnt = half;
+    }
   }
-  return side->cnt - from;
+  return from;
+}
+
+/* the side has a ladder */
+static inline struct place place_find(const struct hwgw_book_side *side, uint32_t key) {
+  const uint64_t *ladder = side->ladder;
+  uint64_t probe = (uint64_t)key << 32 | UINT32_MAX;
+  const uint64_t *near = ladder + near_from(side->cnt);
+  uint64_t better = 0;
+  for (uint32_t i = 0; i < NEAR; i++) better += near[i] > probe;
+  uint32_t above = (uint32_t)better;
+  if (HWGW_UNLIKELY(above == NEAR && side->cnt > NEAR))
+    above = side->cnt - ladder_rank(ladder, side->cnt - NEAR, probe);
+  uint32_t at = side->cnt - above;
+  uint64_t word = ladder[at - (at > 0)];
+  bool is_there = (at > 0) & (word >> 32 == key);
+  return (struct place){.above = above, .level = is_there ? (uint32_t)word : 0};
 }
 
 /* room for one more price */
@@ -166,16 +168,18 @@ static inline uint32_t level_open(struct hwgw_books *books, struct hwgw_book_sid
                                   uint32_t px) {
   uint32_t number = level_take(books);
   uint32_t at = side->cnt - above;
-  uint32_t *keys = side->keys + at;
-  uint32_t *levels = keys + side->cap;
-  for (uint32_t i = above; i > 0; i--) {
-    keys[i] = keys[i - 1];
-    levels[i] = levels[i - 1];
+  uint64_t *ladder = side->ladder;
+  if (HWGW_LIKELY(above < NEAR)) {
+    uint32_t from = near_from(side->cnt + 1);
+    uint64_t words[NEAR];
+    memcpy(words, ladder + from, sizeof words);
+    for (uint32_t i = 1; i < NEAR; i++) ladder[from + i] = from + i > at ? words[i - 1] : words[i];
+  } else {
+    memmove(ladder + at + 1, ladder + at, above * sizeof *ladder);
   }
-  keys[0] = key;
-  levels[0] = number;
+  ladder[at] = (uint64_t)key << 32 | number;
   side->cnt++;
-  if (!above) side->best = number;
+  side->best = above ? side->best : number;
   struct hwgw_book_level *level = &books->level[number];
   *level = (struct hwgw_book_level){.px = px};
   return number;
@@ -184,15 +188,21 @@ static inline uint32_t level_open(struct hwgw_books *books, struct hwgw_book_sid
 /* removes an empty level */
 static inline void level_close(struct hwgw_books *books, struct hwgw_book_side *side, uint32_t side_idx,
                                uint32_t number) {
-  uint32_t above = number == side->best ? 0 : ladder_above(side, hwgw_book_key(side_idx, books->level[number].px));
-  uint32_t *keys = side->keys + (side->cnt - 1 - above);
-  uint32_t *levels = keys + side->cap;
-  for (uint32_t i = 0; i < above; i++) {
-    keys[i] = keys[i + 1];
-    levels[i] = levels[i + 1];
+  uint32_t above = place_find(side, hwgw_book_key(side_idx, books->level[number].px)).above;
+  uint32_t at = side->cnt - 1 - above;
+  uint64_t *ladder = side->ladder;
+  if (HWGW_LIKELY(above < NEAR)) {
+    uint32_t from = near_from(side->cnt);
+    uint64_t words[NEAR + 1];
+    memcpy(words, ladder + from, NEAR * sizeof *words);
+    words[NEAR] = 0;
+    for (uint32_t i = 0; i < NEAR; i++) ladder[from + i] = from + i >= at ? words[i + 1] : words[i];
+  } else {
+    memmove(ladder + at, ladder + at + 1, above * sizeof *ladder);
+    ladder[side->cnt - 1] = 0;
   }
   side->cnt--;
-  if (!above) side->best = side->cnt ? levels[-1] : 0;
+  side->best = (uint32_t)ladder[side->cnt - (side->cnt > 0)]; /* word 0 is 0 when nothing is left */
   level_give(books, number);
   if (HWGW_UNLIKELY(side->cap > HWGW_BOOK_LADDER_MIN && side->cnt < side->cap / 4))
     ladder_move(books, side, side->cap / 2);
@@ -200,57 +210,37 @@ static inline void level_close(struct hwgw_books *books, struct hwgw_book_side *
 
 /* ---- orders in levels ---- */
 
-/* puts order `number` last at its price; what it needs is there. Returns whether that is the best price now */
-static inline bool order_append(struct hwgw_books *books, struct hwgw_book_side *side, uint32_t side_idx,
-                                uint32_t number, uint32_t px, uint32_t above) {
+/* puts order `number` last in a level */
+static inline void level_append(struct hwgw_books *books, uint32_t level_number, uint32_t number) {
   struct hwgw_book_record *order = &books->order[number];
-  uint32_t key = hwgw_book_key(side_idx, px);
-  uint32_t at = side->cnt - above;
-  bool known = at > 0 && side->keys[at - 1] == key;
-  uint32_t level_number = known ? side->keys[side->cap + at - 1] : level_open(books, side, above, key, px);
   struct hwgw_book_level *level = &books->level[level_number];
+  uint32_t tail = level->tail;
   order->level = level_number;
-  order->prev = level->tail;
+  order->prev = tail;
   order->next = 0;
-  if (level->tail)
-    books->order[level->tail].next = number;
-  else
-    level->head = number;
+  books->order[tail].next = number; /* order 0 when there was none */
+  level->head = tail ? level->head : number;
   level->tail = number;
   level->qty += order->qty;
   level->cnt++;
-  return level_number == side->best;
 }
 
 /* takes order `number` out of its level */
-static inline void order_unlink(struct hwgw_books *books, struct hwgw_book_side *side, uint32_t side_idx,
+static inline void level_unlink(struct hwgw_books *books, struct hwgw_book_side *side, uint32_t side_idx,
                                 uint32_t number) {
   const struct hwgw_book_record *order = &books->order[number];
   struct hwgw_book_level *level = &books->level[order->level];
-  level->qty -= order->qty;
-  if (--level->cnt == 0) {
+  if (level->cnt == 1) {
     level_close(books, side, side_idx, order->level);
     return;
   }
-  if (order->prev)
-    books->order[order->prev].next = order->next;
-  else
-    level->head = order->next;
-  if (order->next)
-    books->order[order->next].prev = order->prev;
-  else
-    level->tail = order->prev;
-}
-
-/* prices better than px on the side, or UINT32_MAX when px needs a new level for which there is no room.
- * leaving: levels that go before it comes */
-static inline uint32_t place_find(struct hwgw_books *books, struct hwgw_book_side *side, uint32_t key,
-                                  uint32_t leaving) {
-  uint32_t above = side->cnt ? ladder_above(side, key) : 0;
-  uint32_t at = side->cnt - above;
-  if (at > 0 && side->keys[at - 1] == key) return above;
-  if (HWGW_UNLIKELY(side->cnt - leaving >= books->side_levels_max)) return UINT32_MAX;
-  return HWGW_LIKELY(ladder_room(books, side)) ? above : UINT32_MAX;
+  uint32_t prev = order->prev, next = order->next;
+  books->order[prev].next = next; /* order 0 when there is none */
+  books->order[next].prev = prev;
+  level->head = prev ? level->head : next;
+  level->tail = next ? level->tail : prev;
+  level->qty -= order->qty;
+  level->cnt--;
 }
 
 /* ---- the events ---- */
@@ -258,30 +248,37 @@ static inline uint32_t place_find(struct hwgw_books *books, struct hwgw_book_sid
 static inline uint32_t apply_add(struct hwgw_books *books, const struct hwgw_event *event, bool *top_changed) {
   struct hwgw_book *book = &books->book[event->instrument];
   uint32_t side_idx = event->side - (uint32_t)HWGW_EVENT_SIDE_BUY;
-  if (index_has(books, event->ref, event->instrument)) return HWGW_CNT_BOOK_DROP_DUPLICATE_REF;
+  uint32_t *head = hwgw_book_head(books, event->ref);
+  if (HWGW_UNLIKELY(index_find(books, *head, event->ref, event->instrument))) return HWGW_CNT_BOOK_DROP_DUPLICATE_REF;
   if (HWGW_UNLIKELY(!event->qty)) return HWGW_CNT_BOOK_DROP_QUANTITY;
   if (HWGW_UNLIKELY(side_idx >= HWGW_BOOK_SIDES)) return HWGW_CNT_BOOK_DROP_SIDE;
   if (HWGW_UNLIKELY(books->live == books->orders_max)) return HWGW_CNT_BOOK_DROP_FULL;
   struct hwgw_book_side *side = &book->side[side_idx];
-  uint32_t above = place_find(books, side, hwgw_book_key(side_idx, event->px), 0);
-  if (HWGW_UNLIKELY(above == UINT32_MAX)) return HWGW_CNT_BOOK_DROP_FULL;
-
+  uint32_t key = hwgw_book_key(side_idx, event->px);
+  if (HWGW_UNLIKELY(!side->ladder) && !ladder_room(books, side)) return HWGW_CNT_BOOK_DROP_FULL;
+  struct place place = place_find(side, key);
+  uint32_t level = place.level;
+  if (!level) {
+    if (HWGW_UNLIKELY(side->cnt >= books->side_levels_max || !ladder_room(books, side))) return HWGW_CNT_BOOK_DROP_FULL;
+    level = level_open(books, side, place.above, key, event->px);
+  }
   uint32_t number = order_take(books);
   struct hwgw_book_record *order = &books->order[number];
   order->ref = event->ref;
   order->owner = event->instrument << 1 | side_idx;
   order->qty = event->qty;
-  index_insert(books, event->ref, number);
-  *top_changed = order_append(books, side, side_idx, number, event->px, above);
+  index_insert(books, head, number);
+  level_append(books, level, number);
+  *top_changed = level == side->best;
   book->update_cnt++;
   return HWGW_CNT_BOOK_UPDATES;
 }
 
 /* execute, execute with price, reduce, delete: take qty shares, or all, from an order */
 static inline uint32_t apply_take(struct hwgw_books *books, struct hwgw_event *event, bool *top_changed) {
-  uint32_t at = index_find(books, event->ref, event->instrument);
-  if (HWGW_UNLIKELY(at == UINT32_MAX)) return HWGW_CNT_BOOK_DROP_UNKNOWN_REF;
-  uint32_t number = books->index[at].order;
+  uint32_t *head = hwgw_book_head(books, event->ref);
+  uint32_t number = index_find(books, *head, event->ref, event->instrument);
+  if (HWGW_UNLIKELY(!number)) return HWGW_CNT_BOOK_DROP_UNKNOWN_REF;
   struct hwgw_book_record *order = &books->order[number];
   uint32_t qty = event->kind == HWGW_EVENT_KIND_DELETE ? order->qty : event->qty;
   if (HWGW_UNLIKELY(!qty || qty > order->qty)) return HWGW_CNT_BOOK_DROP_QUANTITY;
@@ -291,6 +288,7 @@ static inline uint32_t apply_take(struct hwgw_books *books, struct hwgw_event *e
   struct hwgw_book_side *side = &book->side[side_idx];
   struct hwgw_book_level *level = &books->level[order->level];
   *top_changed = order->level == side->best;
+  book->update_cnt++;
   if (event->kind == HWGW_EVENT_KIND_EXECUTE || event->kind == HWGW_EVENT_KIND_EXECUTE_WITH_PRICE) {
     if (!event->px) event->px = level->px;
     if (event->flags & HWGW_EVENT_FLAGS_PRINTABLE) {
@@ -301,44 +299,44 @@ static inline uint32_t apply_take(struct hwgw_books *books, struct hwgw_event *e
   if (qty < order->qty) {
     order->qty -= qty;
     level->qty -= qty;
-  } else {
-    order_unlink(books, side, side_idx, number);
-    index_erase(books, at);
-    order_give(books, number);
+    return HWGW_CNT_BOOK_UPDATES;
   }
-  book->update_cnt++;
+  level_unlink(books, side, side_idx, number);
+  index_erase(books, head, number);
+  order_give(books, number);
   return HWGW_CNT_BOOK_UPDATES;
 }
 
 static inline uint32_t apply_replace(struct hwgw_books *books, const struct hwgw_event *event, bool *top_changed) {
-  uint32_t at = index_find(books, event->ref, event->instrument);
-  if (HWGW_UNLIKELY(at == UINT32_MAX)) return HWGW_CNT_BOOK_DROP_UNKNOWN_REF;
-  if (index_has(books, event->ref_new, event->instrument)) return HWGW_CNT_BOOK_DROP_DUPLICATE_REF;
+  uint32_t *head = hwgw_book_head(books, event->ref), *head_new = hwgw_book_head(books, event->ref_new);
+  uint32_t number = index_find(books, *head, event->ref, event->instrument);
+  if (HWGW_UNLIKELY(!number)) return HWGW_CNT_BOOK_DROP_UNKNOWN_REF;
+  if (HWGW_UNLIKELY(index_find(books, *head_new, event->ref_new, event->instrument)))
+    return HWGW_CNT_BOOK_DROP_DUPLICATE_REF;
   if (HWGW_UNLIKELY(!event->qty)) return HWGW_CNT_BOOK_DROP_QUANTITY;
 
-  uint32_t number = books->index[at].order;
   struct hwgw_book_record *order = &books->order[number];
   struct hwgw_book *book = &books->book[event->instrument];
   uint32_t side_idx = order->owner & 1;
   struct hwgw_book_side *side = &book->side[side_idx];
   uint32_t key = hwgw_book_key(side_idx, event->px);
   const struct hwgw_book_level *level = &books->level[order->level];
-  bool alone = level->cnt == 1;
-  /* alone at the same price: the level vanishes and comes back, which needs no room */
-  if (!(alone && level->px == event->px) && place_find(books, side, key, alone) == UINT32_MAX)
+  /* a new price needs a place, which the old one may leave */
+  if (!place_find(side, key).level &&
+      HWGW_UNLIKELY(side->cnt - (level->cnt == 1) >= books->side_levels_max || !ladder_room(books, side)))
     return HWGW_CNT_BOOK_DROP_FULL;
 
-  const struct hwgw_book_level *best = &books->level[side->best];
-  uint64_t best_qty = best->qty;
-  uint32_t best_px = best->px, best_cnt = best->cnt;
-  order_unlink(books, side, side_idx, number);
-  index_erase(books, at);
+  struct hwgw_book_level was = books->level[side->best];
+  level_unlink(books, side, side_idx, number);
+  index_erase(books, head, number);
   order->ref = event->ref_new;
   order->qty = event->qty;
-  index_insert(books, event->ref_new, number);
-  order_append(books, side, side_idx, number, event->px, side->cnt ? ladder_above(side, key) : 0);
-  best = &books->level[side->best];
-  *top_changed = best->px != best_px || best->qty != best_qty || best->cnt != best_cnt;
+  index_insert(books, head_new, number);
+  struct place place = place_find(side, key);
+  uint32_t level_number = place.level ? place.level : level_open(books, side, place.above, key, event->px);
+  level_append(books, level_number, number);
+  const struct hwgw_book_level *best = &books->level[side->best];
+  *top_changed = best->px != was.px || best->qty != was.qty || best->cnt != was.cnt;
   book->update_cnt++;
   return HWGW_CNT_BOOK_UPDATES;
 }
@@ -384,7 +382,7 @@ static void *array_place(uint8_t *base, size_t *offset, uint64_t cnt, size_t rec
 /* gives each array its place in the mapping at base and returns what they take in all; base NULL only measures */
 static size_t arrays_place(struct hwgw_books *books, uint8_t *base, uint32_t levels) {
   size_t offset = 0;
-  books->index = array_place(base, &offset, (uint64_t)books->index_mask + 1, sizeof *books->index);
+  books->index = array_place(base, &offset, UINT64_C(1) << books->index_bits, sizeof *books->index);
   books->order = array_place(base, &offset, (uint64_t)books->orders_max + 1, sizeof *books->order);
   books->level = array_place(base, &offset, (uint64_t)levels + 1, sizeof *books->level);
   books->book = array_place(base, &offset, books->instrument_cnt, sizeof *books->book);
@@ -395,7 +393,7 @@ static size_t arrays_place(struct hwgw_books *books, uint8_t *base, uint32_t lev
     uint64_t enough = 4 * (uint64_t)levels / cap + 1;
     slab->cap = (uint32_t)cap;
     slab->max = (uint32_t)(cap > HWGW_BOOK_LADDER_MIN && enough < sides ? enough : sides);
-    slab->base = array_place(base, &offset, slab->max, 2 * cap * sizeof(uint32_t));
+    slab->base = array_place(base, &offset, slab->max, cap * sizeof(uint64_t));
     if (cap >= books->side_levels_max) break;
   }
   return offset;
@@ -417,10 +415,8 @@ int32_t hwgw_books_open(struct hwgw_books **out, const struct hwgw_books_cfg *cf
   books->side_levels_max = cfg->levels_max && cfg->levels_max < cfg->orders_max ? cfg->levels_max : cfg->orders_max;
   uint64_t levels = (uint64_t)HWGW_BOOK_SIDES * cfg->instrument_cnt * books->side_levels_max;
   if (levels > cfg->orders_max) levels = cfg->orders_max;
-  uint32_t index_bits = 6;
-  while ((1u << index_bits) < 2 * cfg->orders_max) index_bits++;
-  books->index_mask = (1u << index_bits) - 1;
-  books->index_shift = 32 - (index_bits - 3);
+  books->index_bits = 6;
+  while ((1u << books->index_bits) < INDEX_HEADS * cfg->orders_max) books->index_bits++;
 
   books->map_sz = arrays_place(books, NULL, (uint32_t)levels);
   books->map = mmap(NULL, books->map_sz, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -445,7 +441,7 @@ void hwgw_books_close(struct hwgw_books *books) {
 }
 
 void hwgw_books_clear(struct hwgw_books *books) {
-  memset(books->index, 0, ((size_t)books->index_mask + 1) * sizeof *books->index);
+  memset(books->index, 0, (sizeof *books->index) << books->index_bits);
   memset(books->book, 0, books->instrument_cnt * sizeof *books->book);
   books->order_free = books->order_used = 0;
   books->level_free = books->level_used = 0;

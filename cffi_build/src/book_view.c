@@ -17,7 +17,7 @@ static const struct hwgw_book_side *side_of(const struct hwgw_books *books, uint
 /* the n-th best level */
 static const struct hwgw_book_level *level_at(const struct hwgw_books *books, const struct hwgw_book_side *side,
                                               uint32_t n) {
-  return &books->level[side->keys[side->cap + side->cnt - 1 - n]];
+  return &books->level[(uint32_t)side->ladder[side->cnt - 1 - n]];
 }
 
 void hwgw_books_top(const struct hwgw_books *books, uint32_t instrument, struct hwgw_tob *top) {

@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base.h"
+#include "book.h"
 
 #define RECORD_HEADER_LEN ITCH50_BINARYFILE_LENGTH_SZ
 #define CHANNEL_NONE 0xFFFF
@@ -199,26 +199,50 @@ const char *hwgw_scan_describe(const struct hwgw_scan *scan) {
 
 /* ---- books ---- */
 
-void hwgw_scan_apply(const uint8_t *data, const struct hwgw_scan_message *messages, uint32_t cnt,
-                     struct hwgw_instruments *instruments, struct hwgw_books *books, uint64_t *counters,
-                     struct hwgw_scan_totals *totals) {
-  struct hwgw_event event = {0};
+#define AHEAD 64 /* messages decoded before the first of them is applied: their memory is on its way meanwhile */
+
+/* decodes up to AHEAD messages and asks for what their first look-up needs; returns how many events there are */
+static uint32_t events_decode(const uint8_t *data, const struct hwgw_scan_message *messages, uint32_t cnt,
+                              struct hwgw_instruments *instruments, const struct hwgw_books *books, uint64_t *counters,
+                              struct hwgw_event *events) {
+  uint32_t made = 0;
   for (uint32_t i = 0; i < cnt; i++) {
     const uint8_t *message = data + messages[i].offset;
-    uint32_t len = messages[i].len;
-    uint32_t cause = hwgw_itch_decode(message, len, &event);
+    struct hwgw_event *event = &events[made];
+    uint32_t cause = hwgw_itch_decode(message, messages[i].len, event);
     if (HWGW_UNLIKELY(cause)) {
       counters[cause]++;
       continue;
     }
-    bool top_changed;
-    event.seq = messages[i].seq;
-    event.channel = messages[i].channel;
-    hwgw_instruments_resolve(instruments, message, len, &event);
-    if (!counters[HWGW_CNT_ITCH_MESSAGES]++) totals->first_ts_ns = event.ts_ns;
-    totals->last_ts_ns = event.ts_ns;
-    totals->types[event.code]++;
-    counters[hwgw_books_apply(books, &event, &top_changed)]++;
-    counters[HWGW_CNT_BOOK_TOP_CHANGES] += top_changed;
+    event->seq = messages[i].seq;
+    event->channel = messages[i].channel;
+    hwgw_instruments_resolve(instruments, message, messages[i].len, event);
+    hwgw_book_prefetch_index(books, event->ref, event->instrument);
+    made++;
+  }
+  return made;
+}
+
+void hwgw_scan_apply(const uint8_t *data, const struct hwgw_scan_message *messages, uint32_t cnt,
+                     struct hwgw_instruments *instruments, struct hwgw_books *books, uint64_t *counters,
+                     struct hwgw_scan_totals *totals) {
+  struct hwgw_event events[AHEAD] = {0};
+  for (uint32_t at = 0; at < cnt; at += AHEAD) {
+    uint32_t made =
+        events_decode(data, messages + at, cnt - at < AHEAD ? cnt - at : AHEAD, instruments, books, counters, events);
+    for (uint32_t i = 0; i < made; i++) {
+      hwgw_book_prefetch_order(books, events[i].ref);
+      hwgw_book_prefetch_ladders(books, events[i].instrument);
+    }
+    for (uint32_t i = 0; i < made; i++) hwgw_book_prefetch_level(books, events[i].ref);
+    if (made && !counters[HWGW_CNT_ITCH_MESSAGES]) totals->first_ts_ns = events[0].ts_ns;
+    for (uint32_t i = 0; i < made; i++) {
+      bool top_changed;
+      totals->types[events[i].code]++;
+      counters[hwgw_books_apply(books, &events[i], &top_changed)]++;
+      counters[HWGW_CNT_BOOK_TOP_CHANGES] += top_changed;
+    }
+    if (made) totals->last_ts_ns = events[made - 1].ts_ns;
+    counters[HWGW_CNT_ITCH_MESSAGES] += made;
   }
 }

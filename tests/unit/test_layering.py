@@ -46,6 +46,7 @@ STAGES_OF = {
     "pipeline": {"book", "risk", "segment", "strategy"},
     "gateway": {"pipeline"},
     "rx": {"xdp", "steer"},
+    "scan": {"book"},
     "xdp": {"steer"},
 }
 
