@@ -50,8 +50,8 @@ def test_every_type_gives_the_event_of_the_golden_model(rng):
             seen[code, event.side, event.flags] += 1
     assert len(TYPES) == 23
     assert sum(seen.values()) == 9_200
-    assert all(seen[code, side, 0] > 20 for code in "AF" for side in (0, 1, 2))
-    assert all(seen[code, 0, flag] > 20 for code, flag in (("C", 0), ("C", 1), ("H", 0), ("H", 2), ("h", 0), ("h", 2)))
+    assert all(seen[code, side, 0] > 5 for code in "AF" for side in (0, 1, 2))
+    assert all(seen[code, 0, flag] > 5 for code, flag in (("C", 0), ("C", 1), ("H", 0), ("H", 2), ("h", 0), ("h", 2)))
 
 
 def test_what_the_caller_set_is_left_alone():

@@ -308,7 +308,8 @@ def test_capture_time_holds_frames_back(tmp_path):
         start = time.monotonic()
         came = []
         while not rx.ended and time.monotonic() - start < 5:
-            came += [time.monotonic() - start] * len(rx.poll())
+            cnt = len(rx.poll())
+            came += [time.monotonic() - start] * cnt
     assert len(came) == len(steps_s)
     # the backend's clock starts at its first poll, a moment behind ours
     assert all(step <= at < step + 1 for at, step in zip(came, steps_s, strict=True)), came
