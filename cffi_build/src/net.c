@@ -2,14 +2,21 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * Input: one frame as it came off the wire, without FCS. Output: the UDP payload inside the frame, and its flow.
+ * Input: one frame as it came off the wire, without FCS.
+ *
+ * Output: the UDP payload inside the frame, and its flow.
+ *
  * Order of checks, the first that fails is the cause: Ethernet and VLAN headers complete (drop_short), ethertype IPv4
  * (drop_ethertype), 20 bytes of IPv4 header (drop_short), version 4 and header length at least 20 (drop_ip_header),
  * options complete (drop_short), total length within the frame and not below the header (drop_ip_length), header
  * checksum (drop_ip_checksum), no fragment (drop_fragment), UDP (drop_protocol), UDP length at least 8 and within the
- * datagram (drop_udp_length), group and port configured (drop_foreign). Bytes behind the IPv4 total length or the UDP
- * length are padding and never data. The UDP checksum is not verified: the frame's FCS covers the wire, and frames of a
- * local sender (veth) carry an unfinished one. Cost: no allocation, reads only the headers; one compare per flow.
+ * datagram (drop_udp_length), group and port configured (drop_foreign).
+ *
+ * Bytes behind the IPv4 total length or the UDP length are padding and never data. The UDP checksum is not verified:
+ * the frame's FCS covers the wire, and frames of a local sender (veth) carry an unfinished one.
+ *
+ * Cost: no allocation, reads only the headers; one compare per flow.
+ *
  * Thread: any, it has no state.
  */
 #include "base.h"

@@ -2,19 +2,27 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * Input: the frames that the steering program (xdp/steer.bpf.c) redirects: the configured flows on this queue. All else
- * stays with the kernel, which also answers IGMP: plain sockets join the groups so that switches forward them.
- * Output: Ethernet frames in place, in the shared memory (UMEM). poll hands out what the receive ring has and frees its
- * entries; release gives the frames back to the fill ring. Frames polled and not released are held, not overwritten.
- * Cost: two ring indices and a time stamp per poll, no system call unless the driver asks for a wake-up or busy poll is
- * on. Sizes: the fill ring takes every frame, the receive ring half of them. So a pipeline that is too slow fills the
+ * Input: the frames that the steering program (xdp/steer.bpf.c) redirects: the configured flows on this queue. All
+ * else stays with the kernel, which also answers IGMP: plain sockets join the groups so that switches forward them.
+ *
+ * Output: Ethernet frames in place, in the shared memory (UMEM). poll hands out what the receive ring has and frees
+ * its entries; release gives the frames back to the fill ring. Frames polled and not released are held, not
+ * overwritten.
+ *
+ * Cost: two ring indices and a time stamp per poll, no system call unless the driver asks for a wake-up or busy poll
+ * is on.
+ *
+ * Sizes: the fill ring takes every frame, the receive ring half of them. So a pipeline that is too slow fills the
  * receive ring (drop_ring_full) while the fill ring still has frames, and only frames held too long empty it
- * (drop_fill_empty). Accounting: the kernel counts a frame that found no buffer twice (rx_dropped and
- * rx_fill_ring_empty_descs) in copy mode; what is left of rx_dropped are frames longer than the buffer
- * (drop_truncated). With zero copy the driver's empty refills are no frames, and what they cost is in the interface's
- * own counter (drop_nic, of the whole interface). veth counts our own failed redirects there once more; they are taken
- * off. drop_kernel are frames of our flows that went to the kernel: another queue, fragments. Thread: one. The kernel
- * removes program and socket when the process ends, in whatever way.
+ * (drop_fill_empty).
+ *
+ * Accounting: the kernel counts a frame that found no buffer twice (rx_dropped and rx_fill_ring_empty_descs) in copy
+ * mode; what is left of rx_dropped are frames longer than the buffer (drop_truncated). With zero copy the driver's
+ * empty refills are no frames, and what they cost is in the interface's own counter (drop_nic, of the whole
+ * interface). veth counts our own failed redirects there once more; they are taken off. drop_kernel are frames of our
+ * flows that went to the kernel: another queue, fragments.
+ *
+ * Thread: one. The kernel removes program and socket when the process ends, in whatever way.
  */
 #include "rx.h"
 

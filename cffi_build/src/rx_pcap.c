@@ -2,16 +2,27 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * Input: the mapped file; frames point into it, so nothing is copied. Output: Ethernet frames with the capture time.
+ * Input: the mapped file; frames point into it, so nothing is copied.
+ *
+ * Output: Ethernet frames with the capture time.
+ *
  * pcapng: section headers, interface descriptions (if_tsresol, if_tsoffset), enhanced, simple and obsolete packet
  * blocks; other blocks are skipped. Link types other than Ethernet are refused at open when they are named before the
- * first packet. Damage: a record whose own lengths contradict each other or that names an interface that is not
- * Ethernet is one drop_file, and reading goes on when the file's framing still holds; when it does not (the file ends
- * inside the record, a block length cannot be, the two lengths of a block differ) reading ends there, with one
- * drop_file, and describe says where. A frame that the capture itself cut off (snap length) is drop_truncated. No byte
- * outside the file is read. With capture_time a frame is held back until as much time has passed since the first poll
- * as lies between it and the first frame; else frames come at once. Cost: no system call (but page faults);
- * capture_time reads the clock each poll. The file must not shrink while it is read. Thread: one.
+ * first packet.
+ *
+ * Damage: a record whose own lengths contradict each other or that names an interface that is not Ethernet is one
+ * drop_file, and reading goes on when the file's framing still holds; when it does not (the file ends inside the
+ * record, a block length cannot be, the two lengths of a block differ) reading ends there, with one drop_file, and
+ * describe says where. A frame that the capture itself cut off (snap length) is drop_truncated. No byte outside the
+ * file is read.
+ *
+ * With capture_time a frame is held back until as much time has passed since the first poll as lies between it and the
+ * first frame; else frames come at once.
+ *
+ * Cost: no system call (but page faults); capture_time reads the clock each poll. The file must not shrink while it is
+ * read.
+ *
+ * Thread: one.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -5,14 +5,20 @@
  * One non-blocking socket per flow, bound to group and port, so that the flow of a datagram is known without looking at
  * it. Joins on the interface, or on the one that has local_address; IP_MULTICAST_ALL is off, so nothing comes from
  * groups or interfaces that were not asked for.
+ *
  * Output: UDP payloads (frame.flow is the flow). Order: per socket as the kernel queued them; sockets take turns.
- * Cost: one recvmmsg per poll; with several flows one epoll_wait more, which finds the sockets that have something. It
- * asks for twice what the last one gave, beginning with one: asking for more than there is costs the kernel a look at
- * the empty queue before the first datagram is handed over (0.3 us of 3). At the limit: a full socket buffer loses
- * datagrams in the kernel; its counter (SO_MEMINFO, the one SO_RXQ_OVFL reports, but readable without another datagram)
- * is drop_kernel. That also counts bad UDP checksums and, without loopback, this host's own multicast that the socket
- * filter refused. A datagram larger than a slot is drop_truncated. Frames that were polled and not released keep their
- * slots: when all are held, poll returns 0. Thread: one.
+ *
+ * Cost: one recvmmsg per poll; with several flows one epoll_wait more, which finds the sockets that have something.
+ * recvmmsg is asked for twice what the last one gave, beginning with one: asking for more than there is makes the kernel
+ * look at the empty queue again before it hands over what it has (0.3 us of 3).
+ *
+ * At the limit: a full socket buffer loses datagrams in the kernel; its counter (SO_MEMINFO: the one SO_RXQ_OVFL
+ * reports, but readable without another datagram) is drop_kernel. That also counts wrong UDP checksums, but not of
+ * datagrams up to 76 bytes, which the kernel checks before it looks for a socket; and, without loopback, this host's own
+ * multicast that the socket filter refused. A datagram larger than a slot is drop_truncated. Frames that were polled and
+ * not released keep their slots: when all are held, poll returns 0.
+ *
+ * Thread: one.
  */
 #include <arpa/inet.h>
 #include <errno.h>

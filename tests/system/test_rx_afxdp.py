@@ -6,6 +6,7 @@ SPDX-License-Identifier: MIT
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -255,6 +256,15 @@ def test_frames_that_outgrow_the_buffer_are_truncated_and_counted(pair, sender, 
         assert stats["drop_truncated"] == 2 * 40
         assert rx.accounted() == 5 * 40
 
+        for i in range(2 * RING + 300):  # with every frame held, the fill ring is empty as well
+            sender.send(numbered(i))
+            if i % 100 == 0:
+                rx.poll(release=False)
+        until(lambda: not rx.poll(release=False) and rx.accounted() >= 5 * 40 + 2 * RING + 300)
+        stats = rx.stats()
+        assert (stats["drop_fill_empty"], stats["drop_truncated"], stats["drop_nic"]) == (300, 2 * 40, 0)
+        assert rx.accounted() == 5 * 40 + 2 * RING + 300
+
 
 @pytest.mark.parametrize("mode", MODES)
 def test_frames_of_another_queue_are_counted_and_not_lost_silently(mode):
@@ -310,6 +320,43 @@ def test_kill_9_takes_the_program_off_and_a_second_open_works_at_once(pair, send
             for i in range(100):
                 sender.send(numbered(i))
             assert len(rx.settle(100)) == 100
+    assert program(pair) is None
+
+
+def test_a_receiver_that_dropped_every_privilege_goes_on_receiving(pair, sender):
+    with open_rx(pair) as rx:
+        os.seteuid(65534)
+        try:
+            for i in range(300):
+                sender.send(numbered(i))
+            assert len(rx.settle(300)) == 300
+            assert rx.accounted() == 300
+        finally:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize("frame_cnt", [512, 4096])
+def test_without_the_right_to_lock_memory_the_limit_decides_and_is_named(pair, frame_cnt):
+    if not shutil.which("setpriv"):
+        pytest.skip("needs setpriv (util-linux)")
+    namespace = f"/proc/{os.getpid()}/fd/{pair.namespace['rx']}"
+    code = """
+import os, sys, ctypes
+ctypes.CDLL(None).setns(os.open(sys.argv[1], os.O_RDONLY), 0x40000000)
+from hwgw_sim.receiver import Receiver
+try:
+    print(Receiver("afxdp", [("239.1.2.3", 26400)], interface=sys.argv[2], frame_cnt=int(sys.argv[3])).description)
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    command = ["setpriv", "--bounding-set=-ipc_lock,-sys_resource", "prlimit", f"--memlock={4 << 20}", sys.executable]
+    command += ["-c", code, namespace, pair.device["rx"], str(frame_cnt)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+    if frame_cnt == 512:
+        assert said.startswith("afxdp: ")
+    else:
+        assert "PrivilegeError rx afxdp: XDP_UMEM_REG of 8192 KiB: " in said
+        assert "RLIMIT_MEMLOCK is 4096 KiB: give CAP_IPC_LOCK, raise the limit (ulimit -l) or lower frame_cnt" in said
     assert program(pair) is None
 
 

@@ -230,6 +230,16 @@ def test_an_impossible_block_length_ends_the_file_with_one_drop(read, length):
     assert f"damaged at byte {at}" in description
 
 
+def test_a_block_length_that_is_no_multiple_of_four_ends_the_file_with_one_drop(read):
+    body = enhanced("<", FRAMES[1], 1)[8:-4] + b"x"
+    size = struct.pack("<I", 12 + len(body))
+    odd = struct.pack("<I", 6) + size + body + size
+    found, stats, _ = read(
+        section("<") + interface("<") + enhanced("<", FRAMES[0], 1) + odd + enhanced("<", FRAMES[2], 1)
+    )
+    assert (len(found), stats["drop_file"]) == (1, 1)
+
+
 def test_block_lengths_that_differ_end_the_file_with_one_drop(read):
     bad = bytearray(enhanced("<", FRAMES[1], 1))
     bad[-1] ^= 1
