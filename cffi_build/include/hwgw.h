@@ -44,10 +44,10 @@ struct hwgw_error {
 
 /* ---- time ---- */
 
-uint64_t hwgw_ticks(void);                  /* TSC now */
-uint64_t hwgw_ticks_hz(void);               /* TSC rate, measured once per process against CLOCK_MONOTONIC_RAW */
-uint64_t hwgw_ticks_to_ns(uint64_t ticks);  /* a duration */
-uint64_t hwgw_now_ns(void);                 /* gateway clock: CLOCK_MONOTONIC, by TSC */
+uint64_t hwgw_ticks(void);                 /* TSC now */
+uint64_t hwgw_ticks_hz(void);              /* TSC rate, measured once per process against CLOCK_MONOTONIC_RAW */
+uint64_t hwgw_ticks_to_ns(uint64_t ticks); /* a duration */
+uint64_t hwgw_now_ns(void);                /* gateway clock: CLOCK_MONOTONIC, by TSC */
 
 /* ---- hist: log-linear, 3 significant digits (1,024 linear steps per power of two above 2,048), unit ticks ---- */
 
@@ -87,13 +87,13 @@ struct hwgw_frame {
 };
 
 struct hwgw_rx_cfg {
-  const char *backend;   /* "afxdp", "udp", "pcap" */
-  const char *interface; /* afxdp: device; udp: device whose address joins the groups, NULL or "" = by local_address */
+  const char *backend;    /* "afxdp", "udp", "pcap" */
+  const char *interface;  /* afxdp: device; udp: device whose address joins the groups, NULL or "" = by local_address */
   uint32_t local_address; /* udp: IPv4 address to join on, host order, 0 = any */
-  const char *path;      /* pcap: file name */
-  const char *mode;      /* afxdp: "auto", "native" or "generic" */
-  uint32_t queue;        /* afxdp: receive queue */
-  uint32_t frame_cnt;    /* afxdp: UMEM frames, a power of two; udp: receive slots. 0 = default */
+  const char *path;       /* pcap: file name */
+  const char *mode;       /* afxdp: "auto", "native" or "generic" */
+  uint32_t queue;         /* afxdp: receive queue */
+  uint32_t frame_cnt;     /* afxdp: UMEM frames, a power of two; udp: receive slots. 0 = default */
   uint32_t frame_sz_bytes; /* 0 = default (2,048) */
   uint32_t busy_poll_us;   /* 0 = off */
   uint32_t flow_cnt;
@@ -292,13 +292,13 @@ struct hwgw_session_cfg {
   uint32_t address; /* IPv4, host order */
   uint16_t port;
   uint16_t reserved;
-  char username[6];          /* space padded */
-  char password[10];         /* space padded */
+  char username[6];           /* space padded */
+  char password[10];          /* space padded */
   char requested_session[10]; /* space padded, all spaces = current */
-  char firm[4];              /* space padded, all spaces = port default */
-  char capacity;             /* OUCH capacity code */
-  char display;              /* OUCH display code */
-  uint64_t requested_seq;    /* next wanted sequenced message, 1 = from the start */
+  char firm[4];               /* space padded, all spaces = port default */
+  char capacity;              /* OUCH capacity code */
+  char display;               /* OUCH display code */
+  uint64_t requested_seq;     /* next wanted sequenced message, 1 = from the start */
   uint32_t login_timeout_ms;
   uint32_t dead_link_ms; /* nothing received for so long = lost */
   uint32_t reconnect_ms; /* wait before connecting again; 0 = never */
@@ -353,7 +353,8 @@ struct hwgw_segment_cfg {
 /* Makes the segment and holds an exclusive lock on it for as long as this process or a child lives: a second gateway of
  * that name is refused with the pid of the first. What a dead gateway left is replaced; a halt that it had latched for
  * any reason but control_lost is carried over. */
-int32_t hwgw_segment_create(struct hwgw_segment **segment, const struct hwgw_segment_cfg *cfg, struct hwgw_error *error);
+int32_t hwgw_segment_create(struct hwgw_segment **segment, const struct hwgw_segment_cfg *cfg,
+                            struct hwgw_error *error);
 /* maps a gateway's segment, read-only or (control tools) writable */
 int32_t hwgw_segment_attach(struct hwgw_segment **segment, const char *name, bool writable, struct hwgw_error *error);
 /* unmaps; when discard is set and no halt is latched the file is removed too */
@@ -389,7 +390,6 @@ struct hwgw_strategy_cfg {
   const int64_t *params; /* strategy->param_cnt values */
   uint32_t id;           /* 0 to 63, the index in limits and arm_mask */
   uint32_t account;
-
 };
 
 struct hwgw_channel_cfg {
@@ -402,9 +402,9 @@ struct hwgw_channel_cfg {
 
 struct hwgw_pipeline_cfg {
   struct hwgw_segment *segment;
-  uint32_t thread; /* index of its blocks in the segment */
-  int32_t cpu;     /* -1 = not pinned */
-  int32_t fifo_priority; /* SCHED_FIFO, 0 = SCHED_OTHER */
+  uint32_t thread;          /* index of its blocks in the segment */
+  int32_t cpu;              /* -1 = not pinned */
+  int32_t fifo_priority;    /* SCHED_FIFO, 0 = SCHED_OTHER */
   bool dynamic_instruments; /* subscribe to symbols as they come, for decode and tests */
   bool ref_is_last;         /* reference price: last trade instead of midpoint */
   bool end_with_feed;       /* stop when the feed has ended (files, end of session) */

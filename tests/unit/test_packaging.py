@@ -54,7 +54,13 @@ def test_wheel_works_from_an_empty_directory(built: Path, tmp_path: Path) -> Non
     assert re.search(r"-cp311-abi3-", wheel.name)
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    assert {"hwgw/_native.abi3.so", "hwgw/specs/itch50.yaml", "hwgw_sim/__init__.py", "hwgw/include/hwgw.h"} <= names
+    assert {
+        "hwgw/_native.abi3.so",
+        "hwgw/specs/itch50.yaml",
+        "hwgw_sim/__init__.py",
+        "hwgw/include/hwgw.h",
+        "hwgw/py.typed",
+    } <= names
     assert not {name for name in names if name.endswith((".c", ".pyc")) or name.startswith("tests")}
 
     venv.create(tmp_path / "venv", with_pip=False)
