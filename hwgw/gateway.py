@@ -98,6 +98,7 @@ class _Native:
         cfg.books.instrument_cnt = len(settings.symbols)
         cfg.books.orders_max = settings.orders_max
         cfg.books.levels_max = settings.levels_max
+        cfg.books.huge_pages = True
         cfg.channel_cnt = len(pipeline.channels)
         for index, channel in enumerate(pipeline.channels):
             cfg.channel[index].line_cnt = len(channel.lines)

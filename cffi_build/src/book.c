@@ -30,6 +30,9 @@
 
 #define PAGE_SZ 4096
 #define INDEX_HEADS 4 /* chain heads per order, at least */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14; glibc before 2.35 does not name it */
+#endif
 
 /* ---- index: reference to order ---- */
 
@@ -399,6 +402,15 @@ static size_t arrays_place(struct hwgw_books *books, uint8_t *base, uint32_t lev
   return offset;
 }
 
+/* Index, orders, levels and books on huge pages, and there before the first message: a random access into small pages
+ * often waits for their table, and the first touch of a page for the kernel. Both are advice, without them everything is
+ * right as well. The ladders' reserved room stays as it is: most of it is never used. */
+static void make_resident(struct hwgw_books *books) {
+  size_t sz = (size_t)((uint8_t *)(books->book + books->instrument_cnt) - (uint8_t *)books->map);
+  (void)madvise(books->map, sz, MADV_HUGEPAGE);
+  (void)madvise(books->map, sz, MADV_POPULATE_WRITE);
+}
+
 int32_t hwgw_books_open(struct hwgw_books **out, const struct hwgw_books_cfg *cfg, struct hwgw_error *error) {
   *out = NULL;
   if (cfg->instrument_cnt < 1 || cfg->instrument_cnt > HWGW_BOOK_INSTRUMENTS_MAX)
@@ -428,8 +440,8 @@ int32_t hwgw_books_open(struct hwgw_books **out, const struct hwgw_books_cfg *cf
                           "books: mmap of %zu bytes for %u orders of %u instruments failed: %s; lower orders_max",
                           wanted, cfg->orders_max, cfg->instrument_cnt, strerror(failed));
   }
-  if (cfg->huge_pages) madvise(books->map, books->map_sz, MADV_HUGEPAGE); /* advice: small pages are right as well */
   arrays_place(books, books->map, (uint32_t)levels);
+  if (cfg->huge_pages) make_resident(books);
   *out = books;
   return HWGW_OK;
 }

@@ -212,6 +212,7 @@ class Ours:
         cfg.segment, cfg.cpu, cfg.sample_shift = self.segment.pointer, -1, 4
         cfg.rx.flows, cfg.rx.flow_cnt = flows, 1
         cfg.books.instrument_cnt, cfg.books.orders_max = symbol_cnt, 2 * live_max + 1_000
+        cfg.books.huge_pages = True  # as a gateway opens them
         cfg.channel_cnt = 1
         cfg.channel[0].line_cnt, cfg.channel[0].stale_ns = 1, 600 * 10**9
         cfg.strategy, cfg.strategy_cnt, cfg.session = strategies, 1, session

@@ -37,8 +37,15 @@ def decode(message: bytes, event: Any) -> str | None:
 class NativeBooks:
     """struct hwgw_books with the methods of hwgw_sim.golden.book.Books."""
 
-    def __init__(self, instrument_cnt: int, orders_max: int = 100_000, levels_max: int = 0) -> None:
-        cfg = {"instrument_cnt": instrument_cnt, "orders_max": orders_max, "levels_max": levels_max}
+    def __init__(
+        self, instrument_cnt: int, orders_max: int = 100_000, levels_max: int = 0, *, resident: bool = False
+    ) -> None:
+        cfg = {
+            "instrument_cnt": instrument_cnt,
+            "orders_max": orders_max,
+            "levels_max": levels_max,
+            "huge_pages": resident,
+        }
         out = ffi.new("struct hwgw_books **")
         call(lib.hwgw_books_open, out, ffi.new("struct hwgw_books_cfg *", cfg))
         self.native = ffi.gc(out[0], lib.hwgw_books_close)

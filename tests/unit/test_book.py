@@ -6,8 +6,10 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 import csv
+import mmap
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hwgw_sim.golden import itch
@@ -260,6 +262,19 @@ def test_cleared_books_are_as_new():
 def test_configuration_out_of_range_names_key_value_and_range(cfg, text):
     with pytest.raises(ConfigError, match=text):
         NativeBooks(**cfg)
+
+
+def test_resident_books_have_their_memory_before_the_first_message():
+    def resident_bytes() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+
+    before = resident_bytes()
+    lazy = NativeBooks(4, 1_000_000)
+    between = resident_bytes()
+    resident = NativeBooks(4, 1_000_000, resident=True)
+    assert between - before < 8_000_000
+    assert resident_bytes() - between > 64 * 1_000_000
+    del lazy, resident
 
 
 def test_unknown_instrument_has_an_empty_book():
