@@ -54,7 +54,7 @@ $(venv_stamp): requirements.txt | $(deps_stamp)
 build: $(build_stamp)
 $(build_stamp): $(native_inputs) $(venv_stamp)
 	@echo "build: compiling the native modules"
-	@$(bin)/pip install --quiet --no-build-isolation --no-deps --no-compile --editable . -C build-dir=build/dev
+	@$(bin)/pip install --quiet --no-build-isolation --no-deps --no-compile --editable . --config-settings=build-dir=build/dev
 	@touch $@
 
 demo: $(build_stamp)

@@ -6,6 +6,7 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -40,6 +41,20 @@ def test_changed_source_is_built_again(root: Path, source: str) -> None:
         pytest.skip("needs a tree built by make")
     assert (root / source).exists()
     assert make(root, "--question", f"--what-if={source}", "build").returncode == 1
+
+
+# `pip install --help` of pip 23.0.1, which is what python3-venv of Debian 12 puts into a new .venv
+PIP_23_0 = {
+    *("--quiet", "--no-compile", "--no-build-isolation", "--no-deps", "--editable", "--config-settings"),
+    *("--requirement", "-r", "--upgrade", "--find-links", "--only-binary", "--no-index"),
+}
+
+
+def test_the_pip_of_debian_12_knows_every_option_that_is_given_to_it(root: Path) -> None:
+    calls = re.findall(r"bin\)/pip install (.*)", (root / "Makefile").read_text())
+    options = [word.split("=")[0] for call in calls for word in call.split() if word.startswith("-")]
+    assert len(options) >= 6
+    assert set(options) <= PIP_23_0
 
 
 @pytest.fixture
