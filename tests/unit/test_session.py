@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -493,6 +494,19 @@ def test_reconnects_back_off_and_start_again_after_a_login(venue: Venue) -> None
         client.close()
 
 
+def test_process_out_of_descriptors_is_a_failed_attempt_and_no_more(client: Client, venue: Venue) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        client.poll()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert (client.state, client.reason) == ("LOST", "Too many open files")
+    assert client.count("connect_failures") == 1
+    client.now_ns += 100 * MS
+    log_in(client, venue)
+
+
 def test_no_reconnect_when_it_is_switched_off(venue: Venue) -> None:
     client = Client(venue.port, {"reconnect_ms": 0})
     try:
@@ -726,6 +740,31 @@ def test_logout_that_the_venue_ignores_ends_in_time(up: Client, venue: Venue) ->
     up.poll()
     assert up.state == "CLOSED"
     pump(up, venue, lambda: venue.is_closed_by_peer)
+
+
+def test_logout_over_a_link_that_takes_nothing_closes_it_at_once() -> None:
+    venue = Venue(receive_sz=4_096)
+    client = Client(venue.port)
+    try:
+        log_in(client, venue)
+        fill_up(client, venue)
+        while client.send(kind="CANCEL", ref=1) == ENCODED:
+            pass
+        lib.hwgw_session_logout(client.handle)
+        assert (client.state, "takes nothing" in client.reason) == ("CLOSED", True)
+    finally:
+        client.close()
+        venue.close()
+
+
+def test_logout_over_a_broken_link_closes_it_at_once(up: Client, venue: Venue) -> None:
+    venue.is_reading = False
+    enter(up, 1)
+    venue.drop()
+    while up.send(ref=lib.hwgw_session_next_ref(up.handle), qty=1, px=1) == ENCODED:
+        pass
+    lib.hwgw_session_logout(up.handle)
+    assert up.state == "CLOSED"
 
 
 def test_logout_before_the_session_is_up_closes_it(client: Client, venue: Venue) -> None:
