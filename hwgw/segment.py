@@ -23,6 +23,7 @@ __all__ = ["PERCENTILES", "STAGES", "Segment", "gateways"]
 
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9, "p9999": 99.99}
 STAGES = tuple(code.slug for code in specs.load("segment").enums["hist"].values)
+_ACKNOWLEDGE_SECONDS = 1.0  # a pipeline looks before every order and each millisecond
 _SHM = Path("/dev/shm")  # noqa: S108 (the segment's place is part of the interface)
 
 
@@ -162,12 +163,23 @@ class Segment:
         return np.frombuffer(ffi.buffer(table, dtype.itemsize), dtype).copy()
 
     def publish_limits(self, limits: np.ndarray[Any, Any]) -> int:
-        """Put a limits record (table risk, layout limits) in force; the generation that pipelines will acknowledge."""
+        """Put a limits record (table risk, layout limits) in force; the generation that pipelines will acknowledge.
+
+        CheckFailed when one has not acknowledged the generation before: its gate may still read the other table.
+        """
         raw = limits.tobytes()
         if len(raw) != ffi.sizeof("struct hwgw_limits"):
             raise UsageError(f"a limits table has {ffi.sizeof('struct hwgw_limits')} bytes, this one {len(raw)}")
         table = ffi.from_buffer("struct hwgw_limits *", bytearray(raw))
-        return int(lib.hwgw_limits_publish(self._pointer, table))
+        end = time.monotonic() + _ACKNOWLEDGE_SECONDS
+        while not (generation := int(lib.hwgw_limits_publish(self._pointer, table))):
+            if time.monotonic() > end:
+                raise CheckFailed(
+                    f"{self.name}: a pipeline has not acknowledged the limits in force within"
+                    f" {_ACKNOWLEDGE_SECONDS:g} s: no newer ones were written"
+                )
+            time.sleep(0.001)
+        return generation
 
     def arm(self, mask: int) -> None:
         """Arm exactly the strategies whose bits are set."""

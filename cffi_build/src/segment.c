@@ -99,8 +99,9 @@ static int32_t segment_check(const struct hwgw_segment_header *head, uint64_t sz
                           HWGW_SEGMENT_ABI);
   }
   struct hwgw_segment_header want = *head;
-  if (head->thread_cnt > HWGW_SEGMENT_THREADS_MAX || head->instrument_cnt > HWGW_SEGMENT_INSTRUMENTS_MAX ||
-      head->counter_cnt != HWGW_COUNTER_CNT || head->hist_sz_bytes != sizeof(struct hwgw_hist) ||
+  if (head->thread_cnt < 1 || head->thread_cnt > HWGW_SEGMENT_THREADS_MAX ||
+      head->instrument_cnt > HWGW_SEGMENT_INSTRUMENTS_MAX || head->counter_cnt != HWGW_COUNTER_CNT ||
+      head->hist_cnt != HWGW_SEGMENT_HIST_CNT || head->hist_sz_bytes != sizeof(struct hwgw_hist) ||
       head->limits_sz_bytes != sizeof(struct hwgw_limits) || segment_layout(&want) != sz ||
       memcmp(&want, head, sizeof want) != 0) {
     return hwgw_error_set(error, HWGW_ERR_CHECK, 0, "%s has a layout that this build does not know", path);
@@ -112,7 +113,8 @@ int32_t hwgw_segment_attach(struct hwgw_segment **segment, const char *name, boo
   char path[PATH_SZ];
   int32_t status = segment_path(path, name, error);
   if (status) return status;
-  int fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+  /* anybody may put something of that name there: a pipe must not hold us up, nor a link lead elsewhere */
+  int fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0) {
     int saved = errno;
     if (saved == ENOENT) {
@@ -339,9 +341,24 @@ bool hwgw_resume(struct hwgw_segment *segment) {
   return true;
 }
 
+/* Does no gate look at the half that is not in force? A gate keeps to the table that its pipeline acknowledged last, and
+ * one that has acknowledged none may be about to take the one in force as soon as there is a data process. */
+static bool limits_are_idle(struct hwgw_segment *segment, uint64_t in_force) {
+  const struct hwgw_segment_header *head = hwgw_segment_head(segment);
+  for (uint32_t i = 0; i < head->thread_cnt; i++) {
+    const struct hwgw_thread *thread = hwgw_segment_thread(segment, i);
+    uint64_t taken = __atomic_load_n(&thread->generation_ack, __ATOMIC_ACQUIRE);
+    bool is_over = __atomic_load_n(&thread->state, __ATOMIC_ACQUIRE) == HWGW_SEGMENT_THREAD_STATE_STOPPED;
+    if (taken != in_force && !is_over && (taken || head->data_pid)) return false;
+  }
+  return true;
+}
+
 uint64_t hwgw_limits_publish(struct hwgw_segment *segment, const struct hwgw_limits *limits) {
   struct hwgw_control *control = hwgw_segment_control(segment);
-  uint64_t generation = __atomic_load_n(&control->limits_generation, __ATOMIC_ACQUIRE) + 1;
+  uint64_t in_force = __atomic_load_n(&control->limits_generation, __ATOMIC_ACQUIRE);
+  if (!limits_are_idle(segment, in_force)) return 0;
+  uint64_t generation = in_force + 1;
   struct hwgw_limits *idle = hwgw_segment_limits(segment, (uint32_t)generation);
   *idle = *limits;
   idle->generation = generation;
