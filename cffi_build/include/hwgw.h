@@ -240,7 +240,9 @@ const char *hwgw_instruments_name(const struct hwgw_instruments *instruments, ui
  * hook: read-only, valid during the call. state: state_sz bytes, zeroed before init, the strategy's own.
  * out: room for out_max orders, all 0 but for what the strategy left there without returning it; it sets kind (new,
  * replace, cancel), side, type, tif, flags, px, qty, orig_ref (replace), ref (cancel); instrument 0xFFFFFFFF means hook's.
- * The pipeline sets the rest. Returns how many it wrote.
+ * The pipeline sets the rest. Returns how many it wrote. Each comes back as an own order event before the next call: as
+ * it left; as rejected, with a reason of the risk table or an order_drop counter, when it did not; a cancel that did not
+ * leave as cancel with that reason, because its order lives on.
  * Never blocks, allocates or calls the system. The same signature fits a numba cfunc. */
 typedef int32_t (*hwgw_strategy_fn)(const struct hwgw_hook *hook, void *state, struct hwgw_order *out, int32_t out_max);
 
@@ -376,7 +378,8 @@ const char *hwgw_segment_symbols(struct hwgw_segment *segment);
 bool hwgw_halt(struct hwgw_segment *segment, uint32_t reason, const char *text);
 /* clears the latch; false when it was not set */
 bool hwgw_resume(struct hwgw_segment *segment);
-/* copies a limits table into the idle half, seals it with generation and checksum and flips; returns the generation.
+/* copies a limits table into the idle half, seals it with generation and checksum and flips; returns the generation, or
+ * 0 while a pipeline has not acknowledged the one before: its gate may still judge by the half that would be written.
  * One writer at a time: the control plane */
 uint64_t hwgw_limits_publish(struct hwgw_segment *segment, const struct hwgw_limits *limits);
 void hwgw_beat(struct hwgw_segment *segment); /* the control plane is alive */

@@ -32,6 +32,15 @@ void pipeline_gate(struct hwgw_pipeline *p, struct hwgw_order *event, const stru
   }
 }
 
+/* The gate counts a beat's age from when it is told of it. One that is too old by then (this thread, or the machine, had
+ * been stopped) says nothing of the control plane that is. */
+static void beat(struct hwgw_pipeline *p, uint64_t beat_ns) {
+  uint64_t now_ns = hwgw_ticks_to_now_ns(hwgw_rdtsc());
+  if (now_ns > beat_ns && now_ns - beat_ns > p->risk->limits->beat_age_max_ns) return;
+  struct hwgw_order event = {.kind = HWGW_ORDER_KIND_BEAT};
+  pipeline_gate(p, &event, NULL);
+}
+
 /* carries what the control plane wrote into the gate; five loads when nothing is new */
 void pipeline_control(struct hwgw_pipeline *p) {
   const struct hwgw_control *control = p->control;
@@ -52,8 +61,7 @@ void pipeline_control(struct hwgw_pipeline *p) {
   uint64_t beat_cnt = __atomic_load_n(&control->beat_cnt, __ATOMIC_ACQUIRE);
   if (beat_cnt != p->beat_cnt) {
     p->beat_cnt = beat_cnt;
-    struct hwgw_order event = {.kind = HWGW_ORDER_KIND_BEAT};
-    pipeline_gate(p, &event, NULL);
+    beat(p, __atomic_load_n(&control->beat_ns, __ATOMIC_RELAXED));
   }
   uint64_t changed = __atomic_load_n(&control->arm_mask, __ATOMIC_ACQUIRE) ^ p->arm_mask;
   while (HWGW_UNLIKELY(changed)) {
@@ -100,6 +108,16 @@ static void hook_order(struct hwgw_pipeline *p, const struct pipeline_strategy *
   p->hook.order = (struct hwgw_order){0};
 }
 
+/* tells a strategy that its order did not leave: rejected; a cancel stays a cancel, with the reason, because the order it
+ * was for lives on */
+static void hook_refused(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy,
+                         const struct hwgw_order *order, uint32_t reason) {
+  struct hwgw_order refused = *order;
+  if (order->kind != HWGW_ORDER_KIND_CANCEL) refused.kind = HWGW_ORDER_KIND_REJECTED;
+  refused.reason = reason;
+  hook_order(p, strategy, &refused);
+}
+
 /* OUCH quantities are those of the whole chain of replaces: what was executed before belongs to them */
 static uint32_t send_order(struct hwgw_pipeline *p, const struct hwgw_order *order) {
   if (!p->session) return HWGW_CNT_ORDER_DROP_SESSION;
@@ -111,12 +129,20 @@ static uint32_t send_order(struct hwgw_pipeline *p, const struct hwgw_order *ord
 
 void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, struct hwgw_order *order) {
   pipeline_control(p);
-  if (order->kind == HWGW_ORDER_KIND_NEW || order->kind == HWGW_ORDER_KIND_REPLACE) order->ref = ++p->last_ref;
+  /* every other kind is the venue's, the feed's or the control plane's to say, and the gate would believe it */
+  bool is_cancel = order->kind == HWGW_ORDER_KIND_CANCEL;
+  bool is_new = order->kind == HWGW_ORDER_KIND_NEW || order->kind == HWGW_ORDER_KIND_REPLACE;
+  if (is_new) {
+    p->last_ref += p->last_ref < UINT32_MAX; /* at the end of the numbers the gate refuses: they only rise */
+    order->ref = p->last_ref;
+  }
+  order->reason = 0;
   order->account = (uint8_t)strategy->account;
   order->strategy = (uint8_t)strategy->id;
   uint64_t t_risk = hwgw_rdtsc();
   order->ts_ns = hwgw_ticks_to_now_ns(t_risk);
-  uint32_t reason = hwgw_risk_event(p->risk, order, NULL);
+  uint32_t reason =
+      HWGW_LIKELY(is_new || is_cancel) ? hwgw_risk_event(p->risk, order, NULL) : HWGW_RISK_REASON_MALFORMED;
   uint64_t t_judged = hwgw_rdtsc();
   stage(p, HWGW_SEGMENT_HIST_RISK, t_risk, t_judged);
   p->counters[HWGW_CNT_RISK_ORDERS]++;
@@ -127,10 +153,7 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
       p->is_halted = true;
       hwgw_halt(p->segment, latched, "the risk gate latched on an order");
     }
-    struct hwgw_order refused = *order;
-    refused.kind = HWGW_ORDER_KIND_REJECTED;
-    refused.reason = reason;
-    hook_order(p, strategy, &refused);
+    hook_refused(p, strategy, order, reason);
     return;
   }
   p->counters[HWGW_CNT_RISK_PASSED]++;
@@ -142,14 +165,13 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
     /* it did not leave: what the gate reserved for it is given back as if the venue had refused it */
     struct hwgw_order back = *order;
     back.kind = HWGW_ORDER_KIND_REJECTED;
-    back.reason = outcome;
-    if (order->kind != HWGW_ORDER_KIND_CANCEL) pipeline_gate(p, &back, NULL);
-    hook_order(p, strategy, &back);
+    if (!is_cancel) pipeline_gate(p, &back, NULL);
+    hook_refused(p, strategy, order, outcome);
     return;
   }
   stage(p, HWGW_SEGMENT_HIST_ORDER, t_judged, t_encoded);
   if (order->t_rx) stage(p, HWGW_SEGMENT_HIST_TOTAL, order->t_rx, t_encoded);
-  if (order->kind != HWGW_ORDER_KIND_CANCEL) *pipeline_executed(p, order->ref) = 0;
+  if (!is_cancel) *pipeline_executed(p, order->ref) = 0;
   hook_order(p, strategy, order);
 }
 

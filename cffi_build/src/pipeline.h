@@ -73,10 +73,8 @@ struct hwgw_pipeline {
 
   uint64_t t_session; /* ticks of the last session round */
   uint64_t t_house;
-  uint64_t t_slow;
   uint64_t session_ticks; /* at most so long between session rounds */
   uint64_t house_ticks;
-  uint64_t slow_ticks;
   bool ref_is_last;
   bool end_with_feed;
   bool strategy_is_stopped; /* while draining: books go on, hooks do not */

@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT
  *
  * Housekeeping every HOUSE_US: receive statistics, feed age, control words (so that halt, limits and heartbeat are seen
- * without traffic too), and every SLOW_US the counts that need a walk over the open orders.
+ * without traffic too) and the thread's block of the segment.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -13,11 +13,12 @@
 #include <unistd.h>
 
 #include "pipeline.h"
+#include "risk.h"
 
 #define SESSION_US 5
 #define HOUSE_US 1000
-#define SLOW_US 100000
-#define DRAIN_MS 1000 /* at most so long for cancels and logout to be answered */
+#define DRAIN_MS 1000   /* at most so long for cancels and logout to be answered, and for what waits in the ring */
+#define CANCEL_ROUNDS 4 /* in which what is still open is cancelled once more: a full send buffer may have dropped it */
 #define BATCH_DEFAULT 64
 
 static void *zeroed(size_t sz) {
@@ -123,7 +124,6 @@ int32_t hwgw_pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pi
   p->sample_mask = ((uint64_t)1 << (cfg->sample_shift & 31)) - 1;
   p->session_ticks = SESSION_US * ticks_per_us;
   p->house_ticks = HOUSE_US * ticks_per_us;
-  p->slow_ticks = SLOW_US * ticks_per_us;
   p->ref_is_last = cfg->ref_is_last;
   p->end_with_feed = cfg->end_with_feed;
   p->cpu = cfg->cpu;
@@ -169,26 +169,14 @@ static void feed_age(struct hwgw_pipeline *p, uint64_t now) {
   }
 }
 
-static void publish_slow(struct hwgw_pipeline *p) {
-  p->thread->open_cnt = pipeline_open_orders(p);
-  uint64_t notional = 0;
-  struct hwgw_order order;
-  for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX && i < p->last_ref; i++) {
-    if (hwgw_risk_order(p->risk, p->last_ref - i, &order)) notional += (uint64_t)order.px * order.qty;
-  }
-  p->thread->open_notional = notional;
-}
-
 void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
   uint64_t now = hwgw_rdtsc();
   p->counters[HWGW_CNT_PIPELINE_HOUSEKEEPING]++;
   if (p->rx) hwgw_rx_stats(p->rx, p->counters);
   pipeline_control(p);
   feed_age(p, now);
-  if (now - p->t_slow >= p->slow_ticks) {
-    p->t_slow = now;
-    publish_slow(p);
-  }
+  p->thread->open_cnt = pipeline_open_orders(p);
+  p->thread->open_notional = p->risk->gateway.open_notional;
   p->thread->next_seq = p->channel_cnt ? p->mold[0].next_seq : 0;
   p->thread->last_ref = p->last_ref;
   p->thread->halt_seq_ack = __atomic_load_n(&p->control->halt_seq, __ATOMIC_ACQUIRE);
@@ -208,8 +196,8 @@ static bool is_stopping(const struct hwgw_pipeline *p) {
 }
 
 /* rounds until done says so or the time is over; the feed goes on being counted */
-static void drain(struct hwgw_pipeline *p, bool (*done)(const struct hwgw_pipeline *)) {
-  uint64_t end = hwgw_now_ns() + (uint64_t)DRAIN_MS * 1000000u;
+static void drain(struct hwgw_pipeline *p, bool (*done)(const struct hwgw_pipeline *), uint64_t ms) {
+  uint64_t end = hwgw_now_ns() + ms * 1000000u;
   while (!done(p) && hwgw_now_ns() < end) hwgw_pipeline_step(p);
 }
 
@@ -231,16 +219,19 @@ void hwgw_pipeline_run(struct hwgw_pipeline *p) {
   p->thread->state = HWGW_SEGMENT_THREAD_STATE_DRAINING;
   p->strategy_is_stopped = true;
   if (p->session) {
-    pipeline_cancel_all(p);
-    drain(p, no_open_orders);
+    for (uint32_t i = 0; i < CANCEL_ROUNDS && !no_open_orders(p); i++) {
+      pipeline_cancel_all(p);
+      drain(p, no_open_orders, DRAIN_MS / CANCEL_ROUNDS);
+    }
     if (p->session_state == HWGW_SEGMENT_SESSION_STATE_UP) {
       hwgw_session_logout(p->session);
       p->session_state = hwgw_session_state(p->session);
-      drain(p, logged_out);
+      drain(p, logged_out, DRAIN_MS);
     }
   }
-  while (p->rx && hwgw_pipeline_step(p)) continue; /* what the ring still holds is ours to count */
-  p->t_slow = 0;
+  /* what the ring still holds is ours to count; a feed that never pauses does not keep us */
+  uint64_t end = hwgw_now_ns() + (uint64_t)DRAIN_MS * 1000000u;
+  while (p->rx && hwgw_pipeline_step(p) && hwgw_now_ns() < end) continue;
   hwgw_pipeline_publish(p);
   p->thread->state = HWGW_SEGMENT_THREAD_STATE_STOPPED;
 }

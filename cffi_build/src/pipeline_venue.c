@@ -4,6 +4,10 @@
  */
 #include "pipeline.h"
 
+#include "risk.h"
+
+#define CANCELS_PER_FLUSH 256 /* the send buffer holds ten times as many */
+
 static const struct pipeline_strategy *strategy_of(const struct hwgw_pipeline *p, uint8_t id) {
   for (uint32_t i = 0; i < p->strategy_cnt; i++) {
     if (p->strategy[i].id == id) return &p->strategy[i];
@@ -11,7 +15,8 @@ static const struct pipeline_strategy *strategy_of(const struct hwgw_pipeline *p
   return NULL;
 }
 
-/* the row of the shared segment: exposure as the gate has it, money as the executions made it */
+/* The row of the shared segment: exposure as the gate has it, money as the executions made it that the gate took. What
+ * it does not believe has latched the halt and moved no position. */
 static void position_publish(struct hwgw_pipeline *p, const struct hwgw_order *event) {
   if (event->instrument >= p->instrument_cnt) return;
   struct hwgw_position *row = hwgw_segment_position(p->segment, event->instrument);
@@ -21,7 +26,7 @@ static void position_publish(struct hwgw_pipeline *p, const struct hwgw_order *e
   now.bought_qty = row->bought_qty;
   now.sold_qty = row->sold_qty;
   now.fill_cnt = row->fill_cnt;
-  if (event->kind == HWGW_ORDER_KIND_EXECUTED || event->kind == HWGW_ORDER_KIND_BROKEN) {
+  if (now.pos != row->pos) {
     bool is_buy = event->side == HWGW_ORDER_SIDE_BUY;
     bool is_fill = event->kind == HWGW_ORDER_KIND_EXECUTED;
     int64_t money = (int64_t)event->px * event->qty;
@@ -101,20 +106,16 @@ void pipeline_flush(struct hwgw_pipeline *p) {
   hist_record(p->hist[HWGW_SEGMENT_HIST_SESSION], hwgw_rdtsc() - from);
 }
 
-/* live orders; walks the whole table, so not for the data path */
 uint32_t pipeline_open_orders(const struct hwgw_pipeline *p) {
-  struct hwgw_order order;
-  uint32_t cnt = 0;
-  for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX && i < p->last_ref; i++) {
-    cnt += hwgw_risk_order(p->risk, p->last_ref - i, &order);
-  }
-  return cnt;
+  return p->risk->gateway.open_cnt;
 }
 
+/* by slot and not by the latest references: an order may rest while any number of later ones come and go */
 void pipeline_cancel_all(struct hwgw_pipeline *p) {
-  for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX && i < p->last_ref; i++) {
+  uint32_t cnt = 0;
+  for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX; i++) {
     struct hwgw_order order;
-    if (!hwgw_risk_order(p->risk, p->last_ref - i, &order)) continue;
+    if (!hwgw_risk_order(p->risk, p->risk->slot[i].ref, &order)) continue;
     const struct pipeline_strategy *strategy = strategy_of(p, order.strategy);
     if (!strategy) continue;
     order.kind = HWGW_ORDER_KIND_CANCEL;
@@ -123,6 +124,7 @@ void pipeline_cancel_all(struct hwgw_pipeline *p) {
     p->hook.instrument = order.instrument;
     p->counters[HWGW_CNT_STRATEGY_INTENTS]++;
     pipeline_order(p, strategy, &order);
+    if (++cnt % CANCELS_PER_FLUSH == 0) pipeline_flush(p);
   }
   pipeline_flush(p);
 }

@@ -73,6 +73,9 @@ static void on_order(struct instrument *at, const struct hwgw_order *order) {
       if (order->ref == at->ref) at->ref = 0;
       at->pending = false;
       break;
+    case HWGW_ORDER_KIND_CANCEL: /* with a reason it did not leave, and the order lives on */
+      if (order->reason && order->ref == at->ref) at->pending = false;
+      break;
     default:
       break;
   }

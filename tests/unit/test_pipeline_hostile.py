@@ -1,0 +1,168 @@
+"""The pipeline against strategies, venues and clocks that do what they must not: nothing leaves, nothing is forgotten.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from support import rig as r
+from support import soup_venue as sv
+from support.desk import SYMBOLS, Desk, probe
+from support.rig import Rig
+
+from hwgw import specs
+from hwgw.errors import CheckFailed
+from hwgw.native import ffi, lib
+
+KINDS = {int(code.value): code.slug for code in specs.load("order").enums["kind"].values if code.value is not None}
+DAY = lib.HWGW_ORDER_TIF_DAY
+NAME = b"AAPL    "
+
+
+def gate_is_halted(rig: Rig) -> bool:
+    return bool(lib.hwgw_risk_halted(lib.hwgw_pipeline_risk(rig.handle), ffi.new("uint32_t *")))
+
+
+def stop(desk: Desk) -> list[bytes]:
+    """Run the desk's pipeline to its ordered end against a venue that cancels; the packets of that end."""
+    desk.rig.segment.control["stop"] = 1
+    runner = threading.Thread(target=lib.hwgw_pipeline_run, args=(desk.rig.handle,))
+    runner.start()
+    last: list[bytes] = []
+    end = time.monotonic() + sv.PATIENCE_S
+    while runner.is_alive() and time.monotonic() < end:
+        desk.venue.step()
+        for packet in desk.venue.packets():
+            last.append(packet)
+            if packet[2:4] == b"UX":
+                ref = int.from_bytes(packet[4:8], "big")
+                desk.venue.sequenced(sv.canceled(ref, 100))
+            if packet[2:3] == b"O":
+                desk.venue.drop()
+    runner.join(sv.PATIENCE_S)
+    assert not runner.is_alive()
+    return last
+
+
+# ---- a strategy that says what it must not ----
+
+
+@pytest.mark.parametrize("kind", [code for code in [*KINDS, 18, 255] if code not in (1, 2, 3)])
+def test_a_strategy_cannot_speak_for_the_venue_the_feed_or_the_control_plane(kind):
+    with Rig(SYMBOLS, probe(kind=kind)) as rig:
+        rig.segment.halt("test")
+        rig.quote()
+        assert gate_is_halted(rig)
+        assert (rig.cnt("strategy.intents"), rig.cnt("risk.passed"), rig.cnt("risk.refused_malformed")) == (1, 0, 1)
+        rig.ledgers()
+
+
+# ---- orders that are never forgotten ----
+
+
+def test_an_order_that_rested_through_thousands_of_refusals_is_cancelled_at_the_stop():
+    with Desk(qty=100, tif=DAY) as desk:
+        desk.rig.quote()
+        desk.wait(3)
+        desk.venue.sequenced(sv.accepted(1, b"B", 100, NAME, 1_000_200))
+        desk.until(lambda: desk.cnt("session.accepted") == 1)
+        desk.rig.segment.halt("test")
+        for base in range(10_000, 15_000, 25):
+            desk.rig.feed(*(r.add(1, "AAPL", base + i, "B", 1, 1_000_000) for i in range(25)))
+        assert desk.cnt("risk.refused_halted") == 5000
+        desk.rig.segment.control["halt"] = 0
+        desk.rig.publish()
+        assert int(desk.rig.segment.threads[0]["open_cnt"]) == 1
+        assert {packet[2:8] for packet in stop(desk)} == {b"UX" + (1).to_bytes(4, "big"), b"O"}
+        assert int(desk.rig.segment.threads[0]["open_cnt"]) == 0
+        desk.rig.ledgers()
+
+
+def test_more_orders_than_the_send_buffer_holds_cancels_for_are_all_cancelled_at_the_stop():
+    with Desk(orders=8, qty=100, tif=DAY) as desk:
+        sent = 0
+        desk.rig.quote()
+        for ref in range(10_000, 10_449):
+            desk.rig.feed(r.add(1, "AAPL", ref, "B", 1, 1_000_000))
+            sent = desk.cnt("order.encoded")
+            desk.wait(2 + sent)
+            done = desk.cnt("session.accepted")
+            desk.venue.sequenced(*(sv.accepted(1 + i, b"B", 100, NAME, 1_000_200) for i in range(done, sent)))
+        desk.until(lambda: desk.cnt("session.accepted") == sent)
+        assert sent == 3600
+        assert {packet[4:8] for packet in stop(desk) if packet[2:4] == b"UX"} == {
+            (1 + i).to_bytes(4, "big") for i in range(sent)
+        }
+        assert int(desk.rig.segment.threads[0]["open_cnt"]) == 0
+        desk.rig.ledgers()
+
+
+# ---- a cancel that did not leave ----
+
+
+def test_a_strategy_whose_cancel_did_not_leave_still_knows_its_order():
+    imbalance = lib.hwgw_strategy_find(b"imbalance")
+    with Desk(strategy=imbalance, params={"cooldown_ns": 0, "levels": 1}) as desk:
+        desk.rig.feed(r.directory(1, "AAPL"))
+        desk.rig.feed(r.add(1, "AAPL", 1, "S", 100, 1_000_200))
+        desk.rig.feed(r.add(1, "AAPL", 2, "B", 900, 1_000_000))  # buys
+        desk.wait(3)
+        desk.venue.sequenced(sv.accepted(1, b"B", 100, NAME, 1_000_000))
+        desk.until(lambda: desk.cnt("session.accepted") == 1)
+        desk.venue.drop()
+        desk.until(lambda: desk.cnt("session.disconnects") == 1)
+        desk.rig.feed(r.add(1, "AAPL", 3, "S", 5000, 1_000_200))  # wants to cancel
+        assert (desk.cnt("order.drop_session"), desk.cnt("risk.refused_halted")) == (1, 0)
+        desk.rig.feed(r.add(1, "AAPL", 4, "B", 90_000, 1_000_000))  # would buy if it had no order
+        assert desk.cnt("strategy.intents") == 2
+        desk.rig.feed(r.add(1, "AAPL", 5, "S", 900_000, 1_000_200))  # wants to cancel again
+        assert (desk.cnt("strategy.intents"), desk.cnt("order.drop_session")) == (3, 2)
+        desk.rig.ledgers()
+
+
+# ---- a control plane that is late or hasty ----
+
+
+def test_a_beat_that_is_seen_too_late_is_none():
+    stale = r.open_limits(len(SYMBOLS))
+    stale["beat_age_max_ns"] = 20_000_000
+    with Rig(SYMBOLS, probe(), limits=stale) as rig:
+        rig.segment.beat()
+        time.sleep(0.03)
+        rig.quote()
+        assert (rig.cnt("risk.passed"), rig.cnt("risk.refused_control_stale")) == (0, 1)
+        rig.segment.beat()
+        rig.feed(r.add(1, "AAPL", 77, "B", 1, 1_000_050))
+        assert rig.cnt("risk.passed") == 1
+
+
+def test_a_limits_table_that_a_gate_may_still_read_is_not_written():
+    with Rig(SYMBOLS, probe()) as rig:
+        tight = r.open_limits(len(SYMBOLS))
+        tight["instrument"]["qty_max"] = 99
+        assert rig.segment.publish_limits(tight) == 2
+        with pytest.raises(CheckFailed, match="acknowledged"):
+            rig.segment.publish_limits(r.open_limits(len(SYMBOLS)))
+        rig.quote()
+        assert (rig.cnt("risk.passed"), rig.cnt("risk.refused_qty")) == (0, 1)
+        assert rig.segment.publish_limits(r.open_limits(len(SYMBOLS))) == 3
+
+
+# ---- a venue that says what cannot be ----
+
+
+def test_an_execution_that_the_gate_does_not_believe_halts_and_moves_no_money():
+    with Desk(qty=100, tif=DAY) as desk:
+        desk.rig.quote()
+        desk.wait(3)
+        huge = 2**32 - 1
+        desk.venue.sequenced(sv.accepted(1, b"B", 100, NAME, 1_000_200), sv.executed(1, huge, huge, 7))
+        desk.until(lambda: desk.rig.segment.halted is not None)
+        assert desk.rig.segment.halted["reason"] == "state"
+        row = desk.rig.segment.positions[0]
+        assert (int(row["pos"]), int(row["bought_qty"]), int(row["cash"]), int(row["fill_cnt"])) == (0, 0, 0, 0)
+        assert int(desk.rig.segment.threads[0]["cash"]) == 0
