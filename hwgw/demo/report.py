@@ -61,6 +61,7 @@ def report(look: Mapping[str, Any], exchange: Mapping[str, Any], user: str, back
             "replaced": counters["session.replaced"],
             "rejected": counters["session.rejected"],
             "refused": look["refused"],
+            "dropped": {name: cnt for name, cnt in counters.items() if name.startswith("order.drop_") and cnt},
         },
         "positions": {
             symbol: {key: row[key] for key in ("position", "cash", "fills")}
@@ -99,6 +100,7 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     """The report as text, a line each."""
     ledger, orders = result["ledger"], result["orders"]
     drops = ", ".join(f"{cause} {cnt:,}" for cause, cnt in ledger["dropped"].items()) or "none"
+    unsent = "".join(f"; {name} {cnt:,}" for name, cnt in orders["dropped"].items())
     refused = ", ".join(f"{reason} {cnt:,}" for reason, cnt in orders["refused"].items()) or "none"
     rate = result["messages"] / result["seconds"] if result["seconds"] else 0
     lost = sum(ledger["dropped"].values())
@@ -111,7 +113,7 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         "feed": f"{result['messages']:,} of {result['messages_sent']:,} messages decoded in {result['seconds']:.1f} s"
         f" ({rate:,.0f}/s), {result['book_updates']:,} book updates, {result['gaps']:,} gaps",
         "orders": f"{orders['sent']:,} sent, {orders['accepted']:,} accepted, {orders['filled']:,} filled,"
-        f" {orders['rejected']:,} rejected by the venue; refused by risk: {refused}",
+        f" {orders['rejected']:,} rejected by the venue; refused by risk: {refused}{unsent}",
         "executions": f"{orders['executions']:,} for {orders['shares']:,} shares, {orders['canceled']:,} cancels,"
         f" {orders['replaced']:,} replaces",
         "positions": f"{len(result['positions'])} symbols; gateway and exchange {agree}",

@@ -66,8 +66,8 @@ class Market:
             else ["--interface", lab.exchange.interface, "--listen", f"{lab.exchange.address}:0"]
         )
         options = [
-            *place, "--group", GROUP, "--port", str(self.port), "--user", f"{USER}:{PASSWORD}", "--wait-clients", "1", "--symbols", str(symbols), "--rate", str(rate),
-            "--seconds", str(seconds), "--cancel-at-close",
+            *place, "--group", GROUP, "--port", str(self.port), "--user", f"{USER}:{PASSWORD}", "--wait-clients", "1",
+            "--symbols", str(symbols), "--rate", str(rate), "--seconds", str(seconds), "--cancel-at-close",
         ]  # fmt: skip
         self.exchange = ExchangeProcess(options, subprocess.Popen if lab is None else lab.exchange.popen)
         self.name = f"market-{os.getpid()}-{self.port}"
