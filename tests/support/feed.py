@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hwgw import specs
@@ -18,6 +19,7 @@ COUNTERS = {counter.index: f"{counter.stage}.{counter.name}" for counter in spec
 EVENT_FIELDS = tuple(field.name for field in specs.load("event").layout("event").fields)
 TOB_FIELDS = ("bid_px", "ask_px", "bid_qty", "ask_qty", "bid_cnt", "ask_cnt", "last_px", "last_qty", "update_cnt")
 SIDES = (1, 2)
+BOOK_ORDER = np.dtype([("ref", "u8"), ("qty", "u4"), ("px", "u4")])  # struct hwgw_book_order
 
 
 def data_file(shared: Path, name: str) -> Path:
@@ -83,9 +85,10 @@ class NativeBooks:
 
     def orders(self, instrument: int, side: int) -> list[tuple[int, int, int]]:
         cnt = lib.hwgw_books_orders(self.native, instrument, side, ffi.NULL, 0)
-        orders = ffi.new("struct hwgw_book_order[]", cnt)
-        assert lib.hwgw_books_orders(self.native, instrument, side, orders, cnt) == cnt
-        return [(order.ref, order.qty, order.px) for order in orders]
+        orders = np.empty(cnt, BOOK_ORDER)
+        place = ffi.cast("struct hwgw_book_order *", orders.ctypes.data)
+        assert lib.hwgw_books_orders(self.native, instrument, side, place, cnt) == cnt
+        return list(orders.tolist())
 
     def hash_instrument(self, instrument: int) -> int:
         return int(lib.hwgw_books_hash_instrument(self.native, instrument))
