@@ -19,7 +19,7 @@
  *
  * Number 0 means none for orders and levels, so fresh pages are a valid empty state; order 0 may be written to where
  * that spares a branch. Memory is touched in the order of first use: what is resident follows the highest number of
- * live orders, not the configured bound (the index excepted).
+ * live orders, not the configured bound (the index excepted); unless hwgw_books_cfg.huge_pages asks for all at open.
  */
 #ifndef HWGW_BOOK_H
 #define HWGW_BOOK_H

@@ -23,13 +23,18 @@ static void stage(struct hwgw_pipeline *p, uint32_t hist, uint64_t from, uint64_
 
 /* ---- gate: every event on the one clock; what latches in the gate latches in the segment ---- */
 
-void pipeline_gate(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits) {
-  event->ts_ns = hwgw_ticks_to_now_ns(hwgw_rdtsc());
+static void gate_at(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits,
+                    uint64_t now_ns) {
+  event->ts_ns = now_ns;
   uint32_t latched = hwgw_risk_event(p->risk, event, limits);
   if (HWGW_UNLIKELY(latched != HWGW_RISK_REASON_PASS)) {
     p->is_halted = true;
     hwgw_halt(p->segment, latched, "the risk gate latched");
   }
+}
+
+void pipeline_gate(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits) {
+  gate_at(p, event, limits, hwgw_ticks_to_now_ns(hwgw_rdtsc()));
 }
 
 /* The gate counts a beat's age from when it is told of it. One that is too old by then (this thread, or the machine, had
@@ -205,7 +210,8 @@ void pipeline_call(struct hwgw_pipeline *p, uint32_t index, bool sampled) {
 }
 
 /* the hook of a book update: top or depth, own position, state of feed and trading */
-static void hook_book(struct hwgw_pipeline *p, const struct hwgw_event *event, const struct hwgw_tob *top) {
+static void hook_book(struct hwgw_pipeline *p, const struct hwgw_event *event, const struct hwgw_tob *top,
+                      uint64_t now_ns) {
   struct hwgw_hook *hook = &p->hook;
   uint32_t index = event->instrument;
   struct hwgw_position own;
@@ -216,7 +222,7 @@ static void hook_book(struct hwgw_pipeline *p, const struct hwgw_event *event, c
                 (p->instrument[index].tob_flags & HWGW_SEGMENT_TOB_FLAGS_TRADING ? HWGW_HOOK_FLAGS_TRADING : 0u) |
                 (top->bid_px && top->ask_px ? HWGW_HOOK_FLAGS_TWO_SIDED : 0u);
   hook->ts_ns = event->ts_ns;
-  hook->now_ns = hwgw_ticks_to_now_ns(hwgw_rdtsc());
+  hook->now_ns = now_ns;
   hook->seq = event->seq;
   hook->last_px = top->last_px;
   hook->last_qty = top->last_qty;
@@ -261,7 +267,8 @@ static void tob_publish(struct hwgw_pipeline *p, const struct hwgw_event *event,
 /* the gate's reference price follows the midpoint (or the last trade): at once when it moves, else every REF_REFRESH_NS */
 #define REF_REFRESH_NS 1000000
 
-static void ref_update(struct hwgw_pipeline *p, const struct hwgw_event *event, const struct hwgw_tob *top) {
+static void ref_update(struct hwgw_pipeline *p, const struct hwgw_event *event, const struct hwgw_tob *top,
+                       uint64_t now_ns) {
   struct pipeline_instrument *at = &p->instrument[event->instrument];
   uint32_t px = 0;
   if (p->ref_is_last) {
@@ -270,12 +277,11 @@ static void ref_update(struct hwgw_pipeline *p, const struct hwgw_event *event, 
     px = top->bid_px + (top->ask_px - top->bid_px) / 2;
   }
   if (px == 0 || (top->bid_px >= top->ask_px && !p->ref_is_last)) return;
-  uint64_t now_ns = hwgw_ticks_to_now_ns(event->t_rx);
   if (px == at->ref_px && now_ns - at->ref_ts_ns < REF_REFRESH_NS) return;
   at->ref_px = px;
   at->ref_ts_ns = now_ns;
   struct hwgw_order ref = {.kind = HWGW_ORDER_KIND_REF, .instrument = event->instrument, .px = px};
-  pipeline_gate(p, &ref, NULL);
+  gate_at(p, &ref, NULL, now_ns);
 }
 
 /* messages that speak of the instrument, not of orders */
@@ -317,11 +323,13 @@ static void event_in(struct hwgw_pipeline *p, struct hwgw_event *event, bool sam
   struct hwgw_tob top = {0};
   hwgw_books_top(p->books, event->instrument, &top);
   tob_publish(p, event, &top);
-  if (sampled) stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, hwgw_rdtsc());
-  ref_update(p, event, &top);
+  uint64_t now = hwgw_rdtsc(); /* one clock read for all that follows but the strategy's own time */
+  uint64_t now_ns = hwgw_ticks_to_now_ns(now);
+  if (sampled) stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, now);
+  ref_update(p, event, &top, now_ns);
   if (!top_changed || p->strategy_cnt == 0 || p->strategy_is_stopped) return;
   risk_prefetch_order(p->risk, event->instrument, p->last_ref + 1); /* it comes while the strategy thinks */
-  hook_book(p, event, &top);
+  hook_book(p, event, &top, now_ns);
   for (uint32_t i = 0; i < p->strategy_cnt; i++) pipeline_call(p, i, sampled);
 }
 
