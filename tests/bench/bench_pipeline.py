@@ -473,7 +473,7 @@ def run(options: Options) -> list[Result]:
         for name, scenario in (("pipeline", deep), ("pipeline_shallow", shallow)):
             rates = scenario.flooded
             figure = f"{name}_msgs_per_s"
-            out.append(result(figure, "msgs/s", rates["ours msgs_per_s"], BASELINE, rates["baseline msgs_per_s"]))
+            out.append(result(figure, "1/s", rates["ours msgs_per_s"], BASELINE, rates["baseline msgs_per_s"]))
         out.append(_clock(options, native))
         out += _hooks(options, native, deep)
     return out
