@@ -5,7 +5,7 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from typing import Any
 
 from hwgw_sim.golden import limits
@@ -72,7 +72,7 @@ class Pair:
         self.event_cnt = 0
         self.dump_cnt = 0
         self.answers: Counter[tuple[str, str]] = Counter()
-        self.history: list[Event] = []
+        self.history: deque[Event] = deque(maxlen=20)
 
     def send(self, event: Event, table: bytes | None = None) -> str:
         """One event into both; the name of their reason."""
@@ -80,7 +80,7 @@ class Pair:
         want = self.golden.event(event, table)
         got = self.native.event(event, table)
         self.event_cnt += 1
-        assert NAMES[got] == NAMES[want], f"event {self.event_cnt}: {event}"
+        assert NAMES[got] == NAMES[want], f"event {self.event_cnt}, the last ones: {list(self.history)}"
         if self.event_cnt % self.dump_every == 0:
             self.compare()
         kind = KIND_NAMES.get(event["kind"], "none")
@@ -94,14 +94,6 @@ class Pair:
             lines = sorted(set(want.splitlines()) ^ set(got.splitlines()))
             raise AssertionError(f"state after event {self.event_cnt}, {self.history[-1]}:\n" + "\n".join(lines[:20]))
         self.dump_cnt += 1
-
-    def reasons(self, *kinds: str) -> Counter[str]:
-        """How often each reason was the answer to events of these kinds."""
-        counts: Counter[str] = Counter()
-        for (kind, reason), count in self.answers.items():
-            if kind in kinds:
-                counts[reason] += count
-        return counts
 
 
 PX = 1_000_000  # reference price of a Bench

@@ -34,7 +34,7 @@ EDGES = {
 class Stream:
     """Makes the next event from what the golden gate remembers."""
 
-    def __init__(self, gate: Risk, rng: random.Random, step_ns: int = 1_000_000, back: float = 0.002) -> None:
+    def __init__(self, gate: Risk, rng: random.Random, step_ns: int = 1_000_000, back: float = 0.004) -> None:
         self.gate = gate
         self.rng = rng
         self.ts = 10**9
@@ -60,7 +60,7 @@ class Stream:
             loss = max(0, -(used.cash + used.mark)) + rng.choice((10**4, 10**6))
             return bucket() | {
                 "credit_max": pick(U64, min(credit, U64)),
-                "loss_max": pick(U64, min(loss, U64)),
+                "loss_max": rng.choice((U64, U64, min(loss, U64))),
                 "open_max": pick(U32, 0, used.open_cnt, used.open_cnt + 3),
             }
 
@@ -95,11 +95,11 @@ class Stream:
         }
 
     def limits(self) -> tuple[Event, bytes | None]:
-        """A limits event; one in ten is not to be taken."""
+        """A limits event; one in four is not to be taken."""
         self.generation += 1
         table: bytes | None = limits.seal(self.table())
         generation = self.generation
-        if self.rng.random() < 0.1:
+        if self.rng.random() < 0.25:
             fault = self.rng.randrange(4)
             if fault == 0:
                 table = None
@@ -201,7 +201,7 @@ class Stream:
             event["flags"] = rng.choice((0, 1, 1, 1, 2, 3))
         if rng.random() < 0.08:
             event |= {"type": MARKET, "px": 0}
-        if rng.random() < 0.05 and gate.recent:
+        if rng.random() < 0.1 and gate.recent:
             again = rng.choice(gate.recent)
             event |= {name: getattr(again, name) for name in ("account", "instrument", "px", "qty", "side")}
             event |= {"type": LIMIT, "flags": 0 if again.side == BUY else 1}

@@ -225,6 +225,31 @@ def credit_of_the_gateway(bench, side, offset):
     return credit(bench, side, offset, "gateway")
 
 
+def credit_width(bench, side, offset, account):
+    """Every check off: what is open adds up to 2^64 - 1 exactly, less what the last order brings."""
+    bench.limit(checks_enabled=0)
+    left = 2**64 - 1 - bench.golden.gateway.open_notional
+    instrument = 100
+    while left > 2**31:
+        px = min(PX_MAX, left // (2**31 - 1))
+        fields = {"instrument": instrument, "account": account, "px": px, "qty": 2**31 - 1}
+        assert bench.order(side, **fields) == "pass"
+        left -= px * (2**31 - 1)
+        instrument += 1
+    assert bench.golden.gateway.open_notional == 2**64 - 1 - left
+    return bench.order(side, instrument=instrument, px=1, qty=left + offset), beyond(offset, "credit")
+
+
+@case
+def credit_width_of_the_account(bench, side, offset):
+    return credit_width(bench, side, offset, ACCOUNT)
+
+
+@case
+def credit_width_of_the_gateway(bench, side, offset):
+    return credit_width(bench, side, offset, ACCOUNT + 1)
+
+
 def open_orders(bench, side, offset, part):
     for qty in (1, 2, 3):
         assert bench.order(side, qty=qty) == "pass"

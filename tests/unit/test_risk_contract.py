@@ -335,6 +335,16 @@ def test_market_price_stays_in_range():
     assert bench.golden.slots[2].px == 1
 
 
+@pytest.mark.parametrize("beyond", [-2, -1, 0, 1, 2])
+def test_market_price_is_exact_at_the_ends_of_the_range(beyond):
+    bench = Bench(instrument={"collar_px_min": PX_MAX - PX + beyond})
+    bench.order(BUY, type=MARKET, px=0)
+    assert bench.golden.slots[1].px == min(PX_MAX + beyond, PX_MAX)
+    bench = Bench(instrument={"collar_px_min": PX + beyond})
+    bench.order(SELL, type=MARKET, px=0)
+    assert bench.golden.slots[1].px == max(-beyond, 1)
+
+
 @pytest.mark.parametrize("checks", [ALL, ALL & ~(1 << 10)], ids=["collar on", "collar off"])
 def test_market_order_without_a_fresh_reference_is_refused(checks):
     bench = Bench(checks_enabled=checks, ref_age_max_ns=10_000)
