@@ -9,7 +9,7 @@ import functools
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,18 @@ class Output:
         """Print the result as one JSON object with its schema name; nothing without --json."""
         if self.as_json:
             click.echo(json.dumps({"schema": f"hwgw.{self.verb}/1", **result}, ensure_ascii=False, allow_nan=False))
+
+
+def for_each(out: Output, names: Iterable[str], act: Callable[[str], None]) -> int:
+    """Act on every name, whatever is wrong with one of them; the exit code of the first that failed, or 0."""
+    failed = 0
+    for name in names:
+        try:
+            act(name)
+        except Exception as error:
+            click.echo(f"hwgw {out.verb}: {error or type(error).__name__}", err=True)
+            failed = failed or int(getattr(error, "exit_code", 7))
+    return failed
 
 
 def _logging(level: int) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from .common import Output, verb
+from .common import Output, for_each, verb
 
 
 @verb("halt")
@@ -19,6 +19,8 @@ def command(out: Output, names: tuple[str, ...], all_: bool, reason: str) -> int
 
     Latches the halt of every gateway NAME: from the next order on none leaves; cancels still pass.
 
+    One that cannot be halted is told and does not keep the others from it.
+
     One store into shared memory: it works while the gateway's Python process is stopped, hung or gone.
     """
     from hwgw.errors import UsageError
@@ -27,11 +29,14 @@ def command(out: Output, names: tuple[str, ...], all_: bool, reason: str) -> int
     if bool(names) == all_:
         raise UsageError("name the gateways to halt, or say --all; there are: " + (", ".join(gateways()) or "none"))
     results = []
-    for name in gateways() if all_ else names:
+
+    def halt(name: str) -> None:
         with Segment.attach(name, writable=True) as segment:
             first = segment.halt(reason)
             state = segment.halted or {"reason": "none", "text": ""}
             results.append({"name": name, "newly": first, **state})
             out.say(f"{name}: halted" if first else f"{name}: was halted already ({state['reason']}: {state['text']})")
+
+    failed = for_each(out, gateways() if all_ else names, halt)
     out.emit({"gateways": results})
-    return 0
+    return failed

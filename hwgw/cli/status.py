@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from .common import Output, verb
+from .common import Output, for_each, verb
 
 
 def _describe(out: Output, name: str, running: bool, look: dict[str, Any]) -> None:
@@ -53,13 +53,16 @@ def command(out: Output, name: str | None) -> int:
     names = [name] if name else gateways()
     if not names:
         out.say("no gateway on this host")
-    looks = []
-    for each in names:
-        with Segment.attach(each) as segment:
+    looks: list[dict[str, Any]] = []
+
+    def show(name: str) -> None:
+        with Segment.attach(name) as segment:
             running, look = segment.running(), snapshot(segment)
         looks.append({"running": running, **look})
-        _describe(out, each, running, look)
+        _describe(out, name, running, look)
+
+    failed = for_each(out, names, show)
     out.emit({"gateways": looks})
     if any(look["halted"] for look in looks):
         return 6
-    return 0 if all(look["running"] for look in looks) else 1
+    return failed if failed else 0 if all(look["running"] for look in looks) else 1
