@@ -248,19 +248,21 @@ class Gateway:
 
     def stop(self) -> int:
         """Ask the data process to cancel, log out and end; kill it when it does not. Its exit status."""
-        if self._pid and self.poll() is None:
-            self.segment.control["stop"] = 1
-            end = time.monotonic() + _STOP_SECONDS
-            while self.poll() is None and time.monotonic() < end:
-                time.sleep(0.005)
-            if self.poll() is None:
-                os.kill(self._pid, signal.SIGKILL)
-                _, status = os.waitpid(self._pid, 0)
-                self._status = os.waitstatus_to_exitcode(status)
-                raise CheckFailed(f"the data process did not stop within {_STOP_SECONDS:g} s and was killed")
-        self._beat_stop.set()
-        if self._beat_thread:
-            self._beat_thread.join()
+        try:
+            if self._pid and self.poll() is None:
+                self.segment.control["stop"] = 1
+                end = time.monotonic() + _STOP_SECONDS
+                while self.poll() is None and time.monotonic() < end:
+                    time.sleep(0.005)
+                if self.poll() is None:
+                    os.kill(self._pid, signal.SIGKILL)
+                    _, status = os.waitpid(self._pid, 0)
+                    self._status = os.waitstatus_to_exitcode(status)
+                    raise CheckFailed(f"the data process did not stop within {_STOP_SECONDS:g} s and was killed")
+        finally:  # in every case: it writes into the segment, which goes next
+            self._beat_stop.set()
+            if self._beat_thread:
+                self._beat_thread.join()
         return self._status or 0
 
     def close(self) -> None:

@@ -64,8 +64,10 @@ static bool is_over(struct hwgw_segment *segment, uint32_t cnt) {
 
 int32_t hwgw_gateway_run(struct hwgw_segment *segment, const struct hwgw_pipeline_cfg *pipelines, uint32_t pipeline_cnt,
                          int32_t ready_fd) {
-  pid_t parent = getppid();
   struct hwgw_control *control = hwgw_segment_control(segment);
+  /* by the segment and not by getppid: the parent may have died before this line */
+  pid_t parent = (pid_t)hwgw_segment_head(segment)->control_pid;
+  if (parent == getpid()) parent = getppid(); /* run by the control process itself */
   hwgw_segment_head(segment)->data_pid = (uint32_t)getpid();
 
   /* blocked before the first thread exists, so that every thread leaves them to the wait below */
