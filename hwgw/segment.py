@@ -50,7 +50,7 @@ class Segment:
         first = lib.hwgw_segment_thread(pointer, 0)
         self.threads = self._view(first, "thread", self.thread_cnt)
         symbols = ffi.buffer(lib.hwgw_segment_symbols(pointer), 8 * self.instrument_cnt)[:]
-        self.symbols = tuple(symbols[i : i + 8].decode("ascii").rstrip() for i in range(0, len(symbols), 8))
+        self.symbols = tuple(symbols[i : i + 8].decode("ascii", "replace").rstrip() for i in range(0, len(symbols), 8))
         self.positions = self._view(lib.hwgw_segment_position(pointer, 0), "position", self.instrument_cnt)
         self.top = self._view(lib.hwgw_segment_tob(pointer, 0), "tob", self.instrument_cnt)
 

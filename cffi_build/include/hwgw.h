@@ -354,7 +354,7 @@ struct hwgw_segment_cfg {
 
 /* Makes the segment and holds an exclusive lock on it for as long as this process or a child lives: a second gateway of
  * that name is refused with the pid of the first. What a dead gateway left is replaced; a halt that it had latched for
- * any reason but control_lost is carried over. */
+ * any reason but control_lost is carried over; one of another build, which cannot be read, counts as halted. */
 int32_t hwgw_segment_create(struct hwgw_segment **segment, const struct hwgw_segment_cfg *cfg,
                             struct hwgw_error *error);
 /* maps a gateway's segment, read-only or (control tools) writable */

@@ -140,13 +140,23 @@ int32_t hwgw_segment_attach(struct hwgw_segment **segment, const char *name, boo
   return status;
 }
 
-/* keeps the halt of a gateway that died halted, unless it only halted because its control process ended */
+/* Keeps the halt of a gateway that died halted, unless it only halted because its control process ended. What another
+ * build left cannot be read, so it may have been halted: then this one starts halted. */
 static void halt_carry_over(int fd, struct hwgw_control *control) {
   struct stat file;
   struct hwgw_segment *old = NULL;
-  if (fstat(fd, &file) != 0 || (uint64_t)file.st_size < sizeof(struct hwgw_segment_header)) return;
-  if (segment_map(&old, fd, (uint64_t)file.st_size, false, "", NULL) != HWGW_OK) return;
-  if (segment_check(old->base, old->sz, "", NULL) == HWGW_OK) {
+  bool is_mapped = fstat(fd, &file) == 0 && (uint64_t)file.st_size >= sizeof(struct hwgw_segment_header) &&
+                   segment_map(&old, fd, (uint64_t)file.st_size, false, "", NULL) == HWGW_OK;
+  if (!is_mapped || segment_check(old->base, old->sz, "", NULL) != HWGW_OK) {
+    *control = (struct hwgw_control){.halt = 1,
+                                     .halt_reason = HWGW_RISK_REASON_STATE,
+                                     .halt_ts_ns = realtime_ns(),
+                                     .halt_uid = (uint32_t)getuid(),
+                                     .halt_pid = (uint32_t)getpid(),
+                                     .halt_seq = 1};
+    snprintf(control->halt_text, sizeof control->halt_text, "%s",
+             "what the last gateway of this name left cannot be read: it may have been halted");
+  } else {
     const struct hwgw_control *was = hwgw_segment_control(old);
     if (was->halt && was->halt_reason != HWGW_RISK_REASON_CONTROL_LOST) {
       *control = (struct hwgw_control){.halt = 1,
@@ -158,7 +168,7 @@ static void halt_carry_over(int fd, struct hwgw_control *control) {
       memcpy(control->halt_text, was->halt_text, sizeof control->halt_text);
     }
   }
-  munmap(old->base, old->sz);
+  if (is_mapped) munmap(old->base, old->sz);
   free(old);
 }
 

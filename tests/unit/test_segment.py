@@ -12,9 +12,13 @@ import numpy as np
 import pytest
 
 from hwgw import specs
-from hwgw.errors import CheckFailed, UsageError
+from hwgw.errors import CheckFailed, HwgwError, UsageError
 from hwgw.native import ffi, lib
 from hwgw.segment import Segment, gateways
+
+BLOCKS = (
+    "thread_offset", "counter_offset", "symbol_offset", "tob_offset", "position_offset", "limits_offset", "hist_offset",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -186,3 +190,58 @@ def test_a_torn_top_of_book_row_is_never_read(name):
         stop.set()
         writer.join()
         assert reads > 1000
+
+
+# ---- what others may leave in /dev/shm ----
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("hist_cnt", 1), ("thread_cnt", 0), ("counter_cnt", 1), ("instrument_cnt", 2000)]
+)
+def test_a_header_that_would_lead_an_observer_astray_is_refused(name, field, value):
+    with Segment.create(name, ["AAPL"]) as owner:
+        owner.head[field] = value
+        sizes = {"hist_cnt": 8 - value, "thread_cnt": 8}
+        if field in sizes:  # so that the offsets and the size add up again
+            hist_sz = int(owner.head["hist_sz_bytes"])
+            path = Path(f"/dev/shm/hwgw-{name}")
+            if field == "hist_cnt":
+                owner.head["sz_bytes"] -= sizes[field] * hist_sz
+            else:
+                blocks = {name: int(owner.head[name]) for name in BLOCKS}
+                thread, counter = blocks["counter_offset"] - blocks["thread_offset"], 0
+                counter = blocks["symbol_offset"] - blocks["counter_offset"]
+                owner.head["counter_offset"] -= thread
+                for block in BLOCKS[2:]:
+                    owner.head[block] -= thread + counter
+                owner.head["sz_bytes"] = int(owner.head["hist_offset"])
+            os.truncate(path, int(owner.head["sz_bytes"]))
+        code = (
+            "import sys\nfrom hwgw.errors import CheckFailed\nfrom hwgw.segment import Segment\n"
+            "try:\n    with Segment.attach(sys.argv[1]) as s:\n        s.latency_ns(), s.counters(), s.thread_status()\n"
+            "except CheckFailed as error:\n    print(error)"
+        )
+        done = run_python(code, name)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "a layout that this build does not know" in done.stdout
+
+
+def test_a_pipe_in_the_place_of_a_segment_holds_nobody_up(name):
+    os.mkfifo(f"/dev/shm/hwgw-{name}")
+    start = time.monotonic()
+    for writable in (False, True):
+        with pytest.raises(HwgwError):
+            Segment.attach(name, writable=writable)
+    assert time.monotonic() - start < 5
+
+
+def test_a_halt_is_carried_over_even_from_a_segment_that_cannot_be_understood(name):
+    owner = Segment.create(name, ["AAPL"])
+    owner.halt("loss of a lifetime")
+    owner.head["counter_cnt"] += 1  # of another build
+    owner.close()
+    with Segment.create(name, ["AAPL"]) as heir:
+        assert heir.halted is not None
+        assert heir.halted["reason"] == "state"
+        assert "cannot be read" in heir.halted["text"]
+        assert heir.resume()
