@@ -9,8 +9,8 @@ from collections import Counter, deque
 from typing import Any
 
 from hwgw_sim.golden import limits
-from hwgw_sim.golden.risk import BUY, DAY, INSTRUMENTS_MAX, LIMIT, SELL, STRATEGIES_MAX, Kind, Reason, Risk
-from hwgw_sim.golden.risk_state import ACCOUNTS_MAX
+from hwgw_sim.golden.risk import BUY, DAY, INSTRUMENTS_MAX, LIMIT, SELL, SLOT_CNT, STRATEGIES_MAX, Kind, Reason, Risk
+from hwgw_sim.golden.risk_state import ACCOUNTS_MAX, Instrument
 
 from hwgw import specs
 from hwgw.native import ffi, lib
@@ -94,6 +94,29 @@ class Pair:
             lines = sorted(set(want.splitlines()) ^ set(got.splitlines()))
             raise AssertionError(f"state after event {self.event_cnt}, {self.history[-1]}:\n" + "\n".join(lines[:20]))
         self.dump_cnt += 1
+        self.compare_readouts()
+
+    def compare_readouts(self) -> None:
+        """hwgw_risk_halted, _position and _order against the golden state."""
+        golden, native = self.golden, self.native
+        reason = ffi.new("uint32_t *")
+        assert lib.hwgw_risk_halted(native.risk, reason) == (golden.halt != 0)
+        assert reason[0] == golden.halt
+        row = ffi.new("struct hwgw_position *", {"cash": -7, "fill_cnt": 7})
+        for index in (*golden.instruments, INSTRUMENTS_MAX, 2**32 - 1):
+            state = golden.instruments[index] if index < INSTRUMENTS_MAX else Instrument()
+            lib.hwgw_risk_position(native.risk, index, row)
+            for name in ("pos", "long_worst", "short_worst", "open_buy_cnt", "open_sell_cnt", "ref_px"):
+                assert getattr(row, name) == getattr(state, name), (index, name)
+        assert (row.cash, row.fill_cnt) == (-7, 7)
+        out = ffi.new("struct hwgw_order *")
+        for slot in golden.slots.values():
+            assert lib.hwgw_risk_order(native.risk, slot.ref, out) == (slot.leaves > 0)
+            assert not lib.hwgw_risk_order(native.risk, (slot.ref + SLOT_CNT) & (2**32 - 1), out)
+            if slot.leaves:
+                lib.hwgw_risk_order(native.risk, slot.ref, out)
+                want = dict.fromkeys(FIELDS, 0) | vars(slot) | {"kind": Kind.NEW, "qty": slot.leaves}
+                assert all(getattr(out, name) == want[name] for name in FIELDS), slot
 
 
 PX = 1_000_000  # reference price of a Bench

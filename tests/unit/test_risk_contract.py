@@ -42,6 +42,21 @@ def test_state_at_reset_is_empty():
     assert pair.native.dump() == ""
 
 
+def test_facts_before_the_first_limits_are_taken():
+    pair = Pair()
+    for kind, fields, answer in (
+        ("ref", {"px": 5}, "pass"),
+        ("feed", {"qty": 1}, "pass"),
+        ("beat", {}, "pass"),
+        ("arm", {}, "pass"),
+        ("executed", {"ref": 1, "qty": 1, "px": 1}, "state"),
+        ("resume", {}, "pass"),
+        ("cancel", {"ref": 1}, "malformed"),
+        ("broken", {"ref": 1, "qty": 1, "px": 1, "side": BUY}, "state"),
+    ):
+        assert pair.send(make(kind, ts_ns=1, **fields)) == answer
+
+
 def test_each_missing_precondition_is_refused_in_order():
     pair = Pair()
 
