@@ -218,7 +218,8 @@ def test_a_header_that_would_lead_an_observer_astray_is_refused(name, field, val
             os.truncate(path, int(owner.head["sz_bytes"]))
         code = (
             "import sys\nfrom hwgw.errors import CheckFailed\nfrom hwgw.segment import Segment\n"
-            "try:\n    with Segment.attach(sys.argv[1]) as s:\n        s.latency_ns(), s.counters(), s.thread_status()\n"
+            "try:\n    with Segment.attach(sys.argv[1]) as s:\n"
+            "        s.latency_ns(), s.counters(), s.thread_status()\n"
             "except CheckFailed as error:\n    print(error)"
         )
         done = run_python(code, name)
