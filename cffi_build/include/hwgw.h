@@ -323,6 +323,9 @@ uint32_t hwgw_session_poll(struct hwgw_session *session, uint64_t now_ns, uint64
 uint32_t hwgw_session_order(struct hwgw_session *session, const struct hwgw_order *order);
 /* hands the send buffer to the kernel; call it once after the orders of a batch */
 void hwgw_session_flush(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters);
+/* takes back the orders that still wait whole in the send buffer: the next polls give them as rejected (withdrawn).
+ * Cancels stay. What the kernel took is gone */
+void hwgw_session_withdraw(struct hwgw_session *session);
 uint32_t hwgw_session_state(const struct hwgw_session *session); /* enum hwgw_segment_session_state */
 /* why the state is what it is, for people; a constant string */
 const char *hwgw_session_reason(const struct hwgw_session *session);

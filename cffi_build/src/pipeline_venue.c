@@ -89,8 +89,14 @@ static void session_changed(struct hwgw_pipeline *p, uint32_t state) {
   }
 }
 
+/* a slow link keeps orders that passed before the halt in the send buffer: they must not leave after it */
+static void hold_when_halted(struct hwgw_pipeline *p) {
+  if (HWGW_UNLIKELY(__atomic_load_n(&p->control->halt, __ATOMIC_ACQUIRE))) hwgw_session_withdraw(p->session);
+}
+
 void pipeline_venue(struct hwgw_pipeline *p) {
   if (!p->session) return;
+  hold_when_halted(p);
   struct hwgw_order events[VENUE_EVENTS_MAX];
   uint64_t now_ns = hwgw_ticks_to_now_ns(hwgw_rdtsc());
   uint32_t cnt = hwgw_session_poll(p->session, now_ns, p->counters, events, VENUE_EVENTS_MAX);
@@ -101,6 +107,7 @@ void pipeline_venue(struct hwgw_pipeline *p) {
 
 void pipeline_flush(struct hwgw_pipeline *p) {
   if (!p->session) return;
+  hold_when_halted(p);
   uint64_t from = hwgw_rdtsc();
   hwgw_session_flush(p->session, hwgw_ticks_to_now_ns(from), p->counters);
   hist_record(p->hist[HWGW_SEGMENT_HIST_SESSION], hwgw_rdtsc() - from);

@@ -95,12 +95,16 @@ void hwgw_session_close(struct hwgw_session *session) {
 
 /* ---- the connection ---- */
 
+static void tx_empty(struct hwgw_session *session) {
+  session->tx_head = session->tx_tail = session->tx_whole = 0;
+}
+
 static void disconnect(struct hwgw_session *session, uint32_t state, const char *reason) {
   if (session->fd >= 0) close(session->fd);
   session->fd = -1;
   session->link_down = false;
   session->confirmed = false;
-  session->tx_head = session->tx_tail = 0;
+  tx_empty(session);
   session->rx_head = session->rx_tail = 0;
   session->state = state;
   session->reason = reason;
@@ -123,6 +127,11 @@ static void lose(struct hwgw_session *session, uint64_t now_ns, uint64_t *counte
   if (session->backoff < HWGW_SESSION_BACKOFF_MAX) session->backoff *= 2;
 }
 
+/* of a whole packet, with its length */
+static uint32_t packet_len(const uint8_t *data) {
+  return SOUPBINTCP_LENGTH_SZ + (uint32_t)soupbintcp_sequenced_data_packet_length(data);
+}
+
 static uint32_t backlog(const struct hwgw_session *session) {
   return session->tx_tail - session->tx_head;
 }
@@ -133,6 +142,7 @@ static uint8_t *tx_room(struct hwgw_session *session, uint32_t reserve) {
   if (HWGW_UNLIKELY(session->tx_tail + HWGW_ORDER_WIRE_SZ > HWGW_SESSION_TX_SZ)) {
     memmove(session->tx, session->tx + session->tx_head, backlog(session));
     session->tx_tail -= session->tx_head;
+    session->tx_whole -= session->tx_head;
     session->tx_head = 0;
   }
   return session->tx + session->tx_tail;
@@ -218,10 +228,30 @@ void hwgw_session_flush(struct hwgw_session *session, uint64_t now_ns, uint64_t 
   counters[HWGW_CNT_SESSION_TX_BYTES] += (uint64_t)sent;
   session->last_tx_ns = now_ns;
   session->tx_head += (uint32_t)sent;
+  while (session->tx_whole < session->tx_head) session->tx_whole += packet_len(session->tx + session->tx_whole);
   if (session->tx_head == session->tx_tail)
-    session->tx_head = session->tx_tail = 0;
+    tx_empty(session);
   else
     counters[HWGW_CNT_SESSION_TX_BLOCKED]++;
+}
+
+void hwgw_session_withdraw(struct hwgw_session *session) {
+  uint32_t kept = session->tx_whole, len;
+  for (uint32_t at = session->tx_whole; at < session->tx_tail; at += len) {
+    const uint8_t *data = session->tx + at, *message = data + SOUPBINTCP_UNSEQUENCED_DATA_LEN;
+    len = packet_len(data);
+    bool is_message = soupbintcp_unsequenced_data_packet_type(data) == SOUPBINTCP_UNSEQUENCED_DATA_CODE;
+    if (is_message && message[0] == OUCH50_ENTER_ORDER_CODE) {
+      hwgw_session_orders_withdraw(&session->orders, ouch50_enter_order_user_ref_num(message));
+    } else if (is_message && message[0] == OUCH50_REPLACE_ORDER_CODE) {
+      hwgw_session_orders_withdraw(&session->orders, ouch50_replace_order_user_ref_num(message));
+    } else {
+      memmove(session->tx + kept, data, len);
+      kept += len;
+    }
+  }
+  session->tx_tail = kept;
+  if (session->tx_head == session->tx_tail) tx_empty(session);
 }
 
 /* true when there may be more to read; a link that is down is read to its end first */
@@ -404,7 +434,7 @@ static uint32_t events_take(struct hwgw_session *session, uint64_t now_ns, uint6
       const uint8_t *data = session->rx + session->rx_head;
       uint32_t have = session->rx_tail - session->rx_head;
       if (have < SOUPBINTCP_LENGTH_SZ) break;
-      uint32_t len = SOUPBINTCP_LENGTH_SZ + (uint32_t)soupbintcp_sequenced_data_packet_length(data);
+      uint32_t len = packet_len(data);
       if (len == SOUPBINTCP_LENGTH_SZ) { /* not even a type */
         framing_error(session, now_ns, counters);
         break;

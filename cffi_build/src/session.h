@@ -78,6 +78,9 @@ bool hwgw_session_orders_follow(struct hwgw_session_orders *orders, uint64_t *co
 /* the venue's next UserRefNum is next_ref: unanswered orders of earlier logins from there on were lost on the way */
 void hwgw_session_orders_lost(struct hwgw_session_orders *orders, uint32_t next_ref, uint32_t login);
 
+/* the order ref never went out: it follows as rejected, and what would replace it, too */
+void hwgw_session_orders_withdraw(struct hwgw_session_orders *orders, uint32_t ref);
+
 /* a halt event, reason state, about the order ref */
 void hwgw_session_orders_halt(struct hwgw_order *event, uint32_t ref);
 
@@ -91,6 +94,7 @@ struct hwgw_session {
   uint32_t login;    /* logins accepted so far */
   uint32_t tx_head;
   uint32_t tx_tail;
+  uint32_t tx_whole; /* the first packet of which nothing was sent yet; tx_tail when there is none */
   uint32_t rx_head;
   uint32_t rx_tail;
   uint32_t backoff; /* multiple of reconnect_ms for the next failure */

@@ -286,3 +286,10 @@ void hwgw_session_orders_lost(struct hwgw_session_orders *orders, uint32_t next_
     withdraw(orders, own);
   }
 }
+
+void hwgw_session_orders_withdraw(struct hwgw_session_orders *orders, uint32_t ref) {
+  struct hwgw_own_order *own = slot(orders, ref);
+  if (own->ref != ref || own->state != HWGW_OWN_SENT) return;
+  if (own->orig_ref) unlink_replace(orders, own);
+  withdraw(orders, own);
+}

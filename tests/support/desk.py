@@ -26,8 +26,10 @@ def probe(**params: int) -> list[tuple[Any, dict[str, int]]]:
 class Desk:
     """Logged in, with the probe strategy unless another is given."""
 
-    def __init__(self, *, strategy: Any = None, params: dict[str, int] | None = None, **probe_params: int) -> None:
-        self.venue = sv.Venue()
+    def __init__(
+        self, *, strategy: Any = None, params: dict[str, int] | None = None, receive_sz: int = 0, **probe_params: int
+    ) -> None:
+        self.venue = sv.Venue(receive_sz)
         cfg = ffi.new("struct hwgw_session_cfg *")
         values = {
             "address": 0x7F000001, "port": self.venue.port, "username": sv.USERNAME, "password": sv.PASSWORD,

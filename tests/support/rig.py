@@ -136,6 +136,7 @@ class Rig:
         orders_max: int = 100_000,
         sample_shift: int = 0,
         rx: dict[str, Any] | None = None,
+        flow: dict[str, int] | None = None,
     ) -> None:
         self.segment = Segment.create(f"rig-{os.getpid()}-{next(_serial)}", tuple(symbols))
         self.symbols = tuple(symbols)
@@ -144,7 +145,7 @@ class Rig:
         self.segment.beat()
         self._keep: list[Any] = [session, rx]
         cfg = ffi.new("struct hwgw_pipeline_cfg *")
-        flows = ffi.new("struct hwgw_flow[]", [{"group": GROUP, "port": PORT}])
+        flows = ffi.new("struct hwgw_flow[]", [flow or {"group": GROUP, "port": PORT}])
         chosen = ffi.new("struct hwgw_strategy_cfg[]", max(1, len(strategies)))
         for index, (desc, params) in enumerate(strategies):
             names = [ffi.string(desc.param_names[i]).decode() for i in range(desc.param_cnt)]

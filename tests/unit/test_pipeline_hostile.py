@@ -5,6 +5,9 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -99,6 +102,76 @@ def test_more_orders_than_the_send_buffer_holds_cancels_for_are_all_cancelled_at
         }
         assert int(desk.rig.segment.threads[0]["open_cnt"]) == 0
         desk.rig.ledgers()
+
+
+def test_orders_that_wait_in_the_send_buffer_do_not_leave_after_a_halt():
+    with Desk(receive_sz=4096, orders=8, qty=100, tif=DAY) as desk:
+        desk.venue.is_reading = False
+        desk.rig.quote()
+        for ref in range(10_000, 10_500):
+            desk.rig.feed(r.add(1, "AAPL", ref, "B", 1, 1_000_000))
+            if desk.cnt("order.drop_backlog"):
+                break
+        encoded = desk.cnt("order.encoded")
+        assert desk.cnt("order.drop_backlog") > 0
+        desk.rig.segment.halt("test")
+        desk.venue.is_reading = True
+        desk.until(lambda: len(desk.packets) - 2 + desk.cnt("session.withdrawn") == encoded)
+        for _ in range(100):
+            desk.rig.step()
+            time.sleep(0.0002)
+        desk.wait(len(desk.packets))
+        withdrawn = desk.cnt("session.withdrawn")
+        refs = [int.from_bytes(packet[4:8], "big") for packet in desk.packets[2:]]
+        assert refs == list(range(1, encoded - withdrawn + 1))  # whole packets, in order
+        assert withdrawn > 400
+        desk.rig.segment.resume()
+        desk.rig.publish()
+        assert int(desk.rig.segment.threads[0]["open_cnt"]) == len(refs)
+        first = desk.rig.cnt("order.encoded")
+        desk.rig.feed(r.add(1, "AAPL", 20_000, "B", 1, 1_000_000))
+        desk.until(lambda: len(desk.packets) - 2 == len(refs) + 8)
+        assert desk.rig.cnt("order.encoded") == first + 8
+        desk.rig.ledgers()
+
+
+FLOOD = """
+import socket, struct, sys, time
+port, seconds = int(sys.argv[1]), float(sys.argv[2])
+add = struct.pack(">cHH6sQcI8sI", b"A", 1, 0, bytes(6), 1, b"B", 1, b"AAPL    ", 1)
+blocks = (struct.pack(">H", len(add)) + add) * 200
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+seq, end = 1, time.monotonic() + seconds
+while time.monotonic() < end:
+    for _ in range(100):
+        sender.sendto(b"000000059B" + struct.pack(">QH", seq, 200) + blocks, ("127.0.0.1", port))
+        seq += 200
+"""
+
+
+def test_a_stop_ends_though_the_feed_never_pauses():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe_socket:
+        probe_socket.bind(("127.0.0.1", 0))
+        port = probe_socket.getsockname()[1]
+    backend = ffi.new("char[]", b"udp")
+    flow = {"group": 0x7F000001, "port": port}
+    rx = {"backend": backend, "frame_sz_bytes": 16384}
+    with Rig(SYMBOLS, rx=rx, flow=flow) as rig:
+        command = [sys.executable, "-c", FLOOD, str(port), "8"]
+        with subprocess.Popen(command) as flood:
+            runner = threading.Thread(target=lib.hwgw_pipeline_run, args=(rig.handle,))
+            runner.start()
+            end = time.monotonic() + sv.PATIENCE_S
+            while rig.cnt("mold.messages") < 100_000:
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            rig.segment.control["stop"] = 1
+            runner.join(4)
+            still = runner.is_alive()
+            flood.kill()
+            runner.join(sv.PATIENCE_S)
+        assert not still
+        rig.ledgers()
 
 
 # ---- a cancel that did not leave ----
