@@ -54,11 +54,34 @@ def table(results: list[Result]) -> str:
     )
 
 
+def document(path: Path, results: list[Result]) -> None:
+    """Put the results between the markers of a Markdown page; nobody types a figure."""
+    begin, end = "<!-- figures begin -->\n", "<!-- figures end -->\n"
+    head, _, rest = path.read_text(encoding="utf-8").partition(begin)
+    _, found, tail = rest.partition(end)
+    if not found:
+        raise SystemExit(f"--document {path}: it has no {begin.strip()} ... {end.strip()}")
+    rows = [
+        f"| `{result.name}` | {number(result.value)} | {result.unit} | {number(result.min)} to {number(result.max)} |"
+        f" {result.runs} | {'-' if result.ratio is None else f'{result.ratio:.3g}'} |"
+        f" {'-' if result.baseline is None else f'{result.baseline}: {number(result.baseline_value)}'} |\n"
+        for result in results
+    ]
+    lines = [
+        f"Machine: {machine()}.\n\nCommit: `{commit()}`.\n\n",
+        "| figure | median | unit | range | runs | ratio | baseline |\n",
+        "|---|--:|---|--:|--:|--:|---|\n",
+        *rows,
+    ]
+    path.write_text(head + begin + "".join(lines) + end + tail, encoding="utf-8")
+
+
 def main() -> int:
     """Run what was asked for; 0 when every module ran or said why it cannot, 1 when one failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="benchmarks of the data plane")
     parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {', '.join(MODULES)}; all when none is named")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the results as JSON")
+    parser.add_argument("--document", type=Path, metavar="PAGE", help="put the results into a Markdown page")
     parser.add_argument("--file", type=Path, metavar="STREAM", help="BinaryFILE stream for the feed figures")
     parser.add_argument("--smoke", action="store_true", help="smallest size: does it run at all")
     parser.add_argument("--seed", type=int, default=1, help="of the generated streams (default 1)")
@@ -89,6 +112,8 @@ def main() -> int:
     if args.output:
         args.output.write_text(json.dumps([result.as_dict() for result in results], indent=1) + "\n")
         print(f"{len(results)} results in {args.output}")
+    if args.document:
+        document(args.document, results)
     return 0
 
 

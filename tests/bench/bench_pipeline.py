@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import cffi
 import numpy as np
@@ -45,6 +45,7 @@ HEADERS_SZ = 42  # Ethernet, IPv4, UDP
 SESSION = b"BENCH     "
 GAP_US = 20
 EVERY_PACED, EVERY_FLOOD = 4, 64
+PART_CNT = 25_000
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9}
 BASELINE = "plain C"
 HOOKS_PER_BATCH = 64
@@ -82,6 +83,9 @@ void reference_close(struct reference *reference);
 """
 
 
+Chunk: TypeAlias = tuple[bytes | memoryview, np.ndarray[Any, Any]]
+
+
 class Native:
     """The compiled driver and baseline. `driver` and `reference` are cffi libraries of the interface `ffi`."""
 
@@ -107,7 +111,7 @@ class Frames:
         self._seq = 1
         self._heads: dict[int, bytes] = {}
 
-    def next(self, cnt: int) -> tuple[bytes, np.ndarray[Any, Any]]:
+    def next(self, cnt: int) -> Chunk:
         """The next cnt messages, a frame each."""
         parts = []
         for message in split(self._stream.records(cnt)):
@@ -122,6 +126,16 @@ class Frames:
     def close(self) -> None:
         """Give the generator's memory back."""
         self._stream.close()
+
+
+def parts(chunk: Chunk) -> Iterator[Chunk]:
+    """The chunk in pieces with fewer orders than the gate can have open, should the venue be held up."""
+    data, lens = memoryview(chunk[0]), chunk[1]
+    for from_idx in range(0, len(lens), PART_CNT):
+        part = lens[from_idx : from_idx + PART_CNT]
+        sz = int(part.sum())
+        yield data[:sz], part
+        data = data[sz:]
 
 
 class Samples:
@@ -230,10 +244,8 @@ class Ours:
             if time.monotonic() > end:
                 raise RuntimeError(f"{what} after 5 s: {self.segment.counters()}")
 
-    def run(self, chunk: tuple[bytes, Any], every: int, gap: int, samples: Samples) -> Drive:
+    def run(self, chunk: Chunk, every: int, gap: int, samples: Samples) -> Drive:
         """Drive one chunk and wait for the venue's last answers."""
-        for stage in range(len(self.stages)):
-            ffi.memmove(self._hist(stage), bytes(lib.hwgw_hist_sz_bytes()), lib.hwgw_hist_sz_bytes())
         native = self.native
         native.driver.shot_set(every)
         self.segment.beat()
@@ -241,6 +253,11 @@ class Ours:
         driven = _drive(native, *map(native.pointer, functions), native.pointer(self.pipeline), chunk, gap, samples)
         self._until(self._is_quiet, "the venue has not answered")
         return driven
+
+    def forget(self) -> None:
+        """Empty the histograms."""
+        for stage in range(len(self.stages)):
+            ffi.memmove(self._hist(stage), bytes(lib.hwgw_hist_sz_bytes()), lib.hwgw_hist_sz_bytes())
 
     def _is_quiet(self) -> bool:
         counters = self.segment.counters()
@@ -270,7 +287,7 @@ class Baseline:
         stack.callback(native.driver.venue_close, self.venue)
         stack.callback(native.reference.reference_close, self.object)
 
-    def run(self, chunk: tuple[bytes, Any], every: int, gap: int, samples: Samples) -> Drive:
+    def run(self, chunk: Chunk, every: int, gap: int, samples: Samples) -> Drive:
         """As Ours.run."""
         native = self.native
         native.reference.reference_set(self.object, samples.native, every)
@@ -284,7 +301,7 @@ class Baseline:
         return driven
 
 
-def _drive(native: Native, frames: Any, step: Any, target: Any, chunk: Any, gap: int, samples: Samples) -> Drive:
+def _drive(native: Native, frames: Any, step: Any, target: Any, chunk: Chunk, gap: int, samples: Samples) -> Drive:
     data, lens = chunk
     void = native.ffi.cast
     lengths = native.ffi.from_buffer("uint32_t[]", lens)
@@ -342,9 +359,10 @@ class Scenario:
             gap = int(GAP_US * lib.hwgw_ticks_hz() / 1e6)
             for _ in range(self.options.runs()):
                 chunk = frames.next(paced_cnt)
+                ours.forget()
                 for name, contestant in contestants:
-                    driven = contestant.run(chunk, EVERY_PACED, gap, samples)
-                    self._note(self.paced, f"{name} late", driven.late)
+                    late = sum(contestant.run(part, EVERY_PACED, gap, samples).late for part in parts(chunk))
+                    self._note(self.paced, f"{name} late", late)
                     self._latencies(name, ours, samples)
                 contestants.reverse()
             for _ in range(self.options.runs()):
@@ -360,7 +378,7 @@ class Scenario:
     def _latencies(self, name: str, ours: Ours, samples: Samples) -> None:
         due, entry = samples.take()
         if not len(due):
-            raise RuntimeError(f"{name}: no order in a paced run")
+            raise RuntimeError(f"{name}: no order in a paced run: {ours.segment.halted} {ours.segment.counters()}")
         for label, pct in PERCENTILES.items():
             self._note(self.paced, f"{name} due {label}", ns(float(np.percentile(due, pct, method="inverted_cdf"))))
             self._note(self.paced, f"{name} entry {label}", ns(float(np.percentile(entry, pct, method="inverted_cdf"))))
@@ -456,14 +474,15 @@ def run(options: Options) -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="hwgw-bench-") as folder:
         native = Native(Path(folder))
         deep = Scenario(options, native, options.size(1_000, 50), options.size(200_000, 2_000))
-        deep.run(options.size(150_000, 4_000), options.size(400_000, 4_000))
+        deep.run(options.size(100_000, 4_000), options.size(400_000, 4_000))
         shallow = Scenario(options, native, 8, options.size(4_000, 500))
-        shallow.run(options.size(150_000, 4_000), options.size(400_000, 4_000))
+        shallow.run(options.size(100_000, 4_000), options.size(400_000, 4_000))
         for name, scenario in (("deep", deep), ("shallow", shallow)):
             middle = {key: statistics.median(values) for key, values in scenario.paced.items()}
             options.say(
-                f"{name}, paced: {middle['orders']:.0f} orders a run, a frame each {GAP_US} us, late by more than that:"
-                f" {middle['ours late']:.0f} of ours, {middle['baseline late']:.0f} of the baseline"
+                f"{name}, paced: {middle['orders']:.0f} orders a run, a frame each {GAP_US} us,"
+                f" late by more than that: {middle['ours late']:.0f} of ours, {middle['baseline late']:.0f} of the"
+                f" baseline"
             )
         out = _latency_results("tick_to_order", deep) + _latency_results("tick_to_order_shallow", shallow)
         for stage in ("strategy", "risk", "order", "session"):
