@@ -144,8 +144,7 @@ static uint32_t on_broken(struct hwgw_risk *risk, const struct hwgw_order *event
   struct hwgw_risk_instrument *at = &risk->instrument[event->instrument];
   int64_t bought = is_buy ? -(int64_t)event->qty : (int64_t)event->qty;
   int64_t raised = (int64_t)(is_buy ? at->short_worst : at->long_worst) + event->qty;
-  int64_t pos = at->pos + bought;
-  if (HWGW_UNLIKELY(raised > INT32_MAX || pos > INT32_MAX || pos < -INT32_MAX)) return unbelievable(risk);
+  if (HWGW_UNLIKELY(raised > INT32_MAX)) return unbelievable(risk); /* which bounds the position, too */
   struct hwgw_risk_slot *slot = risk_slot(risk, event->ref);
   if (HWGW_UNLIKELY(slot->ref < event->ref)) return unbelievable(risk);
   if (slot->ref == event->ref) {

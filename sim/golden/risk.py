@@ -428,7 +428,7 @@ class Risk(State):
         sign = 1 if event["side"] == BUY else -1
         state = self.instruments[event["instrument"]]
         raised = (state.short_worst if sign > 0 else state.long_worst) + qty
-        if raised > I32_MAX or abs(state.pos - sign * qty) > I32_MAX:
+        if raised > I32_MAX:  # which bounds the position, too
             raise Unbelievable
         order = self.slots[ref % SLOT_CNT]
         if order.ref < ref:

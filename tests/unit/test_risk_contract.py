@@ -329,6 +329,31 @@ def test_bust_that_contradicts_the_order_latches_state(bench, lie):
     assert state(bench).pos == 100
 
 
+@pytest.mark.parametrize("lie", [{"instrument": 1024}, {"instrument": ALL}, {"account": 16}, {"side": 0}], ids=str)
+def test_bust_of_a_taken_slot_must_still_be_in_range(bench, lie):
+    bench.hold(100)
+    bench.order(BUY, ref=1 + SLOT_CNT)
+    assert broken(bench, **{"ref": 1, "qty": 100} | lie) == "state"
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+@pytest.mark.parametrize("offset", [-1, 0, 1])
+def test_bust_may_fill_the_width_of_exposure_and_no_more(bench, side, offset):
+    bench.hold(100 if side == BUY else -100)
+    other = SELL if side == BUY else BUY
+    bench.order(other, ref=1 + SLOT_CNT, qty=2**31 - 1 + 100 - 10)
+    assert max(worst(bench)[:2]) == 2**31 - 1 - 10
+    assert broken(bench, ref=1, side=side, qty=10 + offset) == ("state" if offset > 0 else "pass")
+
+
+@pytest.mark.parametrize(("qty", "answer"), [(0, "state"), (1, "pass"), (80, "pass"), (81, "state")])
+def test_replaced_says_what_is_open_at_most_what_was_asked(bench, qty, answer):
+    bench.order(BUY, qty=100)
+    bench.order(BUY, "replace", orig_ref=1, qty=80)
+    assert bench.say("replaced", ref=2, orig_ref=1, qty=qty) == answer
+    assert worst(bench)[0] == (qty if answer == "pass" else 180)
+
+
 # ---- prices ----
 
 
