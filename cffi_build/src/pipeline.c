@@ -106,10 +106,13 @@ void pipeline_feed_sync(struct hwgw_pipeline *p, uint32_t channel) {
 
 static void hook_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy,
                        const struct hwgw_order *order) {
+  uint32_t instrument = p->hook.instrument; /* of the book; the order's may be another, and a strategy goes by it */
+  if (order->instrument < p->instrument_cnt) p->hook.instrument = order->instrument;
   p->hook.cause = HWGW_HOOK_CAUSE_ORDER;
   p->hook.order = *order;
   strategy->desc->fn(&p->hook, strategy->state, NULL, 0);
   p->hook.cause = HWGW_HOOK_CAUSE_BOOK;
+  p->hook.instrument = instrument;
   p->hook.order = (struct hwgw_order){0};
 }
 
@@ -176,7 +179,10 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
   }
   stage(p, HWGW_SEGMENT_HIST_ORDER, t_judged, t_encoded);
   if (order->t_rx) stage(p, HWGW_SEGMENT_HIST_TOTAL, order->t_rx, t_encoded);
-  if (!is_cancel) *pipeline_executed(p, order->ref) = 0;
+  if (is_new) {
+    bool is_chained = order->kind == HWGW_ORDER_KIND_REPLACE; /* a replace of this one may go before it is answered */
+    *pipeline_executed(p, order->ref) = is_chained ? *pipeline_executed(p, order->orig_ref) : 0;
+  }
   hook_order(p, strategy, order);
 }
 
@@ -350,6 +356,11 @@ static void channel_changed(struct hwgw_pipeline *p, uint32_t channel, uint32_t 
   pipeline_feed_sync(p, channel);
 }
 
+/* Dropped as a stray, which it may not be: the channel may have gone on without us. Its next packet in sequence tells. */
+static bool is_out_of_sequence(uint32_t outcome) {
+  return outcome == HWGW_CNT_MOLD_DROP_GAP || outcome == HWGW_CNT_MOLD_DROP_SESSION;
+}
+
 /* asks at once for the lines that the message will most likely need one after the other */
 static inline void expect_event(const struct hwgw_pipeline *p, const struct hwgw_event *event) {
   hwgw_book_prefetch_index(p->books, event->ref, event->instrument);
@@ -379,7 +390,11 @@ static void frame_in(struct hwgw_pipeline *p, const struct hwgw_frame *frame) {
   struct hwgw_mold_iter iter = {0};
   uint32_t outcome = hwgw_mold_packet(mold, flow->line, datagram.data, datagram.len, frame->t_rx, p->counters, &iter);
   p->counters[outcome]++;
-  if (HWGW_LIKELY(outcome == HWGW_CNT_MOLD_FRAMES)) p->t_packet[flow->channel] = frame->t_rx;
+  if (HWGW_LIKELY(outcome == HWGW_CNT_MOLD_FRAMES)) {
+    p->t_packet[flow->channel] = frame->t_rx;
+  } else if (is_out_of_sequence(outcome) && mold->state == HWGW_SEGMENT_FEED_STATE_GOOD) {
+    mold->state = HWGW_SEGMENT_FEED_STATE_STALE;
+  }
   if (HWGW_UNLIKELY(mold->state != p->channel_state[flow->channel] || mold->state == HWGW_SEGMENT_FEED_STATE_STALE)) {
     channel_changed(p, flow->channel, outcome, &iter);
   }

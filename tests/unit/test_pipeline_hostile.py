@@ -197,6 +197,96 @@ def test_a_strategy_whose_cancel_did_not_leave_still_knows_its_order():
         desk.rig.ledgers()
 
 
+# ---- strategies written here, order by order ----
+
+
+class Script:
+    """A strategy that gives one list of orders per book hook, and keeps every order event: (instrument, order)."""
+
+    def __init__(self, *steps: list[dict[str, int]]) -> None:
+        self.steps = list(steps)
+        self.events: list[tuple[int, dict[str, int]]] = []
+        self.keep = [
+            ffi.callback("hwgw_strategy_fn", self.hook),
+            ffi.new("char[]", b"script"),
+        ]
+        desc = {"abi": lib.HWGW_SEGMENT_ABI, "depth": 1, "name": self.keep[1], "fn": self.keep[0]}
+        self.desc = ffi.new("struct hwgw_strategy *", desc)
+
+    def hook(self, hook, _state, out, out_max) -> int:
+        if hook.cause == lib.HWGW_HOOK_CAUSE_ORDER:
+            fields = ("kind", "ref", "orig_ref", "instrument", "qty", "reason")
+            self.events.append((hook.instrument, {name: getattr(hook.order, name) for name in fields}))
+            return 0
+        if not hook.flags & lib.HWGW_HOOK_FLAGS_TWO_SIDED or not self.steps:
+            return 0
+        orders = self.steps.pop(0)
+        for index, order in enumerate(orders):
+            for name, value in order.items():
+                setattr(out[index], name, value)
+        return len(orders)
+
+
+def limit(**fields: int) -> dict[str, int]:
+    base = {"kind": lib.HWGW_ORDER_KIND_NEW, "side": lib.HWGW_ORDER_SIDE_BUY, "type": lib.HWGW_ORDER_TYPE_LIMIT}
+    return base | {"tif": DAY, "px": 1_000_000, "instrument": 0xFFFFFFFF} | fields
+
+
+def test_a_replace_of_a_replace_under_way_carries_what_the_chain_has_executed():
+    replace = lib.HWGW_ORDER_KIND_REPLACE
+    script = Script(
+        [limit(qty=100)], [limit(kind=replace, orig_ref=1, qty=100), limit(kind=replace, orig_ref=2, qty=50)]
+    )
+    with Desk(strategy=script.desc) as desk:
+        desk.rig.quote()
+        desk.wait(3)
+        desk.venue.sequenced(sv.accepted(1, b"B", 100, NAME, 1_000_000), sv.executed(1, 40, 1_000_000, 7))
+        desk.until(lambda: desk.cnt("session.executed") == 1)
+        desk.rig.feed(r.add(1, "AAPL", 77, "B", 1, 1_000_050))
+        desk.wait(5)
+        wanted = [int.from_bytes(packet[12:16], "big") for packet in desk.packets[3:]]
+        assert wanted == [140, 90]
+        desk.venue.sequenced(
+            sv.replaced(1, 2, b"B", 100, NAME, 1_000_000), sv.replaced(2, 3, b"B", 50, NAME, 1_000_000)
+        )
+        desk.until(lambda: desk.cnt("session.replaced") == 2)
+        desk.rig.publish()
+        row = desk.rig.segment.positions[0]
+        assert (int(row["pos"]), int(row["long_worst"]), int(row["open_buy_cnt"])) == (40, 90, 1)
+        assert desk.rig.segment.halted is None
+        desk.rig.ledgers()
+
+
+def test_an_order_in_another_instrument_comes_back_under_its_own():
+    script = Script([limit(instrument=1, qty=100), limit(instrument=4_000_000_000, qty=100)])
+    with Rig(SYMBOLS, [(script.desc, {})]) as rig:
+        rig.quote("AAPL", 1)
+    kinds = [(at, order["instrument"], order["kind"]) for at, order in script.events]
+    rejected = lib.HWGW_ORDER_KIND_REJECTED
+    assert kinds == [(1, 1, rejected), (0, 4_000_000_000, rejected)]
+
+
+# ---- a feed that jumps ----
+
+
+@pytest.mark.parametrize("how", ["far ahead", "another session"])
+def test_a_packet_that_is_not_of_the_sequence_makes_the_feed_bad_until_the_next_that_is(how):
+    with Rig(SYMBOLS, probe(), jump_max=100) as rig:
+        rig.quote()
+        message = r.add(1, "AAPL", 77, "B", 1, 1_000_050)
+        if how == "far ahead":
+            rig.push(r.frame(r.mold(rig.seq + 101, [message])))
+        else:
+            rig.push(r.frame(r.mold(rig.seq, [message], session=b"ANOTHERDAY")))
+        good = lib.HWGW_SEGMENT_TOB_FLAGS_FEED_GOOD
+        assert not int(rig.segment.tob(0)["flags"]) & good
+        assert rig.segment.thread_status()[0]["feed"] == "stale"
+        rig.feed(message)
+        assert int(rig.segment.tob(0)["flags"]) & good
+        assert (rig.cnt("risk.passed"), rig.cnt("mold.gaps")) == (2, 0)
+        rig.ledgers()
+
+
 # ---- a control plane that is late or hasty ----
 
 
