@@ -232,6 +232,9 @@ void hwgw_pipeline_run(struct hwgw_pipeline *p) {
   /* what the ring still holds is ours to count; a feed that never pauses does not keep us */
   uint64_t end = hwgw_now_ns() + (uint64_t)DRAIN_MS * 1000000u;
   while (p->rx && hwgw_pipeline_step(p) && hwgw_now_ns() < end) continue;
+  if (pipeline_open_orders(p)) { /* the next gateway of this name starts halted, too */
+    hwgw_halt(p->segment, HWGW_RISK_REASON_SESSION, "it stopped with orders that may still be open at the venue");
+  }
   hwgw_pipeline_publish(p);
   p->thread->state = HWGW_SEGMENT_THREAD_STATE_STOPPED;
 }

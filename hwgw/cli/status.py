@@ -65,4 +65,4 @@ def command(out: Output, name: str | None) -> int:
     out.emit({"gateways": looks})
     if any(look["halted"] for look in looks):
         return 6
-    return failed if failed else 0 if all(look["running"] for look in looks) else 1
+    return failed or (0 if all(look["running"] for look in looks) else 1)

@@ -174,6 +174,20 @@ def test_a_stop_ends_though_the_feed_never_pauses():
         rig.ledgers()
 
 
+def test_a_stop_that_leaves_orders_open_latches_the_halt():
+    with Desk(qty=100, tif=DAY) as desk:
+        desk.rig.quote()
+        desk.wait(3)
+        desk.venue.sequenced(sv.accepted(1, b"B", 100, NAME, 1_000_200))
+        desk.until(lambda: desk.cnt("session.accepted") == 1)
+        desk.rig.segment.control["stop"] = 1
+        lib.hwgw_pipeline_run(desk.rig.handle)  # the venue says nothing any more
+        assert desk.rig.segment.halted is not None
+        assert desk.rig.segment.halted["reason"] == "session"
+        assert desk.rig.segment.thread_status()[0]["open_orders"] == 1
+        desk.rig.ledgers()
+
+
 # ---- a cancel that did not leave ----
 
 
