@@ -211,8 +211,15 @@ class Gateway:
             raise
         finally:
             os.close(ready_read)
+        self._leave_the_pipelines_alone()
         self._beat_thread = threading.Thread(target=self._beat, name="hwgw-heartbeat", daemon=True)
         self._beat_thread.start()
+
+    def _leave_the_pipelines_alone(self) -> None:
+        """Keep this process off the cores its pipelines are pinned to, where others are left."""
+        others = os.sched_getaffinity(0) - {pipeline.cpu for pipeline in self.settings.pipelines}
+        if others:
+            os.sched_setaffinity(0, others)
 
     def _await_ready(self, fd: int) -> None:
         answer = b""

@@ -204,6 +204,7 @@ void pipeline_call(struct hwgw_pipeline *p, uint32_t index, bool sampled) {
     p->counters[HWGW_CNT_STRATEGY_DROP_OVERFLOW] += (uint64_t)(cnt - INTENTS_MAX);
     cnt = INTENTS_MAX;
   }
+  uint64_t encoded = p->counters[HWGW_CNT_ORDER_ENCODED];
   for (int32_t i = 0; i < cnt; i++) {
     p->counters[HWGW_CNT_STRATEGY_INTENTS]++;
     if (out[i].instrument == UINT32_MAX) out[i].instrument = p->hook.instrument;
@@ -212,7 +213,7 @@ void pipeline_call(struct hwgw_pipeline *p, uint32_t index, bool sampled) {
     pipeline_order(p, strategy, &out[i]);
     out[i] = (struct hwgw_order){0};
   }
-  pipeline_flush(p);
+  if (p->counters[HWGW_CNT_ORDER_ENCODED] != encoded) pipeline_flush(p);
 }
 
 /* the hook of a book update: top or depth, own position, state of feed and trading */

@@ -115,15 +115,16 @@ def _exchange_options(options: Options, sides: _Sides) -> list[str]:
     return given
 
 
-def gateway_yaml(name: str, symbols: list[str], receive: dict[str, Any], address: str, port: int) -> dict[str, Any]:
+def gateway_yaml(
+    name: str, symbols: list[str], receive: dict[str, Any], address: str, port: int, cpu: int | None = None
+) -> dict[str, Any]:
     """The configuration of the demo's gateway; the limits are those of a small prop desk."""
-    cpus = sorted(os.sched_getaffinity(0))
     pipeline: dict[str, Any] = {
         "receive": receive,
         "channels": [{"name": "demo", "lines": [{"group": GROUP, "port": PORT}], "stale": "3s"}],
     }
-    if len(cpus) > 1:
-        pipeline["cpu"] = cpus[-1]
+    if cpu is not None:
+        pipeline["cpu"] = cpu
     account = {
         "credit_max": 1_000_000_000, "loss_max": 10_000_000, "open_max": 1000,
         "rate_burst": 1000, "rate_refill": "50us",
@@ -179,11 +180,11 @@ def _attach(name: str, process: subprocess.Popen[bytes]) -> Segment:
 
 @contextlib.contextmanager
 def _gateway(
-    sides: _Sides, name: str, symbols: list[str], address: tuple[str, int]
+    sides: _Sides, name: str, symbols: list[str], address: tuple[str, int], cpu: int | None
 ) -> Iterator[subprocess.Popen[bytes]]:
     with tempfile.TemporaryDirectory(prefix="hwgw-demo-") as folder:
         path = Path(folder) / "gateway.yaml"
-        path.write_text(yaml.safe_dump(gateway_yaml(name, symbols, sides.receive, *address), sort_keys=False))
+        path.write_text(yaml.safe_dump(gateway_yaml(name, symbols, sides.receive, *address, cpu), sort_keys=False))
         command = [sys.executable, "-m", "hwgw.cli", "-q", "run", str(path)]
         process = sides.gateway(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
@@ -200,6 +201,20 @@ def _gateway(
                 process.stderr.close()
 
 
+@contextlib.contextmanager
+def _core_for_the_pipeline() -> Iterator[int | None]:
+    """A core for the pipeline alone: this process and those it starts keep to the others. None when there is only one."""
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) < 2:
+        yield None
+        return
+    os.sched_setaffinity(0, cpus[:-1])
+    try:
+        yield cpus[-1]
+    finally:
+        os.sched_setaffinity(0, cpus)
+
+
 def run(options: Options, watch: Watch, say: Callable[[str], None]) -> dict[str, Any]:
     """One demo. watch shows the run: it gets the segment and a title and gives a function called ten times a second.
 
@@ -207,13 +222,14 @@ def run(options: Options, watch: Watch, say: Callable[[str], None]) -> dict[str,
     """
     name = f"demo-{os.getpid()}"
     with (
+        _core_for_the_pipeline() as cpu,
         _sides(options.backend) as sides,
         ExchangeProcess(_exchange_options(options, sides), sides.exchange) as exchange,
     ):
         if sides.missing:
             say(f"receiving through kernel sockets ({sides.receive['backend']}): {sides.missing}")
         symbols: list[str] = exchange.ready["names"]
-        with _gateway(sides, name, symbols, exchange.address) as process, _attach(name, process) as segment:
+        with _gateway(sides, name, symbols, exchange.address, cpu) as process, _attach(name, process) as segment:
             rate = f"{options.rate:,} messages/s" if options.rate else "at full speed"
             what = options.feed.name if options.feed else f"{len(symbols)} symbols, {rate}"
             with watch(segment, f"hwgw demo: {what}, {sides.backend}") as tick:

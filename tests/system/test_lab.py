@@ -57,10 +57,16 @@ def cookie_of(path: str) -> int:
 def keepers(inode: int, cookie: int) -> list[str]:
     """What keeps a network namespace: processes inside and descriptors of it, as files of /proc."""
     found = []
-    for link in (*Path("/proc").glob("[0-9]*/ns/net"), *Path("/proc").glob("[0-9]*/fd/*")):
-        with contextlib.suppress(OSError):
-            if str(link.readlink()) == f"net:[{inode}]" and cookie_of(str(link)) == cookie:
-                found.append(str(link))
+    for process in Path("/proc").iterdir():
+        if not process.name.isdecimal():
+            continue
+        links = [process / "ns" / "net"]
+        with contextlib.suppress(OSError):  # processes end while we look
+            links += (process / "fd").iterdir()
+        for link in links:
+            with contextlib.suppress(OSError):
+                if str(link.readlink()) == f"net:[{inode}]" and cookie_of(str(link)) == cookie:
+                    found.append(str(link))
     return found
 
 
