@@ -36,6 +36,7 @@ __all__ = ["Options", "run"]
 
 USER, PASSWORD = "DEMO", "DEMO"
 GROUP, PORT = "233.54.12.111", 26477
+FRAMES = 16_384  # a second of the default rate, for a machine that is busy with other things
 _START_SECONDS = 20.0
 _END_SECONDS = 10.0
 Watch = Callable[[Segment, str], contextlib.AbstractContextManager[Callable[[], None]]]
@@ -94,7 +95,7 @@ def _sides(wanted: str) -> Iterator[_Sides]:
         if wanted == "afxdp" and absent:
             raise BY_EXIT_CODE[5](f"AF_XDP: {absent}; say --backend udp to receive through kernel sockets")
         backend = "udp" if wanted == "udp" or absent else "afxdp"
-        receive = {"backend": backend, "interface": lab.gateway.interface}
+        receive = {"backend": backend, "interface": lab.gateway.interface, "frames": FRAMES}
         options = ("--interface", lab.exchange.interface)
         exchange, gateway = (partial(side.popen, start_new_session=True) for side in (lab.exchange, lab.gateway))
         yield _Sides(backend, exchange, gateway, lab.exchange.address, options, receive, absent)
@@ -203,7 +204,7 @@ def _gateway(
 
 @contextlib.contextmanager
 def _core_for_the_pipeline() -> Iterator[int | None]:
-    """A core for the pipeline alone: this process and those it starts keep to the others. None when there is only one."""
+    """A core for the pipeline alone, or None: this process and those it starts keep to the others."""
     cpus = sorted(os.sched_getaffinity(0))
     if len(cpus) < 2:
         yield None
