@@ -270,7 +270,12 @@ class Ours:
         """Nothing was lost, refused or dropped on the way; the counters."""
         counters = self.segment.counters()
         wrong = [row for row in ledger_rows(counters) if not row.exact or row.drops]
-        if wrong or counters["mold.gaps"] or counters["order.encoded"] != self.native.driver.venue_orders(self.venue):
+        if (
+            wrong
+            or self.segment.halted
+            or counters["mold.gaps"]
+            or counters["order.encoded"] != self.native.driver.venue_orders(self.venue)
+        ):
             raise RuntimeError(f"the pipeline lost or refused something: {wrong} {self.segment.halted}")
         return counters
 
