@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -54,7 +55,7 @@ def table(results: list[Result]) -> str:
     )
 
 
-def document(path: Path, results: list[Result]) -> None:
+def document(path: Path, results: list[Result], load: float) -> None:
     """Put the results between the markers of a Markdown page; nobody types a figure."""
     begin, end = "<!-- figures begin -->\n", "<!-- figures end -->\n"
     head, _, rest = path.read_text(encoding="utf-8").partition(begin)
@@ -68,7 +69,8 @@ def document(path: Path, results: list[Result]) -> None:
         for result in results
     ]
     lines = [
-        f"Machine: {machine()}.\n\nCommit: `{commit()}`.\n\n",
+        f"Machine: {machine()}; {load:.1f} processes wanted to run in the minute before.\n\n",
+        f"Commit: `{commit()}`.\n\n",
         "| figure | median | unit | range | runs | ratio | baseline |\n",
         "|---|--:|---|--:|--:|--:|---|\n",
         *rows,
@@ -92,8 +94,13 @@ def main() -> int:
     if args.file and not args.file.is_file():
         parser.error(f"--file {args.file}: not a file")
 
+    if args.document and args.smoke:
+        parser.error("--document wants figures that mean something, not those of --smoke")
+
     options = Options(smoke=args.smoke, file=args.file, seed=args.seed)
-    print(f"machine {machine()}\ncommit  {commit()}\nseed    {options.seed}", flush=True)
+    load = os.getloadavg()[0]
+    print(f"machine {machine()}\nload    {load:.1f} processes in the minute before", flush=True)
+    print(f"commit  {commit()}\nseed    {options.seed}", flush=True)
     if options.smoke:
         print("smoke size: the figures mean nothing")
     results: list[Result] = []
@@ -113,7 +120,7 @@ def main() -> int:
         args.output.write_text(json.dumps([result.as_dict() for result in results], indent=1) + "\n")
         print(f"{len(results)} results in {args.output}")
     if args.document:
-        document(args.document, results)
+        document(args.document, results, load)
     return 0
 
 
