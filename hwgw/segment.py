@@ -19,7 +19,7 @@ from . import specs
 from .errors import CheckFailed, UsageError
 from .native import call, ffi, lib, text
 
-__all__ = ["PERCENTILES", "STAGES", "Segment", "gateways"]
+__all__ = ["PERCENTILES", "STAGES", "Segment", "gateways", "remove_left_over"]
 
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9, "p9999": 99.99}
 STAGES = tuple(code.slug for code in specs.load("segment").enums["hist"].values)
@@ -30,6 +30,15 @@ _SHM = Path("/dev/shm")  # noqa: S108 (the segment's place is part of the interf
 def gateways() -> list[str]:
     """Names of the gateways that have a segment on this host, running or left over."""
     return sorted(path.name.removeprefix("hwgw-") for path in _SHM.glob("hwgw-*") if "." not in path.name)
+
+
+def remove_left_over(name: str) -> bool:
+    """Remove the segment of a gateway that is gone, and what it says of open orders; False when the gateway runs."""
+    with Segment.attach(name) as segment:
+        if segment.running():
+            return False
+    (_SHM / f"hwgw-{name}").unlink(missing_ok=True)
+    return True
 
 
 def _enum_names(enum: str, table: str = "segment") -> dict[int, str]:

@@ -113,8 +113,8 @@ class Namespace:
         finally:
             os.close(home)
 
-    def popen(self, command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
-        """Start a command inside; options as for subprocess.Popen. It dies with the calling thread."""
+    def popen(self, command: Sequence[str], *, death: str = "KILL", **options: Any) -> subprocess.Popen[Any]:
+        """Start a command inside; options as for subprocess.Popen. death: its signal when the calling thread ends."""
         program = shutil.which(command[0])
         if program is None:
             raise ConfigError(f"lab: {command[0]}: there is no such program")
@@ -122,7 +122,7 @@ class Namespace:
         guard = ["sh", "-c", '[ "$PPID" = "$0" ] || exit 1; exec "$@"', str(os.getpid())]
         with self.entered():
             process: subprocess.Popen[Any] = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "--", *guard, program, *command[1:]], **options
+                ["setpriv", "--pdeathsig", death, "--", *guard, program, *command[1:]], **options
             )
         self.processes.append(process)
         return process

@@ -10,6 +10,7 @@ or driver, 6 halted by risk, 7 internal, 130 interrupted, 141 the reader of a pi
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -130,6 +131,8 @@ def run(args: list[str]) -> int:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the console script."""
     args = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # what a terminal cannot show is no reason to end
     if "_HWGW_COMPLETE" in os.environ:
         cli.main(args, prog_name="hwgw")
     sys.exit(run(args))

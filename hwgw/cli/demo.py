@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hwgw.errors import UsageError
+
 from .common import Output, verb
 
 if TYPE_CHECKING:
@@ -47,6 +49,9 @@ def command(
     As root: two network namespaces, a veth pair, AF_XDP. Without: kernel sockets on loopback. Ends with a report that
     must add up: exit code 0 when every packet is accounted for and both sides agree on the positions, else 1.
     """
+    if pace and (feed is None or rate is not None):
+        raise UsageError(f"--pace {pace}: it goes with --feed, and takes the place of --rate")
+
     from rich.console import Console
     from rich.live import Live
 

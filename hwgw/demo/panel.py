@@ -1,4 +1,4 @@
-"""The live panel of a demo run: what a gateway's shared segment says, ten times a second.
+"""The live panel of a demo run: what a gateway's shared segment says, ten times a second, in 80 x 24 characters.
 
 SPDX-License-Identifier: MIT
 """
@@ -27,18 +27,42 @@ _RATES = (
     ("executions", "session.executed"),
 )
 _WINDOW_SECONDS = 1.0
-_SYMBOLS_SHOWN = 5
+_SYMBOLS_SHOWN = 4
+_DROPS = (
+    "rx.drop_",
+    "net.drop_",
+    "mold.drop_",
+    "itch.drop_",
+    "book.drop_",
+    "strategy.drop_",
+    "order.drop_",
+    "session.drop_",
+)
 
 
 def _px(value: int) -> str:
     return f"{value / 10_000:,.4f}" if value else "-"
 
 
-def _table(*columns: str, first_left: int = 1) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+def _us(value_ns: int) -> str:
+    """Nanoseconds as microseconds in at most seven characters, up to a second."""
+    digits = 3 if value_ns < 10_000 else 1 if value_ns < 1_000_000 else 0
+    return f"{value_ns / 1000:,.{digits}f}"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for index, name in enumerate(columns):
-        table.add_column(name, justify="left" if index < first_left else "right", no_wrap=True)
+        table.add_column(name, justify="right" if index else "left", no_wrap=True)
     return table
+
+
+def _line(label: str, text: str) -> Text:
+    return Text.assemble((f"{label:<9}", "dim"), text, no_wrap=True, overflow="crop")
+
+
+def _causes(counts: dict[str, int]) -> str:
+    return ", ".join(f"{cause} {cnt:,}" for cause, cnt in counts.items()) or "none"
 
 
 class Panel:
@@ -68,14 +92,6 @@ class Panel:
             table.add_row(label, f"{counters[name]:,}", f"{rates[name]:,.0f}")
         return table
 
-    def _ledgers(self, look: dict[str, Any]) -> Table:
-        table = _table("ledger", "in", "used", "dropped, by cause", first_left=1)
-        table.columns[3].justify = "left"
-        for name, row in look["ledgers"].items():
-            causes = ", ".join(f"{cause} {cnt:,}" for cause, cnt in row["dropped"].items())
-            table.add_row(name, f"{row['total']:,}", f"{row['used']:,}", causes or "none")
-        return table
-
     def _books(self) -> Table:
         table = _table("book", "bid shares", "bid", "ask", "ask shares", "last", "position")
         for index, symbol in enumerate(self._segment.symbols[:_SYMBOLS_SHOWN]):
@@ -92,33 +108,38 @@ class Panel:
         return table
 
     @staticmethod
-    def _orders(look: dict[str, Any]) -> Text:
-        counters = look["counters"]
-        refused = ", ".join(f"{reason} {cnt:,}" for reason, cnt in look["refused"].items()) or "none"
-        return Text.from_markup(
-            f"[dim]orders[/] {counters['order.encoded']:,} sent, {counters['session.accepted']:,} accepted,"
-            f" {counters['session.filled']:,} filled, {counters['session.canceled']:,} canceled,"
-            f" {counters['session.rejected']:,} rejected   [dim]refused by risk[/] {refused}"
-        )
-
-    @staticmethod
     def _latency(look: dict[str, Any]) -> Table:
-        table = _table("latency, ns", "p50", "p99", "p99.9", "max", "samples")
+        table = _table("latency, us", "p50", "p99", "p99.9", "max")
         for stage, row in look["latency_ns"].items():
             if row["cnt"]:
-                table.add_row(stage, *(f"{row[key]:,}" for key in ("p50", "p99", "p999", "max", "cnt")))
+                table.add_row(stage, *(_us(row[key]) for key in ("p50", "p99", "p999", "max")))
         return table
 
     def __rich__(self) -> RenderableType:
         look = snapshot(self._segment)
-        row = look["pipelines"][0]
+        row, counters = look["pipelines"][0], look["counters"]
         elapsed = time.monotonic() - self._start
         state = f"feed {row['feed']}, session {row['session']}, {row['open_orders']} open orders"
         if look["halted"]:
             state += f", HALTED ({look['halted']['reason']})"
+        orders = {
+            "sent": "order.encoded", "accepted": "session.accepted", "filled": "session.filled",
+            "canceled": "session.canceled", "rejected": "session.rejected",
+        }  # fmt: skip
+        dropped = {name: cnt for name, cnt in counters.items() if cnt and name.startswith(_DROPS)}
         length = f" of {self._seconds:.0f}" if self._seconds else ""
-        side = Table.grid(padding=(0, 6, 0, 0))
+        side = Table.grid(padding=(0, 2, 0, 0))
         side.add_row(self._flow(look), self._latency(look))
-        body = Group(Text(look["receive"], style="dim"), Text(state), Text(), side, Text(), self._books(), Text(),
-                     self._orders(look), Text(), self._ledgers(look))  # fmt: skip
+        body = Group(
+            _line("receive", look["receive"]),
+            _line("state", state),
+            Text(),
+            side,
+            Text(),
+            self._books(),
+            Text(),
+            _line("orders", ", ".join(f"{counters[name]:,} {what}" for what, name in orders.items())),
+            _line("refused", _causes(look["refused"])),
+            _line("dropped", _causes(dropped)),
+        )
         return Frame(body, title=self._title, subtitle=f"{elapsed:.0f}{length} s, Ctrl-C ends it")

@@ -5,11 +5,15 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
 __all__ = ["failures", "lines", "report"]
 
+_WIDTH = 79
+_LABEL_WIDTH = 11
+_KINDS = {"new": "in", "replace": "replaces_in", "cancel": "cancels_in"}
 _FRAME_STAGES = ("rx.drop_", "net.drop_", "mold.drop_")
 
 
@@ -53,6 +57,7 @@ def report(look: Mapping[str, Any], exchange: Mapping[str, Any], user: str, back
         "gaps": counters["mold.gaps"],
         "orders": {
             "sent": counters["order.encoded"],
+            "at_exchange": {kind: int(exchange["orders"][key]) for kind, key in _KINDS.items()},
             "accepted": counters["session.accepted"],
             "filled": counters["session.filled"],
             "executions": counters["session.executed"],
@@ -96,35 +101,50 @@ def _ns(value: int) -> str:
     return f"{value:,} ns" if value < 10_000 else f"{value / 1000:,.1f} us"
 
 
+def _row(label: str, text: str) -> list[str]:
+    """A label and a text beside it, wrapped."""
+    return textwrap.wrap(
+        f"{label:<{_LABEL_WIDTH}}{text}", _WIDTH, subsequent_indent=" " * _LABEL_WIDTH, break_on_hyphens=False
+    )
+
+
+def _causes(causes: Mapping[str, int]) -> str:
+    return ", ".join(f"{cause} {cnt:,}" for cause, cnt in causes.items()) or "none"
+
+
 def lines(result: Mapping[str, Any]) -> list[str]:
-    """The report as text, a line each."""
+    """The report as text for a terminal of 80 columns, a line each."""
     ledger, orders = result["ledger"], result["orders"]
-    drops = ", ".join(f"{cause} {cnt:,}" for cause, cnt in ledger["dropped"].items()) or "none"
-    unsent = "".join(f"; {name} {cnt:,}" for name, cnt in orders["dropped"].items())
-    refused = ", ".join(f"{reason} {cnt:,}" for reason, cnt in orders["refused"].items()) or "none"
+    kinds = orders["at_exchange"]
     rate = result["messages"] / result["seconds"] if result["seconds"] else 0
     lost = sum(ledger["dropped"].values())
+    drops = f" ({_causes(ledger['dropped'])})" if lost else ""
     verdict = "exact" if ledger["exact"] else "DOES NOT ADD UP"
     agree = "agree" if result["position_match"] else "DISAGREE"
     rows = {
         "receive": result["receive"],
-        "ledger": f"{ledger['sent']:,} packets sent = {ledger['received']:,} used + {lost:,} dropped ({drops}):"
-        f" {verdict}",
+        "ledger": f"{ledger['sent']:,} packets sent = {ledger['received']:,} used + {lost:,} dropped{drops}: {verdict}",
         "feed": f"{result['messages']:,} of {result['messages_sent']:,} messages decoded in {result['seconds']:.1f} s"
-        f" ({rate:,.0f}/s), {result['book_updates']:,} book updates, {result['gaps']:,} gaps",
-        "orders": f"{orders['sent']:,} sent, {orders['accepted']:,} accepted, {orders['filled']:,} filled,"
-        f" {orders['rejected']:,} rejected by the venue; refused by risk: {refused}{unsent}",
-        "executions": f"{orders['executions']:,} for {orders['shares']:,} shares, {orders['canceled']:,} cancels,"
-        f" {orders['replaced']:,} replaces",
+        f" ({rate:,.0f}/s)",
+        "books": f"{result['book_updates']:,} updates, {result['gaps']:,} gaps in the feed",
+        "orders": f"{orders['sent']:,} sent ({kinds['new']:,} new, {kinds['replace']:,} replaces,"
+        f" {kinds['cancel']:,} cancels)",
+        "venue": f"{orders['accepted']:,} accepted, {orders['replaced']:,} replaced, {orders['canceled']:,} canceled,"
+        f" {orders['filled']:,} filled, {orders['rejected']:,} rejected",
+        "risk": f"refused: {_causes(orders['refused'])}",
+        "fills": f"{orders['executions']:,} executions, {orders['shares']:,} shares",
         "positions": f"{len(result['positions'])} symbols; gateway and exchange {agree}",
-        "latency": "".join(f"{name:>12}" for name in ("p50", "p99", "p99.9", "max", "samples")),
     }
-    text = [f"{name:<12}{row}" for name, row in rows.items()]
+    text = [line for label, row in rows.items() for line in _row(label, row)]
     text += [
-        f"  {stage:<10}"
-        + "".join(f"{_ns(row[key]):>12}" for key in ("p50", "p99", "p999", "max"))
-        + f"{row['cnt']:>12,}"
+        "",
+        f"{'latency':<{_LABEL_WIDTH}}" + "".join(f"{name:>13}" for name in ("p50", "p99", "p99.9", "max", "samples")),
+    ]
+    text += [
+        f"{stage:<{_LABEL_WIDTH}}"
+        + "".join(f"{_ns(row[key]):>13}" for key in ("p50", "p99", "p999", "max"))
+        + f"{row['cnt']:>13,}"
         for stage, row in result["latency_ns"].items()
     ]
-    text.append("  total is from the receive descriptor to the encoded order; session is the send to the kernel")
+    text += _row("", "total is from the receive descriptor to the encoded order, session the send")
     return text

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hwgw_sim.exchange.process import ExchangeProcess
+from hwgw_sim.exchange.process import ExchangeProcess, end_of
 from hwgw_sim.lab import Lab
 
 from hwgw import native
 from hwgw.errors import BY_EXIT_CODE, HwgwError, InternalError
-from hwgw.segment import Segment
+from hwgw.segment import Segment, gateways, remove_left_over
 from hwgw.telemetry import snapshot
 
 from .report import report
@@ -97,7 +98,8 @@ def _sides(wanted: str) -> Iterator[_Sides]:
         backend = "udp" if wanted == "udp" or absent else "afxdp"
         receive = {"backend": backend, "interface": lab.gateway.interface, "frames": FRAMES}
         options = ("--interface", lab.exchange.interface)
-        exchange, gateway = (partial(side.popen, start_new_session=True) for side in (lab.exchange, lab.gateway))
+        exchange = partial(lab.exchange.popen, start_new_session=True)
+        gateway = partial(lab.gateway.popen, death="INT", start_new_session=True)
         yield _Sides(backend, exchange, gateway, lab.exchange.address, options, receive, absent)
 
 
@@ -157,11 +159,10 @@ def gateway_yaml(
 
 
 def _failed(process: subprocess.Popen[bytes]) -> HwgwError:
-    """What a gateway that ended by itself said."""
+    """Why a gateway ended by itself."""
     _, stderr = process.communicate(timeout=_END_SECONDS)
-    text = stderr.decode("utf-8", "replace").strip().splitlines()
-    kind = BY_EXIT_CODE.get(process.returncode, InternalError)
-    return kind(text[-1] if text else f"the gateway ended with {process.returncode}")
+    error: HwgwError = end_of("the gateway", process.returncode, stderr)
+    return error
 
 
 def _attach(name: str, process: subprocess.Popen[bytes]) -> Segment:
@@ -183,11 +184,12 @@ def _attach(name: str, process: subprocess.Popen[bytes]) -> Segment:
 def _gateway(
     sides: _Sides, name: str, symbols: list[str], address: tuple[str, int], cpu: int | None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    with tempfile.TemporaryDirectory(prefix="hwgw-demo-") as folder:
-        path = Path(folder) / "gateway.yaml"
-        path.write_text(yaml.safe_dump(gateway_yaml(name, symbols, sides.receive, *address, cpu), sort_keys=False))
-        command = [sys.executable, "-m", "hwgw.cli", "-q", "run", str(path)]
-        process = sides.gateway(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    # a file without a name, so that nothing is left of it whatever ends this process
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as config:
+        yaml.safe_dump(gateway_yaml(name, symbols, sides.receive, *address, cpu), config, sort_keys=False)
+        config.flush()
+        command = [sys.executable, "-m", "hwgw.cli", "-q", "run", "/dev/stdin"]
+        process = sides.gateway(command, stdin=config, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
             yield process
         finally:
@@ -200,6 +202,30 @@ def _gateway(
                 process.wait()
             if process.stderr:
                 process.stderr.close()
+            with contextlib.suppress(HwgwError, OSError):
+                remove_left_over(name)
+
+
+def _sweep() -> None:
+    """Remove the segments of killed demos; the exchange that their open orders were at is gone, too."""
+    for name in gateways():
+        if re.fullmatch(r"demo-[0-9]+", name):
+            with contextlib.suppress(HwgwError, OSError):
+                remove_left_over(name)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM and SIGHUP interrupt as Ctrl-C does; a signal that the caller ignores stays ignored."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
@@ -219,16 +245,18 @@ def _core_for_the_pipeline() -> Iterator[int | None]:
 def run(options: Options, watch: Watch, say: Callable[[str], None]) -> dict[str, Any]:
     """One demo. watch shows the run: it gets the segment and a title and gives a function called ten times a second.
 
-    Ctrl-C ends the exchange's day early; the report is made all the same.
+    Ctrl-C (or SIGTERM, SIGHUP) ends the exchange's day early; the report is made all the same.
     """
     name = f"demo-{os.getpid()}"
+    _sweep()
     with (
+        _interruptible(),
         _core_for_the_pipeline() as cpu,
         _sides(options.backend) as sides,
         ExchangeProcess(_exchange_options(options, sides), sides.exchange) as exchange,
     ):
         if sides.missing:
-            say(f"receiving through kernel sockets ({sides.receive['backend']}): {sides.missing}")
+            say(f"no AF_XDP, receiving through kernel sockets (udp): {sides.missing}")
         symbols: list[str] = exchange.ready["names"]
         with _gateway(sides, name, symbols, exchange.address, cpu) as process, _attach(name, process) as segment:
             rate = f"{options.rate:,} messages/s" if options.rate else "at full speed"

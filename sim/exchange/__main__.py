@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import signal
 import sys
@@ -188,9 +189,12 @@ def _pace(args: argparse.Namespace) -> tuple[str, float]:
         return ("rate" if args.rate else "recorded"), 1.0
     if words[0] == "scale" and len(words) == 2:
         try:
-            return "scale", float(words[1])
+            scale = float(words[1])
         except ValueError:
-            raise UsageError(f"--pace scale {words[1]}: a number is wanted") from None
+            scale = 0.0
+        if not 0 < scale < math.inf:
+            raise UsageError(f"--pace scale {words[1]}: a number above 0 is wanted")
+        return "scale", scale
     if words in (["recorded"], ["max"], ["rate"]):
         return words[0], 1.0
     raise UsageError(f"--pace {' '.join(words)}: recorded, scale X, max or rate is wanted")

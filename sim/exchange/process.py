@@ -13,9 +13,19 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hwgw.errors import BY_EXIT_CODE, DeviceError, HwgwError
+from hwgw.errors import BY_EXIT_CODE, CheckFailed, DeviceError, HwgwError, InternalError
 
 Popen = Callable[..., "subprocess.Popen[bytes]"]
+
+
+def end_of(what: str, returncode: int, stderr: bytes) -> HwgwError:
+    """Why a process ended that should still run: what killed it, its last words, or its exit code."""
+    if returncode < 0:
+        return CheckFailed(f"{what} was killed by {signal.Signals(-returncode).name}")
+    text = stderr.decode("utf-8", "replace").strip().splitlines()
+    return BY_EXIT_CODE.get(returncode, InternalError)(
+        text[-1] if text else f"{what} ended too early, with exit code {returncode}"
+    )
 
 
 class ExchangeProcess:
@@ -47,9 +57,7 @@ class ExchangeProcess:
 
     def _fail(self) -> None:
         _, stderr = self.process.communicate(timeout=10)
-        text = stderr.decode("utf-8", "replace").strip().splitlines()
-        error = BY_EXIT_CODE.get(self.process.returncode, HwgwError)
-        raise error(text[-1] if text else f"the exchange ended with {self.process.returncode}")
+        raise end_of("the exchange", self.process.returncode, stderr)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -70,9 +78,7 @@ class ExchangeProcess:
         except subprocess.TimeoutExpired:
             raise DeviceError(f"the exchange did not end within {timeout_s:g} s") from None
         if self.process.returncode:
-            text = stderr.decode("utf-8", "replace").strip().splitlines()
-            error = BY_EXIT_CODE.get(self.process.returncode, HwgwError)
-            raise error(text[-1] if text else f"the exchange ended with {self.process.returncode}")
+            raise end_of("the exchange", self.process.returncode, stderr)
         report: dict[str, Any] = json.loads(stdout.splitlines()[-1])
         return report
 

@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -114,11 +115,12 @@ def segment_of(demo: subprocess.Popen[str]) -> Path:
     return Path(f"/dev/shm/hwgw-demo-{demo.pid}")
 
 
-def test_ctrl_c_ends_the_day_early_and_the_report_still_adds_up():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_an_interrupt_ends_the_day_early_and_the_report_still_adds_up(number):
     demo = start_demo("--seconds", "60", "--rate", "20000", "--json")
     until(lambda: segment_of(demo).exists(), "the gateway is up")
     time.sleep(2)
-    os.killpg(demo.pid, signal.SIGINT)
+    os.killpg(demo.pid, number)
     stdout, stderr = demo.communicate(timeout=30)
     assert demo.returncode == 0, stderr
     result = json.loads(stdout)
@@ -146,7 +148,12 @@ def alive(pids: list[int]) -> list[int]:
     return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
-def test_killing_the_demo_leaves_no_process():
+def left_in_tmp() -> set[str]:
+    return {path.name for path in Path(tempfile.gettempdir()).glob("hwgw-*")}
+
+
+def test_killing_the_demo_leaves_no_process_and_no_file_that_the_next_one_does_not_remove(hwgw):
+    before = left_in_tmp()
     demo = start_demo("--seconds", "60", "--rate", "20000")
     until(lambda: segment_of(demo).exists(), "the gateway is up")
     time.sleep(1)
@@ -155,4 +162,46 @@ def test_killing_the_demo_leaves_no_process():
     demo.kill()
     demo.communicate()
     until(lambda: not alive(below), f"{below} are gone", 10)
-    segment_of(demo).unlink(missing_ok=True)
+    assert left_in_tmp() <= before
+    done = hwgw("demo", "--seconds", "0.5", "--rate", "1000")
+    assert done.returncode == 0, done.stderr
+    assert not segment_of(demo).exists()
+
+
+@pytest.mark.parametrize("side", ["exchange", "gateway"])
+def test_the_death_of_a_side_ends_the_demo_with_one_line_that_names_it(side):
+    demo = start_demo("--seconds", "60", "--rate", "20000")
+    until(lambda: segment_of(demo).exists(), "the gateway is up")
+    time.sleep(1)
+    words = {"exchange": b"hwgw_sim.exchange", "gateway": b"hwgw.cli\0-q\0run"}
+    found = [pid for pid in descendants(demo.pid) if words[side] in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(found[0], signal.SIGKILL)
+    _, stderr = demo.communicate(timeout=30)
+    assert demo.returncode == 1
+    assert stderr == f"hwgw demo: the {side} was killed by SIGKILL\n"
+    until(lambda: not alive(found), f"{found} are gone", 10)
+    until(lambda: not segment_of(demo).exists(), "the segment is gone", 5)
+
+
+@pytest.mark.parametrize("args", [("--pace", "recorded"), ("--pace", "max", "--rate", "5", "--feed", __file__)])
+def test_a_pace_that_would_be_ignored_is_a_usage_error(hwgw, args):
+    done = hwgw("demo", *args)
+    assert done.returncode == 2
+    assert re.fullmatch(r"hwgw demo: --pace \w+: it goes with --feed, and takes the place of --rate\n", done.stderr)
+
+
+@pytest.mark.parametrize("scale", ["0", "-1", "inf", "nan", "x"])
+def test_a_scale_that_is_no_scale_is_a_usage_error(hwgw, scale, tmp_path):
+    feed = tmp_path / "empty.itch50"
+    feed.touch()
+    done = hwgw("demo", "--feed", feed, "--pace", f"scale {scale}", "--backend", "udp")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == f"hwgw demo: --pace scale {scale}: a number above 0 is wanted"
+
+
+def test_the_report_fits_80_columns(hwgw):
+    done = hwgw("demo", "--seconds", "1", "--rate", "0")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) > 15
+    assert max(map(len, lines)) < 80

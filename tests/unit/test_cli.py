@@ -143,3 +143,11 @@ def test_program_is_installed_beside_the_interpreter() -> None:
     program = Path(sys.executable).with_name("hwgw")
     done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("hwgw ")
+
+
+def test_what_the_terminal_cannot_show_is_no_error(hwgw: Run, root: Path, tmp_path: Path) -> None:
+    config = tmp_path / "gerät.yaml"
+    config.write_bytes((root / "deploy/examples/gateway.yaml").read_bytes())
+    done = hwgw("check", config, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert "ger?t.yaml: ok" in done.stdout
