@@ -24,6 +24,7 @@ def command(out: Output, config: Path, seconds: float | None) -> int:
     A halt does not end it: the feed and the books go on, no order leaves until `hwgw resume`. It ends with exit code 6
     when it is stopped while halted.
     """
+    import signal
     import time
 
     from hwgw.about import commit
@@ -58,5 +59,5 @@ def command(out: Output, config: Path, seconds: float | None) -> int:
             f" {counters['itch.messages']:,} messages, {counters['order.encoded']:,} orders"
         )
         if status < 0:
-            raise CheckFailed(f"the data process was killed by signal {-status}")
+            raise CheckFailed(f"the data process was killed by {signal.Signals(-status).name}")
         return status or (6 if result["halted"] else 0)

@@ -19,13 +19,16 @@ Popen = Callable[..., "subprocess.Popen[bytes]"]
 
 
 def end_of(what: str, returncode: int, stderr: bytes) -> HwgwError:
-    """Why a process ended that should still run: what killed it, its last words, or its exit code."""
+    """Why a process ended that should still run: what killed it, its last words, or that it was stopped."""
     if returncode < 0:
         return CheckFailed(f"{what} was killed by {signal.Signals(-returncode).name}")
     text = stderr.decode("utf-8", "replace").strip().splitlines()
-    return BY_EXIT_CODE.get(returncode, InternalError)(
-        text[-1] if text else f"{what} ended too early, with exit code {returncode}"
-    )
+    if text:
+        words = text[-1].removeprefix("hwgw run: ").removeprefix("exchange: ")
+        return BY_EXIT_CODE.get(returncode, InternalError)(f"{what}: {words}")
+    if returncode == 0:
+        return CheckFailed(f"{what} was stopped from outside before the end of the run")
+    return BY_EXIT_CODE.get(returncode, InternalError)(f"{what} ended with exit code {returncode}")
 
 
 class ExchangeProcess:

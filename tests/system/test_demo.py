@@ -11,7 +11,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -106,9 +105,16 @@ def test_without_root_asking_for_afxdp_is_a_privilege_error():
     assert done.stderr.count("\n") == 1
 
 
-def start_demo(*args: str) -> subprocess.Popen[str]:
+def start_demo(*args: str, **environment: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "hwgw.cli", "demo", *args]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def segment_of(demo: subprocess.Popen[str]) -> Path:
@@ -148,13 +154,8 @@ def alive(pids: list[int]) -> list[int]:
     return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
-def left_in_tmp() -> set[str]:
-    return {path.name for path in Path(tempfile.gettempdir()).glob("hwgw-*")}
-
-
-def test_killing_the_demo_leaves_no_process_and_no_file_that_the_next_one_does_not_remove(hwgw):
-    before = left_in_tmp()
-    demo = start_demo("--seconds", "60", "--rate", "20000")
+def test_killing_the_demo_leaves_no_process_and_no_file_that_the_next_one_does_not_remove(hwgw, tmp_path):
+    demo = start_demo("--seconds", "60", "--rate", "20000", TMPDIR=str(tmp_path))
     until(lambda: segment_of(demo).exists(), "the gateway is up")
     time.sleep(1)
     below = descendants(demo.pid)
@@ -162,23 +163,31 @@ def test_killing_the_demo_leaves_no_process_and_no_file_that_the_next_one_does_n
     demo.kill()
     demo.communicate()
     until(lambda: not alive(below), f"{below} are gone", 10)
-    assert left_in_tmp() <= before
+    assert not list(tmp_path.iterdir())
     done = hwgw("demo", "--seconds", "0.5", "--rate", "1000")
     assert done.returncode == 0, done.stderr
     assert not segment_of(demo).exists()
 
 
-@pytest.mark.parametrize("side", ["exchange", "gateway"])
-def test_the_death_of_a_side_ends_the_demo_with_one_line_that_names_it(side):
+@pytest.mark.parametrize(
+    ("side", "idx", "number", "line"),
+    [
+        ("exchange", 0, signal.SIGKILL, "the exchange was killed by SIGKILL"),
+        ("gateway", 0, signal.SIGKILL, "the gateway was killed by SIGKILL"),
+        ("gateway", 0, signal.SIGTERM, "the gateway was stopped from outside before the end of the run"),
+        ("gateway", 1, signal.SIGKILL, "the gateway: the data process was killed by SIGKILL"),
+    ],
+)
+def test_the_end_of_a_side_ends_the_demo_with_one_line_that_names_it(side, idx, number, line):
     demo = start_demo("--seconds", "60", "--rate", "20000")
     until(lambda: segment_of(demo).exists(), "the gateway is up")
     time.sleep(1)
     words = {"exchange": b"hwgw_sim.exchange", "gateway": b"hwgw.cli\0-q\0run"}
     found = [pid for pid in descendants(demo.pid) if words[side] in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    os.kill(found[0], signal.SIGKILL)
+    os.kill(found[idx], number)
     _, stderr = demo.communicate(timeout=30)
     assert demo.returncode == 1
-    assert stderr == f"hwgw demo: the {side} was killed by SIGKILL\n"
+    assert stderr == f"hwgw demo: {line}\n"
     until(lambda: not alive(found), f"{found} are gone", 10)
     until(lambda: not segment_of(demo).exists(), "the segment is gone", 5)
 
@@ -196,7 +205,7 @@ def test_a_scale_that_is_no_scale_is_a_usage_error(hwgw, scale, tmp_path):
     feed.touch()
     done = hwgw("demo", "--feed", feed, "--pace", f"scale {scale}", "--backend", "udp")
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == f"hwgw demo: --pace scale {scale}: a number above 0 is wanted"
+    assert done.stderr.splitlines()[-1] == f"hwgw demo: the exchange: --pace scale {scale}: a number above 0 is wanted"
 
 
 def test_the_report_fits_80_columns(hwgw):

@@ -146,8 +146,8 @@ def test_program_is_installed_beside_the_interpreter() -> None:
 
 
 def test_what_the_terminal_cannot_show_is_no_error(hwgw: Run, root: Path, tmp_path: Path) -> None:
-    config = tmp_path / "gerät.yaml"
+    config = tmp_path / "gerΩt.yaml"
     config.write_bytes((root / "deploy/examples/gateway.yaml").read_bytes())
-    done = hwgw("check", config, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    done = hwgw("check", config, env=os.environ | {"PYTHONIOENCODING": "latin-1"})
     assert done.returncode == 0, done.stderr
     assert "ger?t.yaml: ok" in done.stdout
