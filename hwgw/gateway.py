@@ -245,12 +245,18 @@ class Gateway:
         while not self._beat_stop.wait(self.settings.control.heartbeat_ns / 1e9):
             self.segment.beat()
 
+    def _ended(self, status: int) -> None:
+        """Note how the data process ended; one that was killed left its orders at the venue, so the halt is latched."""
+        self._status = status
+        if status < 0:
+            self.segment.halt(f"the data process was killed by signal {-status}", "state")
+
     def poll(self) -> int | None:
         """The data process's exit status, or None while it runs; negative is the signal that killed it."""
         if self._status is None and self._pid:
             pid, status = os.waitpid(self._pid, os.WNOHANG)
             if pid:
-                self._status = os.waitstatus_to_exitcode(status)
+                self._ended(os.waitstatus_to_exitcode(status))
         return self._status
 
     def stop(self) -> int:
@@ -264,7 +270,7 @@ class Gateway:
                 if self.poll() is None:
                     os.kill(self._pid, signal.SIGKILL)
                     _, status = os.waitpid(self._pid, 0)
-                    self._status = os.waitstatus_to_exitcode(status)
+                    self._ended(os.waitstatus_to_exitcode(status))
                     raise CheckFailed(f"the data process did not stop within {_STOP_SECONDS:g} s and was killed")
         finally:  # in every case: it writes into the segment, which goes next
             self._beat_stop.set()

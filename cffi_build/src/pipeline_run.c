@@ -71,6 +71,17 @@ static size_t state_sz(const struct hwgw_strategy *desc) {
   return desc->state_sz_bytes > params ? desc->state_sz_bytes : params;
 }
 
+static int32_t params_check(const struct hwgw_strategy *desc, const int64_t *params, struct hwgw_error *error) {
+  for (uint32_t i = 0; i < desc->param_cnt; i++) {
+    int64_t min = desc->param_min ? desc->param_min[i] : INT64_MIN;
+    int64_t max = desc->param_max ? desc->param_max[i] : INT64_MAX;
+    if (params[i] >= min && params[i] <= max) continue;
+    return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "strategy '%s': %s is %lld; %lld to %lld are allowed", desc->name,
+                          desc->param_names[i], (long long)params[i], (long long)min, (long long)max);
+  }
+  return HWGW_OK;
+}
+
 static int32_t open_strategies(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error) {
   p->depth_max = 1;
   for (uint32_t i = 0; i < cfg->strategy_cnt; i++) {
@@ -86,6 +97,8 @@ static int32_t open_strategies(struct hwgw_pipeline *p, const struct hwgw_pipeli
     p->strategy_cnt = i + 1;
     if (!to->state) return no_memory(error, "the state of a strategy");
     const int64_t *params = from->params ? from->params : to->desc->param_defaults;
+    int32_t status = params_check(to->desc, params, error);
+    if (status) return status;
     if (to->desc->init) {
       to->desc->init(to->state, params);
     } else {

@@ -24,6 +24,9 @@ static const char *const param_names[] = {"qty",       "levels",       "enter_pc
                                           "follow_px", "position_max", "cooldown_ns"};
 static const int64_t param_defaults[] = {100, 5, 40, 10, 100, 1000, 2000000};
 
+static const int64_t param_min[] = {1, 1, 0, -100, 0, 0, 0};
+static const int64_t param_max[] = {1000000, 10, 100, 100, 2000000000, INT32_MAX, INT64_MAX};
+
 struct instrument {
   uint32_t ref; /* live order, 0 = none */
   uint32_t px;
@@ -141,6 +144,8 @@ const struct hwgw_strategy hwgw_strategy_imbalance = {
     .name = "imbalance",
     .param_names = param_names,
     .param_defaults = param_defaults,
+    .param_min = param_min,
+    .param_max = param_max,
     .init = init,
     .fn = on_hook,
 };

@@ -25,6 +25,9 @@ static const char *const param_names[] = {"qty",         "edge_px", "ema_shift",
                                           "cooldown_ns", "warmup",  "spread_max_px"};
 static const int64_t param_defaults[] = {100, 300, 6, 1000, 1000000, 64, 2000};
 
+static const int64_t param_min[] = {1, 0, 0, 0, 0, 0, 0};
+static const int64_t param_max[] = {1000000, 2000000000, 32, INT32_MAX, INT64_MAX, INT32_MAX, 2000000000};
+
 #define AVERAGE_FRACTION_BITS 16
 
 struct instrument {
@@ -88,6 +91,8 @@ const struct hwgw_strategy hwgw_strategy_mean_reversion = {
     .name = "mean_reversion",
     .param_names = param_names,
     .param_defaults = param_defaults,
+    .param_min = param_min,
+    .param_max = param_max,
     .init = init,
     .fn = on_hook,
 };

@@ -110,7 +110,14 @@ def test_killing_the_data_process_ends_the_gateway_with_an_error(market):
     with market.attached() as segment:
         os.kill(int(segment.head["data_pid"]), signal.SIGKILL)
         assert process.wait(10) == 1
+        # its orders are still at the venue: the next start has to begin halted
+        assert segment.halted is not None
+        assert segment.halted["reason"] == "state"
     assert b"killed by SIGKILL" in process.communicate()[1]
+    with Segment.create(market.name, ["AAPL"]) as again:
+        assert again.halted is not None
+        assert again.halted["text"] == "the data process was killed by SIGKILL"
+        again.resume()
 
 
 def programs(lab: Lab) -> list[str]:

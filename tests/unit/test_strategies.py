@@ -189,3 +189,24 @@ def test_imbalance_joins_follows_and_leaves():
         desk.rig.feed(r.add(1, "AAPL", 11, "S", 5000, 1_000_150))
         assert entered(desk, 3)[2] == sv.cancel(2, 0)
         desk.rig.ledgers()
+
+
+@pytest.mark.parametrize(
+    ("name", "param", "value", "allowed"),
+    [
+        ("mean_reversion", "ema_shift", 64, "0 to 32"),
+        ("mean_reversion", "qty", 0, "1 to 1000000"),
+        ("imbalance", "levels", 11, "1 to 10"),
+        ("imbalance", "enter_pct", -1, "0 to 100"),
+    ],
+)
+def test_a_parameter_out_of_range_is_named_with_what_is_allowed(name, param, value, allowed):
+    with pytest.raises(ConfigError, match=f"'{name}': {param} is {value}; {allowed} are allowed"):
+        r.Rig(("AAPL",), [(builtin(name), {param: value})])
+
+
+def test_every_default_is_in_range():
+    for name in builtin_strategies():
+        desc = builtin(name)
+        for i in range(desc.param_cnt):
+            assert desc.param_min[i] <= desc.param_defaults[i] <= desc.param_max[i], (name, i)
