@@ -249,7 +249,7 @@ class Gateway:
         """Note how the data process ended; one that was killed left its orders at the venue, so the halt is latched."""
         self._status = status
         if status < 0:
-            self.segment.halt(f"the data process was killed by signal {-status}", "state")
+            self.segment.halt(f"the data process was killed by {signal.Signals(-status).name}", "state")
 
     def poll(self) -> int | None:
         """The data process's exit status, or None while it runs; negative is the signal that killed it."""
