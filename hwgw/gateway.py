@@ -10,9 +10,12 @@ cancels, logs out and ends; if the parent only stops, the gate refuses by contro
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import signal
+import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -30,19 +33,31 @@ from .strategies import load_numba
 
 __all__ = ["Gateway", "choose_backend"]
 
+_SIOCGIFFLAGS, _IFF_LOOPBACK = 0x8913, 0x8
 _READY_SECONDS = 20.0
 _STOP_SECONDS = 10.0
 
 
+def _is_loopback(interface: str) -> bool:
+    request = struct.pack("16sh14x", interface.encode(), 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            flags = struct.unpack("16sh14x", fcntl.ioctl(probe, _SIOCGIFFLAGS, request))[1]
+        except OSError:
+            return False  # the backend says what is wrong with it
+    return bool(flags & _IFF_LOOPBACK)
+
+
 def choose_backend(receive: Receive) -> str:
-    """The backend that "auto" means here: afxdp when it can run and an interface is named, else udp.
+    """The backend that "auto" means here: afxdp when it can run and an interface (not lo) is named, else udp.
 
     "none" opens no backend: frames are pushed into the pipeline, by tests, benchmarks and replay.
     """
     if receive.backend != "auto":
         return receive.backend
     usable = {backend.name for backend in native.backends() if backend.available}
-    return "afxdp" if "afxdp" in usable and receive.interface else "udp"
+    named = bool(receive.interface) and not _is_loopback(receive.interface)
+    return "afxdp" if "afxdp" in usable and named else "udp"
 
 
 class _Native:

@@ -15,6 +15,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -78,7 +79,7 @@ def _fail(verb: str, message: str, exit_code: int) -> int:
 
 
 def _os_error(error: OSError) -> tuple[str, int]:
-    message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
     if isinstance(error, PermissionError):
         return message, EXIT_PRIVILEGE
     if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
@@ -131,6 +132,9 @@ def run(args: list[str]) -> int:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the console script."""
     args = list(sys.argv[1:] if argv is None else argv)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller: what is said goes nowhere
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 (for good)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # what a terminal cannot show is no reason to end
     if "_HWGW_COMPLETE" in os.environ:

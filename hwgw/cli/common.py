@@ -9,6 +9,7 @@ import functools
 import json
 import logging
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,12 @@ class Output:
         """Print a line of the result as text; nothing with --json or -q."""
         if not self.as_json and self.level >= 0:
             click.echo(line)
+
+    def row(self, label: str, text: str) -> None:
+        """Print a label and, beside it, a text that is wrapped for a terminal of 80 columns."""
+        indent = " " * len(label)
+        for line in textwrap.wrap(label + text, 79, subsequent_indent=indent, break_on_hyphens=False) or [label]:
+            self.say(line)
 
     def note(self, line: str) -> None:
         """Print a remark on stderr when -v is given."""

@@ -22,8 +22,8 @@ def command(out: Output) -> int:
     counts = {status: sum(row.status == status for row in rows) for status in ("ok", "warn", "fail")}
     out.emit({"rows": [dataclasses.asdict(row) for row in rows], "summary": counts})
     for row in rows:
-        out.say(f"{row.status:<5} {row.name:<14} {row.value}")
+        out.row(f"{row.status:<5} {row.name:<14} ", row.value)
         if row.todo:
-            out.say(f"{'':<20} {row.todo}")
+            out.row(f"{'':<20} ", f"-> {row.todo}")
     out.say(", ".join(f"{counts[status]} {status}" for status in counts))
     return 1 if any(row.status == FAIL for row in rows) else 0

@@ -182,3 +182,14 @@ def test_the_gateway_says_why_it_cannot_open(market, hwgw):
     assert done.returncode == 5
     assert "203.0.113.7" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_the_example_runs_on_the_loopback_interface_with_and_without_root(hwgw, root, tmp_path):
+    if 1 not in os.sched_getaffinity(0):
+        pytest.skip("the example pins its pipeline to core 1, which is not usable here")
+    text = (root / "deploy/examples/gateway.yaml").read_text()
+    config = tmp_path / "gateway.yaml"
+    config.write_text(text.replace("name: example", f"name: example-{os.getpid()}", 1))
+    done = hwgw("run", config, "--seconds", "0.5")
+    assert done.returncode == 0, done.stderr
+    assert "running, udp: 2 sockets on lo" in done.stdout

@@ -151,3 +151,24 @@ def test_what_the_terminal_cannot_show_is_no_error(hwgw: Run, root: Path, tmp_pa
     done = hwgw("check", config, env=os.environ | {"PYTHONIOENCODING": "latin-1"})
     assert done.returncode == 0, done.stderr
     assert "ger?t.yaml: ok" in done.stdout
+
+
+@pytest.mark.parametrize("args", [("version",), ("check", "deploy/examples/gateway.yaml"), ("--help",)])
+def test_a_closed_stdout_is_no_error(root: Path, args: tuple[str, ...]) -> None:
+    command = ["bash", "-c", 'exec "$@" >&-', "-", sys.executable, "-m", "hwgw.cli", *args]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_full_disk_is_one_line(root: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "hwgw.cli", "version"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (5, "hwgw version: No space left on device\n")
+
+
+def test_a_reader_that_goes_away_ends_a_command_without_a_word() -> None:
+    command = f"{sys.executable} -m hwgw.cli doctor | head -c 1 >/dev/null; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout in ("141\n", "0\n")  # 0: all was in the pipe before the reader went
