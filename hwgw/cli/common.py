@@ -53,6 +53,8 @@ def for_each(out: Output, names: Iterable[str], act: Callable[[str], None]) -> i
     for name in names:
         try:
             act(name)
+        except BrokenPipeError:
+            raise
         except Exception as error:
             click.echo(f"hwgw {out.verb}: {error or type(error).__name__}", err=True)
             failed = failed or int(getattr(error, "exit_code", 7))

@@ -17,7 +17,7 @@ import click
 import pytest
 
 from hwgw import cli, errors
-from hwgw.cli.common import Output, verb
+from hwgw.cli.common import Output, for_each, verb
 
 DEFECT = "(a defect of hwgw; --debug shows where)"
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -172,3 +172,11 @@ def test_a_reader_that_goes_away_ends_a_command_without_a_word() -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert done.stdout in ("141\n", "0\n")  # 0: all was in the pipe before the reader went
+
+
+def test_a_reader_that_goes_away_is_not_an_error_of_one_gateway() -> None:
+    def act(_: str) -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        for_each(Output("x", as_json=False, level=0), ["one", "two"], act)
