@@ -13,7 +13,7 @@ from .common import Output, verb
 
 
 @verb("check")
-@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("config", type=click.Path(path_type=Path, readable=False))
 def command(out: Output, config: Path) -> int:
     """Check a configuration file.
 

@@ -26,7 +26,7 @@ FORMATS = ("table", "json", "csv", "parquet")
 
 
 @verb("decode")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, readable=False))
 @click.option("--format", "form", type=click.Choice(FORMATS), help="How messages are written; table by default.")
 @click.option("--type", "types", multiple=True, metavar="CODE", help="Only messages of this type (repeatable).")
 @click.option("--symbol", "symbols", multiple=True, metavar="NAME", help="Only messages of this symbol (repeatable).")

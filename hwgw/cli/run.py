@@ -13,7 +13,7 @@ from .common import Output, verb
 
 
 @verb("run")
-@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("config", type=click.Path(path_type=Path, readable=False))
 @click.option("--seconds", type=click.FloatRange(min=0), help="Stop after so long.")
 def command(out: Output, config: Path, seconds: float | None) -> int:
     """Run a gateway.

@@ -180,3 +180,13 @@ def test_a_reader_that_goes_away_is_not_an_error_of_one_gateway() -> None:
 
     with pytest.raises(BrokenPipeError):
         for_each(Output("x", as_json=False, level=0), ["one", "two"], act)
+
+
+@pytest.mark.parametrize(("verb_", "exit_code"), [("run", 3), ("check", 3), ("decode", 4)])
+def test_a_file_that_may_not_be_read_is_one_line(hwgw: Run, tmp_path: Path, verb_: str, exit_code: int) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may read every file")
+    path = tmp_path / "secret"
+    path.touch(mode=0)
+    done = hwgw(verb_, path)
+    assert (done.returncode, done.stderr) == (exit_code, f"hwgw {verb_}: {path}: Permission denied\n")
