@@ -58,7 +58,7 @@ def _table(*columns: str) -> Table:
 
 
 def _line(label: str, text: str) -> Text:
-    return Text.assemble((f"{label:<9}", "dim"), text, no_wrap=True, overflow="crop")
+    return Text.assemble((f"{label:<8}", "dim"), text, no_wrap=True, overflow="crop")
 
 
 def _causes(counts: dict[str, int]) -> str:
@@ -109,7 +109,7 @@ class Panel:
 
     @staticmethod
     def _latency(look: dict[str, Any]) -> Table:
-        table = _table("latency, us", "p50", "p99", "p99.9", "max")
+        table = _table("latency", "p50", "p99", "p99.9", "max us")
         for stage, row in look["latency_ns"].items():
             if row["cnt"]:
                 table.add_row(stage, *(_us(row[key]) for key in ("p50", "p99", "p999", "max")))
@@ -122,13 +122,10 @@ class Panel:
         state = f"feed {row['feed']}, session {row['session']}, {row['open_orders']} open orders"
         if look["halted"]:
             state += f", HALTED ({look['halted']['reason']})"
-        orders = {
-            "sent": "order.encoded", "accepted": "session.accepted", "filled": "session.filled",
-            "canceled": "session.canceled", "rejected": "session.rejected",
-        }  # fmt: skip
+        orders = {name: f"session.{name}" for name in ("accepted", "filled", "canceled", "rejected")}
         dropped = {name: cnt for name, cnt in counters.items() if cnt and name.startswith(_DROPS)}
         length = f" of {self._seconds:.0f}" if self._seconds else ""
-        side = Table.grid(padding=(0, 2, 0, 0))
+        side = Table.grid(padding=(0, 1, 0, 0))
         side.add_row(self._flow(look), self._latency(look))
         body = Group(
             _line("receive", look["receive"]),
