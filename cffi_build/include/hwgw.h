@@ -254,8 +254,8 @@ struct hwgw_strategy {
   const char *name;
   const char *const *param_names;
   const int64_t *param_defaults;
-  const int64_t *param_min; /* smallest value allowed of each; NULL = any */
-  const int64_t *param_max; /* largest, likewise */
+  const int64_t *param_min;                         /* smallest value allowed of each; NULL = any */
+  const int64_t *param_max;                         /* largest, likewise */
   void (*init)(void *state, const int64_t *params); /* NULL: the params become the first words of the state */
   hwgw_strategy_fn fn;
 };

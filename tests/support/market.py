@@ -70,6 +70,7 @@ class Market:
             "--symbols", str(symbols), "--rate", str(rate), "--seconds", str(seconds), "--cancel-at-close",
         ]  # fmt: skip
         self.exchange = ExchangeProcess(options, subprocess.Popen if lab is None else lab.exchange.popen)
+        self.strategies: list[dict[str, Any]] = []  # of the demo unless a test names its own
         self.name = f"market-{os.getpid()}-{self.port}"
         self.started: list[subprocess.Popen[bytes]] = []
 
@@ -98,6 +99,9 @@ class Market:
         settings["pipelines"][0]["channels"][0]["lines"][0]["port"] = self.port
         settings["pipelines"][0].pop("cpu", None)
         settings["limits"].update(limits)
+        settings["strategies"] = self.strategies or settings["strategies"]
+        bucket = settings["limits"]["strategies"]["revert"]
+        settings["limits"]["strategies"] = {each["name"]: dict(bucket) for each in settings["strategies"]}
         path = self.folder / "gateway.yaml"
         path.write_text(yaml.safe_dump(settings, sort_keys=False))
         return path

@@ -71,16 +71,21 @@ def trading_action(locate: int, symbol: str, state: str) -> bytes:
     return struct.pack(">cHH6s8s", b"H", locate, 0, bytes(6), symbol.ljust(8).encode()) + state.encode() + b" " * 5
 
 
-@cache
-def probe_strategy() -> Any:
-    """The strategy of probe_strategy.c, compiled and loaded once."""
+def compile_probe(built: Path) -> Path:
+    """The strategy of probe_strategy.c as a shared object."""
     source = Path(__file__).with_name("probe_strategy.c")
-    folder = Path(__file__).resolve().parents[2] / "build" / "tests"
-    folder.mkdir(parents=True, exist_ok=True)
-    built = folder / f"probe-{os.getpid()}.so"
     subprocess.run(
         ["cc", "-O2", "-shared", "-fPIC", "-I", include_folder(), "-o", str(built), str(source)], check=True, timeout=60
     )
+    return built
+
+
+@cache
+def probe_strategy() -> Any:
+    """The strategy of probe_strategy.c, compiled and loaded once."""
+    folder = Path(__file__).resolve().parents[2] / "build" / "tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    built = compile_probe(folder / f"probe-{os.getpid()}.so")
     found = ffi.new("const struct hwgw_strategy **")
     try:
         call(lib.hwgw_strategy_load, found, str(built).encode())

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hwgw_sim.lab import Lab
 from support.market import Market, is_alive, until
+from support.rig import compile_probe
 
 from hwgw.segment import Segment
 from hwgw.telemetry import ledger_rows
@@ -48,6 +49,28 @@ def test_a_gateway_stops_in_order_on_sigterm_and_both_sides_agree(market):
     assert {name: pos for name, pos in ours.items() if pos} == theirs["positions"]
     assert (cash, 0) == (theirs["cash"], theirs["open_orders"])
     assert not Path(f"/dev/shm/hwgw-{market.name}").exists()
+
+
+@pytest.mark.parametrize("kind", ["numba", "object"])
+def test_a_strategy_of_ones_own_runs_in_the_data_process(market, monkeypatch, kind):
+    if kind == "numba":
+        pytest.importorskip("numba", reason="needs the package numba")
+        monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+        use, params, qty = "numba:support.numba_strategies:buy_every_second", {}, 7
+    else:
+        use, params, qty = f"c:{compile_probe(market.folder / 'probe.so')}", {"qty": 3, "every": 50}, 3
+    market.strategies = [{"name": kind, "use": use, "account": 1, "armed": True, "params": params}]
+    process = market.start()
+    with market.attached() as segment:
+        until(lambda: segment.counters()["session.executed"] > 20, "there are executions")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+        counters = segment.counters()
+    # every order was of the strategy's own quantity: what was executed and what was cancelled make whole orders
+    user = market.exchange.stop()["users"]["DEMO"]
+    assert sum(user["positions"].values()) == counters["session.executed_shares"] <= qty * counters["order.encoded"]
+    assert counters["session.executed"] >= counters["session.filled"] > 0
+    assert user["open_orders"] == 0
 
 
 def test_halt_stops_orders_while_the_control_process_is_stopped(market, hwgw):
