@@ -25,7 +25,7 @@ static const char *const param_names[] = {"qty",       "levels",       "enter_pc
 static const int64_t param_defaults[] = {100, 5, 40, 10, 100, 1000, 2000000};
 
 static const int64_t param_min[] = {1, 1, 0, -100, 0, 0, 0};
-static const int64_t param_max[] = {1000000, 10, 100, 100, 2000000000, INT32_MAX, INT64_MAX};
+static const int64_t param_max[] = {1000000, 10, 100, 100, HWGW_RISK_PX_MAX, INT32_MAX, INT64_MAX};
 
 struct instrument {
   uint32_t ref; /* live order, 0 = none */

@@ -26,7 +26,7 @@ static const char *const param_names[] = {"qty",         "edge_px", "ema_shift",
 static const int64_t param_defaults[] = {100, 300, 6, 1000, 1000000, 64, 2000};
 
 static const int64_t param_min[] = {1, 0, 0, 0, 0, 0, 0};
-static const int64_t param_max[] = {1000000, 2000000000, 32, INT32_MAX, INT64_MAX, INT32_MAX, 2000000000};
+static const int64_t param_max[] = {1000000, HWGW_RISK_PX_MAX, 32, INT32_MAX, INT64_MAX, INT32_MAX, HWGW_RISK_PX_MAX};
 
 #define AVERAGE_FRACTION_BITS 16
 
