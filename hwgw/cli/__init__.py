@@ -87,6 +87,14 @@ def _os_error(error: OSError) -> tuple[str, int]:
     return message, EXIT_DEVICE
 
 
+def _abandon_stdout() -> None:
+    """Where stdout takes nothing more, lead it to nowhere: the interpreter flushes it once more at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _run(args: list[str]) -> int:
     with cli.make_context("hwgw", args) as ctx:
         result = cli.invoke(ctx)
@@ -111,8 +119,7 @@ def run(args: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # the interpreter flushes stdout once more at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_stdout()
         return EXIT_PIPE
     except HwgwError as error:
         if debug:
@@ -121,6 +128,7 @@ def run(args: list[str]) -> int:
     except OSError as error:
         if debug:
             traceback.print_exc()
+        _abandon_stdout()
         return _fail(verb, *_os_error(error))
     except Exception as error:
         if debug:

@@ -163,7 +163,8 @@ def test_a_closed_stdout_is_no_error(root: Path, args: tuple[str, ...]) -> None:
 def test_a_full_disk_is_one_line(root: Path) -> None:
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", "hwgw.cli", "version"]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        done = subprocess.run(command, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (5, "hwgw version: No space left on device\n")
 
 
