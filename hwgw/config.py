@@ -125,7 +125,7 @@ PIPELINE = Section(
 INSTRUMENTS = Section(
     {
         "symbols": Key(Listing(SYMBOL, 1, INSTRUMENTS_MAX)),
-        "orders_max": Key(integer(1024, 2**28)),
+        "orders_max": Key(integer(1024, 2**26)),  # what the books can hold (book.h)
         "levels_max": Key(integer(0, 2**20), 0),
         "reference": Key(choice("mid", "last"), "mid"),
     }
