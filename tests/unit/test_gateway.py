@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
 from hwgw import gateway as module
 from hwgw.errors import CheckFailed
 from hwgw.gateway import Gateway
+from hwgw.segment import Segment
 from hwgw.settings import AccountLimits, Channel, Control, InstrumentLimits, Limits, Line, Pipeline, Receive, Settings
 
 ACCOUNT = AccountLimits(credit_max=1, loss_max=1, open_max=1, rate_burst=1, rate_refill_ns=1)
@@ -44,5 +46,9 @@ def test_the_heart_stops_before_the_segment_goes_even_when_the_data_process_had_
     try:
         assert gateway._beat_thread is not None
         assert not gateway._beat_thread.is_alive()  # else its next beat writes into what is no longer mapped
+        with Segment.attach(gateway.settings.name) as left:  # for the next start, which has to begin halted
+            assert left.halted is not None
+            assert left.halted["text"] == "the data process was killed by SIGKILL"
     finally:
         gateway._beat_stop.set()
+        Path(f"/dev/shm/hwgw-{gateway.settings.name}").unlink(missing_ok=True)
