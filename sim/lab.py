@@ -26,6 +26,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ SO_NETNS_COOKIE = 71
 OFFLOADS = {"tx": (0x16, 0x17), "tso": (0x1E, 0x1F), "gso": (0x23, 0x24), "gro": (0x2B, 0x2C)}
 PROGRAMS = {"ip": "iproute2", "setpriv": "util-linux"}
 PREFIX_LEN = 24
+CARRIER_S = 10
 NEEDS = "root, or CAP_SYS_ADMIN and CAP_NET_ADMIN, is needed"
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -173,6 +175,18 @@ class Namespace:
                 if path.exists():
                     path.write_text("1")
 
+    def wait_for_carrier(self) -> None:
+        """Until the kernel has noticed that the link is up; before, it swallows what it is given, silently."""
+        end = time.monotonic() + CARRIER_S
+        while True:
+            shown = self.run(["ip", "-j", "link", "show", "dev", self.interface], capture_output=True, check=True)
+            link = json.loads(shown.stdout)[0]
+            if link["operstate"] == "UP" and link["qdisc"] != "noop":
+                return
+            if time.monotonic() > end:
+                raise DeviceError(f"lab: {self.interface} has no carrier after {CARRIER_S} s")
+            time.sleep(0.005)
+
     def close(self) -> None:
         """Kill what was started here and let the namespace go."""
         for process in self.processes:
@@ -186,9 +200,9 @@ class Namespace:
 
 
 class Lab:
-    """The two sides. queues: receive and transmit queues of each end; mtu of both."""
+    """The two sides. queues: receive and transmit queues of each end; mtu of both; offloads: leave them on."""
 
-    def __init__(self, *, queues: int = 1, mtu: int = 1500) -> None:
+    def __init__(self, *, queues: int = 1, mtu: int = 1500, offloads: bool = False) -> None:
         if not 1 <= queues <= 64:
             raise ConfigError(f"lab: queues {queues}: 1 to 64 are allowed")
         if not 576 <= mtu <= 65535:
@@ -201,7 +215,7 @@ class Lab:
             undo.callback(self.exchange.close)
             self.gateway = Namespace("gateway0", "10.77.0.2", "02:77:00:00:00:02")
             undo.callback(self.gateway.close)
-            self._wire(queues, mtu)
+            self._wire(queues, mtu, offloads)
             undo.pop_all()
 
     @staticmethod
@@ -216,7 +230,7 @@ class Lab:
             return str(error).removeprefix("lab: ")
         return ""
 
-    def _wire(self, queues: int, mtu: int) -> None:
+    def _wire(self, queues: int, mtu: int, offloads: bool) -> None:
         ends = (self.exchange, self.gateway)
         for end in ends:
             end.without_ipv6()
@@ -231,7 +245,10 @@ class Lab:
                 f"route add 224.0.0.0/4 dev {end.interface}",
                 f"neighbour replace {peer.address} lladdr {peer.mac} dev {end.interface} nud permanent",
             )
-            end.offloads_off()
+            if not offloads:
+                end.offloads_off()
+        for end in ends:
+            end.wait_for_carrier()
 
     def close(self) -> None:
         """End every process started in the lab and let the namespaces go; the kernel removes them."""

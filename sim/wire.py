@@ -1,128 +1,49 @@
-"""A wire on one machine: a veth pair between two anonymous network namespaces of this process.
+"""A wire for tests of the receive path: a lab whose two ends are driven from this process, without programs in them.
 
 SPDX-License-Identifier: MIT
 
-The namespaces have no name and no process of their own: descriptors hold them, so the kernel removes both, and the pair
-with them, when this process ends, however it ends. The ends are called "tx" and "rx" by habit; they are alike.
-Namespaces belong to threads: `inside` moves the calling thread, and sockets opened there stay there.
+The ends are called "tx" and "rx" by habit; they are alike. Offloads are left as the kernel makes them. Namespaces
+belong to threads: `inside` moves the calling thread, and sockets opened there stay there.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import json
-import os
 import socket
 import struct
-import subprocess
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
-CLONE_NEWNET = 0x40000000
-_libc = ctypes.CDLL(None, use_errno=True)
+from .lab import Lab
 
+__all__ = ["Wire", "missing", "udp_frame"]
 
-def missing() -> str:
-    """What keeps this process from making a wire; empty when nothing does."""
-    try:
-        before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        return str(error)
-    try:
-        if _libc.unshare(CLONE_NEWNET):
-            return f"unshare(CLONE_NEWNET): {os.strerror(ctypes.get_errno())}; needs root"
-        _enter(before)
-    finally:
-        os.close(before)
-    return ""
-
-
-def _enter(namespace_fd: int) -> None:
-    if _libc.setns(namespace_fd, CLONE_NEWNET):
-        code = ctypes.get_errno()
-        raise OSError(code, f"setns: {os.strerror(code)}")
+missing = Lab.missing
 
 
 class Wire:
     """Two ends, each a namespace with one device (.device[end]) and one address (.address[end])."""
 
     def __init__(self, queues: int = 1, mtu: int = 1500) -> None:
-        self.namespace: dict[str, int] = {}
-        self.device = {"tx": f"htx{os.getpid()}", "rx": f"hrx{os.getpid()}"}
-        self.address = {"tx": "10.77.0.1", "rx": "10.77.0.2"}
-        try:
-            for end in ("tx", "rx"):
-                self.namespace[end] = self._create()
-            rx_namespace = f"/proc/{os.getpid()}/fd/{self.namespace['rx']}"
-            counts = ["numrxqueues", str(queues), "numtxqueues", str(queues)]
-            self.run("tx", "ip", "link", "add", self.device["tx"], "mtu", str(mtu), *counts, "type", "veth",
-                     "peer", "name", self.device["rx"], "mtu", str(mtu), *counts, "netns", rx_namespace)  # fmt: skip
-            for end in ("tx", "rx"):
-                self.run(end, "ip", "link", "set", "lo", "up")
-                self.run(end, "ip", "addr", "add", f"{self.address[end]}/24", "dev", self.device[end])
-                self.run(end, "ip", "link", "set", self.device[end], "up")
-                self.run(end, "ip", "route", "add", "224.0.0.0/4", "dev", self.device[end])
-            self._wait_for_carrier()
-        except BaseException:
-            self.close()
-            raise
+        self._lab = Lab(queues=queues, mtu=mtu, offloads=True)
+        self._ends = {"tx": self._lab.exchange, "rx": self._lab.gateway}
+        self.device = {name: end.interface for name, end in self._ends.items()}
+        self.address = {name: end.address for name, end in self._ends.items()}
 
-    def _wait_for_carrier(self) -> None:
-        """Until the kernel has noticed that both ends are up; before, a device swallows what it is given, silently."""
-        limit = time.monotonic() + 10
-        for end in ("tx", "rx"):
-            while True:
-                link = json.loads(self.run(end, "ip", "-j", "link", "show", "dev", self.device[end]))[0]
-                if link["operstate"] == "UP" and link["qdisc"] != "noop":
-                    break
-                if time.monotonic() > limit:
-                    raise RuntimeError(f"{self.device[end]} has no carrier after 10 s: {link}")
-                time.sleep(0.005)
+    def path(self, end: str) -> str:
+        """The namespace of that end as a file: what `ip ... netns` and `nsenter --net=` take."""
+        return self._ends[end].path
 
-    @staticmethod
-    def _create() -> int:
-        before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            if _libc.unshare(CLONE_NEWNET):
-                code = ctypes.get_errno()
-                raise OSError(code, f"unshare(CLONE_NEWNET): {os.strerror(code)}")
-            try:
-                # neighbour and router discovery of IPv6 would be frames nobody sent
-                for scope in ("all", "default"):
-                    path = Path(f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6")
-                    if path.exists():
-                        path.write_text("1")
-                return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-            finally:
-                _enter(before)
-        finally:
-            os.close(before)
-
-    @contextlib.contextmanager
-    def inside(self, end: str) -> Iterator[None]:
+    def inside(self, end: str) -> contextlib.AbstractContextManager[None]:
         """The calling thread is in the namespace of that end."""
-        before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            _enter(self.namespace[end])
-            try:
-                yield
-            finally:
-                _enter(before)
-        finally:
-            os.close(before)
+        return self._ends[end].entered()
 
     def run(self, end: str, *command: str) -> str:
         """Run a program in the namespace of that end; its output."""
-        with self.inside(end):
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+        done = self._ends[end].run(command, capture_output=True, text=True, check=False, timeout=20)
         if done.returncode:
-            raise RuntimeError(
-                f"{' '.join(command)}: exit {done.returncode}: {done.stderr.strip() or done.stdout.strip()}"
-            )
-        return done.stdout
+            said = done.stderr.strip() or done.stdout.strip()
+            raise RuntimeError(f"{' '.join(command)}: exit {done.returncode}: {said}")
+        return str(done.stdout)
 
     def packet_socket(self, end: str) -> socket.socket:
         """A socket that sends whole frames out of that end."""
@@ -153,15 +74,12 @@ class Wire:
 
     def close(self) -> None:
         """Give both namespaces back; the kernel removes the pair."""
-        while self.namespace:
-            os.close(self.namespace.popitem()[1])
+        self._lab.close()
 
     def __enter__(self) -> Wire:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

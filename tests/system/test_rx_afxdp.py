@@ -303,7 +303,7 @@ while True:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_kill_9_takes_the_program_off_and_a_second_open_works_at_once(pair, sender, mode):
-    namespace = f"/proc/{os.getpid()}/fd/{pair.namespace['rx']}"
+    namespace = pair.path("rx")
     for _ in range(3):
         command = [sys.executable, "-c", HOLDER, namespace, pair.device["rx"], mode]
         holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -339,7 +339,7 @@ def test_a_receiver_that_dropped_every_privilege_goes_on_receiving(pair, sender)
 def test_without_the_right_to_lock_memory_the_limit_decides_and_is_named(pair, frame_cnt):
     if not shutil.which("setpriv"):
         pytest.skip("needs setpriv (util-linux)")
-    namespace = f"/proc/{os.getpid()}/fd/{pair.namespace['rx']}"
+    namespace = pair.path("rx")
     code = """
 import os, sys, ctypes
 ctypes.CDLL(None).setns(os.open(sys.argv[1], os.O_RDONLY), 0x40000000)
