@@ -58,7 +58,6 @@ INSTRUMENTS_MAX = specs.load("risk").constant("instruments_max")
 ACCOUNTS_MAX = specs.load("risk").constant("accounts_max")
 STRATEGIES_MAX = specs.load("risk").constant("strategies_max")
 PX_MAX = specs.load("risk").constant("px_max")
-QUEUE_MAX = 255  # of the steering program's map of sockets
 
 # ---- the schema ----
 
@@ -88,7 +87,7 @@ RECEIVE = Section(
     {
         "backend": Key(choice("auto", "afxdp", "udp", "pcap"), "auto"),
         "interface": Key(pattern(r"(?!\.{1,2}$)[^\s/:]{1,15}", "the name of a network interface"), ""),
-        "queue": Key(integer(0, QUEUE_MAX), 0),
+        "queues": Key(Listing(integer(0, lib.HWGW_QUEUES_MAX - 1), 1, lib.HWGW_QUEUES_MAX), ()),
         "mode": Key(choice("auto", "native", "generic"), "auto"),
         "busy_poll": Key(duration(0, SECOND_NS), 0),
         "frames": Key(integer(64, 2**20), 0),
@@ -102,7 +101,7 @@ RECEIVE = Section(
 # the backends that know a key of receive; the rest know them all
 RECEIVE_KEYS = {
     "interface": ("auto", "afxdp", "udp"),
-    "queue": ("auto", "afxdp"),
+    "queues": ("auto", "afxdp"),
     "mode": ("auto", "afxdp"),
     "busy_poll": ("auto", "afxdp", "udp"),
     "frames": ("auto", "afxdp", "udp"),
@@ -278,7 +277,7 @@ class _Maker:
         return Receive(
             backend=backend,
             interface=node["interface"],
-            queue=node["queue"],
+            queues=tuple(node["queues"]) or (0,),
             mode=node["mode"],
             local_address=node["local_address"],
             path=self.path(node["path"]),

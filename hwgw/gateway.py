@@ -102,7 +102,10 @@ class _Native:
         rx.mode = self._string(receive.mode)
         rx.path = self._string(receive.path)
         rx.local_address = receive.local_address
-        rx.queue = receive.queue
+        queues = ffi.new("uint32_t[]", list(receive.queues))
+        self._keep.append(queues)
+        rx.queues = queues
+        rx.queue_cnt = len(receive.queues)
         rx.frame_cnt = receive.frame_cnt
         rx.busy_poll_us = receive.busy_poll_us
         rx.huge_pages = receive.huge_pages

@@ -42,7 +42,7 @@ class Receive:
 
     backend: str = "auto"
     interface: str = ""
-    queue: int = 0
+    queues: tuple[int, ...] = (0,)
     mode: str = "auto"
     local_address: int = 0
     path: str = ""
@@ -55,7 +55,7 @@ class Receive:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """One receive queue, its channels and its core."""
+    """The receive queues of one thread, its channels and its core."""
 
     receive: Receive
     channels: tuple[Channel, ...]

@@ -42,12 +42,15 @@ class Frame:
 
 
 class Receiver:
-    """An open hwgw_rx. Settings are the fields of struct hwgw_rx_cfg; flows are (group, port) pairs."""
+    """An open hwgw_rx. Settings are the fields of struct hwgw_rx_cfg, queues a list; flows are (group, port) pairs."""
 
     def __init__(self, backend: str, flows: Sequence[tuple[str, int]] = (), **settings: Any) -> None:
         texts = {key: ffi.new("char[]", value.encode()) for key, value in settings.items() if isinstance(value, str)}
         texts["backend"] = ffi.new("char[]", backend.encode())
         array = make_flows(flows)
+        queues = ffi.new("uint32_t[]", list(settings.get("queues", ())))
+        if "queues" in settings:
+            settings = {**settings, "queues": queues, "queue_cnt": len(queues)}
         values = {**settings, **texts, "flow_cnt": len(flows), "flows": array if flows else ffi.NULL}
         config = ffi.new("struct hwgw_rx_cfg *", values)
         out = ffi.new("struct hwgw_rx **")

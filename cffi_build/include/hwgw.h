@@ -61,11 +61,12 @@ uint64_t hwgw_hist_max(const struct hwgw_hist *hist);
 /* smallest value v such that at least pct percent of the records are <= v (upper edge of its step); 0 when empty */
 uint64_t hwgw_hist_percentile(const struct hwgw_hist *hist, double pct);
 
-/* ---- rx: one interface for every receive backend ---- */
+/* ---- rx: one interface for every receive backend; several can also send ---- */
 
 #define HWGW_FLOW_NONE 0xFFFF
 #define HWGW_FLOWS_MAX 64
 #define HWGW_BATCH_MAX 256
+#define HWGW_QUEUES_MAX 256
 
 /* one multicast group and port that carries one line of one feed channel */
 struct hwgw_flow {
@@ -81,9 +82,17 @@ struct hwgw_frame {
   const uint8_t *data; /* Ethernet frame, or UDP payload when flow is not HWGW_FLOW_NONE */
   uint32_t len;        /* bytes */
   uint16_t flow;       /* index of the flow when the backend knows it (udp), else HWGW_FLOW_NONE */
-  uint16_t flags;
-  uint64_t t_rx;  /* ticks when the descriptor was seen */
-  uint64_t ts_ns; /* hardware, kernel or capture time, CLOCK_REALTIME; 0 when there is none */
+  uint16_t queue;      /* receive queue it came in on; 0 when the backend has none */
+  uint64_t t_rx;       /* ticks when the descriptor was seen */
+  uint64_t ts_ns;      /* CLOCK_REALTIME (a NIC's own clock for hardware), of the kind hwgw_rx_clock says; 0 = none */
+};
+
+/* where ts_ns comes from */
+enum hwgw_rx_clock {
+  HWGW_RX_CLOCK_NONE = 0,
+  HWGW_RX_CLOCK_CAPTURE = 1, /* the file's own time */
+  HWGW_RX_CLOCK_KERNEL = 2,  /* software: the kernel, on the way to us */
+  HWGW_RX_CLOCK_HARDWARE = 3 /* the NIC, at the wire */
 };
 
 struct hwgw_rx_cfg {
@@ -92,16 +101,20 @@ struct hwgw_rx_cfg {
   uint32_t local_address; /* udp: IPv4 address to join on, host order, 0 = any */
   const char *path;       /* pcap: file name */
   const char *mode;       /* afxdp: "auto", "native" or "generic" */
-  uint32_t queue;         /* afxdp: receive queue */
-  uint32_t frame_cnt;     /* afxdp: UMEM frames, a power of two; udp: receive slots. 0 = default */
+  const uint32_t *queues; /* afxdp: receive queues, copied; NULL = queue 0 */
+  uint32_t queue_cnt;
+  uint32_t frame_cnt;      /* afxdp: UMEM frames per queue, a power of two; udp: receive slots. 0 = default */
   uint32_t frame_sz_bytes; /* 0 = default (2,048) */
+  uint32_t tx_frame_cnt;   /* frames that may wait to be sent, a power of two; 0 = hwgw_rx_send takes nothing */
   uint32_t busy_poll_us;   /* 0 = off */
   uint32_t flow_cnt;
   const struct hwgw_flow *flows; /* flow_cnt of them, copied */
+  bool all_frames;               /* every frame of the queues, not only those of the flows: for captures */
+  bool tx_only;                  /* nothing is received, joined or attached; needs tx_frame_cnt */
   bool huge_pages;               /* afxdp: UMEM on huge pages; falls back, and says so in describe */
   bool capture_time;             /* pcap: pace by the capture's own time instead of at once */
   bool loopback;                 /* udp: also accept this host's own multicast */
-  bool kernel_time;              /* udp: the kernel's receive time in ts_ns; costs a time stamp per packet */
+  bool timestamps; /* the best ts_ns there is: the NIC's, else the kernel's; costs a time stamp per frame */
 };
 
 struct hwgw_rx;
@@ -109,10 +122,20 @@ struct hwgw_rx;
 int32_t hwgw_rx_open(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, struct hwgw_error *error);
 /* up to max (<= HWGW_BATCH_MAX) frames into frames; 0 when nothing waits; never blocks */
 uint32_t hwgw_rx_poll(struct hwgw_rx *rx, struct hwgw_frame *frames, uint32_t max);
-/* gives back every frame of the last poll */
+/* gives back every frame polled since the last release */
 void hwgw_rx_release(struct hwgw_rx *rx);
-/* brings the rx_* counters (block of HWGW_COUNTER_CNT) up to date: frames, bytes and drops by cause since open */
+/* sends the first frames of cnt (<= HWGW_BATCH_MAX): data and len, whole Ethernet frames, are copied. Returns how many
+ * were taken: less than cnt when as many as may wait are waiting. One that can never be sent is taken and counted as
+ * tx_drop_*. Never blocks; same thread as poll */
+uint32_t hwgw_rx_send(struct hwgw_rx *rx, const struct hwgw_frame *frames, uint32_t cnt);
+/* frames taken that have not left yet; asks the driver to go on */
+uint32_t hwgw_rx_unsent(struct hwgw_rx *rx);
+/* brings the rx_* and tx_* counters (block of HWGW_COUNTER_CNT) up to date: frames, bytes and drops by cause since open */
 void hwgw_rx_stats(struct hwgw_rx *rx, uint64_t *counters);
+/* enum hwgw_segment_receive_state, as of the last stats */
+uint32_t hwgw_rx_state(const struct hwgw_rx *rx);
+/* enum hwgw_rx_clock */
+uint32_t hwgw_rx_clock(const struct hwgw_rx *rx);
 /* true when no frame can come any more (end of a file) */
 bool hwgw_rx_ended(const struct hwgw_rx *rx);
 /* backend, mode and what could not be had and why, one line; valid until close */

@@ -185,7 +185,10 @@ static void feed_age(struct hwgw_pipeline *p, uint64_t now) {
 void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
   uint64_t now = hwgw_rdtsc();
   p->counters[HWGW_CNT_PIPELINE_HOUSEKEEPING]++;
-  if (p->rx) hwgw_rx_stats(p->rx, p->counters);
+  if (p->rx) {
+    hwgw_rx_stats(p->rx, p->counters);
+    p->thread->receive_state = hwgw_rx_state(p->rx);
+  }
   pipeline_control(p);
   feed_age(p, now);
   p->thread->open_cnt = pipeline_open_orders(p);

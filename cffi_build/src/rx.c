@@ -15,6 +15,8 @@
 static const struct hwgw_rx_ops *const BACKENDS[] = {&hwgw_rx_afxdp, &hwgw_rx_udp, &hwgw_rx_pcap};
 #define BACKEND_CNT (sizeof BACKENDS / sizeof BACKENDS[0])
 
+enum { TX_FRAMES_MAX = 1 << 20 };
+
 static const struct hwgw_rx_ops *backend_find(const char *name) {
   for (size_t i = 0; name && i < BACKEND_CNT; i++) {
     if (strcmp(name, BACKENDS[i]->name) == 0) return BACKENDS[i];
@@ -80,6 +82,38 @@ static int32_t flows_check(const struct hwgw_rx_cfg *cfg, struct hwgw_error *err
   return HWGW_OK;
 }
 
+static int32_t send_check(const struct hwgw_rx_cfg *cfg, const struct hwgw_rx_ops *ops, struct hwgw_error *error) {
+  if (cfg->tx_only && !cfg->tx_frame_cnt) {
+    return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "rx %s: tx_only without tx_frame_cnt", ops->name);
+  }
+  if (cfg->tx_frame_cnt && !ops->send) {
+    return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "rx %s: this backend cannot send", ops->name);
+  }
+  if (cfg->tx_frame_cnt & (cfg->tx_frame_cnt - 1) || cfg->tx_frame_cnt > TX_FRAMES_MAX) {
+    return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "rx %s: tx_frame_cnt %u; allowed: powers of two up to %d",
+                          ops->name, cfg->tx_frame_cnt, TX_FRAMES_MAX);
+  }
+  return HWGW_OK;
+}
+
+static int32_t queues_check(const struct hwgw_rx_cfg *cfg, struct hwgw_error *error) {
+  if (cfg->queue_cnt > HWGW_QUEUES_MAX || (cfg->queue_cnt > 0 && !cfg->queues)) {
+    return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "rx: queue_cnt %u; allowed: 0 to %d, with queues given",
+                          cfg->queue_cnt, HWGW_QUEUES_MAX);
+  }
+  for (uint32_t i = 0; i < cfg->queue_cnt; i++) {
+    if (cfg->queues[i] >= HWGW_QUEUES_MAX) {
+      return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "rx: queue %u; allowed: 0 to %d", cfg->queues[i],
+                            HWGW_QUEUES_MAX - 1);
+    }
+    for (uint32_t j = 0; j < i; j++) {
+      if (cfg->queues[j] == cfg->queues[i])
+        return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "rx: queue %u is named twice", cfg->queues[i]);
+    }
+  }
+  return HWGW_OK;
+}
+
 int32_t hwgw_rx_open(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, struct hwgw_error *error) {
   *rx = NULL;
   const struct hwgw_rx_ops *ops = backend_find(cfg->backend);
@@ -88,7 +122,11 @@ int32_t hwgw_rx_open(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, struct 
                           cfg->backend ? cfg->backend : "");
   }
   int32_t status = flows_check(cfg, error);
-  return status ? status : ops->open(rx, cfg, error);
+  if (!status) status = send_check(cfg, ops, error);
+  if (!status) status = queues_check(cfg, error);
+  if (!status) status = ops->open(rx, cfg, error);
+  if (!status) (*rx)->state = HWGW_SEGMENT_RECEIVE_STATE_UP;
+  return status;
 }
 
 uint32_t hwgw_rx_poll(struct hwgw_rx *rx, struct hwgw_frame *frames, uint32_t max) {
@@ -106,6 +144,17 @@ void hwgw_rx_release(struct hwgw_rx *rx) {
   rx->ops->release(rx);
 }
 
+uint32_t hwgw_rx_send(struct hwgw_rx *rx, const struct hwgw_frame *frames, uint32_t cnt) {
+  if (!rx->ops->send) return 0;
+  uint32_t taken = rx->ops->send(rx, frames, cnt < HWGW_BATCH_MAX ? cnt : HWGW_BATCH_MAX);
+  rx->count.tx_full += taken < cnt;
+  return taken;
+}
+
+uint32_t hwgw_rx_unsent(struct hwgw_rx *rx) {
+  return rx->ops->unsent ? rx->ops->unsent(rx) : 0;
+}
+
 void hwgw_rx_stats(struct hwgw_rx *rx, uint64_t *counters) {
   counters[HWGW_CNT_RX_FRAMES] = rx->count.frames;
   counters[HWGW_CNT_RX_BYTES] = rx->count.bytes;
@@ -113,7 +162,22 @@ void hwgw_rx_stats(struct hwgw_rx *rx, uint64_t *counters) {
   counters[HWGW_CNT_RX_POLLS] = rx->count.polls;
   counters[HWGW_CNT_RX_POLLS_IDLE] = rx->count.polls_idle;
   counters[HWGW_CNT_RX_DROP_TRUNCATED] = rx->count.truncated;
+  counters[HWGW_CNT_TX_FRAMES] = rx->count.tx_frames;
+  counters[HWGW_CNT_TX_BYTES] = rx->count.tx_bytes;
+  counters[HWGW_CNT_TX_DROP_LONG] = rx->count.tx_drop_long;
+  counters[HWGW_CNT_TX_DROP_SHORT] = rx->count.tx_drop_short;
+  counters[HWGW_CNT_TX_DROP_KERNEL] = rx->count.tx_drop_kernel;
+  counters[HWGW_CNT_TX_WAKEUPS] = rx->count.tx_wakeups;
+  counters[HWGW_CNT_TX_FULL] = rx->count.tx_full;
   rx->ops->stats(rx, counters);
+}
+
+uint32_t hwgw_rx_state(const struct hwgw_rx *rx) {
+  return rx->state;
+}
+
+uint32_t hwgw_rx_clock(const struct hwgw_rx *rx) {
+  return rx->clock;
 }
 
 bool hwgw_rx_ended(const struct hwgw_rx *rx) {

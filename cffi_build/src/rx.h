@@ -19,13 +19,15 @@ struct hwgw_rx_ops {
   int32_t (*open)(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, struct hwgw_error *error);
   uint32_t (*poll)(struct hwgw_rx *rx, struct hwgw_frame *frames, uint32_t max);
   void (*release)(struct hwgw_rx *rx);
+  uint32_t (*send)(struct hwgw_rx *rx, const struct hwgw_frame *frames, uint32_t cnt); /* NULL: cannot send */
+  uint32_t (*unsent)(struct hwgw_rx *rx);                                              /* with send */
   void (*stats)(struct hwgw_rx *rx, uint64_t *counters); /* the drop counters; rx.c does the others */
   bool (*ended)(const struct hwgw_rx *rx);
   void (*close)(struct hwgw_rx *rx);
   bool (*available)(char *text, uint32_t sz);
 };
 
-/* counted by poll, in the backend's own memory */
+/* counted by poll and send, in the backend's own memory */
 struct hwgw_rx_counts {
   uint64_t frames;
   uint64_t bytes;
@@ -33,11 +35,20 @@ struct hwgw_rx_counts {
   uint64_t wakeups;
   uint64_t polls;
   uint64_t polls_idle;
+  uint64_t tx_frames; /* taken and not dropped */
+  uint64_t tx_bytes;
+  uint64_t tx_drop_long;
+  uint64_t tx_drop_short;
+  uint64_t tx_drop_kernel;
+  uint64_t tx_wakeups;
+  uint64_t tx_full; /* sends that took less than they were given */
 };
 
 struct hwgw_rx {
   const struct hwgw_rx_ops *ops;
   struct hwgw_rx_counts count;
+  uint32_t state; /* enum hwgw_segment_receive_state */
+  uint32_t clock; /* enum hwgw_rx_clock */
   char describe[HWGW_RX_DESCRIBE_SZ];
 };
 

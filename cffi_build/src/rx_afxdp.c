@@ -94,6 +94,10 @@ struct rx_afxdp {
 
 /* ---- open and close ---- */
 
+static uint32_t queue_of(const struct hwgw_rx_cfg *cfg) {
+  return cfg->queue_cnt ? cfg->queues[0] : 0;
+}
+
 static void ring_unmap(struct xsk_ring *ring) {
   if (ring->map) munmap(ring->map, ring->map_sz);
   *ring = (struct xsk_ring){0};
@@ -215,7 +219,7 @@ static int32_t socket_open(struct rx_afxdp *rx, const struct hwgw_rx_cfg *cfg, i
                            uint32_t frame_sz, struct hwgw_error *error) {
   int32_t status = socket_make(rx, frame_cnt, frame_sz, error);
   if (status) return status;
-  int cause = rx->xdp.is_native ? socket_bind(rx, ifindex, cfg->queue, XDP_ZEROCOPY) : EOPNOTSUPP;
+  int cause = rx->xdp.is_native ? socket_bind(rx, ifindex, queue_of(cfg), XDP_ZEROCOPY) : EOPNOTSUPP;
   rx->has_zero_copy = cause == 0;
   if (cause && cause != EBUSY) {
     if (rx->xdp.is_native) {
@@ -224,17 +228,17 @@ static int32_t socket_open(struct rx_afxdp *rx, const struct hwgw_rx_cfg *cfg, i
       status = socket_make(rx, frame_cnt, frame_sz, error);
       if (status) return status;
     }
-    cause = socket_bind(rx, ifindex, cfg->queue, XDP_COPY);
+    cause = socket_bind(rx, ifindex, queue_of(cfg), XDP_COPY);
   }
   if (cause == EBUSY) {
     return hwgw_error_set(error, HWGW_ERR_DEVICE, cause,
                           "rx afxdp: bind to %s queue %u: still busy after %d ms; another AF_XDP socket has it",
-                          rx->interface, cfg->queue, BIND_TRIES * BIND_PAUSE_MS);
+                          rx->interface, queue_of(cfg), BIND_TRIES * BIND_PAUSE_MS);
   }
   if (cause == EINVAL) {
     return hwgw_error_set(error, HWGW_ERR_CONFIG, cause,
                           "rx afxdp: bind to %s queue %u: %s; has the interface that queue? see ethtool -l %s",
-                          rx->interface, cfg->queue, strerror(cause), rx->interface);
+                          rx->interface, queue_of(cfg), strerror(cause), rx->interface);
   }
   return cause ? failed(error, rx, "bind", cause) : HWGW_OK;
 }
@@ -347,9 +351,8 @@ static int32_t config_check(const struct hwgw_rx_cfg *cfg, uint32_t frame_cnt, u
     return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "rx afxdp: mode \"%s\"; allowed: auto, native, generic",
                           cfg->mode);
   }
-  if (cfg->queue >= STEER_QUEUES_MAX) {
-    return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "rx afxdp: queue %u; allowed: 0 to %d", cfg->queue,
-                          STEER_QUEUES_MAX - 1);
+  if (cfg->queue_cnt > 1) {
+    return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "rx afxdp: %u queues; one is allowed", cfg->queue_cnt);
   }
   if (frame_cnt < FRAMES_MIN || frame_cnt > FRAMES_MAX || (frame_cnt & (frame_cnt - 1))) {
     return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "rx afxdp: frame_cnt %u; allowed: powers of two from %d to %d",
@@ -390,7 +393,7 @@ static void describe(struct rx_afxdp *rx, const struct hwgw_rx_cfg *cfg, uint32_
   char notes[HWGW_RX_DESCRIBE_SZ];
   snprintf(notes, sizeof notes, "%s", rx->base.describe);
   snprintf(rx->base.describe, sizeof rx->base.describe,
-           "afxdp: %s queue %u, %s mode%s%s%s, %s, %u frames of %u bytes%.384s", rx->interface, cfg->queue,
+           "afxdp: %s queue %u, %s mode%s%s%s, %s, %u frames of %u bytes%.384s", rx->interface, queue_of(cfg),
            rx->xdp.is_native ? "native" : "generic", rx->xdp.fallback[0] ? " (" : "", rx->xdp.fallback,
            rx->xdp.fallback[0] ? ")" : "", rx->has_zero_copy ? "zero copy" : "copy", frame_cnt, frame_sz, notes);
 }
@@ -409,7 +412,7 @@ static int32_t afxdp_open(struct hwgw_rx **out, const struct hwgw_rx_cfg *cfg, s
   rx->fd = rx->nic_fd = -1;
   snprintf(rx->interface, sizeof rx->interface, "%s", cfg->interface);
 
-  status = hwgw_xdp_load(&rx->xdp, cfg->flows, cfg->flow_cnt, cfg->queue, error);
+  status = hwgw_xdp_load(&rx->xdp, cfg->flows, cfg->flow_cnt, queue_of(cfg), error);
   if (!status) status = umem_take(rx, frame_cnt, frame_sz, cfg->huge_pages, error);
   if (!status) {
     const char *mode = cfg->mode && *cfg->mode ? cfg->mode : "auto";
@@ -421,7 +424,7 @@ static int32_t afxdp_open(struct hwgw_rx **out, const struct hwgw_rx_cfg *cfg, s
     if (cfg->busy_poll_us) busy_poll_set(rx, cfg->busy_poll_us);
     nic_open(rx, &info);
     rx->passed = hwgw_xdp_passed(&rx->xdp);
-    status = hwgw_xdp_start(&rx->xdp, cfg->queue, rx->fd, error);
+    status = hwgw_xdp_start(&rx->xdp, queue_of(cfg), rx->fd, error);
   }
   if (status) {
     afxdp_close(&rx->base);

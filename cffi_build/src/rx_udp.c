@@ -113,7 +113,7 @@ static int32_t socket_open(struct rx_udp *udp, uint32_t index, const struct hwgw
   call = "SO_ATTACH_FILTER";
   if (!cfg->loopback && filter_own(sock->fd)) goto failed;
   call = "SO_TIMESTAMPNS";
-  if (cfg->kernel_time && setsockopt(sock->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on)) goto failed;
+  if (cfg->timestamps && setsockopt(sock->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on)) goto failed;
   if (cfg->busy_poll_us) {
     int us = (int)cfg->busy_poll_us;
     if (setsockopt(sock->fd, SOL_SOCKET, SO_BUSY_POLL, &us, sizeof us) && index == 0) {
@@ -187,7 +187,8 @@ static int32_t udp_open(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, stru
   if (!udp) return hwgw_error_set(error, HWGW_ERR_INTERNAL, ENOMEM, "rx udp: no memory");
   udp->base.ops = &hwgw_rx_udp;
   udp->epoll_fd = -1;
-  udp->timestamps = cfg->kernel_time;
+  udp->timestamps = cfg->timestamps;
+  udp->base.clock = cfg->timestamps ? HWGW_RX_CLOCK_KERNEL : HWGW_RX_CLOCK_NONE;
   int32_t status = sizes_take(udp, cfg, error);
   if (!status) status = memory_take(udp, error);
   int ifindex = 0;

@@ -268,7 +268,7 @@ def test_frames_that_outgrow_the_buffer_are_truncated_and_counted(pair, sender, 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_frames_of_another_queue_are_counted_and_not_lost_silently(mode):
-    with Wire(queues=2) as pair, pair.packet_socket("tx") as raw, open_rx(pair, mode, queue=1) as rx:
+    with Wire(queues=2) as pair, pair.packet_socket("tx") as raw, open_rx(pair, mode, queues=[1]) as rx:
         for i in range(1000):  # the source port decides the queue
             raw.send(udp_frame(*FLOWS[0], bytes(20), source_port=1024 + i))
         got = rx.settle(1000)
@@ -464,8 +464,8 @@ def test_set_up_errors_name_what_is_wrong(pair):
         ({"interface": "nosuch0"}, ConfigError, 'interface "nosuch0": No such device'),
         ({"interface": ""}, ConfigError, "it needs the name of a device"),
         ({"mode": "fast"}, ConfigError, 'mode "fast"; allowed: auto, native, generic'),
-        ({"queue": 7}, ConfigError, "queue 7: Invalid argument; has the interface that queue"),
-        ({"queue": 256}, ConfigError, "queue 256; allowed: 0 to 255"),
+        ({"queues": [7]}, ConfigError, "queue 7: Invalid argument; has the interface that queue"),
+        ({"queues": [256]}, ConfigError, "queue 256; allowed: 0 to 255"),
         ({"frame_cnt": 1000}, ConfigError, "frame_cnt 1000; allowed: powers of two from 64"),
         ({"frame_sz_bytes": 1024}, ConfigError, "frame_sz_bytes 1024; allowed: powers of two from 2048 to 4096"),
     ]:

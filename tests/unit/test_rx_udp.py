@@ -121,7 +121,7 @@ def test_a_busy_flow_does_not_starve_another(sender):
 
 
 def test_kernel_time_is_given_when_asked_for(sender):
-    with receiver(FLOWS[:2], kernel_time=True) as rx:
+    with receiver(FLOWS[:2], timestamps=True) as rx:
         before = time.time_ns()
         for i in range(50):
             sender.sendto(bytes([i]), FLOWS[i % 2])
