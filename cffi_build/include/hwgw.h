@@ -122,7 +122,8 @@ struct hwgw_rx;
 int32_t hwgw_rx_open(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, struct hwgw_error *error);
 /* up to max (<= HWGW_BATCH_MAX) frames into frames; 0 when nothing waits; never blocks */
 uint32_t hwgw_rx_poll(struct hwgw_rx *rx, struct hwgw_frame *frames, uint32_t max);
-/* gives back every frame polled since the last release */
+/* gives back every frame polled since the last release. Their memory stays mapped until close, whatever happens to the
+ * interface: Python keeps views of it */
 void hwgw_rx_release(struct hwgw_rx *rx);
 /* sends the first frames of cnt (<= HWGW_BATCH_MAX): data and len, whole Ethernet frames, are copied. Returns how many
  * were taken: less than cnt when as many as may wait are waiting. One that can never be sent is taken and counted as

@@ -1,0 +1,676 @@
+"""Receive and send network frames past the kernel: AF_XDP, DPDK, AF_PACKET, kernel sockets and capture files.
+
+SPDX-License-Identifier: MIT
+
+    import hwgw
+
+    with hwgw.rx.open("afxdp", interface="eth1", groups=["239.1.2.3:26400"]) as rx:
+        for batch in rx:
+            headers = batch.gather(0, 42)          # (n, 42) uint8, copied in C
+            sizes = batch.length                   # NumPy view on the ring's own frame array
+            first = batch.data[0]                  # read-only NumPy view on the ring's memory
+
+Memory: a batch is valid until its release(), which the next recv() and close() do too. Views that were taken from it
+stay safe to read for as long as they live, but after the release the driver writes new frames there, so copy what is to
+be kept. What a view points into stays mapped until the last view is gone: close() with live views ends the receiver at
+once and gives the queue back when the last of them goes (a warning in the log says so).
+
+Threads: a receiver belongs to one thread at a time; a second one that enters it gets UsageError. close() may come from
+any thread. Waiting, sending and gathering release the GIL, so receivers in several threads run in parallel.
+
+Fork: a forked child must not use a receiver of its parent (UsageError), and never closes it; but it holds the sockets
+as long as it lives. Open receivers after the fork.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import native
+from .errors import ConfigError, UsageError
+from .native import ffi, lib
+
+__all__ = ["BATCH_FRAMES_MAX", "FRAME", "PAYLOAD", "Batch", "Ledger", "Receiver", "backends", "open"]
+
+log = logging.getLogger(__name__)
+
+BATCH_FRAMES_MAX: int = lib.HWGW_WAIT_FRAMES_MAX
+SLICE_NS = 20_000_000
+"""The longest time in C without looking at signals: Ctrl-C works within this."""
+HOUSEKEEPING_NS = 100_000_000
+FOREVER_NS = 1 << 62
+NO_FLOW: int = lib.HWGW_FLOW_NONE
+
+
+def _dtype(struct: str) -> np.dtype[Any]:
+    """The NumPy dtype of a C struct, with the compiler's own offsets."""
+    kind = ffi.typeof(struct)
+    names, formats, offsets = [], [], []
+    for name, field in kind.fields:
+        pointer = field.type.kind == "pointer"
+        names.append(name)
+        formats.append("u8" if pointer else f"u{ffi.sizeof(field.type)}")
+        offsets.append(field.offset)
+    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": ffi.sizeof(kind)})
+
+
+FRAME = _dtype("struct hwgw_frame")
+"""A received frame as the C side sees it; data is an address."""
+PAYLOAD = _dtype("struct hwgw_payload")
+"""Where the UDP payload of a frame lies: offset, len, flow; drop is the counter of the cause when there is none."""
+
+_COUNTERS = {
+    name.removeprefix("HWGW_CNT_").lower(): int(getattr(lib, name))
+    for name in dir(lib)
+    if name.startswith(("HWGW_CNT_RX_", "HWGW_CNT_TX_"))
+}
+_STATES = {
+    int(getattr(lib, name)): name.removeprefix("HWGW_SEGMENT_RECEIVE_STATE_").lower()
+    for name in dir(lib)
+    if name.startswith("HWGW_SEGMENT_RECEIVE_STATE_") and not name.endswith("_CNT")
+}
+_CLOCKS = {
+    int(getattr(lib, name)): name.removeprefix("HWGW_RX_CLOCK_").lower()
+    for name in dir(lib)
+    if name.startswith("HWGW_RX_CLOCK_")
+}
+
+_handles: weakref.WeakSet[Any] = weakref.WeakSet()
+_forks = 0
+
+
+def _disown() -> None:
+    """In a forked child: what the parent opened is the parent's to close."""
+    global _forks
+    _forks += 1
+    for handle in list(_handles):
+        ffi.gc(handle, None)
+    _handles.clear()
+
+
+os.register_at_fork(after_in_child=_disown)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Every frame that was for this receiver: offered = used + the drops, by cause."""
+
+    offered: int
+    used: int
+    drops: Mapping[str, int]
+
+
+class _Window:
+    """Memory of a receiver as NumPy sees it; keeps it mapped."""
+
+    __slots__ = ("__array_interface__", "_handle")
+
+    def __init__(self, handle: Any, address: int, length: int) -> None:
+        self._handle = handle
+        self.__array_interface__ = {"version": 3, "shape": (length,), "typestr": "|u1", "data": (address, True)}
+
+
+class Views(Sequence[NDArray[np.uint8]]):
+    """The bytes of each frame of a batch: read-only NumPy views on the receiver's memory, made when asked for."""
+
+    __slots__ = ("_batch", "_is_payload")
+
+    def __init__(self, batch: Batch, is_payload: bool) -> None:
+        self._batch, self._is_payload = batch, is_payload
+
+    def __len__(self) -> int:
+        return len(self._batch)
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray[np.uint8]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[NDArray[np.uint8]]: ...
+    def __getitem__(self, index: int | slice) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
+        """One view, or a list of them for a slice."""
+        batch = self._batch
+        frames, handle = batch.frames, batch._handle
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(batch)))]
+        at = index + len(batch) if index < 0 else index
+        if not 0 <= at < len(batch):
+            raise IndexError(f"frame {index} of a batch of {len(batch)}")
+        address, length = int(frames["data"][at]), int(frames["len"][at])
+        if self._is_payload:
+            payload = batch.payloads[at]
+            address, length = address + int(payload["offset"]), int(payload["len"])
+        return np.asarray(_Window(handle, address, length))
+
+
+class Batch:
+    """Frames of one recv, in the order in which they came. Valid until release(), the next recv() or close()."""
+
+    __slots__ = ("_cnt", "_frames", "_handle", "_payloads", "_receiver")
+
+    def __init__(self, receiver: Receiver, handle: Any, frames: NDArray[np.void]) -> None:
+        self._receiver: Receiver | None = receiver
+        self._handle = handle
+        self._frames = frames
+        self._cnt = len(frames)
+        self._payloads: NDArray[np.void] | None = None
+
+    def __len__(self) -> int:
+        return self._cnt
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        return iter(self.data)
+
+    @property
+    def frames(self) -> NDArray[np.void]:
+        """The C frame array itself, dtype FRAME, read-only."""
+        if self._receiver is None:
+            raise UsageError("batch: it was released (by release(), the next recv() or close()); copy what is kept")
+        return self._frames
+
+    @property
+    def data(self) -> Views:
+        """data[i] is the whole frame (Ethernet; with the udp backend the payload) as a read-only view."""
+        return Views(self, False)
+
+    @property
+    def payload(self) -> Views:
+        """payload[i] is the UDP payload of the frame as a read-only view; empty when it is not of a group."""
+        return Views(self, True)
+
+    @property
+    def payloads(self) -> NDArray[np.void]:
+        """Where the UDP payloads lie, dtype PAYLOAD: parsed in C, once, when asked for. Whole headers are checked."""
+        frames, receiver, handle = self.frames, self._receiver, self._handle
+        if self._payloads is None and receiver is not None and handle is not None:
+            out = np.zeros(self._cnt, PAYLOAD)
+            lib.hwgw_rx_payloads(
+                receiver._flows,
+                receiver._flow_cnt,
+                _frames_of(frames),
+                self._cnt,
+                ffi.from_buffer("struct hwgw_payload[]", out, require_writable=True),
+            )
+            self._payloads = out
+        return self._payloads  # type: ignore[return-value]
+
+    @property
+    def length(self) -> NDArray[np.uint32]:
+        """Bytes of each frame."""
+        return self.frames["len"]
+
+    @property
+    def timestamp_ns(self) -> NDArray[np.uint64]:
+        """Time of each frame by the clock that Receiver.clock names; 0 = none."""
+        return self.frames["ts_ns"]
+
+    @property
+    def queue(self) -> NDArray[np.uint16]:
+        """Receive queue of each frame."""
+        return self.frames["queue"]
+
+    @property
+    def flow(self) -> NDArray[np.uint16]:
+        """Index of the group of each frame where the backend knows it (udp), else 0xFFFF; see payloads."""
+        return self.frames["flow"]
+
+    @property
+    def t_rx(self) -> NDArray[np.uint64]:
+        """TSC ticks at which each frame was seen; hwgw.native.lib.hwgw_ticks_to_ns makes ns of a difference."""
+        return self.frames["t_rx"]
+
+    def gather(
+        self, offset: int, width: int, *, payload: bool = False, out: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.uint8]:
+        """Copy width bytes from offset of every frame (or payload) into an (n, width) array; short ones end in zeros.
+
+        The copy is made in C without the GIL. out: an array to fill instead, C-contiguous, shape (n, width).
+        """
+        frames, handle = self.frames, self._handle  # the memory stays mapped while this call has the handle
+        for name, value in (("offset", offset), ("width", width)):
+            if not 0 <= value <= 1 << 20:
+                raise UsageError(f"gather: {name} {value}: allowed are 0 to {1 << 20}")
+        if out is None:
+            out = np.empty((self._cnt, width), np.uint8)
+        elif out.shape != (self._cnt, width) or out.dtype != np.uint8 or not out.flags.c_contiguous:
+            raise UsageError(f"gather: out must be a C-contiguous uint8 array of shape ({self._cnt}, {width})")
+        if out.size:
+            where = ffi.from_buffer("struct hwgw_payload[]", self.payloads) if payload else ffi.NULL
+            target = ffi.from_buffer("uint8_t[]", out, require_writable=True)
+            lib.hwgw_rx_gather(_frames_of(frames), where, self._cnt, offset, width, target)
+        del handle
+        return out
+
+    @property
+    def released(self) -> bool:
+        """Whether the frames were given back."""
+        return self._receiver is None
+
+    def release(self) -> None:
+        """Give the frames back to the driver; a second call does nothing."""
+        if self._receiver is not None:
+            self._receiver._release(self)
+
+    def __enter__(self) -> Batch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def __repr__(self) -> str:
+        return f"<hwgw.rx.Batch of {self._cnt} frames{', released' if self.released else ''}>"
+
+
+def _frames_of(frames: NDArray[np.void]) -> Any:
+    return ffi.from_buffer("struct hwgw_frame[]", frames)
+
+
+class Receiver:
+    """An open receive backend; made by open(). A context manager and an iterator over batches."""
+
+    def __init__(self, backend: str, handle: Any, flows: Any, flow_cnt: int, can_send: bool, spin_ns: int) -> None:
+        self.backend = backend
+        self._handle: Any = handle
+        self._flows, self._flow_cnt = flows, flow_cnt
+        self._can_send = can_send
+        self._spin_ns = spin_ns
+        self._entered = threading.Lock()
+        self._forks = _forks
+        self._batch: Batch | None = None
+        self._counters = ffi.new("uint64_t[]", lib.HWGW_COUNTER_CNT)
+        self._looked_ns = time.monotonic_ns()
+        self._describe = native.text(lib.hwgw_rx_describe(handle))
+        self._clock = _CLOCKS[int(lib.hwgw_rx_clock(handle))]
+        self._state = _STATES[int(lib.hwgw_rx_state(handle))]
+        self._reserve(lib.HWGW_BATCH_MAX)
+
+    def _reserve(self, cnt: int) -> None:
+        """A frame array of at least so many; views of the old one keep it."""
+        self._array: NDArray[np.void] = np.zeros(cnt, FRAME)
+        self._frames = ffi.from_buffer("struct hwgw_frame[]", self._array, require_writable=True)
+        self._shown = self._array.view()
+        self._shown.flags.writeable = False
+
+    # ---- entering the C side ----
+
+    def _enter(self) -> Any:
+        handle = self._handle
+        if handle is None:
+            raise UsageError(f"rx {self.backend}: the receiver is closed")
+        if self._forks != _forks:
+            raise UsageError(f"rx {self.backend}: the receiver was opened before a fork; open one in this process")
+        if not self._entered.acquire(blocking=False):
+            raise UsageError(f"rx {self.backend}: the receiver is in use by another thread; open one for each thread")
+        return handle
+
+    def _release(self, batch: Batch | None) -> None:
+        if batch is None or self._batch is not batch:
+            return
+        handle = self._enter()
+        try:
+            self._give_back(handle)
+        finally:
+            self._entered.release()
+
+    def _give_back(self, handle: Any) -> None:
+        batch = self._batch
+        if batch is not None:
+            self._batch = None
+            batch._receiver = None
+            batch._handle = None
+            lib.hwgw_rx_release(handle)
+
+    def _look(self, handle: Any) -> None:
+        """Bring counters and state up to date; the backends watch their interface then."""
+        lib.hwgw_rx_stats(handle, self._counters)
+        self._state = _STATES.get(int(lib.hwgw_rx_state(handle)), "unknown")
+        self._describe = native.text(lib.hwgw_rx_describe(handle))
+        self._looked_ns = time.monotonic_ns()
+
+    # ---- receiving ----
+
+    def recv(self, max_frames: int = 256, timeout: float | None = None) -> Batch:
+        """Wait for frames and return all that are there, at most max_frames; gives the batch before back.
+
+        timeout: seconds, None = until something comes, 0 = only look. The batch is empty when the time is over or when
+        no frame can come any more (`ended`). Signals are handled while it waits.
+        """
+        if not 1 <= max_frames <= BATCH_FRAMES_MAX:
+            raise UsageError(f"recv: max_frames {max_frames}: allowed are 1 to {BATCH_FRAMES_MAX}")
+        left = _timeout_ns("recv", timeout)
+        handle = self._enter()
+        try:
+            self._give_back(handle)
+            now = time.monotonic_ns()
+            if now - self._looked_ns > HOUSEKEEPING_NS:
+                self._look(handle)
+            if max_frames > len(self._array):
+                self._reserve(max_frames)
+            end, spin_ns = now + left, self._spin_ns
+            while True:
+                cnt = int(lib.hwgw_rx_wait(handle, self._frames, max_frames, min(left, SLICE_NS), spin_ns))
+                if cnt or left <= 0 or self._handle is not handle or lib.hwgw_rx_ended(handle):
+                    break
+                now = time.monotonic_ns()
+                left = max(end - now, 0)
+                spin_ns = max(spin_ns - SLICE_NS, 0)
+                if now - self._looked_ns > HOUSEKEEPING_NS:
+                    self._look(handle)
+            batch = Batch(self, handle, self._shown[:cnt])
+            if self._handle is handle:
+                self._batch = batch
+            else:
+                batch._receiver = batch._handle = None
+            return batch
+        finally:
+            self._entered.release()
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batch after batch, each fetched when it is asked for, until the backend has ended or is closed.
+
+        While the caller works on a batch frames wait in the ring; those that do not fit are lost and counted.
+        """
+        while self._handle is not None:
+            batch = self.recv()
+            if len(batch):
+                yield batch
+            elif self._handle is None or self.ended:
+                return
+
+    # ---- sending ----
+
+    def send(
+        self,
+        frames: Batch | NDArray[np.uint8] | Iterable[Any],
+        timeout: float | None = None,
+        *,
+        lengths: Sequence[int] | NDArray[Any] | None = None,
+    ) -> int:
+        """Send whole Ethernet frames and return how many were taken; they are copied.
+
+        frames: bytes-like objects; a 2-D uint8 array, a frame in each row, with the lengths (default: whole rows); or
+        a batch of any receiver, which forwards it. timeout: how long to wait for room, None = until all are taken. A
+        frame that can never be sent (too long) is taken and counted in tx_drop_*. flush() waits until they have left.
+        """
+        left = _timeout_ns("send", timeout)
+        array, cnt, keep = _outgoing(frames, lengths)
+        handle = self._enter()
+        try:
+            if not self._can_send:
+                raise UsageError(f"rx {self.backend}: opened without tx_frame_cnt, so it cannot send")
+            done, end = 0, time.monotonic_ns() + left
+            while True:
+                done += int(lib.hwgw_rx_send_wait(handle, array + done, cnt - done, min(left, SLICE_NS)))
+                left = end - time.monotonic_ns()
+                if done == cnt or left <= 0 or self._handle is not handle:
+                    return done
+        finally:
+            self._entered.release()
+            del keep
+
+    def flush(self, timeout: float | None = None) -> int:
+        """Wait until every frame that was taken has left; returns how many have not when the time is over."""
+        left = _timeout_ns("flush", timeout)
+        handle = self._enter()
+        try:
+            end = time.monotonic_ns() + left
+            while True:
+                unsent = int(lib.hwgw_rx_flush(handle, min(left, SLICE_NS)))
+                left = end - time.monotonic_ns()
+                if unsent == 0 or left <= 0 or self._handle is not handle:
+                    return unsent
+        finally:
+            self._entered.release()
+
+    # ---- what it is and what it did ----
+
+    def stats(self) -> dict[str, int]:
+        """The counters since open, rx_* and tx_*, as in hwgw/specs/counters.yaml."""
+        handle = self._enter()
+        try:
+            self._look(handle)
+            return {name: int(self._counters[index]) for name, index in _COUNTERS.items()}
+        finally:
+            self._entered.release()
+
+    def ledger(self) -> Ledger:
+        """What came in: frames offered, frames handed out by recv, and the losses by cause where there are any."""
+        stats = self.stats()
+        drops = {name.removeprefix("rx_drop_"): n for name, n in stats.items() if name.startswith("rx_drop_") and n}
+        return Ledger(stats["rx_frames"] + sum(drops.values()), stats["rx_frames"], drops)
+
+    @property
+    def state(self) -> str:
+        """Either closed, or the interface's: up, link_down, gone, ..., at most 0.1 s old while recv is called."""
+        return self._state if self._handle is not None else "closed"
+
+    @property
+    def clock(self) -> str:
+        """Where timestamp_ns comes from: none, capture, kernel or hardware."""
+        return self._clock
+
+    @property
+    def describe(self) -> str:
+        """Backend, mode, and what could not be had and why."""
+        return self._describe
+
+    @property
+    def ended(self) -> bool:
+        """No frame can come any more: the end of a file."""
+        handle = self._handle
+        return handle is None or bool(lib.hwgw_rx_ended(handle))
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._handle is None
+
+    def close(self) -> None:
+        """Stop receiving and give everything back; a second call does nothing. Ends a recv() in another thread.
+
+        Views that live keep their memory, and with it the queue, until they go.
+        """
+        handle, self._handle = self._handle, None
+        if handle is None:
+            return
+        batch, self._batch = self._batch, None
+        if batch is not None:
+            batch._receiver = batch._handle = None
+        if not self._entered.locked():
+            _warn_of_views(self.backend, handle)
+
+    def __enter__(self) -> Receiver:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<hwgw.rx.Receiver {self.state}: {self._describe}>"
+
+
+def _warn_of_views(backend: str, handle: Any) -> None:
+    import sys
+
+    # this frame's argument, the caller's variable and getrefcount's own argument
+    views = sys.getrefcount(handle) - 3
+    if views > 0:
+        log.warning(
+            "rx %s: closed, but %d views still hold its memory and its queue; copy what is kept", backend, views
+        )
+
+
+def _timeout_ns(call: str, timeout: float | None) -> int:
+    if timeout is None:
+        return FOREVER_NS
+    if not 0 <= timeout <= 1e9:
+        raise UsageError(f"{call}: timeout {timeout}: allowed are None and 0 to 1e9 seconds")
+    return int(timeout * 1e9)
+
+
+def _outgoing(frames: Any, lengths: Any) -> tuple[Any, int, Any]:
+    """A C frame array of what is to be sent, how many, and what must stay alive."""
+    if isinstance(frames, Batch):
+        if lengths is not None:
+            raise UsageError("send: lengths go with a 2-D array; a batch knows its own")
+        shown = frames.frames
+        if len(shown) and int(shown["flow"].min()) != NO_FLOW:
+            raise UsageError("send: a batch of the udp backend holds payloads, not whole frames")
+        return _frames_of(shown), len(shown), frames
+    if isinstance(frames, np.ndarray):
+        if frames.ndim != 2 or frames.dtype != np.uint8 or (frames.size and frames.strides[1] != 1):
+            raise UsageError("send: an array of frames must be uint8, 2-D, its rows contiguous")
+        cnt, width = frames.shape
+        array = np.zeros(cnt, FRAME)
+        array["data"] = frames.__array_interface__["data"][0] + np.arange(cnt) * frames.strides[0]
+        array["len"] = width
+        if lengths is not None:
+            sizes = np.asarray(lengths)
+            fits = sizes.shape == (cnt,) and sizes.dtype.kind in "iu"
+            if not fits or (cnt and not 0 <= sizes.min() <= sizes.max() <= width):
+                raise UsageError(f"send: lengths must be {cnt} integers from 0 to {width}")
+            array["len"] = sizes
+        array["flow"] = NO_FLOW
+        return _frames_of(array), cnt, (frames, array)
+    if lengths is not None:
+        raise UsageError("send: lengths go with a 2-D array")
+    if isinstance(frames, bytes | bytearray | memoryview):
+        raise UsageError("send: frames must be several bytes-like objects; for one give [frame]")
+    buffers = []
+    for index, frame in enumerate(frames):
+        try:
+            buffers.append(ffi.from_buffer("uint8_t[]", frame))
+        except (TypeError, BufferError) as error:
+            raise UsageError(f"send: frame {index} is no contiguous bytes-like object: {error}") from None
+    array = np.zeros(len(buffers), FRAME)
+    array["data"] = [int(ffi.cast("uintptr_t", buffer)) for buffer in buffers]
+    array["len"] = [len(buffer) for buffer in buffers]
+    array["flow"] = NO_FLOW
+    return _frames_of(array), len(buffers), (buffers, array)
+
+
+# ---- open ----
+
+
+def _address(key: str, value: str | int) -> int:
+    try:
+        return int(ipaddress.IPv4Address(value))
+    except ValueError:
+        raise ConfigError(f"rx: {key} {value!r}: allowed is an IPv4 address") from None
+
+
+def _flow(value: str | tuple[str, int]) -> dict[str, int]:
+    group, port = value.rpartition(":")[::2] if isinstance(value, str) else value
+    number = int(port) if str(port).isascii() and str(port).isdecimal() else 0
+    if not group or not 0 < number < 1 << 16:
+        raise ConfigError(f"rx: groups {value!r}: allowed is IPV4:PORT with a port of 1 to 65535")
+    return {"group": _address("groups", group), "port": number}
+
+
+def _integer(key: str, value: Any, bits: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << bits:
+        raise ConfigError(f"rx: {key} {value!r}: allowed are integers from 0 to {(1 << bits) - 1}")
+    return int(value)
+
+
+def _option(key: str, value: Any, kind: Any, keep: list[Any]) -> Any:
+    """A value for a field of struct hwgw_rx_cfg, checked against its type."""
+    if kind.kind == "pointer" and kind.item.kind == "primitive" and kind.item.cname == "char":
+        if isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        if not isinstance(value, str) or "\0" in value:
+            raise ConfigError(f"rx: {key} {value!r}: allowed is text")
+        keep.append(ffi.new("char[]", os.fsencode(value)))
+        return keep[-1]
+    if kind.cname in ("_Bool", "bool"):
+        if not isinstance(value, bool):
+            raise ConfigError(f"rx: {key} {value!r}: allowed are True and False")
+        return value
+    if kind.kind == "primitive":
+        return _integer(key, value, 8 * ffi.sizeof(kind))
+    raise ConfigError(f"rx: {key} cannot be given by keyword")
+
+
+def backends() -> dict[str, str]:
+    """Every backend of this version: "" when it can run here, else the reason why not."""
+    return {backend.name: backend.reason for backend in native.backends()}
+
+
+def open(  # noqa: A001 (hwgw.rx.open is what it is called)
+    backend: str,
+    *,
+    interface: str = "",
+    groups: Iterable[str | tuple[str, int]] = (),
+    queues: Iterable[int] | None = None,
+    mode: str = "auto",
+    path: str | os.PathLike[str] = "",
+    local_address: str | int = 0,
+    frame_cnt: int = 0,
+    frame_sz_bytes: int = 0,
+    tx_frame_cnt: int = 0,
+    busy_poll_us: int = 0,
+    all_frames: bool = False,
+    tx_only: bool = False,
+    huge_pages: bool = False,
+    capture_time: bool = False,
+    loopback: bool = False,
+    timestamps: bool = False,
+    spin_us: int = 50,
+    **more: Any,
+) -> Receiver:
+    """Open a receive backend: afxdp, packet, udp, dpdk or pcap; 0 and "" mean the backend's default.
+
+    interface: the device. groups: "GROUP:PORT" or (group, port), up to 64, multicast or unicast; only they come in.
+    all_frames: every frame of the queues comes in. queues: receive queues of the device, default 0.
+    mode: afxdp: auto, native or generic. path: pcap: the file. local_address: udp: the address to join on.
+    frame_cnt, frame_sz_bytes: buffers per queue and their size. tx_frame_cnt: frames that may wait to be sent, 0 = this
+    receiver does not send. tx_only: nothing is received. busy_poll_us: ask the driver to poll. huge_pages: buffers on
+    huge pages. timestamps: the best time stamp there is. capture_time: pcap: at the file's own pace. loopback: udp: own
+    multicast too. spin_us: how long recv spins before it looks every 50 us only; more is quicker and costs a core.
+    more: other fields of struct hwgw_rx_cfg, by their names.
+
+    ConfigError, PrivilegeError or DeviceError say what is wrong, what is allowed and what to do.
+    """
+    given: dict[str, Any] = {
+        "backend": backend, "interface": interface, "mode": mode, "path": path, "frame_cnt": frame_cnt,
+        "frame_sz_bytes": frame_sz_bytes, "tx_frame_cnt": tx_frame_cnt, "busy_poll_us": busy_poll_us,
+        "all_frames": all_frames, "tx_only": tx_only, "huge_pages": huge_pages, "capture_time": capture_time,
+        "loopback": loopback, "timestamps": timestamps, **more,
+    }  # fmt: skip
+    fields = dict(ffi.typeof("struct hwgw_rx_cfg").fields)
+    hidden = {"flows", "flow_cnt", "queue_cnt"}
+    keep: list[Any] = []
+    values: dict[str, Any] = {}
+    for key, value in given.items():
+        if key not in fields or key in hidden:
+            allowed = sorted({*fields, "groups", "spin_us"} - hidden - {"backend"})
+            raise ConfigError(f"rx: {key} is no setting of a receiver; allowed: {', '.join(allowed)}")
+        values[key] = _option(key, value, fields[key].type, keep)
+    values["local_address"] = _address("local_address", local_address)
+    if isinstance(groups, str):
+        raise ConfigError(f"rx: groups {groups!r}: allowed is a list of IPV4:PORT")
+    flows = [_flow(group) for group in groups]
+    flow_array = ffi.new("struct hwgw_flow[]", flows)
+    values |= {"flow_cnt": len(flows), "flows": flow_array if flows else ffi.NULL}
+    if queues is not None:
+        numbers = [_integer("queues", queue, 32) for queue in queues]
+        queue_array = ffi.new("uint32_t[]", numbers)
+        values |= {"queues": queue_array, "queue_cnt": len(numbers)}
+    spin_ns = 1000 * _integer("spin_us", spin_us, 32)
+    out = ffi.new("struct hwgw_rx **")
+    native.call(lib.hwgw_rx_open, out, ffi.new("struct hwgw_rx_cfg *", values))
+    handle = ffi.gc(out[0], lib.hwgw_rx_close)
+    _handles.add(handle)
+    return Receiver(backend, handle, flow_array, len(flows), tx_frame_cnt > 0, spin_ns)
