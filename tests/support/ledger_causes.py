@@ -1,0 +1,246 @@
+"""The ledger of losses: the causes that come from outside, and the table of every backend under every cause.
+
+SPDX-License-Identifier: MIT
+
+A pressure makes a backend lose frames that are good (nobody polls, frames are held, the interface goes down) and says
+beforehand which numbers must come and how far which counters must move. The table of docs/receive.md is written from
+the same accounts as the tests judge:
+
+    python -m support.ledger_causes docs/receive.md      (make ledger)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+from hwgw_sim.wire import udp_frame
+
+from .frames import GROUP, KINDS, PORT, SIZE, payload
+from .ledger import BACKENDS, NOWHERE, SETTLE_S, WHERE, Account, Backend, Line, measure_kind
+
+Pressure = Callable[[Backend], Account]
+
+
+def stalled(row: Backend, surplus: int = 300) -> Account:
+    """Nobody polls while frames come: what the ring or buffer does not hold is lost, the newest first."""
+    if row.backend == "udp":  # its buffer is measured in the kernel's own bytes: how many fit is not predicted
+        with Line(row, user=65534) as line:
+            assert line.rx is not None
+            while not line.rx.stats()["drop_kernel"] and line.account.sent < 100_000:
+                for _ in range(1000):
+                    line.send_kind("data", line.account.sent, 1400)
+            account = line.settle(line.account.sent)
+            lost = account.sent - account.delivered
+            account.expected = {"rx.drop_kernel": lost, "Udp:RcvbufErrors": lost, "Udp:InErrors": lost}
+            account.expected_numbers = list(range(account.delivered))
+            return account
+    with Line(row, frame_cnt=256) as line:
+        for i in range(128 + surplus):  # the ring takes half of the frames
+            line.send_kind("data", i)
+        account = line.settle(128 + surplus)
+        account.expected = {"rx.drop_ring_full": surplus}
+        account.expected_numbers = list(range(128))
+        _add_failed_redirects(row, account, surplus)
+        return account
+
+
+def held(row: Backend, surplus: int = 300) -> Account:
+    """Every frame is polled and none given back."""
+    frames = 256
+    with Line(row, frame_cnt=frames) as line:
+        assert line.rx is not None
+        for i in range(frames + surplus):
+            line.send_kind("data", i)
+            if i % 64 == 63:
+                while line.poll(release=False):
+                    pass
+        while line.poll(release=False):
+            pass
+        if row.backend == "udp":  # the socket's buffer keeps what has no slot
+            assert line.account.delivered == frames
+            line.rx.release()
+            account = line.settle(frames + surplus)
+            account.expected_numbers = list(range(frames + surplus))
+            account.note = "nothing is lost: the socket buffer keeps what has no slot"
+            return account
+        line.rx.release()
+        account = line.settle(frames + surplus)
+        account.expected = {"rx.drop_fill_empty": surplus}
+        account.expected_numbers = list(range(frames))
+        _add_failed_redirects(row, account, surplus)
+        return account
+
+
+def _add_failed_redirects(row: Backend, account: Account, cnt: int) -> None:
+    if row.settings.get("mode") == "native":  # veth counts them as dropped by the interface, too
+        account.expected["dev:rx_dropped"] = cnt
+
+
+def too_long(row: Backend, cnt: int = 50) -> Account:
+    """Frames beyond the buffer between good ones: the MTU was raised behind the back of the check at open."""
+    longer = 2200
+    if row.backend == "pcap":
+        with Line(row, snap_bytes=SIZE + 42) as line:
+            _send_long(line, cnt, longer)
+            account = line.settle()
+            account.expected = {"rx.drop_truncated": cnt}
+            account.expected_numbers = list(range(0, 2 * cnt, 2))
+            account.note = "cut off by the capture's snap length"
+            return account
+    with Line(row) as line:
+        for end in ("tx", "rx"):
+            line.pair.run(end, "ip", "link", "set", line.pair.device[end], "mtu", "3000")
+        _send_long(line, cnt, longer)
+        account = line.settle(2 * cnt)
+        account.expected = {"rx.drop_truncated": cnt}
+        account.expected_numbers = list(range(0, 2 * cnt, 2))
+        _add_failed_redirects(row, account, cnt)
+        return account
+
+
+def _send_long(line: Line, cnt: int, longer: int) -> None:
+    for i in range(cnt):
+        line.send_kind("data", 2 * i)
+        line.send_kind("data", 2 * i + 1, longer)
+
+
+def other_queue(row: Backend, cnt: int = 400) -> Account:
+    """A flow whose frames come in on two queues, one of them ours; the source port decides."""
+    with Line(row, wire_queues=2, queues=[1]) as line:
+        for i in range(cnt):
+            line.send(udp_frame(GROUP, PORT, payload(i), source_port=1024 + i))
+        account = line.settle(cnt)
+        lost = cnt - account.delivered
+        account.expected = {"rx.drop_kernel": lost, "Udp:IgnoredMulti": lost}
+        account.expected_numbers = account.numbers  # which ones is the kernel's to decide
+        if row.settings.get("mode") == "generic":
+            account.note = "generic mode on veth knows queue 0 only"
+        return account
+
+
+def interface_down(row: Backend, cnt: int = 100) -> Account:
+    """Down in mid-stream and up again: what is sent meanwhile does not reach the wire, and the sender is told."""
+    with Line(row) as line:
+        device = line.pair.device["rx"]
+        for i in range(cnt):
+            line.send_kind("data", i)
+        line.settle(cnt)
+        line.pair.run("rx", "ip", "link", "set", device, "down")
+        refused = 0
+        for i in range(cnt):
+            with contextlib.suppress(OSError):
+                line.send_kind("data", cnt + i)
+                continue
+            refused += 1
+        line.pair.run("rx", "ip", "link", "set", device, "up")
+        _wait_for_carrier(line)
+        for i in range(cnt):
+            line.send_kind("data", 2 * cnt + i)
+        account = line.settle(2 * cnt + (refused if row.backend == "afxdp" else 0))
+        assert refused == cnt == 3 * cnt - line.on_the_wire()
+        account.expected = {"dev:rx_dropped": cnt}
+        account.expected_numbers = [*range(cnt), *range(2 * cnt, 3 * cnt)]
+        if row.backend == "afxdp":
+            account.expected["rx.drop_nic"] = cnt
+        account.note = "the sender's kernel refuses them; veth counts them as dropped by this interface"
+        return account
+
+
+def _wait_for_carrier(line: Line) -> None:
+    end = time.monotonic() + SETTLE_S
+    while "LOWER_UP" not in line.pair.run("tx", "ip", "link", "show", "dev", line.pair.device["tx"]):
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def damaged_file(row: Backend, cnt: int = 50) -> Account:
+    """A capture that ends within a record."""
+    with Line(row, cut_bytes=24 + cnt * (16 + SIZE + 42) - 10) as line:
+        for i in range(cnt):
+            line.send_kind("data", i)
+        account = line.settle()
+        account.expected = {"rx.drop_file": 1}
+        account.expected_numbers = list(range(cnt - 1))
+        return account
+
+
+PRESSURES: dict[str, Pressure] = {
+    "nobody polls": stalled,
+    "frames are held": held,
+    "longer than the buffer": too_long,
+    "another queue": other_queue,
+    "interface down": interface_down,
+    "damaged capture": damaged_file,
+}
+
+
+def pairs() -> Iterator[tuple[Backend, str]]:
+    """Every backend with every pressure that it knows."""
+    families = {
+        "another queue": ("afxdp",),
+        "damaged capture": ("pcap",),
+        "longer than the buffer": ("afxdp", "udp", "pcap"),
+    }
+    for row in BACKENDS:
+        for cause in PRESSURES:
+            if row.family in families.get(cause, ("afxdp", "udp")):
+                yield row, cause
+
+
+@cache
+def accounts(row: Backend) -> dict[str, Account]:
+    """Every cause on a backend."""
+    found = {kind: measure_kind(row, kind) for kind in KINDS if kind != "data"}
+    found |= {cause: PRESSURES[cause](row) for each, cause in pairs() if each == row}
+    return found
+
+
+# ---- the table of the documentation ----
+
+BEGIN, END = "<!-- ledger begin -->\n", "<!-- ledger end -->\n"
+
+
+def outcome(row: Backend, cause: str, account: Account) -> tuple[str, str, str]:
+    """Sent, came, and what names the rest: our counters; where we have none, the kernel's."""
+    named = [f"`{name.replace('.', '_', 1)}` {value:,}" for name, value in sorted(account.ours.items())]
+    if not named and account.delivered < account.sent:
+        where = WHERE[row.family].get(cause, tuple(account.kernel))[0]
+        named = [
+            "kernel, which counts it nowhere" if where == NOWHERE else f"kernel: {where} {account.kernel[where]:,}"
+        ]
+    if account.note:
+        named.append(account.note)
+    return f"{account.sent:,}", f"{account.delivered:,}", "; ".join(named) or "all came"
+
+
+def table() -> str:
+    """Markdown: a row per cause and outcome, with the backends that it was the same for."""
+    rows = [row for row in BACKENDS if not row.missing]
+    lines = ["| cause | backend | sent | came | the rest |\n", "|---|---|--:|--:|---|\n"]
+    for cause in [kind for kind in KINDS if kind != "data"] + list(PRESSURES):
+        found: dict[tuple[str, str, str], list[str]] = {}
+        for row in rows:
+            if account := accounts(row).get(cause):
+                found.setdefault(outcome(row, cause, account), []).append(row.name)
+        for index, (cells, names) in enumerate(found.items()):
+            lines.append(f"| {'' if index else cause} | {', '.join(names)} | {' | '.join(cells)} |\n")
+    lines += [f"\nNot measured here: {row.name}: {row.missing}.\n" for row in BACKENDS if row.missing]
+    return "".join(lines)
+
+
+def document(page: Path) -> None:
+    """Put the table between its markers."""
+    head, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, found, tail = rest.partition(END)
+    if not found:
+        raise SystemExit(f"{page}: it has no {BEGIN.strip()} ... {END.strip()}")
+    page.write_text(head + BEGIN + table() + END + tail, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    document(Path(sys.argv[1]))
