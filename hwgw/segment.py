@@ -224,7 +224,8 @@ class Segment:
 
     def thread_status(self) -> list[dict[str, Any]]:
         """What each pipeline says of itself."""
-        states, sessions, feeds = (_enum_names(name) for name in ("thread_state", "session_state", "feed_state"))
+        kinds = ("thread_state", "session_state", "feed_state", "receive_state")
+        states, sessions, feeds, receives = (_enum_names(name) for name in kinds)
         now_ns = int(lib.hwgw_now_ns())
         return [
             {
@@ -233,6 +234,8 @@ class Segment:
                 "tid": int(row["tid"]),
                 "session": sessions[int(row["session_state"])],
                 "feed": feeds[int(row["feed_state"])],
+                "receive": receives[int(row["receive_state"])],
+                "receive_reason": bytes(row["receive_reason"]).split(b"\0")[0].decode("utf-8", "replace"),
                 "next_seq": int(row["next_seq"]),
                 "last_ref": int(row["last_ref"]),
                 "open_orders": int(row["open_cnt"]),

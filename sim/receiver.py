@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from hwgw import specs
 from hwgw.native import call, ffi, lib, text
 
 _COUNTERS = {
@@ -18,6 +19,7 @@ _COUNTERS = {
     for name in dir(lib)
     if name.startswith("HWGW_CNT_RX_")
 }
+_STATES = {int(code.value): code.slug for code in specs.load("segment").enums["receive_state"].values}
 
 
 def ipv4(address: str) -> int:
@@ -110,6 +112,16 @@ class Receiver:
         """Frames received and lost: what must equal the frames sent."""
         stats = self.stats()
         return stats["frames"] + sum(value for name, value in stats.items() if name.startswith("drop_"))
+
+    @property
+    def state(self) -> str:
+        """The receive state as of the last stats: up, link_down, gone, detached or changed."""
+        return _STATES[lib.hwgw_rx_state(self.rx)]
+
+    @property
+    def reason(self) -> str:
+        """Why the state is not up; empty when it is."""
+        return text(lib.hwgw_rx_reason(self.rx))
 
     @property
     def ended(self) -> bool:

@@ -95,6 +95,7 @@ enum hwgw_rx_clock {
   HWGW_RX_CLOCK_HARDWARE = 3 /* the NIC, at the wire */
 };
 
+/* rx_watch.c keeps a copy of it, with what its pointers point to */
 struct hwgw_rx_cfg {
   const char *backend;    /* "afxdp", "udp", "pcap" */
   const char *interface;  /* afxdp: device; udp: device whose address joins the groups, NULL or "" = by local_address */
@@ -131,16 +132,19 @@ void hwgw_rx_release(struct hwgw_rx *rx);
 uint32_t hwgw_rx_send(struct hwgw_rx *rx, const struct hwgw_frame *frames, uint32_t cnt);
 /* frames taken that have not left yet; asks the driver to go on */
 uint32_t hwgw_rx_unsent(struct hwgw_rx *rx);
-/* brings the rx_* and tx_* counters (block of HWGW_COUNTER_CNT) up to date: frames, bytes and drops by cause since open */
+/* brings the rx_* and tx_* counters (block of HWGW_COUNTER_CNT) up to date: frames, bytes and drops by cause since open.
+ * Also looks what became of the interface, and opens the backend anew when that helps: call it each millisecond or so */
 void hwgw_rx_stats(struct hwgw_rx *rx, uint64_t *counters);
 /* enum hwgw_segment_receive_state, as of the last stats */
 uint32_t hwgw_rx_state(const struct hwgw_rx *rx);
+/* why the state is not up; "" when it is. Valid until the next stats */
+const char *hwgw_rx_reason(const struct hwgw_rx *rx);
 /* enum hwgw_rx_clock */
 uint32_t hwgw_rx_clock(const struct hwgw_rx *rx);
 /* true when no frame can come any more (end of a file) */
 bool hwgw_rx_ended(const struct hwgw_rx *rx);
-/* backend, mode and what could not be had and why, one line; valid until close */
-const char *hwgw_rx_describe(const struct hwgw_rx *rx);
+/* backend, mode, what could not be had and why, what is wrong now; one line, valid until the next call */
+const char *hwgw_rx_describe(struct hwgw_rx *rx);
 void hwgw_rx_close(struct hwgw_rx *rx); /* NULL is allowed */
 /* is the backend built in and can it run here; fills text of at most sz bytes with the reason when not */
 bool hwgw_rx_available(const char *backend, char *text, uint32_t sz);

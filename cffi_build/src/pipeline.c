@@ -351,7 +351,7 @@ static void channel_changed(struct hwgw_pipeline *p, uint32_t channel, uint32_t 
     uint64_t start = iter->left ? iter->seq : mold->next_seq;
     if (start > 1) mold->state = HWGW_SEGMENT_FEED_STATE_GAPPED;
   }
-  if (mold->state == HWGW_SEGMENT_FEED_STATE_STALE && outcome == HWGW_CNT_MOLD_FRAMES) {
+  if (mold->state == HWGW_SEGMENT_FEED_STATE_STALE && outcome == HWGW_CNT_MOLD_FRAMES && p->receive_is_up) {
     mold->state = HWGW_SEGMENT_FEED_STATE_GOOD;
   }
   pipeline_feed_sync(p, channel);

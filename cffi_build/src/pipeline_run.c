@@ -139,6 +139,7 @@ int32_t hwgw_pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pi
   p->house_ticks = HOUSE_US * ticks_per_us;
   p->ref_is_last = cfg->ref_is_last;
   p->end_with_feed = cfg->end_with_feed;
+  p->receive_is_up = true; /* frames may be pushed without a receive path */
   p->cpu = cfg->cpu;
   p->fifo_priority = cfg->fifo_priority;
   p->instrument = zeroed(p->instrument_cnt * sizeof *p->instrument + 1);
@@ -171,15 +172,26 @@ void hwgw_pipeline_close(struct hwgw_pipeline *p) {
   free(p);
 }
 
-/* a feed that has been silent for too long is not good; it is again with its next packet, if no hole shows then */
+/* a feed that has been silent for too long, or cannot come, is not good; it is again with its next packet, if no hole
+ * shows then */
 static void feed_age(struct hwgw_pipeline *p, uint64_t now) {
   for (uint32_t i = 0; i < p->channel_cnt; i++) {
     struct hwgw_mold *mold = &p->mold[i];
-    if (mold->state == HWGW_SEGMENT_FEED_STATE_GOOD && p->stale_ticks[i] && now - p->t_packet[i] > p->stale_ticks[i]) {
+    bool is_old = p->stale_ticks[i] && now - p->t_packet[i] > p->stale_ticks[i];
+    if (mold->state == HWGW_SEGMENT_FEED_STATE_GOOD && (is_old || !p->receive_is_up)) {
       mold->state = HWGW_SEGMENT_FEED_STATE_STALE;
     }
     if (mold->state != p->channel_state[i]) pipeline_feed_sync(p, i);
   }
+}
+
+static void receive_state(struct hwgw_pipeline *p) {
+  uint32_t state = hwgw_rx_state(p->rx);
+  p->receive_is_up = state == HWGW_SEGMENT_RECEIVE_STATE_UP;
+  p->thread->receive_state = state;
+  const char *reason = hwgw_rx_reason(p->rx);
+  size_t sz = sizeof p->thread->receive_reason;
+  if (strncmp(p->thread->receive_reason, reason, sz - 1) != 0) snprintf(p->thread->receive_reason, sz, "%s", reason);
 }
 
 void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
@@ -187,7 +199,7 @@ void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
   p->counters[HWGW_CNT_PIPELINE_HOUSEKEEPING]++;
   if (p->rx) {
     hwgw_rx_stats(p->rx, p->counters);
-    p->thread->receive_state = hwgw_rx_state(p->rx);
+    receive_state(p);
   }
   pipeline_control(p);
   feed_age(p, now);

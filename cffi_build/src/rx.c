@@ -125,66 +125,89 @@ int32_t hwgw_rx_open(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, struct 
   if (!status) status = send_check(cfg, ops, error);
   if (!status) status = queues_check(cfg, error);
   if (!status) status = ops->open(rx, cfg, error);
-  if (!status) (*rx)->state = HWGW_SEGMENT_RECEIVE_STATE_UP;
-  return status;
+  if (status) return status;
+  (*rx)->live = *rx;
+  (*rx)->state = HWGW_SEGMENT_RECEIVE_STATE_UP;
+  if (ops->has_interface && cfg->interface && *cfg->interface) *rx = hwgw_rx_watch_open(*rx, cfg);
+  return HWGW_OK;
 }
 
 uint32_t hwgw_rx_poll(struct hwgw_rx *rx, struct hwgw_frame *frames, uint32_t max) {
-  uint32_t cnt = rx->ops->poll(rx, frames, max < HWGW_BATCH_MAX ? max : HWGW_BATCH_MAX);
+  struct hwgw_rx *live = rx->live;
+  uint32_t cnt = live->ops->poll(live, frames, max < HWGW_BATCH_MAX ? max : HWGW_BATCH_MAX);
+  live->is_dry = cnt == 0;
   if (cnt) {
-    rx->count.polls++;
-    rx->count.frames += cnt;
+    live->is_held = true;
+    live->count.polls++;
+    live->count.frames += cnt;
   } else {
-    rx->count.polls_idle++;
+    live->count.polls_idle++;
   }
   return cnt;
 }
 
 void hwgw_rx_release(struct hwgw_rx *rx) {
-  rx->ops->release(rx);
+  struct hwgw_rx *live = rx->live;
+  live->ops->release(live);
+  live->is_held = false;
 }
 
 uint32_t hwgw_rx_send(struct hwgw_rx *rx, const struct hwgw_frame *frames, uint32_t cnt) {
-  if (!rx->ops->send) return 0;
-  uint32_t taken = rx->ops->send(rx, frames, cnt < HWGW_BATCH_MAX ? cnt : HWGW_BATCH_MAX);
-  rx->count.tx_full += taken < cnt;
+  struct hwgw_rx *live = rx->live;
+  if (!live->ops->send) return 0;
+  uint32_t taken = live->ops->send(live, frames, cnt < HWGW_BATCH_MAX ? cnt : HWGW_BATCH_MAX);
+  live->count.tx_full += taken < cnt;
   return taken;
 }
 
 uint32_t hwgw_rx_unsent(struct hwgw_rx *rx) {
-  return rx->ops->unsent ? rx->ops->unsent(rx) : 0;
+  struct hwgw_rx *live = rx->live;
+  return live->ops->unsent ? live->ops->unsent(live) : 0;
+}
+
+void hwgw_rx_count(struct hwgw_rx *live, uint64_t *counters) {
+  counters[HWGW_CNT_RX_FRAMES] = live->count.frames;
+  counters[HWGW_CNT_RX_BYTES] = live->count.bytes;
+  counters[HWGW_CNT_RX_WAKEUPS] = live->count.wakeups;
+  counters[HWGW_CNT_RX_POLLS] = live->count.polls;
+  counters[HWGW_CNT_RX_POLLS_IDLE] = live->count.polls_idle;
+  counters[HWGW_CNT_RX_DROP_TRUNCATED] = live->count.truncated;
+  counters[HWGW_CNT_TX_FRAMES] = live->count.tx_frames;
+  counters[HWGW_CNT_TX_BYTES] = live->count.tx_bytes;
+  counters[HWGW_CNT_TX_DROP_LONG] = live->count.tx_drop_long;
+  counters[HWGW_CNT_TX_DROP_SHORT] = live->count.tx_drop_short;
+  counters[HWGW_CNT_TX_DROP_KERNEL] = live->count.tx_drop_kernel;
+  counters[HWGW_CNT_TX_WAKEUPS] = live->count.tx_wakeups;
+  counters[HWGW_CNT_TX_FULL] = live->count.tx_full;
+  live->ops->stats(live, counters);
 }
 
 void hwgw_rx_stats(struct hwgw_rx *rx, uint64_t *counters) {
-  counters[HWGW_CNT_RX_FRAMES] = rx->count.frames;
-  counters[HWGW_CNT_RX_BYTES] = rx->count.bytes;
-  counters[HWGW_CNT_RX_WAKEUPS] = rx->count.wakeups;
-  counters[HWGW_CNT_RX_POLLS] = rx->count.polls;
-  counters[HWGW_CNT_RX_POLLS_IDLE] = rx->count.polls_idle;
-  counters[HWGW_CNT_RX_DROP_TRUNCATED] = rx->count.truncated;
-  counters[HWGW_CNT_TX_FRAMES] = rx->count.tx_frames;
-  counters[HWGW_CNT_TX_BYTES] = rx->count.tx_bytes;
-  counters[HWGW_CNT_TX_DROP_LONG] = rx->count.tx_drop_long;
-  counters[HWGW_CNT_TX_DROP_SHORT] = rx->count.tx_drop_short;
-  counters[HWGW_CNT_TX_DROP_KERNEL] = rx->count.tx_drop_kernel;
-  counters[HWGW_CNT_TX_WAKEUPS] = rx->count.tx_wakeups;
-  counters[HWGW_CNT_TX_FULL] = rx->count.tx_full;
-  rx->ops->stats(rx, counters);
+  if (rx->live == rx) {
+    hwgw_rx_count(rx, counters);
+  } else {
+    rx->ops->stats(rx, counters);
+  }
 }
 
 uint32_t hwgw_rx_state(const struct hwgw_rx *rx) {
   return rx->state;
 }
 
+const char *hwgw_rx_reason(const struct hwgw_rx *rx) {
+  return hwgw_rx_watch_reason(rx);
+}
+
 uint32_t hwgw_rx_clock(const struct hwgw_rx *rx) {
-  return rx->clock;
+  return rx->live->clock;
 }
 
 bool hwgw_rx_ended(const struct hwgw_rx *rx) {
-  return rx->ops->ended(rx);
+  return rx->live->ops->ended(rx->live);
 }
 
-const char *hwgw_rx_describe(const struct hwgw_rx *rx) {
+const char *hwgw_rx_describe(struct hwgw_rx *rx) {
+  hwgw_rx_watch_describe(rx);
   return rx->describe;
 }
 

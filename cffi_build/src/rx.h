@@ -25,6 +25,8 @@ struct hwgw_rx_ops {
   bool (*ended)(const struct hwgw_rx *rx);
   void (*close)(struct hwgw_rx *rx);
   bool (*available)(char *text, uint32_t sz);
+  bool has_interface;  /* takes frames from cfg->interface, a device of the kernel: rx_watch.c follows its state */
+  uint64_t needs_caps; /* bits of the capabilities (CAP_NET_RAW, CAP_NET_ADMIN) that open cannot do without */
 };
 
 /* counted by poll and send, in the backend's own memory */
@@ -46,9 +48,17 @@ struct hwgw_rx_counts {
 
 struct hwgw_rx {
   const struct hwgw_rx_ops *ops;
+  struct hwgw_rx *live; /* whose poll it is: its own, or that of the backend behind the watch */
   struct hwgw_rx_counts count;
-  uint32_t state; /* enum hwgw_segment_receive_state */
+  bool is_held;   /* frames were polled and not released */
+  bool is_dry;    /* the last poll found nothing */
+  uint32_t state; /* enum hwgw_segment_receive_state; a backend may set it, and has up until it does */
   uint32_t clock; /* enum hwgw_rx_clock */
+  /* set by open where it matters to the backend: what the watch compares the interface with; 0 = anything will do */
+  uint32_t mtu_max;        /* larger frames would be lost */
+  uint32_t mtu_reopen_max; /* up to this a new open would take them */
+  uint32_t program_id;     /* the XDP program that must be attached */
+  uint32_t queue_end;      /* the interface must have so many receive queues */
   char describe[HWGW_RX_DESCRIBE_SZ];
 };
 
@@ -58,6 +68,13 @@ extern const struct hwgw_rx_ops hwgw_rx_pcap;
 
 /* appends to rx->describe, cut off at its end */
 __attribute__((format(printf, 2, 3))) void hwgw_rx_note(struct hwgw_rx *rx, const char *format, ...);
+
+/* rx_watch.c: puts a watch before an open backend and returns it; without one (no netlink) the backend itself, with a note */
+struct hwgw_rx *hwgw_rx_watch_open(struct hwgw_rx *live, const struct hwgw_rx_cfg *cfg);
+const char *hwgw_rx_watch_reason(const struct hwgw_rx *rx); /* why the state is not up; "" when it is, or not watched */
+void hwgw_rx_watch_describe(struct hwgw_rx *rx);            /* renews describe; nothing without a watch */
+/* writes what a backend itself has counted: every rx_* and tx_* counter that it knows */
+void hwgw_rx_count(struct hwgw_rx *live, uint64_t *counters);
 
 /* "239.1.2.3:26400", for messages */
 struct hwgw_rx_flow_text {

@@ -24,6 +24,8 @@
  *
  * Thread: one. The kernel removes program and socket when the process ends, in whatever way.
  */
+#include <linux/capability.h>
+
 #include "rx.h"
 
 #ifndef HWGW_NO_XDP
@@ -411,6 +413,8 @@ static int32_t afxdp_open(struct hwgw_rx **out, const struct hwgw_rx_cfg *cfg, s
   rx->base.ops = &hwgw_rx_afxdp;
   rx->fd = rx->nic_fd = -1;
   snprintf(rx->interface, sizeof rx->interface, "%s", cfg->interface);
+  rx->base.mtu_max = frame_sz - KERNEL_HEADROOM - LINK_OVERHEAD;
+  rx->base.queue_end = queue_of(cfg) + 1;
 
   status = hwgw_xdp_load(&rx->xdp, cfg->flows, cfg->flow_cnt, queue_of(cfg), error);
   if (!status) status = umem_take(rx, frame_cnt, frame_sz, cfg->huge_pages, error);
@@ -430,6 +434,7 @@ static int32_t afxdp_open(struct hwgw_rx **out, const struct hwgw_rx_cfg *cfg, s
     afxdp_close(&rx->base);
     return status;
   }
+  rx->base.program_id = hwgw_xdp_program_id(&rx->xdp);
   describe(rx, cfg, frame_cnt, frame_sz);
   *out = &rx->base;
   return HWGW_OK;
@@ -555,4 +560,6 @@ const struct hwgw_rx_ops hwgw_rx_afxdp = {
     .ended = afxdp_ended,
     .close = afxdp_close,
     .available = afxdp_available,
+    .has_interface = true,
+    .needs_caps = 1u << CAP_NET_RAW | 1u << CAP_NET_ADMIN,
 };

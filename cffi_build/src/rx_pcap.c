@@ -359,6 +359,7 @@ int32_t hwgw_rx_pcap_memory(struct hwgw_rx **rx, const uint8_t *file, uint64_t s
   struct rx_pcap *pcap = calloc(1, sizeof *pcap);
   if (!pcap) return hwgw_error_set(error, HWGW_ERR_INTERNAL, ENOMEM, "rx pcap: no memory");
   pcap->base.ops = &hwgw_rx_pcap;
+  pcap->base.live = &pcap->base;
   pcap->base.clock = HWGW_RX_CLOCK_CAPTURE;
   pcap->file = file;
   pcap->size = size;

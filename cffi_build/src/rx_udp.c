@@ -323,4 +323,5 @@ const struct hwgw_rx_ops hwgw_rx_udp = {
     .ended = udp_ended,
     .close = udp_close,
     .available = udp_available,
+    .has_interface = true,
 };

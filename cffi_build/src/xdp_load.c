@@ -234,6 +234,15 @@ uint64_t hwgw_xdp_passed(const struct hwgw_xdp *xdp) {
   return sum;
 }
 
+uint32_t hwgw_xdp_program_id(const struct hwgw_xdp *xdp) {
+  struct bpf_prog_info info = {0};
+  union bpf_attr attr = {0};
+  attr.info.bpf_fd = (uint32_t)xdp->program_fd;
+  attr.info.info_len = sizeof info;
+  attr.info.info = (uintptr_t)&info;
+  return bpf_call(BPF_OBJ_GET_INFO_BY_FD, &attr) ? 0 : info.id;
+}
+
 void hwgw_xdp_close(struct hwgw_xdp *xdp) {
   int *fds[] = {&xdp->link_fd, &xdp->program_fd, &xdp->counts_fd, &xdp->sockets_fd, &xdp->flows_fd};
   for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {

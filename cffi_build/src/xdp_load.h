@@ -39,6 +39,7 @@ int32_t hwgw_xdp_attach(struct hwgw_xdp *xdp, const char *interface, int ifindex
 int32_t hwgw_xdp_start(struct hwgw_xdp *xdp, uint32_t queue, int socket_fd, struct hwgw_error *error);
 /* frames of the flows that the program had to leave to the kernel (another queue, fragments) since load */
 uint64_t hwgw_xdp_passed(const struct hwgw_xdp *xdp);
+uint32_t hwgw_xdp_program_id(const struct hwgw_xdp *xdp); /* the kernel's number of the loaded program, 0 = unknown */
 void hwgw_xdp_close(struct hwgw_xdp *xdp);
 /* can this process make the maps the program needs; 0 or errno */
 int hwgw_xdp_probe(void);

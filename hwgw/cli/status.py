@@ -26,6 +26,8 @@ def _describe(out: Output, name: str, running: bool, look: dict[str, Any]) -> No
             f"  pipeline {index} {row['state']}, {cpu}; feed {row['feed']} at {row['next_seq']:,};"
             f" session {row['session']}, {row['open_orders']} open orders"
         )
+        if row["receive_reason"]:
+            out.row(f"  pipeline {index} ", f"receives nothing that counts: {row['receive']}: {row['receive_reason']}")
     for ledger, row in look["ledgers"].items():
         drops = ", ".join(f"{cause} {cnt:,}" for cause, cnt in row["dropped"].items()) or "none dropped"
         verdict = "" if row["exact"] else "  (in flight)"
