@@ -45,6 +45,14 @@ def _enum_names(enum: str, table: str = "segment") -> dict[int, str]:
     return {int(code.value): code.slug for code in specs.load(table).enums[enum].values if code.value is not None}
 
 
+def _reason_code(name: str) -> int:
+    for entry in specs.reasons():
+        if entry.name == name and entry.code:
+            return entry.code
+    names = ", ".join(entry.name for entry in specs.reasons() if entry.code)
+    raise UsageError(f"halt reason {name!r}: unknown; allowed: {names}")
+
+
 class Segment:
     """A mapping of a gateway's segment. Close it (or use it as a context) when the views are no longer needed."""
 
@@ -199,28 +207,39 @@ class Segment:
         lib.hwgw_beat(self._pointer)
 
     def halt(self, text_: str, reason: str = "operator") -> bool:
-        """Latch the halt; False when it was latched already (the first reason stays)."""
-        code = next(entry.code for entry in specs.reasons() if entry.name == reason)
-        return bool(lib.hwgw_halt(self._pointer, code, text_.encode()[:95]))
+        """Add a reason to those the gateway is halted for; False when it is one of them already (its record stays)."""
+        return bool(lib.hwgw_halt(self._pointer, _reason_code(reason), text_.encode()[:95]))
 
-    def resume(self) -> bool:
-        """Clear the halt latch; False when it was not set."""
-        return bool(lib.hwgw_resume(self._pointer))
+    def resume(self, *reasons: str) -> tuple[str, ...]:
+        """Take reasons (all of them when none is named) from those it is halted for; the ones that were among them."""
+        mask = sum(1 << _reason_code(reason) for reason in set(reasons)) if reasons else 2**32 - 1
+        cleared = int(lib.hwgw_resume(self._pointer, mask))
+        return tuple(entry.name for entry in specs.reasons() if cleared >> entry.code & 1)
+
+    @property
+    def halts(self) -> tuple[dict[str, Any], ...]:
+        """What the gateway is halted for, oldest first: reason, text, time_ns, uid and pid of who said so."""
+        mask = int(self.control["halt"])
+        rows = []
+        for entry in specs.reasons():
+            if not mask >> entry.code & 1:
+                continue
+            row = self.control["halt_record"][entry.code]
+            rows.append(
+                {
+                    "reason": entry.name,
+                    "text": bytes(row["text"]).rstrip(b"\0").decode("utf-8", "replace"),
+                    "time_ns": int(row["ts_ns"]),
+                    "uid": int(row["uid"]),
+                    "pid": int(row["pid"]),
+                }
+            )
+        return tuple(sorted(rows, key=lambda row: row["time_ns"]))
 
     @property
     def halted(self) -> dict[str, Any] | None:
-        """Who halted the gateway, when and why; None when it is not halted."""
-        if not int(self.control["halt"]):
-            return None
-        names = {entry.code: entry.name for entry in specs.reasons()}
-        code = int(self.control["halt_reason"])
-        return {
-            "reason": names.get(code, str(code)),
-            "text": bytes(self.control["halt_text"]).rstrip(b"\0").decode("utf-8", "replace"),
-            "time_ns": int(self.control["halt_ts_ns"]),
-            "uid": int(self.control["halt_uid"]),
-            "pid": int(self.control["halt_pid"]),
-        }
+        """The oldest of the halts; None when the gateway is not halted."""
+        return next(iter(self.halts), None)
 
     def thread_status(self) -> list[dict[str, Any]]:
         """What each pipeline says of itself."""

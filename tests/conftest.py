@@ -10,7 +10,7 @@ import random
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -47,6 +47,16 @@ def root() -> Path:
 def seed() -> int:
     """Return the seed of this run: HWGW_SEED, or a new one, printed in the header."""
     return SEED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What tests tell gateways is recorded in a folder of this run, for programs that tests start as well."""
+    folder = tmp_path_factory.mktemp("state")
+    before = os.environ.get("HWGW_STATE_DIR")
+    os.environ["HWGW_STATE_DIR"] = str(folder)
+    yield folder
+    os.environ.pop("HWGW_STATE_DIR") if before is None else os.environ.update(HWGW_STATE_DIR=before)
 
 
 @pytest.fixture

@@ -386,8 +386,8 @@ struct hwgw_segment_cfg {
 };
 
 /* Makes the segment and holds an exclusive lock on it for as long as this process or a child lives: a second gateway of
- * that name is refused with the pid of the first. What a dead gateway left is replaced; a halt that it had latched for
- * any reason but control_lost is carried over; one of another build, which cannot be read, counts as halted. */
+ * that name is refused with the pid of the first. What a dead gateway left is replaced; what it was halted for is carried
+ * over, but for control_lost; one of another build, which cannot be read, counts as halted. */
 int32_t hwgw_segment_create(struct hwgw_segment **segment, const struct hwgw_segment_cfg *cfg,
                             struct hwgw_error *error);
 /* maps a gateway's segment, read-only or (control tools) writable */
@@ -407,10 +407,11 @@ struct hwgw_position *hwgw_segment_position(struct hwgw_segment *segment, uint32
 struct hwgw_limits *hwgw_segment_limits(struct hwgw_segment *segment, uint32_t index);
 const char *hwgw_segment_symbols(struct hwgw_segment *segment);
 
-/* latches the halt; the first one wins and true is returned. May be called by any process and thread. */
+/* adds a reason of the risk table (any other counts as operator) to those the gateway is halted for; false when it is
+ * one of them already, whose record stays. May be called by any process and thread. */
 bool hwgw_halt(struct hwgw_segment *segment, uint32_t reason, const char *text);
-/* clears the latch; false when it was not set */
-bool hwgw_resume(struct hwgw_segment *segment);
+/* takes reasons (bit per reason code) from that set and returns those that were in it; orders pass when none is left */
+uint32_t hwgw_resume(struct hwgw_segment *segment, uint32_t reasons);
 /* copies a limits table into the idle half, seals it with generation and checksum and flips; returns the generation, or
  * 0 while a pipeline has not acknowledged the one before: its gate may still judge by the half that would be written.
  * One writer at a time: the control plane */

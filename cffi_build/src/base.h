@@ -38,6 +38,7 @@ static inline uint64_t hwgw_rdtsc(void) {
 
 /* the gateway clock at a tick of this process's TSC; hwgw_now_ns has been called before */
 uint64_t hwgw_ticks_to_now_ns(uint64_t ticks);
+uint64_t hwgw_realtime_ns(void); /* CLOCK_REALTIME, for records that people read */
 
 static inline void hwgw_pause(void) {
   __builtin_ia32_pause();

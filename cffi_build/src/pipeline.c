@@ -49,11 +49,11 @@ static void beat(struct hwgw_pipeline *p, uint64_t beat_ns) {
 /* carries what the control plane wrote into the gate; five loads when nothing is new */
 void pipeline_control(struct hwgw_pipeline *p) {
   const struct hwgw_control *control = p->control;
-  bool halt = __atomic_load_n(&control->halt, __ATOMIC_ACQUIRE) != 0;
-  if (HWGW_UNLIKELY(halt != p->is_halted)) {
-    p->is_halted = halt;
+  uint32_t halt = __atomic_load_n(&control->halt, __ATOMIC_ACQUIRE);
+  if (HWGW_UNLIKELY((halt != 0) != p->is_halted)) {
+    p->is_halted = halt != 0;
     struct hwgw_order event = {.kind = halt ? HWGW_ORDER_KIND_HALT : HWGW_ORDER_KIND_RESUME,
-                               .reason = halt ? control->halt_reason : 0};
+                               .reason = halt ? (uint32_t)__builtin_ctz(halt) : 0};
     pipeline_gate(p, &event, NULL);
   }
   uint64_t generation = __atomic_load_n(&control->limits_generation, __ATOMIC_ACQUIRE);

@@ -5,7 +5,7 @@
  * The segment is a file in /dev/shm with mode 0640. Its owner holds an open-file-description lock on it for life, which a
  * forked data process keeps when its parent dies. What is locked runs; what is not is left over from a gateway that died.
  * The header is written once, its magic last, so that nobody reads half of it. Every later word has one writer, but for
- * the halt latch, which anybody may set (compare and swap, the first one wins) and only a resume clears.
+ * the halt (halt.c), which anybody may set and only a resume clears.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -13,20 +13,14 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "halt.h"
 #include "hist.h"
 #include "segment.h"
 
 #define SEGMENT_MODE 0640
 #define PATH_SZ 64
-
-static uint64_t realtime_ns(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static int32_t segment_path(char *path, const char *name, struct hwgw_error *error) {
   size_t len = name ? strlen(name) : 0;
@@ -140,33 +134,18 @@ int32_t hwgw_segment_attach(struct hwgw_segment **segment, const char *name, boo
   return status;
 }
 
-/* Keeps the halt of a gateway that died halted, unless it only halted because its control process ended. What another
- * build left cannot be read, so it may have been halted: then this one starts halted. */
+/* Keeps the halt of a gateway that died halted. What another build left cannot be read, so it may have been halted: then
+ * this one starts halted. */
 static void halt_carry_over(int fd, struct hwgw_control *control) {
   struct stat file;
   struct hwgw_segment *old = NULL;
   bool is_mapped = fstat(fd, &file) == 0 && (uint64_t)file.st_size >= sizeof(struct hwgw_segment_header) &&
                    segment_map(&old, fd, (uint64_t)file.st_size, false, "", NULL) == HWGW_OK;
   if (!is_mapped || segment_check(old->base, old->sz, "", NULL) != HWGW_OK) {
-    *control = (struct hwgw_control){.halt = 1,
-                                     .halt_reason = HWGW_RISK_REASON_STATE,
-                                     .halt_ts_ns = realtime_ns(),
-                                     .halt_uid = (uint32_t)getuid(),
-                                     .halt_pid = (uint32_t)getpid(),
-                                     .halt_seq = 1};
-    snprintf(control->halt_text, sizeof control->halt_text, "%s",
+    halt_set(control, HWGW_RISK_REASON_STATE,
              "what the last gateway of this name left cannot be read: it may have been halted");
   } else {
-    const struct hwgw_control *was = hwgw_segment_control(old);
-    if (was->halt && was->halt_reason != HWGW_RISK_REASON_CONTROL_LOST) {
-      *control = (struct hwgw_control){.halt = 1,
-                                       .halt_reason = was->halt_reason,
-                                       .halt_ts_ns = was->halt_ts_ns,
-                                       .halt_uid = was->halt_uid,
-                                       .halt_pid = was->halt_pid,
-                                       .halt_seq = 1};
-      memcpy(control->halt_text, was->halt_text, sizeof control->halt_text);
-    }
+    halt_inherit(control, hwgw_segment_control(old));
   }
   if (is_mapped) munmap(old->base, old->sz);
   free(old);
@@ -237,7 +216,7 @@ int32_t hwgw_segment_create(struct hwgw_segment **segment, const struct hwgw_seg
   struct hwgw_segment_header head = {.abi = HWGW_SEGMENT_ABI,
                                      .thread_cnt = cfg->thread_cnt,
                                      .tsc_hz = hwgw_ticks_hz(),
-                                     .start_ns = realtime_ns(),
+                                     .start_ns = hwgw_realtime_ns(),
                                      .control_pid = (uint32_t)getpid(),
                                      .instrument_cnt = cfg->instrument_cnt,
                                      .counter_cnt = HWGW_COUNTER_CNT,
@@ -326,29 +305,6 @@ struct hwgw_limits *hwgw_segment_limits(struct hwgw_segment *segment, uint32_t i
 
 const char *hwgw_segment_symbols(struct hwgw_segment *segment) {
   return segment->base + hwgw_segment_head(segment)->symbol_offset;
-}
-
-bool hwgw_halt(struct hwgw_segment *segment, uint32_t reason, const char *text) {
-  struct hwgw_control *control = hwgw_segment_control(segment);
-  uint32_t running = 0;
-  if (!__atomic_compare_exchange_n(&control->halt, &running, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-    return false;
-  control->halt_reason = reason;
-  control->halt_ts_ns = realtime_ns();
-  control->halt_uid = (uint32_t)getuid();
-  control->halt_pid = (uint32_t)getpid();
-  memset(control->halt_text, 0, sizeof control->halt_text);
-  snprintf(control->halt_text, sizeof control->halt_text, "%s", text ? text : "");
-  __atomic_add_fetch(&control->halt_seq, 1, __ATOMIC_RELEASE);
-  return true;
-}
-
-bool hwgw_resume(struct hwgw_segment *segment) {
-  struct hwgw_control *control = hwgw_segment_control(segment);
-  uint32_t halted = 1;
-  if (!__atomic_compare_exchange_n(&control->halt, &halted, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return false;
-  __atomic_add_fetch(&control->halt_seq, 1, __ATOMIC_RELEASE);
-  return true;
 }
 
 /* Does no gate look at the half that is not in force? A gate keeps to the table that its pipeline acknowledged last, and

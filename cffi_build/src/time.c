@@ -79,3 +79,9 @@ uint64_t hwgw_now_ns(void) {
   pthread_once(&clock_once, clock_calibrate);
   return hwgw_ticks_to_now_ns(hwgw_rdtsc());
 }
+
+uint64_t hwgw_realtime_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}

@@ -29,6 +29,7 @@ VERBS = {
     "status": "What a running gateway does.",
     "halt": "Stop a gateway's orders at once.",
     "resume": "Clear a gateway's halt.",
+    "audit": "Who told a gateway what, and whether the record is whole.",
     "check": "Check a configuration file.",
     "decode": "Decode a capture file.",
     "doctor": "What this machine can and cannot do for hwgw.",

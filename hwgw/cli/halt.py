@@ -23,7 +23,8 @@ def command(out: Output, names: tuple[str, ...], all_: bool, reason: str) -> int
 
     One store into shared memory: it works while the gateway's Python process is stopped, hung or gone.
     """
-    from hwgw.errors import UsageError
+    from hwgw import audit
+    from hwgw.errors import HwgwError, UsageError
     from hwgw.segment import Segment, gateways
 
     if bool(names) == all_:
@@ -33,9 +34,14 @@ def command(out: Output, names: tuple[str, ...], all_: bool, reason: str) -> int
     def halt(name: str) -> None:
         with Segment.attach(name, writable=True) as segment:
             first = segment.halt(reason)
-            state = segment.halted or {"reason": "none", "text": ""}
-            results.append({"name": name, "newly": first, **state})
-            out.say(f"{name}: halted" if first else f"{name}: was halted already ({state['reason']}: {state['text']})")
+            try:
+                audit.record(name, "halt", text=reason, newly=first)
+            except HwgwError as error:  # the halt stands; that it is not on record does not undo it
+                click.echo(f"hwgw halt: {error}", err=True)
+            halts = segment.halts
+            results.append({"name": name, "newly": first, "halts": halts})
+            others = ", ".join(f"{row['reason']}: {row['text']}" for row in halts)
+            out.say(f"{name}: halted" if first else f"{name}: was halted already ({others})")
 
     failed = for_each(out, gateways() if all_ else names, halt)
     out.emit({"gateways": results})

@@ -12,22 +12,37 @@ from .common import Output, verb
 
 @verb("resume")
 @click.argument("name")
-@click.option("--reason", help="Resume only if this is the reason of the halt (operator, loss, state ...).")
-def command(out: Output, name: str, reason: str | None) -> int:
+@click.option("--reason", "reasons", multiple=True, help="A reason to clear (operator, loss, state ...); repeatable.")
+def command(out: Output, name: str, reasons: tuple[str, ...]) -> int:
     """Clear a gateway's halt.
 
-    Whatever had set it: look at `hwgw status NAME` first.
+    A gateway is halted for one or more reasons, shown by `hwgw status NAME`, and each that is to be cleared is repeated
+    here: who resumes has read why it stopped. Orders pass when none is left; else the exit code is 6.
     """
-    from hwgw.errors import CheckFailed
+    from hwgw import audit
+    from hwgw.errors import CheckFailed, UsageError
     from hwgw.segment import Segment
 
     with Segment.attach(name, writable=True) as segment:
-        halted = segment.halted
-        if halted is None:
+        halts = {row["reason"]: row for row in segment.halts}
+        if not halts:
             raise CheckFailed(f"{name} is not halted")
-        if reason is not None and halted["reason"] != reason:
-            raise CheckFailed(f"{name} is halted by {halted['reason']}, not by {reason}: {halted['text']}")
-        segment.resume()
-        out.say(f"{name}: resumed; it had been halted by {halted['reason']}: {halted['text']}")
-        out.emit({"name": name, "was": halted})
-    return 0
+        if not reasons:
+            shown = "; ".join(f"{reason}: {row['text']}" for reason, row in halts.items())
+            again = " ".join(f"--reason {reason}" for reason in halts)
+            raise UsageError(f"{name} is halted by {shown}. To clear that: hwgw resume {name} {again}")
+        for reason in reasons:
+            if reason not in halts:
+                raise CheckFailed(f"{name} is not halted by {reason}, but by {', '.join(halts)}")
+        cleared = [halts[reason] for reason in dict.fromkeys(reasons)]
+        audit.record(
+            name, "resume", reasons=[row["reason"] for row in cleared]
+        )  # before: what is not on record is not done
+        segment.resume(*reasons)
+        left = segment.halts
+        for row in cleared:
+            out.say(f"{name}: resumed; it had been halted by {row['reason']}: {row['text']}")
+        for row in left:
+            out.say(f"{name}: still halted by {row['reason']}: {row['text']}")
+        out.emit({"name": name, "cleared": cleared, "halts": left})
+    return 6 if left else 0

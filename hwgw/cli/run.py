@@ -40,16 +40,19 @@ def command(out: Output, config: Path, seconds: float | None) -> int:
         out.say(f"{settings.name}: running, {head['receive']}, data process {head['data_pid']}")
         out.say(f"{settings.name}: {len(settings.symbols)} symbols, {len(settings.strategies)} strategies")
         end = time.monotonic() + seconds if seconds is not None else None
-        halted = None
+        halts: set[str] = set()
         while not stop.wait(0.05):
             if gateway.poll() is not None or (end is not None and time.monotonic() >= end):
                 break
-            now = gateway.segment.halted
-            if now != halted:
-                click.echo(
-                    f"{settings.name}: " + (f"HALTED ({now['reason']}): {now['text']}" if now else "resumed"), err=True
-                )
-                halted = now
+            now = gateway.segment.halts
+            for row in now:
+                if row["reason"] not in halts:
+                    click.echo(f"{settings.name}: HALTED ({row['reason']}): {row['text']}", err=True)
+            left = {row["reason"] for row in now}
+            if halts - left:
+                still = f"; still halted: {', '.join(sorted(left))}" if left else ""
+                click.echo(f"{settings.name}: resumed ({', '.join(sorted(halts - left))}){still}", err=True)
+            halts = left
         status = gateway.stop()
         result = snapshot(gateway.segment)
         out.emit(result)

@@ -13,11 +13,11 @@ from .common import Output, for_each, verb
 
 
 def _describe(out: Output, name: str, running: bool, look: dict[str, Any]) -> None:
-    halted = look["halted"]
+    halted = look["halts"]
     state = "running" if running else "left over by a gateway that is gone"
     out.say(f"{name}: {state}{', HALTED' if halted else ''}")
-    if halted:
-        out.say(f"  halt       {halted['reason']}: {halted['text']} (uid {halted['uid']}, pid {halted['pid']})")
+    for halt in halted:
+        out.say(f"  halt       {halt['reason']}: {halt['text']} (uid {halt['uid']}, pid {halt['pid']})")
     out.say(f"  receive    {look['receive']}")
     out.say(f"  processes  control {look['control_pid']}, data {look['data_pid']}; up {look['up_seconds']:.0f} s")
     for index, row in enumerate(look["pipelines"]):

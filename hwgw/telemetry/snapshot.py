@@ -48,6 +48,7 @@ def snapshot(segment: Segment) -> dict[str, Any]:
         "data_pid": int(head["data_pid"]),
         "up_seconds": round((time.time_ns() - int(head["start_ns"])) / 1e9, 3),
         "halted": segment.halted,
+        "halts": segment.halts,
         "limits_generation": int(segment.control["limits_generation"]),
         "pipelines": threads,
         "counters": counters,

@@ -20,6 +20,7 @@ LAYERS = (
     ("hwgw.native",),
     (
         "hwgw.about",
+        "hwgw.audit",
         "hwgw.doctor",
         "hwgw.strict_yaml",
         "hwgw.config",
@@ -43,6 +44,8 @@ COMMON_HEADERS = {
     *("hwgw_records.h", "hwgw_wire.h"),  # generated
 }
 STAGES_OF = {
+    "halt": {"segment"},
+    "segment": {"halt"},
     "session": {"order"},
     "pipeline": {"book", "risk", "segment", "strategy"},
     "gateway": {"pipeline"},

@@ -100,15 +100,43 @@ def test_a_halt_outlives_a_crash_unless_the_crash_was_its_reason(name, reason, s
     owner = start_owner(name)
     with Segment.attach(name, writable=True) as tool:
         assert tool.halt("why", reason)
-        assert not tool.halt("another", "loss")
+        assert not tool.halt("again", reason)
     kill(owner)
     with Segment.create(name, ["AAPL"]) as again:
         if survives:
-            assert again.halted is not None
-            assert (again.halted["reason"], again.halted["text"]) == (reason, "why")
-            assert again.resume()
-            assert not again.resume()
+            assert [(row["reason"], row["text"]) for row in again.halts] == [(reason, "why")]
+            assert again.resume(reason) == (reason,)
+            assert again.resume(reason) == ()
         assert again.halted is None
+
+
+def test_a_second_reason_does_not_hide_behind_the_first_and_each_is_cleared_by_name(name):
+    with Segment.create(name, []) as owner:
+        assert owner.halt("the operator said so")
+        assert owner.halt("an order that cannot be", "state")
+        assert owner.halt("below the limit", "loss")
+        assert {row["reason"]: row["text"] for row in owner.halts} == {
+            "operator": "the operator said so",
+            "state": "an order that cannot be",
+            "loss": "below the limit",
+        }
+        assert [row["time_ns"] for row in owner.halts] == sorted(row["time_ns"] for row in owner.halts)
+        assert owner.resume("operator", "clock") == ("operator",)
+        assert {row["reason"] for row in owner.halts} == {"state", "loss"}
+        assert set(owner.resume()) == {"state", "loss"}
+        assert owner.halted is None
+        assert owner.halt("anew", "loss")
+        assert [row["text"] for row in owner.halts] == ["anew"]
+        owner.resume()
+
+
+def test_an_unknown_reason_is_refused_with_those_there_are(name):
+    with Segment.create(name, []) as owner:
+        with pytest.raises(UsageError, match=r"'pass': unknown; allowed: halted, control_stale, .*session"):
+            owner.halt("why", "pass")
+        with pytest.raises(UsageError, match="'moon': unknown"):
+            owner.resume("moon")
+        assert owner.halted is None
 
 
 def test_a_halted_gateway_leaves_its_segment_when_it_ends(name):
