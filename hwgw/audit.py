@@ -5,8 +5,8 @@ SPDX-License-Identifier: MIT
 One append-only file per gateway name, NAME.audit in the state folder ($HWGW_STATE_DIR, else /var/lib/hwgw for root and
 the XDG state folder for others). Every line carries its number, the time, who (uid, pid), what, and the BLAKE2b hash of
 the line before, so that a change, a deletion or a swap in the middle is found by verify(); that whole lines are missing
-at the end can only be told by the number that somebody else kept. Writers append under a lock, one fsync per line: these
-are acts of people, not of the data path.
+at the end can only be told by the number that somebody else kept. Writers append under a lock, one fsync per line:
+these are acts of people, not of the data path.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def record(name: str, action: str, **what: Any) -> int:
             os.fsync(stream.fileno())
     except OSError as error:
         raise DeviceError(
-            f"{file}: {error.strerror}; what is told to a gateway is recorded there (HWGW_STATE_DIR names another folder)"
+            f"{file}: {error.strerror}; what a gateway is told is recorded there (HWGW_STATE_DIR names another folder)"
         ) from error
     return seq + 1
 
