@@ -85,7 +85,7 @@ CHANNEL = Section(
 )
 RECEIVE = Section(
     {
-        "backend": Key(choice("auto", "afxdp", "udp", "pcap"), "auto"),
+        "backend": Key(choice("auto", "afxdp", "packet", "udp", "pcap"), "auto"),
         "interface": Key(pattern(r"(?!\.{1,2}$)[^\s/:]{1,15}", "the name of a network interface"), ""),
         "queues": Key(Listing(integer(0, lib.HWGW_QUEUES_MAX - 1), 1, lib.HWGW_QUEUES_MAX), ()),
         "mode": Key(choice("auto", "native", "generic"), "auto"),
@@ -100,11 +100,11 @@ RECEIVE = Section(
 )
 # the backends that know a key of receive; the rest know them all
 RECEIVE_KEYS = {
-    "interface": ("auto", "afxdp", "udp"),
+    "interface": ("auto", "afxdp", "packet", "udp"),
     "queues": ("auto", "afxdp"),
     "mode": ("auto", "afxdp"),
     "busy_poll": ("auto", "afxdp", "udp"),
-    "frames": ("auto", "afxdp", "udp"),
+    "frames": ("auto", "afxdp", "packet", "udp"),
     "huge_pages": ("auto", "afxdp"),
     "local_address": ("auto", "udp"),
     "loopback": ("auto", "udp"),
@@ -265,7 +265,7 @@ class _Maker:
         for key, backends in RECEIVE_KEYS.items():
             if key in node and backend not in backends:
                 self.bad(node.where(key), f"backend {backend} has no use for it; {', '.join(backends)} have")
-        needs = {"auto": "interface", "afxdp": "interface", "pcap": "path"}.get(backend)
+        needs = {"auto": "interface", "afxdp": "interface", "packet": "interface", "pcap": "path"}.get(backend)
         if needs and needs not in node:
             self.bad(node.where(needs), f"missing; backend {backend} needs it")
         if backend == "udp" and "interface" not in node and "local_address" not in node:

@@ -32,7 +32,7 @@ __all__ = [
     "text",
 ]
 
-BACKENDS = ("afxdp", "udp", "pcap")
+BACKENDS = ("afxdp", "packet", "udp", "pcap")
 """Receive backends of this version, in order of preference; each may still be unavailable on a machine."""
 
 

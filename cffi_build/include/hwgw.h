@@ -97,8 +97,9 @@ enum hwgw_rx_clock {
 
 /* rx_watch.c keeps a copy of it, with what its pointers point to */
 struct hwgw_rx_cfg {
-  const char *backend;    /* "afxdp", "udp", "pcap" */
-  const char *interface;  /* afxdp: device; udp: device whose address joins the groups, NULL or "" = by local_address */
+  const char *backend; /* "afxdp", "packet", "udp", "pcap" */
+  const char
+      *interface; /* afxdp, packet: device; udp: device whose address joins the groups, NULL or "" = by local_address */
   uint32_t local_address; /* udp: IPv4 address to join on, host order, 0 = any */
   const char *path;       /* pcap: file name */
   const char *mode;       /* afxdp: "auto", "native" or "generic" */

@@ -63,6 +63,7 @@ struct hwgw_rx {
 };
 
 extern const struct hwgw_rx_ops hwgw_rx_afxdp;
+extern const struct hwgw_rx_ops hwgw_rx_packet;
 extern const struct hwgw_rx_ops hwgw_rx_udp;
 extern const struct hwgw_rx_ops hwgw_rx_pcap;
 

@@ -25,6 +25,7 @@ BACKENDS = {
     "udp": {"backend": "udp"},
     "native": {"backend": "afxdp", "mode": "native"},
     "generic": {"backend": "afxdp", "mode": "generic"},
+    "packet": {"backend": "packet"},
 }
 
 pytestmark = [

@@ -20,7 +20,7 @@ from hwgw import cli, doctor, native
 Run = Callable[..., subprocess.CompletedProcess[str]]
 NAMES = {
     "kernel", "cpu", "tsc", "clocksource", "isolated cpus", "build", "privileges", "memlock", "huge pages",
-    "shared memory", "ip", "ethtool", "backend afxdp", "backend udp", "backend pcap",
+    "shared memory", "ip", "ethtool", "backend afxdp", "backend packet", "backend udp", "backend pcap",
 }  # fmt: skip
 
 

@@ -1,0 +1,137 @@
+/* rx_nic.c: reads the drop counters of an interface; contract in rx_nic.h.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Files are read instead of asking by netlink because RTM_GETLINK waits for the lock that every change of a network
+ * device holds, and a pipeline must not. net/softnet_stat, which grows with the processors, is read only when
+ * rx_dropped has moved.
+ */
+#include "rx_nic.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static int sysfs_open(const char *interface, const char *file) {
+  char path[96];
+  snprintf(path, sizeof path, "/sys/class/net/%s/%s", interface, file);
+  return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* sysfs shows the namespace it was mounted in: the address tells whether that is ours */
+static bool sysfs_is_ours(const char *interface, const uint8_t *mac) {
+  char text[32] = "", wanted[32];
+  snprintf(wanted, sizeof wanted, "%02x:%02x:%02x:%02x:%02x:%02x\n", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+  int fd = sysfs_open(interface, "address");
+  bool is_ours = fd >= 0 && read(fd, text, sizeof text - 1) > 0 && strcmp(text, wanted) == 0;
+  if (fd >= 0) close(fd);
+  return is_ours;
+}
+
+static bool number_read(int fd, uint64_t *value) {
+  char text[32] = "";
+  if (fd < 0 || pread(fd, text, sizeof text - 1, 0) <= 0) return false;
+  *value = strtoull(text, NULL, 10);
+  return true;
+}
+
+/* reads fd line by line until take returns true */
+static bool lines_read(int fd, bool (*take)(const char *line, void *context), void *context) {
+  char text[4096];
+  size_t kept = 0;
+  off_t at = 0;
+  for (;;) {
+    ssize_t got = pread(fd, text + kept, sizeof text - 1 - kept, at);
+    if (got <= 0) return false;
+    at += got;
+    text[kept + (size_t)got] = 0;
+    char *line = text;
+    for (char *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+      *end = 0;
+      if (take(line, context)) return true;
+    }
+    kept = strlen(line);
+    memmove(text, line, kept);
+  }
+}
+
+struct table {
+  const char *name;
+  unsigned long long drops;
+};
+
+/* net/dev: "  eth0: bytes packets errs drop ..." */
+static bool table_line(const char *line, void *context) {
+  struct table *table = context;
+  size_t name_len = strlen(table->name);
+  line += strspn(line, " ");
+  if (strncmp(line, table->name, name_len) != 0 || line[name_len] != ':') return false;
+  unsigned long long bytes, packets, errors;
+  return sscanf(line + name_len + 1, "%llu %llu %llu %llu", &bytes, &packets, &errors, &table->drops) == 4;
+}
+
+static bool dropped_read(const struct hwgw_nic *nic, uint64_t *value) {
+  if (!nic->dropped_is_table) return number_read(nic->dropped_fd, value);
+  struct table table = {.name = nic->name};
+  if (!lines_read(nic->dropped_fd, table_line, &table)) return false;
+  *value = table.drops;
+  return true;
+}
+
+/* net/softnet_stat: a line per processor; the second column, 32 bits in hex, are its drops */
+static bool softnet_line(const char *line, void *context) {
+  uint64_t *sum = context;
+  unsigned processed, drops;
+  if (sscanf(line, "%x %x", &processed, &drops) == 2) *sum += drops;
+  return false;
+}
+
+static uint64_t softnet_read(const struct hwgw_nic *nic) {
+  uint64_t sum = 0;
+  lines_read(nic->softnet_fd, softnet_line, &sum);
+  return sum;
+}
+
+bool hwgw_nic_open(struct hwgw_nic *nic, const char *interface, const uint8_t *address) {
+  *nic = (struct hwgw_nic){.missed_fd = -1, .dropped_fd = -1};
+  snprintf(nic->name, sizeof nic->name, "%s", interface);
+  nic->softnet_fd = open("/proc/net/softnet_stat", O_RDONLY | O_CLOEXEC);
+  if (sysfs_is_ours(interface, address)) {
+    nic->missed_fd = sysfs_open(interface, "statistics/rx_missed_errors");
+    nic->dropped_fd = sysfs_open(interface, "statistics/rx_dropped");
+  } else {
+    nic->dropped_is_table = true;
+    nic->dropped_fd = open("/proc/thread-self/net/dev", O_RDONLY | O_CLOEXEC);
+  }
+  number_read(nic->missed_fd, &nic->missed_last);
+  if (nic->softnet_fd < 0 || !dropped_read(nic, &nic->dropped_last)) {
+    hwgw_nic_close(nic);
+    return false;
+  }
+  nic->softnet_last = softnet_read(nic);
+  return true;
+}
+
+/* how far a counter went on; one that fell (its interface was made anew) starts again */
+static uint64_t grown(uint64_t now, uint64_t *last) {
+  uint64_t step = now > *last ? now - *last : 0;
+  *last = now;
+  return step;
+}
+
+void hwgw_nic_update(struct hwgw_nic *nic) {
+  uint64_t missed, dropped;
+  if (number_read(nic->missed_fd, &missed)) nic->missed += grown(missed, &nic->missed_last);
+  if (!dropped_read(nic, &dropped)) return;
+  uint64_t by_interface = grown(dropped, &nic->dropped_last);
+  if (by_interface == 0) return;
+  uint64_t by_backlog = grown(softnet_read(nic), &nic->softnet_last); /* read second: the kernel counts it first */
+  nic->dropped += by_interface < by_backlog ? by_interface : by_backlog;
+}
+
+void hwgw_nic_close(struct hwgw_nic *nic) {
+  if (nic->missed_fd >= 0) close(nic->missed_fd);
+  if (nic->dropped_fd >= 0) close(nic->dropped_fd);
+  if (nic->softnet_fd >= 0) close(nic->softnet_fd);
+  nic->missed_fd = nic->dropped_fd = nic->softnet_fd = -1;
+}
