@@ -21,7 +21,7 @@ native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help deps venv build demo test bench ledger lint fuzz docs clean
+.PHONY: help deps venv build demo test bench ledger soak lint fuzz docs clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -30,6 +30,7 @@ help:
 	@echo "make test [ARGS='-k risk']  build, then the whole test suite (ARGS go to pytest)"
 	@echo "make bench [JSON=out.json] [FILE=stream.itch50]   benchmarks at full size"
 	@echo "make ledger                 every receive backend under every cause of loss; writes the table of docs/receive.md"
+	@echo "make soak [SECONDS=3600] [JSON=out.json]   a gateway at 80 % load: memory flat, no allocation, ledger exact"
 	@echo "make fuzz [SECONDS=60]      every fuzz target for that long, under sanitizers (clang)"
 	@echo "make lint                   formatting, static checks and types"
 	@echo "make docs                   docs/protocols: a page per wire format and record, from the tables"
@@ -72,6 +73,12 @@ bench: $(build_stamp)
 ledger: $(build_stamp)
 	@echo "ledger: needs root"
 	@PYTHONPATH=tests $(bin)/python -m support.ledger_causes docs/receive.md
+
+# an hour unless SECONDS was given
+soak_seconds = $(if $(filter file,$(origin SECONDS)),3600,$(SECONDS))
+soak: $(build_stamp)
+	@echo "soak: $(soak_seconds) s, after finding the rate"
+	@PYTHONPATH=tests $(bin)/python -m support.soak --seconds $(soak_seconds) $(if $(JSON),--json '$(JSON)') $(ARGS)
 
 lint: $(build_stamp)
 	@echo "lint: ruff, mypy, clang-format"

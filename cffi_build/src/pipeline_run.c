@@ -14,6 +14,7 @@
 
 #include "pipeline.h"
 #include "risk.h"
+#include "segment.h"
 
 #define SESSION_US 5
 #define HOUSE_US 1000
@@ -144,7 +145,8 @@ int32_t hwgw_pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pi
   p->fifo_priority = cfg->fifo_priority;
   p->instrument = zeroed(p->instrument_cnt * sizeof *p->instrument + 1);
 
-  int32_t status = p->instrument ? open_feed(p, cfg, error) : no_memory(error, "the instruments");
+  int32_t status = segment_resident(cfg->segment, error);
+  if (!status) status = p->instrument ? open_feed(p, cfg, error) : no_memory(error, "the instruments");
   for (uint32_t i = 0; !status && i < p->instrument_cnt; i++) {
     p->instrument[i].is_sound = true;
     p->instrument[i].channel = p->channel_cnt == 1 ? 0 : UINT16_MAX;

@@ -19,6 +19,10 @@
 #include "hist.h"
 #include "segment.h"
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 #define SEGMENT_MODE 0640
 #define PATH_SZ 64
 
@@ -78,6 +82,19 @@ static int32_t segment_map(struct hwgw_segment **segment, int fd, uint64_t sz, b
   snprintf(made->path, sizeof made->path, "%s", path);
   *segment = made;
   return HWGW_OK;
+}
+
+int32_t segment_resident(const struct hwgw_segment *segment, struct hwgw_error *error) {
+  if (madvise(segment->base, segment->sz, MADV_POPULATE_WRITE) == 0) return HWGW_OK;
+  if (errno == EINVAL) { /* before Linux 5.14 */
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    for (uint64_t at = 0; at < segment->sz; at += page)
+      __atomic_fetch_or((uint8_t *)segment->base + at, 0, __ATOMIC_RELAXED);
+    return HWGW_OK;
+  }
+  return hwgw_error_set(error, HWGW_ERR_DEVICE, errno,
+                        "segment %s: %llu KiB cannot be made resident: %s; is /dev/shm full?", segment->path,
+                        (unsigned long long)segment->sz >> 10, strerror(errno));
 }
 
 /* does the mapped header describe this build's layout inside sz bytes? */

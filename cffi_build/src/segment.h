@@ -14,4 +14,8 @@ struct hwgw_segment {
   char path[64];
 };
 
+/* makes every page resident in this process, so that no later store finds one missing: the first value of a size that a
+ * histogram had not seen would wait for the kernel, and in a full /dev/shm it would be the end of the process */
+int32_t segment_resident(const struct hwgw_segment *segment, struct hwgw_error *error);
+
 #endif

@@ -71,6 +71,8 @@ class Market:
         ]  # fmt: skip
         self.exchange = ExchangeProcess(options, subprocess.Popen if lab is None else lab.exchange.popen)
         self.strategies: list[dict[str, Any]] = []  # of the demo unless a test names its own
+        self.cpu: int | None = None  # of the pipeline; None: not pinned
+        self.environment: dict[str, str] = {}  # of the gateway, beside ours
         self.name = f"market-{os.getpid()}-{self.port}"
         self.started: list[subprocess.Popen[bytes]] = []
 
@@ -95,9 +97,9 @@ class Market:
             path.unlink(missing_ok=True)
 
     def config(self, **limits: Any) -> Path:
-        settings = gateway_yaml(self.name, self.exchange.ready["names"], dict(self.receive), *self.exchange.address)
+        names = self.exchange.ready["names"]
+        settings = gateway_yaml(self.name, names, dict(self.receive), *self.exchange.address, self.cpu)
         settings["pipelines"][0]["channels"][0]["lines"][0]["port"] = self.port
-        settings["pipelines"][0].pop("cpu", None)
         settings["limits"].update(limits)
         settings["strategies"] = self.strategies or settings["strategies"]
         bucket = settings["limits"]["strategies"]["revert"]
@@ -108,7 +110,8 @@ class Market:
 
     def start(self, **limits: Any) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "hwgw.cli", "run", str(self.config(**limits))]
-        self.started.append(self.popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        environment = {**os.environ, **self.environment}
+        self.started.append(self.popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment))
         return self.started[-1]
 
     @contextlib.contextmanager

@@ -6,8 +6,10 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hwgw_sim.golden.book import Books
@@ -368,3 +370,12 @@ def test_an_execution_of_an_order_that_is_not_ours_latches_the_halt():
         desk.rig.quote()
         assert (desk.cnt("risk.passed"), desk.cnt("risk.refused_halted")) == (0, 1)
         desk.rig.ledgers()
+
+
+def test_the_segment_is_resident_before_the_first_frame():
+    with Rig(SYMBOLS) as rig:
+        path = f"/dev/shm/hwgw-{rig.segment.name}"
+        blocks = Path("/proc/self/smaps").read_text().split(path)[1:]
+        sizes = [re.search(r"Size: +(\d+) kB.*?Rss: +(\d+) kB", block, re.DOTALL).groups() for block in blocks]
+    assert len(sizes) == 1
+    assert int(sizes[0][0]) == int(sizes[0][1]) > 1000

@@ -1,0 +1,124 @@
+"""The soak in its short form: what it measures holds, and it fails when it must.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import soak
+
+SUPPORT = Path(soak.__file__).parent
+pytestmark = pytest.mark.slow
+
+
+def run(tmp_path, *options):
+    """The command of `make soak` and its JSON."""
+    output = tmp_path / "soak.json"
+    command = [sys.executable, "-m", "support.soak", "--json", str(output), *options]
+    environment = {**os.environ, "PYTHONPATH": str(SUPPORT.parent)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
+    assert output.exists(), done.stdout + done.stderr
+    return done, json.loads(output.read_text())
+
+
+def test_a_gateway_under_load_neither_allocates_nor_grows_nor_loses(tmp_path):
+    done, found = run(tmp_path, "--seconds", "4", "--rate", "20000")
+    assert (done.returncode, found["broken"]) == (0, []), done.stdout
+    assert found["schema"] == "hwgw.soak/1"
+    assert found["messages"] > 60_000
+    assert found["orders_sent"] > 100
+    assert found["ledger"]["exact"]
+    assert found["ledger"]["sent"] == found["ledger"]["received"] > 1000
+    assert set(found["allocations"]) == set(soak.FUNCTIONS)
+    assert not any(found["allocations"].values())
+    assert found["rss_kib"]["samples"] > 10
+    assert found["rss_kib"]["min"] > 1000
+    assert found["descriptors"]["min"] == found["descriptors"]["max"] > 5
+    for quarter in ("first_quarter", "last_quarter"):
+        total = found["latency_ns"][quarter]["total"]
+        assert 0 < total["p50"] <= total["p99"] <= total["p999"]
+        assert total["cnt"] > 10
+    assert "allocator   0 calls since the start" in done.stdout
+
+
+def test_a_strategy_that_takes_memory_fails_the_soak_by_both_bounds_and_is_named(tmp_path):
+    strategy = ["--strategy", str(SUPPORT / "leaky_strategy.c")]
+    done, found = run(tmp_path, "--seconds", "2", "--rate", "20000", *strategy)
+    assert done.returncode == 1
+    assert found["allocations"]["malloc"] > 1000  # one a call
+    assert found["rss_kib"]["max"] - found["rss_kib"]["min"] > soak.RSS_SPREAD_KIB_MAX
+    assert any(text.startswith("malloc from strategy.so+0x") for text in found["callers"])
+    assert [text.split(":")[0] for text in found["broken"]][:1] == ["allocations after the start"]
+    assert any("resident memory moved" in text for text in found["broken"])
+    assert found["ledger"]["exact"]  # it is wrong in that alone
+
+
+COUNTED = """
+import ctypes, os, sys, threading
+from pathlib import Path
+sys.path[:0] = {path!r}
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.calloc.restype = libc.realloc.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+libc.realloc.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+def work(times):
+    for _ in range(times):
+        libc.free(libc.realloc(libc.malloc(100), 5000))
+if os.fork():
+    os.wait()
+else:
+    work(1000)  # one process more, with a row of its own
+    os._exit(0)
+thread = threading.Thread(target=work, args=(100000,))
+thread.start()
+thread.join()
+print(os.getpid(), flush=True)
+"""
+
+
+def test_the_counting_object_counts_every_call_of_every_thread_and_child(tmp_path):
+    counting = soak.Allocations(tmp_path)
+    environment = {**os.environ, **counting.environment, "PYTHONMALLOC": "malloc"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", COUNTED.format(path=sys.path)], env=environment, stdout=subprocess.PIPE
+    )
+    out, _ = process.communicate(timeout=60)
+    counts = counting.of(int(out))
+    assert counts["malloc"] >= counts["realloc"] >= 100_000
+    assert counts["free"] >= 100_000
+    assert counts["mmap"] > 0
+    pids = {row[0] for row in counting._rows() if row[0]}
+    assert int(out) in pids
+    children = [counting.of(pid) for pid in pids - {int(out)}]
+    assert any(child["realloc"] >= 1000 for child in children)
+    assert counting.of(1) == dict.fromkeys(soak.FUNCTIONS, 0)
+    counting.close()
+
+
+@pytest.mark.parametrize(("most", "limit"), [(300_000, "loss"), (60_000, "loss"), (10**9, "none found")])
+def test_the_capacity_is_found_within_an_eighth(monkeypatch, most, limit):
+    tried = []
+
+    def kept_up(rate, symbols):
+        tried.append(rate)
+        return rate <= most, "loss"
+
+    monkeypatch.setattr(soak, "_kept_up", kept_up)
+    found, why = soak.capacity(8)
+    assert why == limit
+    assert found <= most
+    assert found * 9 // 8 + 1 >= min(most, soak.PROBE_HIGHEST)
+    assert len(tried) < 14
+
+
+def test_a_machine_that_takes_not_even_the_least_is_said(monkeypatch):
+    monkeypatch.setattr(soak, "_kept_up", lambda rate, symbols: (False, "the gateway (it lost frames)"))
+    with pytest.raises(SystemExit, match="not even 50,000 messages/s pass without loss; the limit: the gateway"):
+        soak.capacity(8)
