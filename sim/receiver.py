@@ -41,6 +41,7 @@ class Frame:
     flow: int
     t_rx: int
     ts_ns: int
+    queue: int
 
 
 class Receiver:
@@ -66,7 +67,7 @@ class Receiver:
         """One poll; the frames are copied and, unless told otherwise, given back."""
         cnt = lib.hwgw_rx_poll(self.rx, self._frames, cnt_max)
         frames = [
-            Frame(bytes(ffi.buffer(frame.data, frame.len)), frame.flow, frame.t_rx, frame.ts_ns)
+            Frame(bytes(ffi.buffer(frame.data, frame.len)), frame.flow, frame.t_rx, frame.ts_ns, frame.queue)
             for frame in self._frames[0:cnt]
         ]
         if release:
@@ -127,6 +128,13 @@ class Receiver:
     def ended(self) -> bool:
         """No frame can come any more."""
         return bool(lib.hwgw_rx_ended(self.rx))
+
+    @property
+    def memory(self) -> Any:
+        """All frames' memory as a cffi buffer, or None when the backend has none."""
+        size = ffi.new("uint64_t *")
+        start = lib.hwgw_rx_memory(self.rx, size)
+        return ffi.buffer(start, size[0]) if start else None
 
     @property
     def description(self) -> str:

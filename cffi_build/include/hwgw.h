@@ -142,6 +142,10 @@ uint32_t hwgw_rx_state(const struct hwgw_rx *rx);
 const char *hwgw_rx_reason(const struct hwgw_rx *rx);
 /* enum hwgw_rx_clock */
 uint32_t hwgw_rx_clock(const struct hwgw_rx *rx);
+/* the one memory in which the data of every frame lies that poll gives, so that a view of all of it can be made once;
+ * sz_bytes: its size. NULL when the backend has none. Valid until close, and until the path is
+ * opened anew (counter rx_reopens); not in a forked child. Write nothing there */
+const uint8_t *hwgw_rx_memory(const struct hwgw_rx *rx, uint64_t *sz_bytes);
 /* true when no frame can come any more (end of a file) */
 bool hwgw_rx_ended(const struct hwgw_rx *rx);
 /* backend, mode, what could not be had and why, what is wrong now; one line, valid until the next call */

@@ -202,6 +202,11 @@ uint32_t hwgw_rx_clock(const struct hwgw_rx *rx) {
   return rx->live->clock;
 }
 
+const uint8_t *hwgw_rx_memory(const struct hwgw_rx *rx, uint64_t *sz_bytes) {
+  *sz_bytes = rx->live->memory_sz_bytes;
+  return rx->live->memory;
+}
+
 bool hwgw_rx_ended(const struct hwgw_rx *rx) {
   return rx->live->ops->ended(rx->live);
 }

@@ -59,6 +59,8 @@ struct hwgw_rx {
   uint32_t mtu_reopen_max; /* up to this a new open would take them */
   uint32_t program_id;     /* the XDP program that must be attached */
   uint32_t queue_end;      /* the interface must have so many receive queues */
+  const uint8_t *memory;   /* in which all frames lie, NULL when there is no such memory */
+  uint64_t memory_sz_bytes;
   char describe[HWGW_RX_DESCRIBE_SZ];
 };
 

@@ -96,7 +96,7 @@ WHERE: dict[str, dict[str, tuple[str, ...]]] = {
         "ethertype": ("dev:rx_dropped", "rx.drop_nic"),
         "UDP checksum": (DELIVERED,),
         "UDP checksum, short": (DELIVERED,),
-        "first fragment": ("rx.drop_kernel", "Ip:ReasmReqds"),
+        "first fragment": ("rx.drop_fragment", "Ip:ReasmReqds"),
     },
     "udp": {
         **_GOOD,

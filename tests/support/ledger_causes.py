@@ -116,7 +116,7 @@ def other_queue(row: Backend, cnt: int = 400) -> Account:
             line.send(udp_frame(GROUP, PORT, payload(i), source_port=1024 + i))
         account = line.settle(cnt)
         lost = cnt - account.delivered
-        account.expected = {"rx.drop_kernel": lost, "Udp:IgnoredMulti": lost}
+        account.expected = {"rx.drop_other_queue": lost, "Udp:IgnoredMulti": lost}
         account.expected_numbers = account.numbers  # which ones is the kernel's to decide
         if row.settings.get("mode") == "generic":
             account.note = "generic mode on veth knows queue 0 only"
