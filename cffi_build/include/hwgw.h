@@ -221,7 +221,7 @@ struct hwgw_books_cfg {
   uint32_t instrument_cnt; /* at most 65,536 */
   uint32_t orders_max;     /* live orders over all instruments */
   uint32_t levels_max;     /* price levels per side and instrument; 0 = as many as memory gives */
-  bool huge_pages;         /* resident from the start, on huge pages if any: 80 to 96 bytes per order */
+  bool huge_pages;         /* resident from the start, on huge pages if any: 83 to 101 bytes per order */
 };
 
 struct hwgw_book_order {
@@ -233,6 +233,9 @@ struct hwgw_book_order {
 int32_t hwgw_books_open(struct hwgw_books **books, const struct hwgw_books_cfg *cfg, struct hwgw_error *error);
 void hwgw_books_close(struct hwgw_books *books); /* NULL is allowed */
 void hwgw_books_clear(struct hwgw_books *books);
+/* forgets the orders of one instrument, in time of their number; its last trade and update count stay. One that is not
+ * subscribed has none */
+void hwgw_books_clear_instrument(struct hwgw_books *books, uint32_t instrument);
 /* applies one event to event->instrument. Returns HWGW_CNT_BOOK_UPDATES, _IGNORED or _DROP_*; a dropped event changes
  * nothing. Sets *top_changed when px, qty or cnt of either best level changed; trades set last px and qty.
  * On execute, event->px is set to the resting price when it is 0. */

@@ -19,328 +19,322 @@
  * and the last place at its price, also when the price is the same. A printable execution, trade or cross of some
  * shares sets the last price and quantity; trades, crosses and all else are ignored (they change no order).
  *
- * Cost: one index line, one order, one level, one book; plus the neighbours in the queue on removal, and the ladder
- * when a price appears or vanishes. No allocation, no system call. Thread: the owner of the books.
+ * Cost: one line of the index, one or two of the level, one of the side; the ladder only for a price behind the best
+ * seven. No allocation, no system call. Thread: the owner of the books.
  */
-#include <errno.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-
 #include "book.h"
-
-#define PAGE_SZ 4096
-#define INDEX_HEADS 4 /* chain heads per order, at least */
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* Linux 5.14; glibc before 2.35 does not name it */
-#endif
 
 /* ---- index: reference to order ---- */
 
-/* the live order with this reference and instrument, or 0 */
-static inline uint32_t index_find(const struct hwgw_books *books, uint32_t head, uint64_t ref, uint32_t instrument) {
-  uint32_t number = head;
-  while (number) {
-    const struct hwgw_book_record *order = &books->order[number];
-    if (HWGW_LIKELY(order->ref == ref && order->owner >> 1 == instrument)) break;
-    number = order->chain;
-  }
-  return number;
-}
-
-static inline void index_insert(struct hwgw_books *books, uint32_t *head, uint32_t number) {
-  books->order[number].chain = *head;
-  *head = number;
-}
-
-static inline void index_erase(struct hwgw_books *books, uint32_t *head, uint32_t number) {
-  while (HWGW_UNLIKELY(*head != number)) head = &books->order[*head].chain;
-  *head = books->order[number].chain;
-}
-
-/* ---- pools ---- */
-
-static inline uint32_t order_take(struct hwgw_books *books) {
-  uint32_t order = books->order_free;
-  if (HWGW_LIKELY(order))
-    books->order_free = books->order[order].next;
-  else
-    order = ++books->order_used;
-  books->live++;
-  return order;
-}
-
-static inline void order_give(struct hwgw_books *books, uint32_t order) {
-  books->order[order].next = books->order_free;
-  books->order_free = order;
-  books->live--;
-}
-
-/* there are never more levels than live orders, so this cannot fail where order_take did not */
-static inline uint32_t level_take(struct hwgw_books *books) {
-  uint32_t level = books->level_free;
-  if (HWGW_LIKELY(level))
-    books->level_free = books->level[level].next_free;
-  else
-    level = ++books->level_used;
-  return level;
-}
-
-static inline void level_give(struct hwgw_books *books, uint32_t level) {
-  books->level[level].next_free = books->level_free;
-  books->level_free = level;
-}
-
-static inline uint32_t slab_of(uint32_t cap) {
-  return (uint32_t)__builtin_ctz(cap / HWGW_BOOK_LADDER_MIN);
-}
-
-/* moves a side to a ladder of `cap` prices; false, with nothing changed, when there is none */
-static bool ladder_move(struct hwgw_books *books, struct hwgw_book_side *side, uint32_t cap) {
-  struct hwgw_book_slab *slab = &books->slab[slab_of(cap)];
-  uint32_t number = slab->free;
-  if (!number && slab->used == slab->max) return false;
-  if (!number) number = ++slab->used;
-  uint64_t *ladder = slab->base + (size_t)(number - 1) * cap;
-  if (slab->free) slab->free = (uint32_t)ladder[0];
-  memset(ladder, 0, cap * sizeof *ladder);
-  if (side->ladder) {
-    memcpy(ladder, side->ladder, side->cnt * sizeof *ladder);
-    struct hwgw_book_slab *old = &books->slab[slab_of(side->cap)];
-    side->ladder[0] = old->free;
-    old->free = (uint32_t)((size_t)(side->ladder - old->base) / old->cap) + 1;
-  }
-  side->ladder = ladder;
-  side->cap = cap;
-  return true;
-}
-
-/* ---- ladders and levels ---- */
-
-#define NEAR HWGW_BOOK_LADDER_MIN /* words from the end that are handled without a branch for each */
-
-/* where a price is on a side, or would be */
-struct place {
-  uint32_t above; /* better prices */
-  uint32_t level; /* 0 when the price is not there */
+struct entry {
+  struct hwgw_book_bucket *bucket;
+  uint32_t at;
+  uint32_t cell; /* 0: there is none */
 };
 
-/* the last NEAR words, or the first NEAR of a ladder that has fewer (0 behind them) */
-static inline uint32_t near_from(uint32_t cnt) {
-  return cnt > NEAR ? cnt - NEAR : 0;
+/* is this cell the order with this reference and instrument? */
+static inline bool cell_is(const struct hwgw_books *books, uint32_t cell, uint64_t ref, uint32_t instrument) {
+  const union hwgw_book_block *block = hwgw_book_block_of(books, cell);
+  if (HWGW_UNLIKELY(hwgw_book_cell(books, cell)->ref != (uint32_t)ref || block->ref_high != ref >> 32)) return false;
+  uint32_t owner = books->block[hwgw_book_level_of(books, cell)].owner;
+  return (owner & ~HWGW_BOOK_IS_LEVEL) >> 1 == instrument;
 }
 
-/* how many of the first cnt words are at most probe, by halves */
-static uint32_t ladder_rank(const uint64_t *ladder, uint32_t cnt, uint64_t probe) {
-  uint32_t from = 0;
-  while (cnt) {
-    uint32_t half = cnt / 2;
-    if (ladder[from + half] <= probe) {
-      from += half + 1;
-      cnt -= half + 1;
-    } else {
-      cnt = half;
+/* the live order with this reference and instrument */
+static inline struct entry index_find(const struct hwgw_books *books, uint64_t ref, uint32_t instrument) {
+  uint32_t check = hwgw_book_check(ref), mask = (1u << books->bucket_bits) - 1;
+  for (uint32_t home = hwgw_book_home(books, check);; home = (home + 1) & mask) {
+    struct hwgw_book_bucket *bucket = &books->bucket[home];
+    uint32_t found = hwgw_book_lanes_equal(hwgw_book_lanes(bucket->check), check);
+    for (; found; found &= found - 1) {
+      uint32_t at = (uint32_t)__builtin_ctz(found), cell = bucket->number[at];
+      if (HWGW_LIKELY(cell && cell_is(books, cell, ref, instrument))) return (struct entry){bucket, at, cell};
     }
+    if (HWGW_LIKELY(!bucket->passed)) return (struct entry){0};
   }
-  return from;
 }
 
-/* the side has a ladder */
-static inline struct place place_find(const struct hwgw_book_side *side, uint32_t key) {
-  const uint64_t *ladder = side->ladder;
-  uint64_t probe = (uint64_t)key << 32 | UINT32_MAX;
-  const uint64_t *near = ladder + near_from(side->cnt);
-  uint64_t better = 0;
-  for (uint32_t i = 0; i < NEAR; i++) better += near[i] > probe;
-  uint32_t above = (uint32_t)better;
-  if (HWGW_UNLIKELY(above == NEAR && side->cnt > NEAR))
-    above = side->cnt - ladder_rank(ladder, side->cnt - NEAR, probe);
-  uint32_t at = side->cnt - above;
-  uint64_t word = ladder[at - (at > 0)];
-  bool is_there = (at > 0) & (word >> 32 == key);
-  return (struct place){.above = above, .level = is_there ? (uint32_t)word : 0};
-}
-
-/* room for one more price */
-static inline bool ladder_room(struct hwgw_books *books, struct hwgw_book_side *side) {
-  if (HWGW_LIKELY(side->cnt < side->cap)) return true;
-  return ladder_move(books, side, side->cap ? 2 * side->cap : HWGW_BOOK_LADDER_MIN);
-}
-
-/* a new, empty level with `above` better ones; the side has room */
-static inline uint32_t level_open(struct hwgw_books *books, struct hwgw_book_side *side, uint32_t above, uint32_t key,
-                                  uint32_t px) {
-  uint32_t number = level_take(books);
-  uint32_t at = side->cnt - above;
-  uint64_t *ladder = side->ladder;
-  if (HWGW_LIKELY(above < NEAR)) {
-    uint32_t from = near_from(side->cnt + 1);
-    uint64_t words[NEAR];
-    memcpy(words, ladder + from, sizeof words);
-    for (uint32_t i = 1; i < NEAR; i++) ladder[from + i] = from + i > at ? words[i - 1] : words[i];
-  } else {
-    memmove(ladder + at + 1, ladder + at, above * sizeof *ladder);
+/* there are more entries than orders may live, so one is free */
+static inline void index_insert(struct hwgw_books *books, uint64_t ref, uint32_t cell) {
+  uint32_t check = hwgw_book_check(ref), mask = (1u << books->bucket_bits) - 1;
+  for (uint32_t home = hwgw_book_home(books, check);; home = (home + 1) & mask) {
+    struct hwgw_book_bucket *bucket = &books->bucket[home];
+    uint32_t free = hwgw_book_lanes_equal(hwgw_book_lanes(bucket->number), 0);
+    if (HWGW_LIKELY(free)) {
+      uint32_t at = (uint32_t)__builtin_ctz(free);
+      bucket->check[at] = check;
+      bucket->number[at] = cell;
+      return;
+    }
+    bucket->passed++;
   }
-  ladder[at] = (uint64_t)key << 32 | number;
-  side->cnt++;
-  side->best = above ? side->best : number;
-  struct hwgw_book_level *level = &books->level[number];
-  *level = (struct hwgw_book_level){.px = px};
+}
+
+static inline void index_erase(struct hwgw_books *books, uint64_t ref, struct entry entry) {
+  entry.bucket->number[entry.at] = 0;
+  uint32_t mask = (1u << books->bucket_bits) - 1;
+  uint32_t home = hwgw_book_home(books, hwgw_book_check(ref));
+  for (; HWGW_UNLIKELY(&books->bucket[home] != entry.bucket); home = (home + 1) & mask) books->bucket[home].passed--;
+}
+
+/* ---- blocks ---- */
+
+/* A level and a chained block each hold an order, so there are never more than twice orders_max: this cannot fail. */
+static inline uint32_t block_take(struct hwgw_books *books) {
+  uint32_t number = books->block_free;
+  if (HWGW_LIKELY(number))
+    books->block_free = books->block[number].next;
+  else
+    number = ++books->block_used;
   return number;
 }
 
-/* removes an empty level */
-static inline void level_close(struct hwgw_books *books, struct hwgw_book_side *side, uint32_t side_idx,
-                               uint32_t number) {
-  uint32_t above = place_find(side, hwgw_book_key(side_idx, books->level[number].px)).above;
-  uint32_t at = side->cnt - 1 - above;
-  uint64_t *ladder = side->ladder;
-  if (HWGW_LIKELY(above < NEAR)) {
-    uint32_t from = near_from(side->cnt);
-    uint64_t words[NEAR + 1];
-    memcpy(words, ladder + from, NEAR * sizeof *words);
-    words[NEAR] = 0;
-    for (uint32_t i = 0; i < NEAR; i++) ladder[from + i] = from + i >= at ? words[i + 1] : words[i];
+static inline void block_give(struct hwgw_books *books, uint32_t number) {
+  books->block[number].next = books->block_free;
+  books->block_free = number;
+}
+
+/* chains an empty block behind the last one of a level */
+static void block_chain(struct hwgw_books *books, uint32_t level_number, uint32_t last, uint32_t ref_high) {
+  union hwgw_book_block *level = &books->block[level_number];
+  uint32_t number = block_take(books);
+  union hwgw_book_block *block = &books->block[number];
+  memset(block, 0, sizeof *block);
+  block->owner = level_number << 1 | (level->owner & 1);
+  block->ref_high = ref_high;
+  block->tail = last;
+  books->block[last].next = number;
+  level->tail = number * HWGW_BOOK_CELLS + HWGW_BOOK_CELL_NEXT;
+}
+
+/* takes a block without orders out of its level; what comes next at the end of a level opens a new block */
+static void block_unchain(struct hwgw_books *books, union hwgw_book_block *level, uint32_t number) {
+  uint32_t before = books->block[number].tail, next = books->block[number].next;
+  books->block[before].next = next;
+  if (next)
+    books->block[next].tail = before;
+  else
+    level->tail = (before + 1) * HWGW_BOOK_CELLS;
+  block_give(books, number);
+}
+
+static inline bool block_is_empty(const union hwgw_book_block *block) {
+  uint32_t qty = 0;
+  for (uint32_t i = HWGW_BOOK_CELL_NEXT; i < HWGW_BOOK_CELLS; i++) qty |= block->cell[i].qty;
+  return qty == 0;
+}
+
+/* ---- the line of a side ---- */
+
+/* puts a price at its place; the line is not full */
+static inline void near_insert(struct hwgw_book_side *side, uint32_t at, uint32_t key, uint32_t level) {
+  const __m128i low = _mm_setr_epi32(0, 1, 2, 3), high = _mm_setr_epi32(3, 4, 5, 6);
+  __m128i place = _mm_set1_epi32((int32_t)at);
+  __m128i low_new = _mm_cmpeq_epi32(low, place), high_new = _mm_cmpeq_epi32(high, place);
+  __m128i low_moves = _mm_cmpgt_epi32(low, place), high_moves = _mm_cmpgt_epi32(high, place);
+  struct hwgw_book_lanes keys = hwgw_book_lanes(side->key), levels = hwgw_book_lanes(side->level);
+  struct hwgw_book_lanes keys_before = hwgw_book_lanes((const uint8_t *)side->key - sizeof *side->key);
+  struct hwgw_book_lanes levels_before = hwgw_book_lanes((const uint8_t *)side->level - sizeof *side->level);
+  __m128i new_key = _mm_set1_epi32(hwgw_book_near_key(key)), new_level = _mm_set1_epi32((int32_t)level);
+#define PLACED(half, what) \
+  _mm_blendv_epi8(_mm_blendv_epi8(what##s.half, what##s_before.half, half##_moves), new_##what, half##_new)
+  __m128i key_low = PLACED(low, key), key_high = PLACED(high, key);
+  __m128i level_low = PLACED(low, level), level_high = PLACED(high, level);
+#undef PLACED
+  _mm_storeu_si128((__m128i_u *)side->key, key_low);
+  _mm_storeu_si128((__m128i_u *)&side->key[3], key_high);
+  _mm_storeu_si128((__m128i_u *)side->level, level_low);
+  _mm_storeu_si128((__m128i_u *)&side->level[3], level_high);
+  side->state++;
+}
+
+/* takes a price out of its place */
+static inline void near_remove(struct hwgw_book_side *side, uint32_t at) {
+  const __m128i low = _mm_setr_epi32(0, 1, 2, 3), high = _mm_setr_epi32(3, 4, 5, 6);
+  __m128i place = _mm_set1_epi32((int32_t)at);
+  __m128i low_stays = _mm_cmplt_epi32(low, place), high_stays = _mm_cmplt_epi32(high, place);
+  struct hwgw_book_lanes keys = hwgw_book_lanes(side->key), levels = hwgw_book_lanes(side->level);
+#define CLOSED(half, what, behind) _mm_blendv_epi8(behind, what##s.half, half##_stays)
+  __m128i key_low = CLOSED(low, key, _mm_loadu_si128((const __m128i_u *)&side->key[1]));
+  __m128i key_high = CLOSED(high, key, _mm_srli_si128(keys.high, sizeof *side->key));
+  __m128i level_low = CLOSED(low, level, _mm_loadu_si128((const __m128i_u *)&side->level[1]));
+  __m128i level_high = CLOSED(high, level, _mm_srli_si128(levels.high, sizeof *side->level));
+#undef CLOSED
+  _mm_storeu_si128((__m128i_u *)side->key, key_low);
+  _mm_storeu_si128((__m128i_u *)&side->key[3], key_high);
+  _mm_storeu_si128((__m128i_u *)side->level, level_low);
+  _mm_storeu_si128((__m128i_u *)&side->level[3], level_high);
+  side->state--;
+}
+
+/* ---- levels ---- */
+
+/* where a price is on a side, or would be */
+static inline struct hwgw_book_place place_find(const struct hwgw_books *books, uint32_t side_number, uint32_t key) {
+  const struct hwgw_book_side *side = &books->side[side_number];
+  struct hwgw_book_place place = hwgw_book_near_find(side, key);
+  if (HWGW_UNLIKELY(place.above == hwgw_book_near_cnt(side) && hwgw_book_has_far(side)))
+    place.level = hwgw_book_far_find(books, side_number, key);
+  return place;
+}
+
+/* may one more price come after `leaves` have gone? Room in the ladder is made sure of */
+static inline bool level_room(struct hwgw_books *books, uint32_t side_number, uint32_t leaves) {
+  const struct hwgw_book_side *side = &books->side[side_number];
+  uint32_t cnt = hwgw_book_near_cnt(side);
+  if (HWGW_UNLIKELY(hwgw_book_has_far(side))) cnt += books->ladder[side_number].cnt;
+  if (HWGW_UNLIKELY(cnt - leaves >= books->side_levels_max)) return false;
+  return HWGW_LIKELY(cnt < HWGW_BOOK_NEAR) || hwgw_book_far_room(books, side_number, HWGW_BOOK_NEAR_OUT + 1);
+}
+
+/* a new level with its first order, whose cell is returned; there is room */
+static inline uint32_t level_open(struct hwgw_books *books, uint32_t side_number, uint32_t above, uint32_t key,
+                                  uint32_t px, uint64_t ref, uint32_t qty) {
+  uint32_t number = block_take(books);
+  struct hwgw_book_side *side = &books->side[side_number];
+  uint32_t cnt = hwgw_book_near_cnt(side);
+  if (HWGW_UNLIKELY(above == cnt && hwgw_book_has_far(side))) {
+    hwgw_book_far_insert(books, side_number, key, number);
   } else {
-    memmove(ladder + at, ladder + at + 1, above * sizeof *ladder);
-    ladder[side->cnt - 1] = 0;
+    if (HWGW_UNLIKELY(cnt == HWGW_BOOK_NEAR)) {
+      hwgw_book_near_out(books, side_number);
+      cnt = hwgw_book_near_cnt(side);
+    }
+    if (HWGW_LIKELY(above <= cnt))
+      near_insert(side, above, key, number);
+    else
+      hwgw_book_far_insert(books, side_number, key, number);
   }
-  side->cnt--;
-  side->best = (uint32_t)ladder[side->cnt - (side->cnt > 0)]; /* word 0 is 0 when nothing is left */
-  level_give(books, number);
-  if (HWGW_UNLIKELY(side->cap > HWGW_BOOK_LADDER_MIN && side->cnt < side->cap / 4))
-    ladder_move(books, side, side->cap / 2);
+  uint32_t cell = number * HWGW_BOOK_CELLS + HWGW_BOOK_CELL_LEVEL;
+  union hwgw_book_block *level = &books->block[number];
+  memset(level, 0, sizeof *level);
+  level->owner = HWGW_BOOK_IS_LEVEL | side_number;
+  level->ref_high = (uint32_t)(ref >> 32);
+  level->tail = cell + 1;
+  level->qty = qty;
+  level->px = px;
+  level->cnt = 1;
+  level->cell[HWGW_BOOK_CELL_LEVEL] = (struct hwgw_book_cell){.ref = (uint32_t)ref, .qty = qty};
+  return cell;
 }
 
-/* ---- orders in levels ---- */
+/* removes a level without orders, which is one block by now */
+static inline void level_close(struct hwgw_books *books, uint32_t side_number, uint32_t number) {
+  struct hwgw_book_side *side = &books->side[side_number];
+  uint32_t near_cnt = hwgw_book_near_cnt(side);
+  uint32_t found = hwgw_book_lanes_equal(hwgw_book_lanes(side->level), number) & ((1u << near_cnt) - 1);
+  if (HWGW_LIKELY(found)) {
+    near_remove(side, (uint32_t)__builtin_ctz(found));
+    if (HWGW_UNLIKELY(near_cnt == 1 && hwgw_book_has_far(side))) hwgw_book_near_in(books, side_number);
+  } else {
+    hwgw_book_far_remove(books, side_number, hwgw_book_key(side_number & 1, books->block[number].px));
+  }
+  block_give(books, number);
+}
 
-/* puts order `number` last in a level */
-static inline void level_append(struct hwgw_books *books, uint32_t level_number, uint32_t number) {
-  struct hwgw_book_record *order = &books->order[number];
-  struct hwgw_book_level *level = &books->level[level_number];
-  uint32_t tail = level->tail;
-  order->level = level_number;
-  order->prev = tail;
-  order->next = 0;
-  books->order[tail].next = number; /* order 0 when there was none */
-  level->head = tail ? level->head : number;
-  level->tail = number;
-  level->qty += order->qty;
+/* puts an order last in a level; returns its cell */
+static inline uint32_t level_append(struct hwgw_books *books, uint32_t number, uint64_t ref, uint32_t qty) {
+  union hwgw_book_block *level = &books->block[number];
+  uint32_t last = (level->tail - 1) / HWGW_BOOK_CELLS, ref_high = (uint32_t)(ref >> 32);
+  if (level->tail % HWGW_BOOK_CELLS == 0 || HWGW_UNLIKELY(books->block[last].ref_high != ref_high))
+    block_chain(books, number, last, ref_high);
+  uint32_t cell = level->tail++;
+  *hwgw_book_cell(books, cell) = (struct hwgw_book_cell){.ref = (uint32_t)ref, .qty = qty};
+  level->qty += qty;
   level->cnt++;
+  return cell;
 }
 
-/* takes order `number` out of its level */
-static inline void level_unlink(struct hwgw_books *books, struct hwgw_book_side *side, uint32_t side_idx,
-                                uint32_t number) {
-  const struct hwgw_book_record *order = &books->order[number];
-  struct hwgw_book_level *level = &books->level[order->level];
-  if (level->cnt == 1) {
-    level_close(books, side, side_idx, order->level);
-    return;
-  }
-  uint32_t prev = order->prev, next = order->next;
-  books->order[prev].next = next; /* order 0 when there is none */
-  books->order[next].prev = prev;
-  level->head = prev ? level->head : next;
-  level->tail = next ? level->tail : prev;
+/* takes an order out of its level, and a level out of its side when it was the last one */
+static inline void order_end(struct hwgw_books *books, uint32_t side_number, uint32_t level_number, uint32_t cell) {
+  union hwgw_book_block *level = &books->block[level_number];
+  struct hwgw_book_cell *order = hwgw_book_cell(books, cell);
+  uint32_t block = cell / HWGW_BOOK_CELLS;
   level->qty -= order->qty;
-  level->cnt--;
+  order->qty = 0;
+  if (block != level_number && block_is_empty(&books->block[block])) block_unchain(books, level, block);
+  if (--level->cnt == 0) level_close(books, side_number, level_number);
 }
 
 /* ---- the events ---- */
 
 static inline uint32_t apply_add(struct hwgw_books *books, const struct hwgw_event *event, bool *top_changed) {
-  struct hwgw_book *book = &books->book[event->instrument];
   uint32_t side_idx = event->side - (uint32_t)HWGW_EVENT_SIDE_BUY;
-  uint32_t *head = hwgw_book_head(books, event->ref);
-  if (HWGW_UNLIKELY(index_find(books, *head, event->ref, event->instrument))) return HWGW_CNT_BOOK_DROP_DUPLICATE_REF;
+  if (HWGW_UNLIKELY(index_find(books, event->ref, event->instrument).cell)) return HWGW_CNT_BOOK_DROP_DUPLICATE_REF;
   if (HWGW_UNLIKELY(!event->qty)) return HWGW_CNT_BOOK_DROP_QUANTITY;
   if (HWGW_UNLIKELY(side_idx >= HWGW_BOOK_SIDES)) return HWGW_CNT_BOOK_DROP_SIDE;
   if (HWGW_UNLIKELY(books->live == books->orders_max)) return HWGW_CNT_BOOK_DROP_FULL;
-  struct hwgw_book_side *side = &book->side[side_idx];
-  uint32_t key = hwgw_book_key(side_idx, event->px);
-  if (HWGW_UNLIKELY(!side->ladder) && !ladder_room(books, side)) return HWGW_CNT_BOOK_DROP_FULL;
-  struct place place = place_find(side, key);
-  uint32_t level = place.level;
-  if (!level) {
-    if (HWGW_UNLIKELY(side->cnt >= books->side_levels_max || !ladder_room(books, side))) return HWGW_CNT_BOOK_DROP_FULL;
-    level = level_open(books, side, place.above, key, event->px);
+  uint32_t side_number = event->instrument << 1 | side_idx, key = hwgw_book_key(side_idx, event->px), cell;
+  struct hwgw_book_side *side = &books->side[side_number];
+  struct hwgw_book_place place = place_find(books, side_number, key);
+  if (place.level) {
+    cell = level_append(books, place.level, event->ref, event->qty);
+  } else {
+    if (HWGW_UNLIKELY(!level_room(books, side_number, 0))) return HWGW_CNT_BOOK_DROP_FULL;
+    cell = level_open(books, side_number, place.above, key, event->px, event->ref, event->qty);
   }
-  uint32_t number = order_take(books);
-  struct hwgw_book_record *order = &books->order[number];
-  order->ref = event->ref;
-  order->owner = event->instrument << 1 | side_idx;
-  order->qty = event->qty;
-  index_insert(books, head, number);
-  level_append(books, level, number);
-  *top_changed = level == side->best;
-  book->update_cnt++;
+  index_insert(books, event->ref, cell);
+  books->live++;
+  *top_changed = side->level[0] == (place.level ? place.level : cell / HWGW_BOOK_CELLS);
+  side->state += HWGW_BOOK_STATE_UPDATE;
   return HWGW_CNT_BOOK_UPDATES;
 }
 
 /* execute, execute with price, reduce, delete: take qty shares, or all, from an order */
 static inline uint32_t apply_take(struct hwgw_books *books, struct hwgw_event *event, bool *top_changed) {
-  uint32_t *head = hwgw_book_head(books, event->ref);
-  uint32_t number = index_find(books, *head, event->ref, event->instrument);
-  if (HWGW_UNLIKELY(!number)) return HWGW_CNT_BOOK_DROP_UNKNOWN_REF;
-  struct hwgw_book_record *order = &books->order[number];
+  struct entry entry = index_find(books, event->ref, event->instrument);
+  if (HWGW_UNLIKELY(!entry.cell)) return HWGW_CNT_BOOK_DROP_UNKNOWN_REF;
+  struct hwgw_book_cell *order = hwgw_book_cell(books, entry.cell);
   uint32_t qty = event->kind == HWGW_EVENT_KIND_DELETE ? order->qty : event->qty;
   if (HWGW_UNLIKELY(!qty || qty > order->qty)) return HWGW_CNT_BOOK_DROP_QUANTITY;
 
-  struct hwgw_book *book = &books->book[event->instrument];
-  uint32_t side_idx = order->owner & 1;
-  struct hwgw_book_side *side = &book->side[side_idx];
-  struct hwgw_book_level *level = &books->level[order->level];
-  *top_changed = order->level == side->best;
-  book->update_cnt++;
+  uint32_t level_number = hwgw_book_level_of(books, entry.cell);
+  union hwgw_book_block *level = &books->block[level_number];
+  uint32_t side_number = level->owner & ~HWGW_BOOK_IS_LEVEL;
+  struct hwgw_book_side *side = &books->side[side_number];
+  *top_changed = level_number == side->level[0];
+  side->state += HWGW_BOOK_STATE_UPDATE;
   if (event->kind == HWGW_EVENT_KIND_EXECUTE || event->kind == HWGW_EVENT_KIND_EXECUTE_WITH_PRICE) {
     if (!event->px) event->px = level->px;
-    if (event->flags & HWGW_EVENT_FLAGS_PRINTABLE) {
-      book->last_px = event->px;
-      book->last_qty = qty;
-    }
+    if (event->flags & HWGW_EVENT_FLAGS_PRINTABLE)
+      books->trade[event->instrument] = (struct hwgw_book_trade){.px = event->px, .qty = qty};
   }
   if (qty < order->qty) {
     order->qty -= qty;
     level->qty -= qty;
     return HWGW_CNT_BOOK_UPDATES;
   }
-  level_unlink(books, side, side_idx, number);
-  index_erase(books, head, number);
-  order_give(books, number);
+  index_erase(books, event->ref, entry);
+  order_end(books, side_number, level_number, entry.cell);
+  books->live--;
   return HWGW_CNT_BOOK_UPDATES;
 }
 
 static inline uint32_t apply_replace(struct hwgw_books *books, const struct hwgw_event *event, bool *top_changed) {
-  uint32_t *head = hwgw_book_head(books, event->ref), *head_new = hwgw_book_head(books, event->ref_new);
-  uint32_t number = index_find(books, *head, event->ref, event->instrument);
-  if (HWGW_UNLIKELY(!number)) return HWGW_CNT_BOOK_DROP_UNKNOWN_REF;
-  if (HWGW_UNLIKELY(index_find(books, *head_new, event->ref_new, event->instrument)))
-    return HWGW_CNT_BOOK_DROP_DUPLICATE_REF;
+  struct entry entry = index_find(books, event->ref, event->instrument);
+  if (HWGW_UNLIKELY(!entry.cell)) return HWGW_CNT_BOOK_DROP_UNKNOWN_REF;
+  if (HWGW_UNLIKELY(index_find(books, event->ref_new, event->instrument).cell)) return HWGW_CNT_BOOK_DROP_DUPLICATE_REF;
   if (HWGW_UNLIKELY(!event->qty)) return HWGW_CNT_BOOK_DROP_QUANTITY;
 
-  struct hwgw_book_record *order = &books->order[number];
-  struct hwgw_book *book = &books->book[event->instrument];
-  uint32_t side_idx = order->owner & 1;
-  struct hwgw_book_side *side = &book->side[side_idx];
-  uint32_t key = hwgw_book_key(side_idx, event->px);
-  const struct hwgw_book_level *level = &books->level[order->level];
+  uint32_t level_number = hwgw_book_level_of(books, entry.cell);
+  const union hwgw_book_block *level = &books->block[level_number];
+  uint32_t side_number = level->owner & ~HWGW_BOOK_IS_LEVEL;
+  struct hwgw_book_side *side = &books->side[side_number];
+  uint32_t key = hwgw_book_key(side_number & 1, event->px);
   /* a new price needs a place, which the old one may leave */
-  if (!place_find(side, key).level &&
-      HWGW_UNLIKELY(side->cnt - (level->cnt == 1) >= books->side_levels_max || !ladder_room(books, side)))
+  if (!place_find(books, side_number, key).level && HWGW_UNLIKELY(!level_room(books, side_number, level->cnt == 1)))
     return HWGW_CNT_BOOK_DROP_FULL;
 
-  struct hwgw_book_level was = books->level[side->best];
-  level_unlink(books, side, side_idx, number);
-  index_erase(books, head, number);
-  order->ref = event->ref_new;
-  order->qty = event->qty;
-  index_insert(books, head_new, number);
-  struct place place = place_find(side, key);
-  uint32_t level_number = place.level ? place.level : level_open(books, side, place.above, key, event->px);
-  level_append(books, level_number, number);
-  const struct hwgw_book_level *best = &books->level[side->best];
+  union hwgw_book_block was = books->block[side->level[0]];
+  index_erase(books, event->ref, entry);
+  order_end(books, side_number, level_number, entry.cell);
+  struct hwgw_book_place place = place_find(books, side_number, key);
+  uint32_t cell = place.level ? level_append(books, place.level, event->ref_new, event->qty)
+                              : level_open(books, side_number, place.above, key, event->px, event->ref_new, event->qty);
+  index_insert(books, event->ref_new, cell);
+  const union hwgw_book_block *best = &books->block[side->level[0]];
   *top_changed = best->px != was.px || best->qty != was.qty || best->cnt != was.cnt;
-  book->update_cnt++;
+  side->state += HWGW_BOOK_STATE_UPDATE;
   return HWGW_CNT_BOOK_UPDATES;
 }
 
@@ -359,104 +353,42 @@ uint32_t hwgw_books_apply(struct hwgw_books *books, struct hwgw_event *event, bo
       return HWGW_LIKELY(is_known) ? apply_replace(books, event, top_changed) : HWGW_CNT_BOOK_DROP_INSTRUMENT;
     case HWGW_EVENT_KIND_TRADE:
     case HWGW_EVENT_KIND_CROSS:
-      if (is_known && event->qty && event->flags & HWGW_EVENT_FLAGS_PRINTABLE) {
-        books->book[event->instrument].last_px = event->px;
-        books->book[event->instrument].last_qty = event->qty;
-      }
+      if (is_known && event->qty && event->flags & HWGW_EVENT_FLAGS_PRINTABLE)
+        books->trade[event->instrument] = (struct hwgw_book_trade){.px = event->px, .qty = event->qty};
       return HWGW_CNT_BOOK_IGNORED;
     default:
       return HWGW_CNT_BOOK_IGNORED;
   }
 }
 
+/* ---- one instrument ---- */
+
+/* forgets every order of a level and gives its blocks back */
+static void level_clear(struct hwgw_books *books, uint32_t number, uint32_t instrument) {
+  for (uint32_t cell = hwgw_book_order_from(books, number, number * HWGW_BOOK_CELLS + HWGW_BOOK_CELL_LEVEL); cell;
+       cell = hwgw_book_order_from(books, number, cell + 1)) {
+    uint64_t ref = hwgw_book_ref(books, cell);
+    index_erase(books, ref, index_find(books, ref, instrument));
+    books->live--;
+  }
+  while (number) {
+    uint32_t next = books->block[number].next;
+    block_give(books, number);
+    number = next;
+  }
+}
+
+void hwgw_books_clear_instrument(struct hwgw_books *books, uint32_t instrument) {
+  if (instrument >= books->instrument_cnt) return;
+  for (uint32_t side = instrument * HWGW_BOOK_SIDES; side < (instrument + 1) * HWGW_BOOK_SIDES; side++) {
+    uint32_t cnt = hwgw_book_level_cnt(books, side);
+    for (uint32_t n = 0; n < cnt; n++) level_clear(books, hwgw_book_level_at(books, side, n), instrument);
+    hwgw_book_far_clear(books, side);
+    books->side[side].state &= ~(uint64_t)(HWGW_BOOK_STATE_UPDATE - 1);
+    books->side[side].level[0] = 0;
+  }
+}
+
 uint32_t hwgw_books_live(const struct hwgw_books *books) {
   return books->live;
-}
-
-/* ---- open and close ---- */
-
-/* where an array of cnt records lies: at *offset, which moves behind it to the next page. NULL while only measuring */
-static void *array_place(uint8_t *base, size_t *offset, uint64_t cnt, size_t record_sz) {
-  uint8_t *at = base ? base + *offset : NULL;
-  *offset = (*offset + cnt * record_sz + PAGE_SZ - 1) / PAGE_SZ * PAGE_SZ;
-  return at;
-}
-
-/* gives each array its place in the mapping at base and returns what they take in all; base NULL only measures */
-static size_t arrays_place(struct hwgw_books *books, uint8_t *base, uint32_t levels) {
-  size_t offset = 0;
-  books->index = array_place(base, &offset, UINT64_C(1) << books->index_bits, sizeof *books->index);
-  books->order = array_place(base, &offset, (uint64_t)books->orders_max + 1, sizeof *books->order);
-  books->level = array_place(base, &offset, (uint64_t)levels + 1, sizeof *books->level);
-  books->book = array_place(base, &offset, books->instrument_cnt, sizeof *books->book);
-  uint64_t sides = (uint64_t)HWGW_BOOK_SIDES * books->instrument_cnt;
-  books->slab_cnt = 0;
-  for (uint64_t cap = HWGW_BOOK_LADDER_MIN;; cap *= 2) {
-    struct hwgw_book_slab *slab = &books->slab[books->slab_cnt++];
-    uint64_t enough = 4 * (uint64_t)levels / cap + 1;
-    slab->cap = (uint32_t)cap;
-    slab->max = (uint32_t)(cap > HWGW_BOOK_LADDER_MIN && enough < sides ? enough : sides);
-    slab->base = array_place(base, &offset, slab->max, cap * sizeof(uint64_t));
-    if (cap >= books->side_levels_max) break;
-  }
-  return offset;
-}
-
-/* Index, orders, levels and books on huge pages, and there before the first message: a random access into small pages
- * often waits for their table, and the first touch of a page for the kernel. Both are advice, without them everything is
- * right as well. The ladders' reserved room stays as it is: most of it is never used. */
-static void make_resident(struct hwgw_books *books) {
-  size_t sz = (size_t)((uint8_t *)(books->book + books->instrument_cnt) - (uint8_t *)books->map);
-  (void)madvise(books->map, sz, MADV_HUGEPAGE);
-  (void)madvise(books->map, sz, MADV_POPULATE_WRITE);
-}
-
-int32_t hwgw_books_open(struct hwgw_books **out, const struct hwgw_books_cfg *cfg, struct hwgw_error *error) {
-  *out = NULL;
-  if (cfg->instrument_cnt < 1 || cfg->instrument_cnt > HWGW_BOOK_INSTRUMENTS_MAX)
-    return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "books: instrument_cnt is %u; 1 to %u is allowed",
-                          cfg->instrument_cnt, HWGW_BOOK_INSTRUMENTS_MAX);
-  if (cfg->orders_max < 1 || cfg->orders_max > HWGW_BOOK_ORDERS_MAX)
-    return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "books: orders_max is %u; 1 to %u is allowed", cfg->orders_max,
-                          HWGW_BOOK_ORDERS_MAX);
-  struct hwgw_books *books = calloc(1, sizeof *books);
-  if (!books) return hwgw_error_set(error, HWGW_ERR_DEVICE, errno, "books: no memory: %s", strerror(errno));
-
-  books->instrument_cnt = cfg->instrument_cnt;
-  books->orders_max = cfg->orders_max;
-  books->side_levels_max = cfg->levels_max && cfg->levels_max < cfg->orders_max ? cfg->levels_max : cfg->orders_max;
-  uint64_t levels = (uint64_t)HWGW_BOOK_SIDES * cfg->instrument_cnt * books->side_levels_max;
-  if (levels > cfg->orders_max) levels = cfg->orders_max;
-  books->index_bits = 6;
-  while ((1u << books->index_bits) < INDEX_HEADS * cfg->orders_max) books->index_bits++;
-
-  books->map_sz = arrays_place(books, NULL, (uint32_t)levels);
-  books->map = mmap(NULL, books->map_sz, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (books->map == MAP_FAILED) {
-    int32_t failed = errno;
-    size_t wanted = books->map_sz;
-    free(books);
-    return hwgw_error_set(error, HWGW_ERR_DEVICE, failed,
-                          "books: mmap of %zu bytes for %u orders of %u instruments failed: %s; lower orders_max",
-                          wanted, cfg->orders_max, cfg->instrument_cnt, strerror(failed));
-  }
-  arrays_place(books, books->map, (uint32_t)levels);
-  if (cfg->huge_pages) make_resident(books);
-  *out = books;
-  return HWGW_OK;
-}
-
-void hwgw_books_close(struct hwgw_books *books) {
-  if (!books) return;
-  munmap(books->map, books->map_sz);
-  free(books);
-}
-
-void hwgw_books_clear(struct hwgw_books *books) {
-  memset(books->index, 0, (sizeof *books->index) << books->index_bits);
-  memset(books->book, 0, books->instrument_cnt * sizeof *books->book);
-  books->order_free = books->order_used = 0;
-  books->level_free = books->level_used = 0;
-  books->live = 0;
-  for (uint32_t i = 0; i < books->slab_cnt; i++) books->slab[i].used = books->slab[i].free = 0;
 }

@@ -7,43 +7,78 @@
  */
 #include "book.h"
 
-/* the ladder of a side by enum hwgw_order_side, or NULL */
-static const struct hwgw_book_side *side_of(const struct hwgw_books *books, uint32_t instrument, uint32_t side) {
-  uint32_t side_idx = side - (uint32_t)HWGW_ORDER_SIDE_BUY;
-  if (instrument >= books->instrument_cnt || side_idx >= HWGW_BOOK_SIDES) return NULL;
-  return &books->book[instrument].side[side_idx];
+uint32_t hwgw_book_level_cnt(const struct hwgw_books *books, uint32_t side) {
+  const struct hwgw_book_side *line = &books->side[side];
+  return hwgw_book_near_cnt(line) + (hwgw_book_has_far(line) ? books->ladder[side].cnt : 0);
 }
 
-/* the n-th best level */
-static const struct hwgw_book_level *level_at(const struct hwgw_books *books, const struct hwgw_book_side *side,
-                                              uint32_t n) {
-  return &books->level[(uint32_t)side->ladder[side->cnt - 1 - n]];
+uint32_t hwgw_book_level_at(const struct hwgw_books *books, uint32_t side, uint32_t n) {
+  const struct hwgw_book_side *line = &books->side[side];
+  uint32_t near_cnt = hwgw_book_near_cnt(line);
+  if (n < near_cnt) return line->level[n];
+  const struct hwgw_book_ladder *ladder = &books->ladder[side];
+  return (uint32_t)ladder->word[ladder->cnt - 1 - (n - near_cnt)];
+}
+
+uint32_t hwgw_book_order_from(const struct hwgw_books *books, uint32_t level, uint32_t cell) {
+  uint32_t end = books->block[level].tail, block = (cell - 1) / HWGW_BOOK_CELLS;
+  while (cell != end) {
+    if (cell % HWGW_BOOK_CELLS == 0) {
+      block = books->block[block].next;
+      if (!block) return 0;
+      cell = block * HWGW_BOOK_CELLS + HWGW_BOOK_CELL_NEXT;
+      continue;
+    }
+    if (hwgw_book_cell(books, cell)->qty) return cell;
+    cell++;
+  }
+  return 0;
+}
+
+/* the number of a side by enum hwgw_order_side, or UINT32_MAX */
+static uint32_t side_of(const struct hwgw_books *books, uint32_t instrument, uint32_t side_code) {
+  uint32_t side_idx = side_code - (uint32_t)HWGW_ORDER_SIDE_BUY;
+  if (instrument >= books->instrument_cnt || side_idx >= HWGW_BOOK_SIDES) return UINT32_MAX;
+  return instrument * HWGW_BOOK_SIDES + side_idx;
+}
+
+/* the first order of a level, and the one behind an order; 0 = none */
+static uint32_t order_first(const struct hwgw_books *books, uint32_t level) {
+  return hwgw_book_order_from(books, level, level * HWGW_BOOK_CELLS + HWGW_BOOK_CELL_LEVEL);
+}
+
+static uint32_t order_next(const struct hwgw_books *books, uint32_t level, uint32_t cell) {
+  return hwgw_book_order_from(books, level, cell + 1);
 }
 
 void hwgw_books_top(const struct hwgw_books *books, uint32_t instrument, struct hwgw_tob *top) {
-  static const struct hwgw_book nothing;
-  const struct hwgw_book *book = instrument < books->instrument_cnt ? &books->book[instrument] : &nothing;
-  /* level 0 is never used and stays all 0 */
-  const struct hwgw_book_level *bid = &books->level[book->side[0].best];
-  const struct hwgw_book_level *ask = &books->level[book->side[1].best];
+  static const struct hwgw_book_side nobody[HWGW_BOOK_SIDES];
+  static const struct hwgw_book_trade none;
+  bool is_known = instrument < books->instrument_cnt;
+  const struct hwgw_book_side *side = is_known ? &books->side[instrument * HWGW_BOOK_SIDES] : nobody;
+  const struct hwgw_book_trade *trade = is_known ? &books->trade[instrument] : &none;
+  /* block 0 is never used and stays all 0 */
+  const union hwgw_book_block *bid = &books->block[hwgw_book_best(&side[0])];
+  const union hwgw_book_block *ask = &books->block[hwgw_book_best(&side[1])];
   top->bid_px = bid->px;
   top->ask_px = ask->px;
   top->bid_qty = bid->qty;
   top->ask_qty = ask->qty;
   top->bid_cnt = bid->cnt;
   top->ask_cnt = ask->cnt;
-  top->last_px = book->last_px;
-  top->last_qty = book->last_qty;
-  top->update_cnt = book->update_cnt;
+  top->last_px = trade->px;
+  top->last_qty = trade->qty;
+  top->update_cnt = side[0].state / HWGW_BOOK_STATE_UPDATE + side[1].state / HWGW_BOOK_STATE_UPDATE;
 }
 
 uint32_t hwgw_books_depth(const struct hwgw_books *books, uint32_t instrument, uint32_t side_code,
                           struct hwgw_level *levels, uint32_t max) {
-  const struct hwgw_book_side *side = side_of(books, instrument, side_code);
-  if (!side) return 0;
-  uint32_t cnt = side->cnt < max ? side->cnt : max;
+  uint32_t side = side_of(books, instrument, side_code);
+  if (side == UINT32_MAX) return 0;
+  uint32_t cnt = hwgw_book_level_cnt(books, side);
+  if (cnt > max) cnt = max;
   for (uint32_t i = 0; i < cnt; i++) {
-    const struct hwgw_book_level *level = level_at(books, side, i);
+    const union hwgw_book_block *level = &books->block[hwgw_book_level_at(books, side, i)];
     levels[i] = (struct hwgw_level){.px = level->px, .cnt = level->cnt, .qty = level->qty};
   }
   return cnt;
@@ -51,13 +86,15 @@ uint32_t hwgw_books_depth(const struct hwgw_books *books, uint32_t instrument, u
 
 uint32_t hwgw_books_orders(const struct hwgw_books *books, uint32_t instrument, uint32_t side_code,
                            struct hwgw_book_order *orders, uint32_t max) {
-  const struct hwgw_book_side *side = side_of(books, instrument, side_code);
-  uint32_t cnt = 0;
-  for (uint32_t i = 0; side && i < side->cnt; i++) {
-    const struct hwgw_book_level *level = level_at(books, side, i);
-    for (uint32_t number = level->head; number; number = books->order[number].next) {
-      const struct hwgw_book_record *order = &books->order[number];
-      if (cnt < max) orders[cnt] = (struct hwgw_book_order){.ref = order->ref, .qty = order->qty, .px = level->px};
+  uint32_t side = side_of(books, instrument, side_code), cnt = 0;
+  if (side == UINT32_MAX) return 0;
+  uint32_t level_cnt = hwgw_book_level_cnt(books, side);
+  for (uint32_t i = 0; i < level_cnt; i++) {
+    uint32_t level = hwgw_book_level_at(books, side, i);
+    for (uint32_t cell = order_first(books, level); cell; cell = order_next(books, level, cell)) {
+      if (cnt < max)
+        orders[cnt] = (struct hwgw_book_order){
+            .ref = hwgw_book_ref(books, cell), .qty = hwgw_book_cell(books, cell)->qty, .px = books->block[level].px};
       cnt++;
     }
   }
@@ -66,17 +103,18 @@ uint32_t hwgw_books_orders(const struct hwgw_books *books, uint32_t instrument, 
 
 static uint64_t hash_instrument(const struct hwgw_books *books, uint32_t instrument, uint64_t hash) {
   for (uint32_t side_code = HWGW_ORDER_SIDE_BUY; side_code <= HWGW_ORDER_SIDE_SELL; side_code++) {
-    const struct hwgw_book_side *side = side_of(books, instrument, side_code);
-    for (uint32_t i = 0; i < side->cnt; i++) {
-      const struct hwgw_book_level *level = level_at(books, side, i);
-      for (uint32_t number = level->head; number; number = books->order[number].next) {
-        const struct hwgw_book_record *order = &books->order[number];
+    uint32_t side = side_of(books, instrument, side_code);
+    uint32_t level_cnt = hwgw_book_level_cnt(books, side);
+    for (uint32_t i = 0; i < level_cnt; i++) {
+      uint32_t level = hwgw_book_level_at(books, side, i);
+      for (uint32_t cell = order_first(books, level); cell; cell = order_next(books, level, cell)) {
+        uint64_t ref = hwgw_book_ref(books, cell);
         uint8_t side_byte = (uint8_t)side_code;
         hash = hwgw_fnv(hash, &instrument, sizeof instrument);
         hash = hwgw_fnv(hash, &side_byte, sizeof side_byte);
-        hash = hwgw_fnv(hash, &level->px, sizeof level->px);
-        hash = hwgw_fnv(hash, &order->ref, sizeof order->ref);
-        hash = hwgw_fnv(hash, &order->qty, sizeof order->qty);
+        hash = hwgw_fnv(hash, &books->block[level].px, sizeof books->block[level].px);
+        hash = hwgw_fnv(hash, &ref, sizeof ref);
+        hash = hwgw_fnv(hash, &hwgw_book_cell(books, cell)->qty, sizeof(uint32_t));
       }
     }
   }

@@ -364,8 +364,10 @@ static bool is_out_of_sequence(uint32_t outcome) {
 
 /* asks at once for the lines that the message will most likely need one after the other */
 static inline void expect_event(const struct hwgw_pipeline *p, const struct hwgw_event *event) {
-  hwgw_book_prefetch_index(p->books, event->ref, event->instrument);
+  hwgw_book_expect_ref(p->books, event->ref);
   if (HWGW_UNLIKELY(event->instrument >= p->instrument_cnt)) return;
+  hwgw_book_expect_side(p->books, event->instrument * HWGW_BOOK_SIDES);
+  hwgw_book_expect_side(p->books, event->instrument * HWGW_BOOK_SIDES + 1);
   __builtin_prefetch(&p->instrument[event->instrument], 1);
   __builtin_prefetch(hwgw_segment_tob(p->segment, event->instrument), 1);
   risk_prefetch_ref(p->risk, event->instrument);

@@ -70,6 +70,9 @@ class NativeBooks:
     def clear(self) -> None:
         lib.hwgw_books_clear(self.native)
 
+    def clear_instrument(self, instrument: int) -> None:
+        lib.hwgw_books_clear_instrument(self.native, instrument)
+
     def live(self) -> int:
         return int(lib.hwgw_books_live(self.native))
 

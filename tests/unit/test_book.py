@@ -252,6 +252,37 @@ def test_cleared_books_are_as_new():
     assert native.hash() == fresh.hash()
 
 
+def test_clearing_one_instrument_forgets_its_orders_and_no_others(rng):
+    """Thousands of prices and long queues, references of both halves: as if each of its orders had been deleted."""
+    native, golden = NativeBooks(3, orders_max=5000), Books(3, 5000)
+    own: list[int] = []
+    for n in range(4500):
+        instrument = n % 3
+        ref = n + 1 | (n % 5 << 32)
+        px = rng.choice([100, 101, rng.randrange(1, 3000)])
+        add = event(ADD, instrument=instrument, ref=ref, side=rng.choice(SIDES), qty=n + 1, px=px)
+        assert native.apply(dict(add)) == golden.apply(add)
+        if instrument == 1:
+            own.append(ref)
+    assert native.top(1)["update_cnt"] == len(own) == 1500
+    native.clear_instrument(1)
+    for ref in own:
+        assert golden.apply(event(DELETE, instrument=1, ref=ref))[0] == "book.updates"
+    assert native.live() == 3000
+    assert native.top(1) == {name: len(own) * (name == "update_cnt") for name in native.top(1)}
+    assert sum(assert_equal_books(native, golden, i) for i in (0, 2)) == 3000
+    assert native.hash() == golden.hash()
+    for ref in own:
+        assert native.apply(event(DELETE, instrument=1, ref=ref))[0] == "book.drop_unknown_ref"
+    for ref in rng.sample(own, 1000):  # what was given back is used again
+        add = event(ADD, instrument=1, ref=ref, side=rng.choice(SIDES), qty=7, px=rng.randrange(1, 3000))
+        assert native.apply(dict(add)) == golden.apply(add)
+    for instrument in (0, 3):
+        native.clear_instrument(instrument)  # 3 is nobody's
+    assert native.live() == 1500 + 1000
+    assert native.hash_instrument(1) == golden.hash_instrument(1)
+
+
 @pytest.mark.parametrize(
     ("cfg", "text"),
     [
