@@ -25,7 +25,8 @@ bool halt_set(struct hwgw_control *control, uint32_t reason, const char *text) {
   uint32_t bit = (uint32_t)1 << reason;
   if (__atomic_load_n(&control->halt, __ATOMIC_ACQUIRE) & bit) return false;
   struct hwgw_halt_record *record = &control->halt_record[reason];
-  *record = (struct hwgw_halt_record){.ts_ns = hwgw_realtime_ns(), .uid = (uint32_t)getuid(), .pid = (uint32_t)getpid()};
+  *record =
+      (struct hwgw_halt_record){.ts_ns = hwgw_realtime_ns(), .uid = (uint32_t)getuid(), .pid = (uint32_t)getpid()};
   snprintf(record->text, sizeof record->text, "%s", text ? text : "");
   if (__atomic_fetch_or(&control->halt, bit, __ATOMIC_ACQ_REL) & bit) return false;
   __atomic_add_fetch(&control->halt_seq, 1, __ATOMIC_RELEASE);
