@@ -151,6 +151,7 @@ class _Native:
             desc = self._descriptor(strategy)
             cfg[index].strategy = desc
             cfg[index].params = self._params(strategy, desc)
+            cfg[index].name = self._string(strategy.name)
             cfg[index].id = index
             cfg[index].account = strategy.account
         return cfg
@@ -202,7 +203,9 @@ class Gateway:
         try:
             self._native = _Native(settings, self.segment)
             self.segment.publish_limits(limits_table(settings.limits))
-            self.segment.arm(sum(1 << i for i, strategy in enumerate(settings.strategies) if strategy.armed))
+            for number, strategy in enumerate(settings.strategies):
+                if strategy.armed:
+                    self.segment.arm(number)
         except BaseException:
             self.segment.close()
             raise

@@ -70,6 +70,13 @@ class Segment:
         self.symbols = tuple(symbols[i : i + 8].decode("ascii", "replace").rstrip() for i in range(0, len(symbols), 8))
         self.positions = self._view(lib.hwgw_segment_position(pointer, 0), "position", self.instrument_cnt)
         self.top = self._view(lib.hwgw_segment_tob(pointer, 0), "tob", self.instrument_cnt)
+        risk = specs.load("risk")
+        self.exposures = self._view(
+            lib.hwgw_segment_exposure(pointer, 0), "exposure", risk.constant("accounts_max") + 1
+        )
+        self.strategy_rows = self._view(
+            lib.hwgw_segment_strategy(pointer, 0), "strategy_row", risk.constant("strategies_max")
+        )
 
     @classmethod
     def attach(cls, name: str, *, writable: bool = False) -> Self:
@@ -198,9 +205,18 @@ class Segment:
             time.sleep(0.001)
         return generation
 
-    def arm(self, mask: int) -> None:
-        """Arm exactly the strategies whose bits are set."""
-        self.control["arm_mask"] = mask
+    def arm(self, strategy: int) -> None:
+        """Ask the gate to arm a strategy by its number; one that is armed begins a new run of fills and refusals."""
+        lib.hwgw_arm(self._pointer, self._strategy_number(strategy), True)
+
+    def disarm(self, strategy: int) -> None:
+        """Ask the gate to disarm a strategy: none of its orders passes."""
+        lib.hwgw_arm(self._pointer, self._strategy_number(strategy), False)
+
+    def _strategy_number(self, strategy: int) -> int:
+        if not 0 <= strategy < len(self.strategy_rows):
+            raise UsageError(f"strategy {strategy}: 0 to {len(self.strategy_rows) - 1} are allowed")
+        return strategy
 
     def beat(self) -> None:
         """Tell the data plane that the control plane is alive."""
@@ -240,6 +256,31 @@ class Segment:
     def halted(self) -> dict[str, Any] | None:
         """The oldest of the halts; None when the gateway is not halted."""
         return next(iter(self.halts), None)
+
+    def exposure(self) -> dict[str, dict[str, int]]:
+        """Money at stake of the gateway ("gateway") and of each account in use (its number), in px x qty units."""
+        keys = ("cash", "mark", "open_notional", "filled_notional", "open_cnt")
+        rows = {"gateway": self.exposures[-1]}
+        rows |= {str(i): row for i, row in enumerate(self.exposures[:-1]) if int(row["is_used"])}
+        return {
+            name: {**{key: int(row[key]) for key in keys}, "pnl": int(row["cash"]) + int(row["mark"])}
+            for name, row in rows.items()
+        }
+
+    def strategies(self) -> dict[str, dict[str, Any]]:
+        """What each strategy of the configuration has done, by name; number is what arm() takes."""
+        keys = (
+            *("account", "fills", "rejects", "passed", "refused"),
+            *("executed_qty", "executed_notional", "cash", "mark"),
+        )
+        found: dict[str, dict[str, Any]] = {}
+        for number, row in enumerate(self.strategy_rows):
+            if name := bytes(row["name"]).rstrip(b"\0").decode("utf-8", "replace"):
+                values = {key: int(row[key]) for key in keys}
+                found[name] = {
+                    "number": number, "armed": bool(row["is_armed"]), **values, "pnl": values["cash"] + values["mark"],
+                }  # fmt: skip
+        return found
 
     def thread_status(self) -> list[dict[str, Any]]:
         """What each pipeline says of itself."""

@@ -320,6 +320,10 @@ uint64_t hwgw_limits_checksum(const struct hwgw_limits *limits);
 /* read-outs for tests, the shared segment and strategies */
 bool hwgw_risk_halted(const struct hwgw_risk *risk, uint32_t *reason);
 /* fills what the gate knows (pos, exposures, open counts, ref_px) and leaves the other fields alone */
+void hwgw_risk_exposure(const struct hwgw_risk *risk, uint32_t account,
+                        struct hwgw_exposure *out); /* accounts_max = gateway */
+/* is_armed, fills, rejects */
+void hwgw_risk_strategy(const struct hwgw_risk *risk, uint32_t id, struct hwgw_strategy_row *out);
 void hwgw_risk_position(const struct hwgw_risk *risk, uint32_t instrument, struct hwgw_position *out);
 /* the open order in the slot of ref: fills out (kind new, px, leaves in qty ...) and returns true when it is live */
 bool hwgw_risk_order(const struct hwgw_risk *risk, uint32_t ref, struct hwgw_order *out);
@@ -412,6 +416,9 @@ uint64_t *hwgw_segment_counters(struct hwgw_segment *segment, uint32_t thread);
 struct hwgw_hist *hwgw_segment_hist(struct hwgw_segment *segment, uint32_t thread, uint32_t hist);
 struct hwgw_tob *hwgw_segment_tob(struct hwgw_segment *segment, uint32_t instrument);
 struct hwgw_position *hwgw_segment_position(struct hwgw_segment *segment, uint32_t instrument);
+struct hwgw_exposure *hwgw_segment_exposure(struct hwgw_segment *segment,
+                                            uint32_t account); /* accounts_max = gateway */
+struct hwgw_strategy_row *hwgw_segment_strategy(struct hwgw_segment *segment, uint32_t id);
 struct hwgw_limits *hwgw_segment_limits(struct hwgw_segment *segment, uint32_t index);
 const char *hwgw_segment_symbols(struct hwgw_segment *segment);
 
@@ -420,6 +427,9 @@ const char *hwgw_segment_symbols(struct hwgw_segment *segment);
 bool hwgw_halt(struct hwgw_segment *segment, uint32_t reason, const char *text);
 /* takes reasons (bit per reason code) from that set and returns those that were in it; orders pass when none is left */
 uint32_t hwgw_resume(struct hwgw_segment *segment, uint32_t reasons);
+/* asks the gate to arm or disarm a strategy (id below strategies_max); one that is to be armed already is armed anew: its
+ * run of fills and refusals starts again. True when that changes what was asked last. Any process and thread */
+bool hwgw_arm(struct hwgw_segment *segment, uint32_t id, bool is_armed);
 /* copies a limits table into the idle half, seals it with generation and checksum and flips; returns the generation, or
  * 0 while a pipeline has not acknowledged the one before: its gate may still judge by the half that would be written.
  * One writer at a time: the control plane */
@@ -433,7 +443,8 @@ bool hwgw_tob_read(const struct hwgw_tob *row, struct hwgw_tob *out);
 struct hwgw_strategy_cfg {
   const struct hwgw_strategy *strategy;
   const int64_t *params; /* strategy->param_cnt values */
-  uint32_t id;           /* 0 to 63, the index in limits and arm_mask */
+  const char *name;      /* for people, in its row of the segment; NULL = the strategy's own */
+  uint32_t id;           /* 0 to 63, the index in limits, arm and the rows of the segment */
   uint32_t account;
 };
 

@@ -46,6 +46,17 @@ static void beat(struct hwgw_pipeline *p, uint64_t beat_ns) {
   pipeline_gate(p, &event, NULL);
 }
 
+static void arm(struct hwgw_pipeline *p) {
+  for (uint32_t id = 0; id < HWGW_RISK_STRATEGIES_MAX; id++) {
+    uint16_t wanted = __atomic_load_n(&p->control->arm[id], __ATOMIC_ACQUIRE);
+    if (wanted == p->arm[id]) continue;
+    p->arm[id] = wanted;
+    struct hwgw_order event = {.kind = wanted & 1 ? HWGW_ORDER_KIND_ARM : HWGW_ORDER_KIND_DISARM,
+                               .strategy = (uint8_t)id};
+    pipeline_gate(p, &event, NULL);
+  }
+}
+
 /* carries what the control plane wrote into the gate; five loads when nothing is new */
 void pipeline_control(struct hwgw_pipeline *p) {
   const struct hwgw_control *control = p->control;
@@ -68,14 +79,10 @@ void pipeline_control(struct hwgw_pipeline *p) {
     p->beat_cnt = beat_cnt;
     beat(p, __atomic_load_n(&control->beat_ns, __ATOMIC_RELAXED));
   }
-  uint64_t changed = __atomic_load_n(&control->arm_mask, __ATOMIC_ACQUIRE) ^ p->arm_mask;
-  while (HWGW_UNLIKELY(changed)) {
-    uint32_t id = (uint32_t)__builtin_ctzll(changed);
-    changed &= changed - 1;
-    p->arm_mask ^= (uint64_t)1 << id;
-    struct hwgw_order event = {.kind = p->arm_mask >> id & 1 ? HWGW_ORDER_KIND_ARM : HWGW_ORDER_KIND_DISARM,
-                               .strategy = (uint8_t)id};
-    pipeline_gate(p, &event, NULL);
+  uint64_t arm_seq = __atomic_load_n(&control->arm_seq, __ATOMIC_ACQUIRE);
+  if (HWGW_UNLIKELY(arm_seq != p->arm_seq)) {
+    p->arm_seq = arm_seq;
+    arm(p);
   }
 }
 
@@ -154,6 +161,7 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
   uint64_t t_judged = hwgw_rdtsc();
   stage(p, HWGW_SEGMENT_HIST_RISK, t_risk, t_judged);
   p->counters[HWGW_CNT_RISK_ORDERS]++;
+  *(reason == HWGW_RISK_REASON_PASS ? &strategy->row->passed : &strategy->row->refused) += 1;
   if (reason != HWGW_RISK_REASON_PASS) {
     p->counters[HWGW_CNT_RISK_REFUSED_HALTED + reason - HWGW_RISK_REASON_HALTED]++;
     uint32_t latched = 0;

@@ -26,6 +26,8 @@ struct pipeline_strategy {
   void *state;
   uint32_t id;
   uint32_t account;
+  struct hwgw_strategy_row *row; /* in the segment */
+  int64_t *pos;                  /* its own position per instrument, of executions the gate took */
 };
 
 struct hwgw_pipeline {
@@ -54,6 +56,8 @@ struct hwgw_pipeline {
 
   struct pipeline_strategy strategy[HWGW_RISK_STRATEGIES_MAX];
   uint32_t strategy_cnt;
+  uint32_t exposure_turn; /* the strategy whose mark is reckoned in the next round */
+  uint32_t account_mask;  /* accounts that strategies trade for */
   uint32_t depth_max;
   struct hwgw_hook hook;
   uint64_t t_rx;                         /* of the message the hook is called for */
@@ -63,7 +67,8 @@ struct hwgw_pipeline {
   bool is_halted; /* what the gate was told last */
   uint64_t beat_cnt;
   uint64_t limits_generation;
-  uint64_t arm_mask;
+  uint64_t arm_seq;
+  uint16_t arm[HWGW_RISK_STRATEGIES_MAX]; /* what the gate was told last */
 
   struct hwgw_session *session;
   struct hwgw_session_cfg session_cfg;
@@ -95,6 +100,13 @@ void pipeline_venue(struct hwgw_pipeline *p);
 void pipeline_flush(struct hwgw_pipeline *p);
 uint32_t pipeline_open_orders(const struct hwgw_pipeline *p);
 void pipeline_cancel_all(struct hwgw_pipeline *p);
+
+/* pipeline_exposure.c: accounts and strategies as the rest of the world sees them */
+int32_t pipeline_exposure_open(struct hwgw_pipeline *p, struct pipeline_strategy *strategy, const char *name,
+                               struct hwgw_error *error);
+void pipeline_exposure_fill(struct hwgw_pipeline *p, const struct hwgw_order *event);
+void pipeline_exposure_publish(struct hwgw_pipeline *p);
+const struct pipeline_strategy *pipeline_strategy_of(const struct hwgw_pipeline *p, uint32_t id);
 
 static inline uint32_t *pipeline_executed(struct hwgw_pipeline *p, uint32_t ref) {
   return &p->executed[ref % HWGW_RISK_OPEN_ORDERS_MAX];

@@ -94,11 +94,14 @@ static int32_t open_strategies(struct hwgw_pipeline *p, const struct hwgw_pipeli
                             from->id, from->account, (unsigned)HWGW_RISK_STRATEGIES_MAX,
                             (unsigned)HWGW_RISK_ACCOUNTS_MAX);
     }
-    *to = (struct pipeline_strategy){from->strategy, zeroed(state_sz(from->strategy)), from->id, from->account};
+    *to = (struct pipeline_strategy){
+        .desc = from->strategy, .state = zeroed(state_sz(from->strategy)), .id = from->id, .account = from->account};
     p->strategy_cnt = i + 1;
     if (!to->state) return no_memory(error, "the state of a strategy");
+    int32_t status = pipeline_exposure_open(p, to, from->name, error);
+    if (status) return status;
     const int64_t *params = from->params ? from->params : to->desc->param_defaults;
-    int32_t status = params_check(to->desc, params, error);
+    status = params_check(to->desc, params, error);
     if (status) return status;
     if (to->desc->init) {
       to->desc->init(to->state, params);
@@ -168,7 +171,10 @@ void hwgw_pipeline_close(struct hwgw_pipeline *p) {
   hwgw_rx_close(p->rx);
   hwgw_books_close(p->books);
   hwgw_instruments_close(p->instruments);
-  for (uint32_t i = 0; i < p->strategy_cnt; i++) free(p->strategy[i].state);
+  for (uint32_t i = 0; i < p->strategy_cnt; i++) {
+    free(p->strategy[i].state);
+    free(p->strategy[i].pos);
+  }
   free(p->risk);
   free(p->instrument);
   free(p);
@@ -205,6 +211,7 @@ void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
   }
   pipeline_control(p);
   feed_age(p, now);
+  pipeline_exposure_publish(p);
   p->thread->open_cnt = pipeline_open_orders(p);
   p->thread->open_notional = p->risk->gateway.open_notional;
   p->thread->next_seq = p->channel_cnt ? p->mold[0].next_seq : 0;

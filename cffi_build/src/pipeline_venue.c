@@ -8,13 +8,6 @@
 
 #define CANCELS_PER_FLUSH 256 /* the send buffer holds ten times as many */
 
-static const struct pipeline_strategy *strategy_of(const struct hwgw_pipeline *p, uint8_t id) {
-  for (uint32_t i = 0; i < p->strategy_cnt; i++) {
-    if (p->strategy[i].id == id) return &p->strategy[i];
-  }
-  return NULL;
-}
-
 /* The row of the shared segment: exposure as the gate has it, money as the executions made it that the gate took. What
  * it does not believe has latched the halt and moved no position. */
 static void position_publish(struct hwgw_pipeline *p, const struct hwgw_order *event) {
@@ -35,6 +28,7 @@ static void position_publish(struct hwgw_pipeline *p, const struct hwgw_order *e
     now.fill_cnt += is_fill;
     p->thread->cash += is_buy == is_fill ? -money : money;
     if (is_fill) p->thread->filled_notional += (uint64_t)money;
+    pipeline_exposure_fill(p, event);
   }
   *row = now;
 }
@@ -58,7 +52,7 @@ static void event_apply(struct hwgw_pipeline *p, struct hwgw_order *event) {
   }
   position_publish(p, event);
 
-  const struct pipeline_strategy *strategy = strategy_of(p, event->strategy);
+  const struct pipeline_strategy *strategy = pipeline_strategy_of(p, event->strategy);
   if (!strategy || event->instrument >= p->instrument_cnt) return;
   struct hwgw_position own;
   hwgw_risk_position(p->risk, event->instrument, &own);
@@ -123,7 +117,7 @@ void pipeline_cancel_all(struct hwgw_pipeline *p) {
   for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX; i++) {
     struct hwgw_order order;
     if (!hwgw_risk_order(p->risk, p->risk->slot[i].ref, &order)) continue;
-    const struct pipeline_strategy *strategy = strategy_of(p, order.strategy);
+    const struct pipeline_strategy *strategy = pipeline_strategy_of(p, order.strategy);
     if (!strategy) continue;
     order.kind = HWGW_ORDER_KIND_CANCEL;
     order.qty = 0;

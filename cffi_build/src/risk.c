@@ -353,6 +353,27 @@ bool hwgw_risk_halted(const struct hwgw_risk *risk, uint32_t *reason) {
   return risk->halt != 0;
 }
 
+static int64_t money_clamp(hwgw_money sum) {
+  return sum > INT64_MAX ? INT64_MAX : sum < INT64_MIN ? INT64_MIN : (int64_t)sum;
+}
+
+void hwgw_risk_exposure(const struct hwgw_risk *risk, uint32_t account, struct hwgw_exposure *out) {
+  const struct hwgw_risk_account *from = account < HWGW_RISK_GATEWAY ? &risk->account[account] : &risk->gateway;
+  hwgw_money cash = risk->cash[account < HWGW_RISK_GATEWAY ? account : HWGW_RISK_GATEWAY];
+  out->cash = money_clamp(cash);
+  out->mark = money_clamp(from->equity - cash);
+  out->open_notional = from->open_notional;
+  out->filled_notional = from->filled_notional;
+  out->open_cnt = from->open_cnt;
+}
+
+void hwgw_risk_strategy(const struct hwgw_risk *risk, uint32_t id, struct hwgw_strategy_row *out) {
+  const struct hwgw_risk_strategy *from = &risk->strategy[id % HWGW_RISK_STRATEGIES_MAX];
+  out->is_armed = from->is_armed;
+  out->fills = from->fills;
+  out->rejects = from->rejects;
+}
+
 void hwgw_risk_position(const struct hwgw_risk *risk, uint32_t instrument, struct hwgw_position *out) {
   static const struct hwgw_risk_instrument none;
   const struct hwgw_risk_instrument *at =

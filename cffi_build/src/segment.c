@@ -58,6 +58,10 @@ static uint64_t segment_layout(struct hwgw_segment_header *head) {
   end += block_up(head->instrument_cnt * sizeof(struct hwgw_tob));
   head->position_offset = end;
   end += block_up(head->instrument_cnt * sizeof(struct hwgw_position));
+  head->exposure_offset = end;
+  end += (HWGW_RISK_ACCOUNTS_MAX + 1) * sizeof(struct hwgw_exposure);
+  head->strategy_offset = end;
+  end += HWGW_RISK_STRATEGIES_MAX * sizeof(struct hwgw_strategy_row);
   head->limits_offset = end;
   end += 2 * block_up(head->limits_sz_bytes);
   head->hist_offset = end;
@@ -315,6 +319,14 @@ struct hwgw_position *hwgw_segment_position(struct hwgw_segment *segment, uint32
   return segment->base + hwgw_segment_head(segment)->position_offset + instrument * sizeof(struct hwgw_position);
 }
 
+struct hwgw_exposure *hwgw_segment_exposure(struct hwgw_segment *segment, uint32_t account) {
+  return segment->base + hwgw_segment_head(segment)->exposure_offset + account * sizeof(struct hwgw_exposure);
+}
+
+struct hwgw_strategy_row *hwgw_segment_strategy(struct hwgw_segment *segment, uint32_t id) {
+  return segment->base + hwgw_segment_head(segment)->strategy_offset + id * sizeof(struct hwgw_strategy_row);
+}
+
 struct hwgw_limits *hwgw_segment_limits(struct hwgw_segment *segment, uint32_t index) {
   return segment->base + hwgw_segment_head(segment)->limits_offset +
          (index & 1u) * block_up(sizeof(struct hwgw_limits));
@@ -348,6 +360,16 @@ uint64_t hwgw_limits_publish(struct hwgw_segment *segment, const struct hwgw_lim
   idle->checksum = hwgw_limits_checksum(idle);
   __atomic_store_n(&control->limits_generation, generation, __ATOMIC_RELEASE);
   return generation;
+}
+
+bool hwgw_arm(struct hwgw_segment *segment, uint32_t id, bool is_armed) {
+  struct hwgw_control *control = hwgw_segment_control(segment);
+  uint16_t now = __atomic_load_n(&control->arm[id], __ATOMIC_ACQUIRE), next;
+  do {
+    next = (uint16_t)(now + (is_armed == (now & 1) ? (is_armed ? 2 : 0) : 1));
+  } while (!__atomic_compare_exchange_n(&control->arm[id], &now, next, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+  if (next != now) __atomic_add_fetch(&control->arm_seq, 1, __ATOMIC_RELEASE);
+  return is_armed != (now & 1);
 }
 
 void hwgw_beat(struct hwgw_segment *segment) {

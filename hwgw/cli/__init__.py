@@ -29,6 +29,8 @@ VERBS = {
     "status": "What a running gateway does.",
     "halt": "Stop a gateway's orders at once.",
     "resume": "Clear a gateway's halt.",
+    "arm": "Let a strategy's orders pass.",
+    "disarm": "Let none of a strategy's orders pass.",
     "audit": "Who told a gateway what, and whether the record is whole.",
     "check": "Check a configuration file.",
     "decode": "Decode a capture file.",

@@ -38,6 +38,11 @@ def _describe(out: Output, name: str, running: bool, look: dict[str, Any]) -> No
             f"  latency    descriptor to order bytes p50 {total['p50']:,} ns, p99 {total['p99']:,},"
             f" p99.9 {total['p999']:,}, max {total['max']:,} over {total['cnt']:,} orders"
         )
+    for strategy, row in look["strategies"].items():
+        out.say(
+            f"  {strategy:<10} {'armed' if row['armed'] else 'DISARMED'}, {row['passed']:,} orders passed,"
+            f" {row['refused']:,} refused; {row['executed_qty']:,} shares, PnL {row['pnl'] / 10_000:,.2f}"
+        )
     for symbol, row in look["positions"].items():
         out.say(f"  {symbol:<10} position {row['position']:,}, {row['fills']:,} fills")
 

@@ -54,6 +54,8 @@ def snapshot(segment: Segment) -> dict[str, Any]:
         "counters": counters,
         "ledgers": {row.name: row.as_dict() for row in ledger_rows(counters)},
         "refused": refused,
+        "exposure": segment.exposure(),
+        "strategies": segment.strategies(),
         "positions": positions,
         "latency_ns": segment.latency_ns(),
     }

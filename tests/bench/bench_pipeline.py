@@ -197,7 +197,7 @@ class Ours:
             raise Unavailable("no loopback TCP")
         stack.callback(native.driver.venue_close, self.venue)
         self.segment.publish_limits(wide_limits(symbol_cnt))
-        self.segment.arm(1)
+        self.segment.arm(0)
         self.segment.beat()
 
         loaded = ffi.new("const struct hwgw_strategy **")

@@ -146,7 +146,8 @@ class Rig:
         self.segment = Segment.create(f"rig-{os.getpid()}-{next(_serial)}", tuple(symbols))
         self.symbols = tuple(symbols)
         self.segment.publish_limits(open_limits(len(symbols)) if limits is None else limits)
-        self.segment.arm((1 << len(strategies)) - 1)
+        for number in range(len(strategies)):
+            self.segment.arm(number)
         self.segment.beat()
         self._keep: list[Any] = [session, rx]
         cfg = ffi.new("struct hwgw_pipeline_cfg *")

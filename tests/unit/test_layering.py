@@ -20,6 +20,7 @@ LAYERS = (
     ("hwgw.native",),
     (
         "hwgw.about",
+        "hwgw.arming",
         "hwgw.audit",
         "hwgw.doctor",
         "hwgw.strict_yaml",

@@ -196,10 +196,10 @@ def test_a_damaged_limits_table_lets_nothing_pass():
 
 def test_a_disarmed_strategy_is_refused_until_it_is_armed():
     with Rig(SYMBOLS, probe()) as rig:
-        rig.segment.arm(0)
+        rig.segment.disarm(0)
         rig.quote()
         assert rig.cnt("risk.refused_strategy") == 1
-        rig.segment.arm(1)
+        rig.segment.arm(0)
         rig.feed(r.add(1, "AAPL", 77, "B", 1, 1_000_050))
         assert rig.cnt("risk.passed") == 1
 
