@@ -2,14 +2,14 @@
 
 SPDX-License-Identifier: MIT
 
-`import hwgw` is cheap; hwgw.rx (receive and send frames) is loaded when it is used.
+`import hwgw` is cheap; hwgw.rx (receive and send frames) and hwgw.capture are loaded when they are used.
 """
 
 from types import ModuleType
 
 __version__ = "0.1.0"
 
-LAZY = ("rx",)
+LAZY = ("capture", "rx")
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -33,7 +33,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,9 @@ from numpy.typing import NDArray
 from . import native
 from .errors import ConfigError, UsageError
 from .native import ffi, lib
+
+if TYPE_CHECKING:
+    from .capture import PcapngWriter
 
 __all__ = ["BATCH_FRAMES_MAX", "FRAME", "PAYLOAD", "Batch", "Ledger", "Receiver", "backends", "open"]
 
@@ -278,10 +281,13 @@ def _frames_of(frames: NDArray[np.void]) -> Any:
 class Receiver:
     """An open receive backend; made by open(). A context manager and an iterator over batches."""
 
-    def __init__(self, backend: str, handle: Any, flows: Any, flow_cnt: int, can_send: bool, spin_ns: int) -> None:
+    def __init__(
+        self, backend: str, handle: Any, flows: Any, flow_cnt: int, all_frames: bool, can_send: bool, spin_ns: int
+    ) -> None:
         self.backend = backend
         self._handle: Any = handle
         self._flows, self._flow_cnt = flows, flow_cnt
+        self._all_frames = all_frames or backend == "pcap"
         self._can_send = can_send
         self._spin_ns = spin_ns
         self._entered = threading.Lock()
@@ -465,6 +471,14 @@ class Receiver:
         return self._describe
 
     @property
+    def filters(self) -> list[str]:
+        """The groups in the words of libpcap; empty when every frame comes in."""
+        if self._all_frames:
+            return []
+        flows = [self._flows[index] for index in range(self._flow_cnt)]
+        return [f"(udp and dst host {ipaddress.IPv4Address(flow.group)} and dst port {flow.port})" for flow in flows]
+
+    @property
     def ended(self) -> bool:
         """No frame can come any more: the end of a file."""
         handle = self._handle
@@ -488,6 +502,21 @@ class Receiver:
             batch._receiver = batch._handle = None
         if not self._entered.locked():
             _warn_of_views(self.backend, handle)
+
+    def recv_into_pcapng(
+        self,
+        target: str | os.PathLike[str] | PcapngWriter,
+        count: int | None = None,
+        seconds: float | None = None,
+    ) -> int:
+        """Write what comes to a pcapng file, until count frames, seconds or the end; returns how many frames.
+
+        target: a path, or a hwgw.capture.PcapngWriter for rotation and statistics. Formatting is C's, and a thread
+        writes, so that the ring does not wait for the disk.
+        """
+        from .capture import record
+
+        return record(self, target, count, seconds)
 
     def __enter__(self) -> Receiver:
         return self
@@ -673,4 +702,4 @@ def open(  # noqa: A001 (hwgw.rx.open is what it is called)
     native.call(lib.hwgw_rx_open, out, ffi.new("struct hwgw_rx_cfg *", values))
     handle = ffi.gc(out[0], lib.hwgw_rx_close)
     _handles.add(handle)
-    return Receiver(backend, handle, flow_array, len(flows), tx_frame_cnt > 0, spin_ns)
+    return Receiver(backend, handle, flow_array, len(flows), all_frames, tx_frame_cnt > 0, spin_ns)

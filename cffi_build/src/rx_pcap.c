@@ -4,7 +4,8 @@
  *
  * Input: the mapped file; frames point into it, so nothing is copied.
  *
- * Output: Ethernet frames with the capture time.
+ * Output: Ethernet frames with the capture time. Magic numbers, block types and options are those of
+ * hwgw/specs/pcapng.yaml.
  *
  * pcapng: section headers, interface descriptions (if_tsresol, if_tsoffset), enhanced, simple and obsolete packet
  * blocks; other blocks are skipped. Link types other than Ethernet are refused at open when they are named before the
@@ -34,24 +35,12 @@
 
 #include "rx.h"
 
-#define PCAP_MAGIC_US 0xA1B2C3D4u
-#define PCAP_MAGIC_NS 0xA1B23C4Du
-#define PCAPNG_SECTION 0x0A0D0D0Au /* the same in both byte orders */
-#define PCAPNG_ORDER 0x1A2B3C4Du
 #define NS_PER_S 1000000000u
 
 enum {
   PCAP_HEADER_LEN = 24,
   PCAP_RECORD_LEN = 16,
   PCAP_CAPTURED_MAX = 256 << 10, /* the largest snap length capture programs use; beyond it the record is damaged */
-  LINKTYPE_ETHERNET = 1,
-  BLOCK_INTERFACE = 1,
-  BLOCK_PACKET_OBSOLETE = 2,
-  BLOCK_PACKET_SIMPLE = 3,
-  BLOCK_PACKET_ENHANCED = 6,
-  BLOCK_LEN_MIN = 12,
-  OPTION_TSRESOL = 9,
-  OPTION_TSOFFSET = 14,
   INTERFACES_MAX = 256
 };
 
@@ -141,9 +130,11 @@ static bool record_pcap(const struct rx_pcap *pcap, struct record *record) {
   if (record->captured > PCAP_CAPTURED_MAX || record->captured > left - PCAP_RECORD_LEN) return false;
   record->is_damaged = record->captured > record->original;
   record->data = pcap->file + pcap->at + PCAP_RECORD_LEN;
-  record->ts_ns = time_scale(&pcap->interfaces[0], (uint64_t)get32(pcap, pcap->at) *
-                                                           (pcap->interfaces[0].resolution == 9 ? NS_PER_S : 1000000u) +
-                                                       get32(pcap, pcap->at + 4));
+  record->ts_ns =
+      time_scale(&pcap->interfaces[0],
+                 (uint64_t)get32(pcap, pcap->at) *
+                         (pcap->interfaces[0].resolution == HWGW_PCAPNG_RESOLUTION_NS ? NS_PER_S : 1000000u) +
+                     get32(pcap, pcap->at + 4));
   record->next = pcap->at + PCAP_RECORD_LEN + record->captured;
   return true;
 }
@@ -155,14 +146,14 @@ static void interface_read(struct rx_pcap *pcap, uint64_t at, uint64_t end) {
     return;
   }
   struct capture_interface *interface = &pcap->interfaces[pcap->interface_cnt++];
-  *interface =
-      (struct capture_interface){.link_type = get16(pcap, at), .snap_len = get32(pcap, at + 4), .resolution = 6};
+  *interface = (struct capture_interface){
+      .link_type = get16(pcap, at), .snap_len = get32(pcap, at + 4), .resolution = HWGW_PCAPNG_RESOLUTION_US};
   for (at += 8; end - at >= 4;) {
     uint32_t code = get16(pcap, at), len = get16(pcap, at + 2);
     at += 4;
     if (code == 0 || len > end - at) return;
-    if (code == OPTION_TSRESOL && len == 1) interface->resolution = pcap->file[at];
-    if (code == OPTION_TSOFFSET && len == 8) {
+    if (code == HWGW_PCAPNG_INTERFACE_TSRESOL && len == 1) interface->resolution = pcap->file[at];
+    if (code == HWGW_PCAPNG_INTERFACE_TSOFFSET && len == 8) {
       uint64_t low = get32(pcap, at + (pcap->swap ? 4 : 0)), high = get32(pcap, at + (pcap->swap ? 0 : 4));
       interface->offset_s = (int64_t)(high << 32 | low);
     }
@@ -174,15 +165,15 @@ static void interface_read(struct rx_pcap *pcap, uint64_t at, uint64_t end) {
 
 /* a packet block's body from at to end: fills what the record carries, or marks it damaged */
 static void packet_read(const struct rx_pcap *pcap, uint32_t type, uint64_t at, uint64_t end, struct record *record) {
-  uint32_t fixed = type == BLOCK_PACKET_SIMPLE ? 4 : 20;
+  uint32_t fixed = type == HWGW_PCAPNG_BLOCK_TYPE_SIMPLE_PACKET ? 4 : 20;
   record->is_damaged = true;
   if (end - at < fixed) return;
-  uint32_t index = type == BLOCK_PACKET_ENHANCED   ? get32(pcap, at)
-                   : type == BLOCK_PACKET_OBSOLETE ? get16(pcap, at)
-                                                   : 0;
-  if (index >= pcap->interface_cnt || pcap->interfaces[index].link_type != LINKTYPE_ETHERNET) return;
+  uint32_t index = type == HWGW_PCAPNG_BLOCK_TYPE_ENHANCED_PACKET   ? get32(pcap, at)
+                   : type == HWGW_PCAPNG_BLOCK_TYPE_PACKET_OBSOLETE ? get16(pcap, at)
+                                                                    : 0;
+  if (index >= pcap->interface_cnt || pcap->interfaces[index].link_type != HWGW_PCAPNG_LINK_TYPE_ETHERNET) return;
   const struct capture_interface *interface = &pcap->interfaces[index];
-  if (type == BLOCK_PACKET_SIMPLE) {
+  if (type == HWGW_PCAPNG_BLOCK_TYPE_SIMPLE_PACKET) {
     record->original = get32(pcap, at);
     bool is_cut = interface->snap_len && interface->snap_len < record->original;
     record->captured = is_cut ? interface->snap_len : record->original;
@@ -200,23 +191,24 @@ static void packet_read(const struct rx_pcap *pcap, uint32_t type, uint64_t at, 
 /* next block of a pcapng file; false when the framing is lost */
 static bool record_pcapng(struct rx_pcap *pcap, struct record *record) {
   uint64_t left = pcap->size - pcap->at;
-  if (left < BLOCK_LEN_MIN) return false;
+  if (left < HWGW_PCAPNG_BLOCK_LEN_MIN) return false;
   uint32_t type = get32(pcap, pcap->at);
-  if (type == PCAPNG_SECTION) {
+  if (type == HWGW_PCAPNG_BLOCK_TYPE_SECTION_HEADER) {
     uint32_t order;
-    if (left < BLOCK_LEN_MIN + 16) return false;
+    if (left < HWGW_PCAPNG_BLOCK_LEN_MIN + 16) return false;
     memcpy(&order, pcap->file + pcap->at + 8, sizeof order);
-    if (order != PCAPNG_ORDER && order != __builtin_bswap32(PCAPNG_ORDER)) return false;
-    pcap->swap = order != PCAPNG_ORDER;
+    if (order != HWGW_PCAPNG_BYTE_ORDER_MAGIC && order != __builtin_bswap32(HWGW_PCAPNG_BYTE_ORDER_MAGIC)) return false;
+    pcap->swap = order != HWGW_PCAPNG_BYTE_ORDER_MAGIC;
     pcap->interface_cnt = 0;
     if (get16(pcap, pcap->at + 12) != 1) return false; /* another major version: another framing */
   }
   uint32_t len = get32(pcap, pcap->at + 4);
-  if (len < BLOCK_LEN_MIN || len % 4 || len > left || get32(pcap, pcap->at + len - 4) != len) return false;
+  if (len < HWGW_PCAPNG_BLOCK_LEN_MIN || len % 4 || len > left || get32(pcap, pcap->at + len - 4) != len) return false;
   uint64_t body = pcap->at + 8, end = pcap->at + len - 4;
   record->next = pcap->at + len;
-  if (type == BLOCK_INTERFACE) interface_read(pcap, body, end);
-  if (type == BLOCK_PACKET_ENHANCED || type == BLOCK_PACKET_SIMPLE || type == BLOCK_PACKET_OBSOLETE) {
+  if (type == HWGW_PCAPNG_BLOCK_TYPE_INTERFACE_DESCRIPTION) interface_read(pcap, body, end);
+  if (type == HWGW_PCAPNG_BLOCK_TYPE_ENHANCED_PACKET || type == HWGW_PCAPNG_BLOCK_TYPE_SIMPLE_PACKET ||
+      type == HWGW_PCAPNG_BLOCK_TYPE_PACKET_OBSOLETE) {
     packet_read(pcap, type, body, end, record);
   }
   return true;
@@ -292,14 +284,14 @@ static void pcap_close(struct hwgw_rx *rx) {
 
 static const char *link_name(uint32_t link_type) {
   switch (link_type) {
-    case 0:
+    case HWGW_PCAPNG_LINK_TYPE_BSD_LOOPBACK:
       return "BSD loopback";
-    case 12:
-    case 101:
+    case HWGW_PCAPNG_LINK_TYPE_RAW_IP:
+    case HWGW_PCAPNG_LINK_TYPE_RAW_IP_LINK:
       return "raw IP";
-    case 113:
+    case HWGW_PCAPNG_LINK_TYPE_LINUX_COOKED:
       return "Linux cooked";
-    case 276:
+    case HWGW_PCAPNG_LINK_TYPE_LINUX_COOKED_V2:
       return "Linux cooked v2";
     default:
       return "not Ethernet";
@@ -309,7 +301,7 @@ static const char *link_name(uint32_t link_type) {
 static int32_t link_check(const struct rx_pcap *pcap, const char *path, struct hwgw_error *error) {
   for (uint32_t i = 0; i < pcap->interface_cnt; i++) {
     uint32_t type = pcap->interfaces[i].link_type;
-    if (type == LINKTYPE_ETHERNET) continue;
+    if (type == HWGW_PCAPNG_LINK_TYPE_ETHERNET) continue;
     return hwgw_error_set(error, HWGW_ERR_CONFIG, 0,
                           "rx pcap: %s: link type %u (%s); only Ethernet (1) can be read: capture on one interface, "
                           "not on \"any\"",
@@ -323,28 +315,30 @@ static int32_t header_read(struct rx_pcap *pcap, const char *path, struct hwgw_e
   uint32_t magic = 0;
   if (pcap->size >= sizeof magic) memcpy(&magic, pcap->file, sizeof magic);
   uint32_t swapped = __builtin_bswap32(magic);
-  if (magic == PCAPNG_SECTION) {
+  if (magic == HWGW_PCAPNG_BLOCK_TYPE_SECTION_HEADER) {
     pcap->is_ng = true;
     while (pcap->at < pcap->size) {
       struct record record;
       uint32_t type = pcap->size - pcap->at >= 4 ? get32(pcap, pcap->at) : 0;
-      bool is_packet = type == BLOCK_PACKET_ENHANCED || type == BLOCK_PACKET_SIMPLE || type == BLOCK_PACKET_OBSOLETE;
-      if (pcap->at > 0 && (is_packet || type == PCAPNG_SECTION)) break;
+      bool is_packet = type == HWGW_PCAPNG_BLOCK_TYPE_ENHANCED_PACKET || type == HWGW_PCAPNG_BLOCK_TYPE_SIMPLE_PACKET ||
+                       type == HWGW_PCAPNG_BLOCK_TYPE_PACKET_OBSOLETE;
+      if (pcap->at > 0 && (is_packet || type == HWGW_PCAPNG_BLOCK_TYPE_SECTION_HEADER)) break;
       if (!record_next(pcap, &record)) {
         if (pcap->at > 0) break; /* poll meets it again and counts it */
         return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "rx pcap: %s: the pcapng section header is damaged", path);
       }
       pcap->at = record.next;
     }
-  } else if (magic == PCAP_MAGIC_US || magic == PCAP_MAGIC_NS || swapped == PCAP_MAGIC_US || swapped == PCAP_MAGIC_NS) {
-    pcap->swap = swapped == PCAP_MAGIC_US || swapped == PCAP_MAGIC_NS;
+  } else if (magic == HWGW_PCAPNG_PCAP_MAGIC_US || magic == HWGW_PCAPNG_PCAP_MAGIC_NS ||
+             swapped == HWGW_PCAPNG_PCAP_MAGIC_US || swapped == HWGW_PCAPNG_PCAP_MAGIC_NS) {
+    pcap->swap = swapped == HWGW_PCAPNG_PCAP_MAGIC_US || swapped == HWGW_PCAPNG_PCAP_MAGIC_NS;
     if (pcap->size < PCAP_HEADER_LEN) {
       return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "rx pcap: %s: ends inside the file header", path);
     }
-    bool is_ns = magic == PCAP_MAGIC_NS || swapped == PCAP_MAGIC_NS;
+    bool is_ns = magic == HWGW_PCAPNG_PCAP_MAGIC_NS || swapped == HWGW_PCAPNG_PCAP_MAGIC_NS;
     pcap->interface_cnt = 1; /* the upper half of the link type word holds the length of an FCS */
     pcap->interfaces[0].link_type = (uint16_t)get32(pcap, 20);
-    pcap->interfaces[0].resolution = is_ns ? 9 : 6;
+    pcap->interfaces[0].resolution = is_ns ? HWGW_PCAPNG_RESOLUTION_NS : HWGW_PCAPNG_RESOLUTION_US;
     pcap->at = PCAP_HEADER_LEN;
   } else {
     return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "rx pcap: %s: neither pcap nor pcapng (starts with %08x)", path,

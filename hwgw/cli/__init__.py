@@ -33,6 +33,7 @@ VERBS = {
     "disarm": "Let none of a strategy's orders pass.",
     "audit": "Who told a gateway what, and whether the record is whole.",
     "check": "Check a configuration file.",
+    "capture": "Record frames of an interface to pcapng files.",
     "decode": "Decode a capture file.",
     "doctor": "What this machine can and cannot do for hwgw.",
     "version": "Version, commit and receive backends.",

@@ -22,7 +22,12 @@ from hwgw.native import call, ffi, lib, text
 
 BATCH_MESSAGES_MAX = 65_536
 BATCH_BYTES = 4 << 20
-CAPTURE_MAGICS = {bytes.fromhex(magic) for magic in ("a1b2c3d4", "d4c3b2a1", "a1b23c4d", "4d3cb2a1", "0a0d0d0a")}
+CAPTURE_WORDS = (
+    specs.load("pcapng").constant("pcap_magic_us"),
+    specs.load("pcapng").constant("pcap_magic_ns"),
+    int(specs.load("pcapng").enum("block_type").code("section_header")),
+)
+CAPTURE_MAGICS = {word.to_bytes(4, order) for word in CAPTURE_WORDS for order in ("big", "little")}
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_WBITS = 31  # zlib: a gzip header and trailer around the largest window
 LENGTH_SZ = specs.load("itch50").constant("binaryfile_length_sz")

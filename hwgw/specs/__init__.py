@@ -24,7 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 WIRE = ("ethernet", "moldudp64", "itch50", "soupbintcp", "ouch50")
-NATIVE = ("order", "event", "hook", "segment", "risk")  # a table may use the records of those before it
+NATIVE = ("order", "event", "hook", "segment", "risk", "pcapng")  # a table may use the records of those before it
 _HERE = Path(__file__).parent
 
 
