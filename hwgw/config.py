@@ -19,6 +19,7 @@ from .risk import SWITCHABLE
 from .settings import (
     AccountLimits,
     Channel,
+    Confine,
     Control,
     InstrumentLimits,
     Limits,
@@ -96,6 +97,7 @@ RECEIVE = Section(
         "loopback": Key(FLAG, False),
         "path": Key(PATH, ""),
         "capture_time": Key(FLAG, False),
+        "timestamps": Key(FLAG, False),
     }
 )
 # the backends that know a key of receive; the rest know them all
@@ -110,6 +112,7 @@ RECEIVE_KEYS = {
     "loopback": ("auto", "udp"),
     "path": ("pcap",),
     "capture_time": ("pcap",),
+    "timestamps": ("auto", "afxdp", "udp"),
 }
 PIPELINE = Section(
     {
@@ -236,6 +239,7 @@ GATEWAY = Section(
         "strategies": Key(Listing(STRATEGY, 0, STRATEGIES_MAX), []),
         "limits": Key(LIMITS, None),
         "session": Key(SESSION, None),
+        "confine": Key(Section({"privileges": Key(choice("drop", "keep"), "drop"), "seccomp": Key(FLAG, True)}), None),
         "control": Key(Section({"heartbeat": Key(duration(1_000_000, 10 * SECOND_NS), 50_000_000)}), None),
     }
 )
@@ -286,6 +290,7 @@ class _Maker:
             huge_pages=node["huge_pages"],
             loopback=node["loopback"],
             capture_time=node["capture_time"],
+            timestamps=node["timestamps"],
         )
 
     def pipelines(self, nodes: list[Node]) -> tuple[Pipeline, ...]:
@@ -510,6 +515,8 @@ class _Maker:
             self.bad(symbols.where("symbols"), f"{symbol} stands twice")
         strategies = self.strategies(node["strategies"])
         control = Control(node["control"]["heartbeat"]) if node["control"] else Control()
+        given = node["confine"]
+        confine = Confine(given["privileges"] == "drop", given["seccomp"]) if given else Confine()
         if node["limits"]:
             limits = self.limits(node["limits"], symbols, strategies, node["strategies"])
             self.heartbeat(node, control, limits)
@@ -526,6 +533,7 @@ class _Maker:
             limits=limits,
             session=self.session(node["session"]) if node["session"] else None,
             control=control,
+            confine=confine,
             reference=symbols["reference"],
             levels_max=symbols["levels_max"],
         )

@@ -69,6 +69,10 @@ class _Native:
         self._segment = segment
         session = self._session()
         strategies = self._strategies()
+        self.confine = ffi.new(
+            "struct hwgw_confine_cfg *",
+            {"drop_privileges": settings.confine.drop_privileges, "seccomp": settings.confine.seccomp},
+        )
         self.pipelines = ffi.new("struct hwgw_pipeline_cfg[]", len(settings.pipelines))
         for thread, pipeline in enumerate(settings.pipelines):
             self._pipeline(self.pipelines[thread], thread, pipeline)
@@ -111,6 +115,7 @@ class _Native:
         rx.huge_pages = receive.huge_pages
         rx.capture_time = receive.capture_time
         rx.loopback = receive.loopback
+        rx.timestamps = receive.timestamps
         rx.flows = native_flows
         rx.flow_cnt = len(flows)
         cfg.books.instrument_cnt = len(settings.symbols)
@@ -219,9 +224,9 @@ class Gateway:
             status = 7
             try:
                 os.close(ready_read)
-                status = lib.hwgw_gateway_run(
-                    self.segment.pointer, self._native.pipelines, len(self.settings.pipelines), ready_write
-                )
+                native = self._native
+                cnt = len(self.settings.pipelines)
+                status = lib.hwgw_gateway_run(self.segment.pointer, native.pipelines, cnt, native.confine, ready_write)
             finally:
                 os._exit(status)
         os.close(ready_write)

@@ -138,6 +138,13 @@ class Segment:
         """Whether a process holds the gateway's lock (asked from another process than the gateway's own)."""
         return bool(lib.hwgw_segment_locked(self._pointer))
 
+    def confined(self) -> dict[str, Any]:
+        """What the data process has given up, and the system calls it was refused."""
+        bits = int(self.head["confined"])
+        given = {name: bool(bits & bit) for bit, name in _enum_names("confined").items()}
+        calls = int(self.head["refused_calls"])
+        return {**given, "refused_calls": calls, "refused_call": int(self.head["refused_call"]) if calls else None}
+
     def counters(self) -> dict[str, int]:
         """Every counter by stage.name, summed over the pipelines."""
         names = [counter.full_name for counter in specs.counters()]

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 __all__ = [
-    "AccountLimits", "Channel", "Control", "InstrumentLimits", "Limits", "Line", "Pipeline", "Receive", "Session",
-    "Settings", "Strategy", "StrategyLimits",
+    "AccountLimits", "Channel", "Confine", "Control", "InstrumentLimits", "Limits", "Line", "Pipeline", "Receive",
+    "Session", "Settings", "Strategy", "StrategyLimits",
 ]  # fmt: skip
 
 
@@ -51,6 +51,7 @@ class Receive:
     huge_pages: bool = False
     loopback: bool = False
     capture_time: bool = False
+    timestamps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,14 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
+class Confine:
+    """What the data process gives up when everything is open: its capabilities, and all other system calls."""
+
+    drop_privileges: bool = True
+    seccomp: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """A gateway."""
 
@@ -166,3 +175,4 @@ class Settings:
     control: Control = Control()
     reference: str = "mid"
     levels_max: int = 0
+    confine: Confine = Confine()

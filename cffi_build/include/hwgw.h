@@ -493,11 +493,17 @@ const struct hwgw_books *hwgw_pipeline_books(const struct hwgw_pipeline *pipelin
 const struct hwgw_risk *hwgw_pipeline_risk(const struct hwgw_pipeline *pipeline);
 const struct hwgw_instruments *hwgw_pipeline_instruments(const struct hwgw_pipeline *pipeline);
 
+struct hwgw_confine_cfg {
+  bool drop_privileges; /* every capability goes when all is open, but those that the receive backend must keep */
+  bool seccomp;         /* only the system calls of the steady state; another one fails, is counted and halts */
+};
+
 /* The data process: opens every pipeline, runs each on its own pinned thread and returns when all have stopped. It stops
  * on SIGTERM, SIGINT, control->stop, or when its parent dies, which latches halt with reason control_lost. Writes one byte
- * to ready_fd when every pipeline is open, or the error text when one is not; -1 = no. Returns an enum hwgw_status. */
+ * to ready_fd when every pipeline is open, or the error text when one is not; -1 = no. confine applies to the whole
+ * process, before that byte; NULL = not. Returns an enum hwgw_status. */
 int32_t hwgw_gateway_run(struct hwgw_segment *segment, const struct hwgw_pipeline_cfg *pipelines, uint32_t pipeline_cnt,
-                         int32_t ready_fd);
+                         const struct hwgw_confine_cfg *confine, int32_t ready_fd);
 
 /* hwgw cdef end */
 

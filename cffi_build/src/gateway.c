@@ -5,7 +5,8 @@
  * It is forked by the control plane and never runs Python. It stops in order on SIGTERM, SIGINT and control->stop; when
  * its parent dies in whatever way the kernel sends SIGTERM, halt is latched with reason control_lost, open orders are
  * cancelled, the session is logged out. A parent that is only stopped changes nothing here: the heartbeat grows old and
- * the gate refuses with control_stale.
+ * the gate refuses with control_stale. Before it says that it is ready it gives up the privileges and system calls that
+ * only the opening needed (confine.c).
  */
 #include <errno.h>
 #include <pthread.h>
@@ -15,7 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "confine.h"
 #include "pipeline.h"
+#include "rx.h"
 
 #define WATCH_NS 5000000
 
@@ -35,11 +38,63 @@ static void pin(struct hwgw_pipeline *p) {
   }
 }
 
+/* Threads are made one by one and confined together: each takes its core and its priority, which needs privileges, then
+ * gives these up and waits until the process is as it shall be. */
+struct start {
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  uint32_t settled;
+  enum { START_WAIT, START_RUN, START_GIVE_UP } order;
+  bool drop_privileges;
+  uint64_t keep_caps;
+  struct hwgw_error error;
+};
+
+struct worker {
+  struct hwgw_pipeline *pipeline;
+  struct start *start;
+  pthread_t thread;
+};
+
 static void *thread_main(void *argument) {
-  struct hwgw_pipeline *p = argument;
-  pin(p);
-  hwgw_pipeline_run(p);
+  struct worker *worker = argument;
+  struct start *start = worker->start;
+  struct hwgw_error error = {0};
+  pin(worker->pipeline);
+  if (start->drop_privileges) hwgw_confine_privileges(start->keep_caps, &error);
+  pthread_mutex_lock(&start->lock);
+  if (error.status) start->error = error;
+  start->settled++;
+  pthread_cond_broadcast(&start->changed);
+  while (start->order == START_WAIT) pthread_cond_wait(&start->changed, &start->lock);
+  bool is_on = start->order == START_RUN;
+  pthread_mutex_unlock(&start->lock);
+  if (is_on) hwgw_pipeline_run(worker->pipeline);
   return NULL;
+}
+
+/* waits for every thread, then confines the process; what goes wrong is in start->error */
+static void settle(struct start *start, uint32_t started, struct hwgw_segment *segment,
+                   const struct hwgw_confine_cfg *confine) {
+  pthread_mutex_lock(&start->lock);
+  while (start->settled < started) pthread_cond_wait(&start->changed, &start->lock);
+  pthread_mutex_unlock(&start->lock);
+  if (!confine || start->error.status) return;
+  struct hwgw_segment_header *head = hwgw_segment_head(segment);
+  if (confine->drop_privileges) {
+    if (hwgw_confine_privileges(start->keep_caps, &start->error)) return;
+    head->confined |= HWGW_SEGMENT_CONFINED_PRIVILEGES_DROPPED;
+  }
+  bool wide = !confine->drop_privileges || start->keep_caps;
+  if (!confine->seccomp || hwgw_confine_calls(segment, wide, &start->error)) return;
+  head->confined |= HWGW_SEGMENT_CONFINED_CALLS_FILTERED;
+}
+
+static void order(struct start *start, bool is_on) {
+  pthread_mutex_lock(&start->lock);
+  start->order = is_on ? START_RUN : START_GIVE_UP;
+  pthread_cond_broadcast(&start->changed);
+  pthread_mutex_unlock(&start->lock);
 }
 
 static void answer(int32_t fd, const char *text, size_t len) {
@@ -63,7 +118,7 @@ static bool is_over(struct hwgw_segment *segment, uint32_t cnt) {
 }
 
 int32_t hwgw_gateway_run(struct hwgw_segment *segment, const struct hwgw_pipeline_cfg *pipelines, uint32_t pipeline_cnt,
-                         int32_t ready_fd) {
+                         const struct hwgw_confine_cfg *confine, int32_t ready_fd) {
   struct hwgw_control *control = hwgw_segment_control(segment);
   /* by the segment and not by getppid: the parent may have died before this line */
   pid_t parent = (pid_t)hwgw_segment_head(segment)->control_pid;
@@ -80,29 +135,39 @@ int32_t hwgw_gateway_run(struct hwgw_segment *segment, const struct hwgw_pipelin
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   prctl(PR_SET_NAME, "hwgw-data");
 
-  struct hwgw_pipeline *pipeline[HWGW_SEGMENT_THREADS_MAX] = {0};
-  pthread_t thread[HWGW_SEGMENT_THREADS_MAX];
-  struct hwgw_error error = {0};
-  uint32_t started = 0;
-  for (uint32_t i = 0; i < pipeline_cnt && !error.status; i++) hwgw_pipeline_open(&pipeline[i], &pipelines[i], &error);
-  for (; started < pipeline_cnt && !error.status; started++) {
-    int failed = pthread_create(&thread[started], NULL, thread_main, pipeline[started]);
+  struct worker worker[HWGW_SEGMENT_THREADS_MAX] = {0};
+  struct start start = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                        .changed = PTHREAD_COND_INITIALIZER,
+                        .drop_privileges = confine && confine->drop_privileges};
+  struct hwgw_error *error = &start.error;
+  uint32_t opened = 0, started = 0;
+  for (; opened < pipeline_cnt; opened++) {
+    worker[opened].start = &start;
+    if (hwgw_pipeline_open(&worker[opened].pipeline, &pipelines[opened], error)) break;
+    const struct hwgw_rx *rx = worker[opened].pipeline->rx;
+    if (rx) start.keep_caps |= rx->live->ops->keep_caps;
+  }
+  for (; started < pipeline_cnt && opened == pipeline_cnt; started++) {
+    int failed = pthread_create(&worker[started].thread, NULL, thread_main, &worker[started]);
     if (failed) {
-      hwgw_error_set(&error, HWGW_ERR_INTERNAL, failed, "pthread_create: %s", strerror(failed));
+      hwgw_error_set(error, HWGW_ERR_INTERNAL, failed, "pthread_create: %s", strerror(failed));
       break;
     }
   }
-  if (error.status) {
-    char line[sizeof error.text + 16];
-    answer(ready_fd, line, (size_t)snprintf(line, sizeof line, "%d %s", error.status, error.text));
-    __atomic_store_n(&control->stop, 1, __ATOMIC_RELEASE);
-  } else {
+  bool is_on = started == pipeline_cnt;
+  if (is_on) settle(&start, started, segment, confine);
+  is_on &= error->status == HWGW_OK;
+  if (is_on) {
     answer(ready_fd, "0", 1);
+  } else {
+    char line[sizeof error->text + 16];
+    answer(ready_fd, line, (size_t)snprintf(line, sizeof line, "%d %s", error->status, error->text));
   }
+  order(&start, is_on);
   if (ready_fd >= 0) close(ready_fd);
 
   struct timespec watch = {0, WATCH_NS};
-  while (started && !is_over(segment, started)) {
+  while (is_on && started && !is_over(segment, started)) {
     siginfo_t info = {0};
     int signal = sigtimedwait(&signals, &info, &watch);
     /* while threads of the dying parent are left, getppid still names it; the signal of its death does too */
@@ -114,7 +179,7 @@ int32_t hwgw_gateway_run(struct hwgw_segment *segment, const struct hwgw_pipelin
     if (signal == SIGTERM || signal == SIGINT || signal == SIGHUP)
       __atomic_store_n(&control->stop, 1, __ATOMIC_RELEASE);
   }
-  for (uint32_t i = 0; i < started; i++) pthread_join(thread[i], NULL);
-  for (uint32_t i = 0; i < pipeline_cnt; i++) hwgw_pipeline_close(pipeline[i]);
-  return error.status;
+  for (uint32_t i = 0; i < started; i++) pthread_join(worker[i].thread, NULL);
+  for (uint32_t i = 0; i < opened; i++) hwgw_pipeline_close(worker[i].pipeline);
+  return error->status;
 }

@@ -27,6 +27,7 @@ struct hwgw_rx_ops {
   bool (*available)(char *text, uint32_t sz);
   bool has_interface;  /* takes frames from cfg->interface, a device of the kernel: rx_watch.c follows its state */
   uint64_t needs_caps; /* bits of the capabilities (CAP_NET_RAW, CAP_NET_ADMIN) that open cannot do without */
+  uint64_t keep_caps;  /* of those that polling or closing needs: the data process keeps them; 0 for most */
 };
 
 /* counted by poll and send, in the backend's own memory */

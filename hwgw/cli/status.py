@@ -20,6 +20,11 @@ def _describe(out: Output, name: str, running: bool, look: dict[str, Any]) -> No
         out.say(f"  halt       {halt['reason']}: {halt['text']} (uid {halt['uid']}, pid {halt['pid']})")
     out.say(f"  receive    {look['receive']}")
     out.say(f"  processes  control {look['control_pid']}, data {look['data_pid']}; up {look['up_seconds']:.0f} s")
+    confined = look["confined"]
+    kept = [] if confined["privileges_dropped"] else ["privileges kept"]
+    kept += [] if confined["calls_filtered"] else ["system calls not filtered"]
+    refused = f"; {confined['refused_calls']:,} system calls refused, last {confined['refused_call']}"
+    out.say(f"  confined   {', '.join(kept) or 'fully'}{refused if confined['refused_calls'] else ''}")
     for index, row in enumerate(look["pipelines"]):
         cpu = f"cpu {row['cpu']}" if row["cpu"] >= 0 else "not pinned"
         out.say(

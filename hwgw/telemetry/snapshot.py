@@ -50,6 +50,7 @@ def snapshot(segment: Segment) -> dict[str, Any]:
         "halted": segment.halted,
         "halts": segment.halts,
         "limits_generation": int(segment.control["limits_generation"]),
+        "confined": segment.confined(),
         "pipelines": threads,
         "counters": counters,
         "ledgers": {row.name: row.as_dict() for row in ledger_rows(counters)},

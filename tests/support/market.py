@@ -109,7 +109,10 @@ class Market:
         return path
 
     def start(self, **limits: Any) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "hwgw.cli", "run", str(self.config(**limits))]
+        return self.start_file(self.config(**limits))
+
+    def start_file(self, path: Path) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "hwgw.cli", "run", str(path)]
         environment = {**os.environ, **self.environment}
         self.started.append(self.popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment))
         return self.started[-1]

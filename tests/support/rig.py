@@ -73,7 +73,12 @@ def trading_action(locate: int, symbol: str, state: str) -> bytes:
 
 def compile_probe(built: Path) -> Path:
     """The strategy of probe_strategy.c as a shared object."""
-    source = Path(__file__).with_name("probe_strategy.c")
+    return compile_strategy("probe_strategy.c", built)
+
+
+def compile_strategy(source_name: str, built: Path) -> Path:
+    """A strategy of this folder as a shared object."""
+    source = Path(__file__).with_name(source_name)
     subprocess.run(
         ["cc", "-O2", "-shared", "-fPIC", "-I", include_folder(), "-o", str(built), str(source)], check=True, timeout=60
     )

@@ -16,7 +16,7 @@ import pytest
 
 from hwgw import config, strict_yaml
 from hwgw.errors import ConfigError
-from hwgw.settings import Settings
+from hwgw.settings import Confine, Settings
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -106,6 +106,19 @@ def test_base_becomes_exact_integers() -> None:
     assert settings.control.heartbeat_ns == 100_000_000
 
 
+def test_the_data_process_is_confined_unless_it_is_said_otherwise() -> None:
+    assert load(BASE).confine == Confine(drop_privileges=True, seccomp=True)
+    kept = load(BASE + "confine: {privileges: keep, seccomp: false}\n").confine
+    assert kept == Confine(drop_privileges=False, seccomp=False)
+    assert load(BASE + "confine: {}\n").confine == Confine()
+
+
+def test_time_stamps_are_asked_for() -> None:
+    receive = "receive: {backend: udp, local_address: 10.1.2.3"
+    assert not load(BASE).pipelines[0].receive.timestamps
+    assert load(changed(receive, f"{receive}, timestamps: true")).pipelines[0].receive.timestamps
+
+
 def test_example_loads_and_says_what_its_comments_say(root: Path) -> None:
     settings = config.load(root / "deploy" / "examples" / "gateway.yaml")
     assert settings.symbols == ("AAPL", "MSFT", "ZVZZT")
@@ -133,7 +146,7 @@ CPU = "an integer from 0 to 1023 is allowed"
 USE = "builtin:NAME, c:FILE.so or numba:MODULE:FUNCTION is allowed"
 KEYS_CONTROL = "heartbeat are allowed"
 KEYS_LINE = "group, port are allowed"
-TOP = "name, pipelines, instruments, strategies, limits, session, control are allowed"
+TOP = "name, pipelines, instruments, strategies, limits, session, confine, control are allowed"
 
 MISTAKES = [
     # numbers
@@ -216,6 +229,9 @@ MISTAKES = [
     ("  password: secret\n", "", "37: session.password: missing; password or password_file is required"),
     ("  password: secret\n", "  password: secret\n  password_file: x\n", "41: session.password: both password and password_file; one is allowed"),
     ("  password: secret\n", "  password_file: x\n", "41: session.password_file: /nowhere/x: No such file or directory"),
+    ("control:", "confine: {privileges: maybe}\ncontrol:", "42: confine.privileges: maybe: unknown; one of drop, keep is allowed"),
+    ("control:", "confine: {seccomp: on}\ncontrol:", "42: confine.seccomp: on: not a boolean; true or false is allowed"),
+    ("control:", "confine: {secomp: true}\ncontrol:", "42: confine.secomp: unknown key (did you mean seccomp?); privileges, seccomp are allowed"),
     ("heartbeat: 100ms", "heartbeat: 300ms", "43: control.heartbeat: 300000000 ns is more than half of limits.beat_age_max (500000000 ns); the gate would refuse orders between two beats"),
     ("beat_age_max: 500ms", "beat_age_max: 500ms\n  checks_off: [halted]", "21: limits.checks_off[0]: halted: unknown; one of control_stale, strategy, instrument, feed, qty, notional, collar, position, short_sale, credit, open_orders, duplicate, self_cross, rate, loss is allowed"),
     ("fills_max: 100,", "", "27: limits.strategies.one.fills_max: missing; the check strategy needs it (or stands in limits.checks_off)"),

@@ -50,7 +50,7 @@ STAGES_OF = {
     "segment": {"halt"},
     "session": {"order"},
     "pipeline": {"book", "risk", "segment", "strategy"},
-    "gateway": {"pipeline"},
+    "gateway": {"confine", "pipeline", "rx"},
     "rx": {"xdp", "steer"},
     "scan": {"book"},
     "xdp": {"steer"},

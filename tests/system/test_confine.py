@@ -1,0 +1,141 @@
+"""What the data process has given up once it runs: capabilities, and all system calls it does not need.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hwgw_sim.lab import Lab
+from support.market import Market, is_alive, until
+from support.rig import compile_strategy
+
+from hwgw.segment import Segment
+
+OPENAT, SOCKET = 257, 41  # of x86-64, asm/unistd_64.h
+
+
+@pytest.fixture
+def market(tmp_path: Path) -> Iterator[Market]:
+    with Market(tmp_path) as market:
+        yield market
+
+
+def start(market: Market, **confine: Any) -> None:
+    """Start a gateway with these keys of confine."""
+    path = market.config()
+    settings = yaml.safe_load(path.read_text())
+    settings["confine"] = confine
+    path.write_text(yaml.safe_dump(settings, sort_keys=False))
+    market.start_file(path)
+
+
+def threads(segment: Segment) -> list[dict[str, str]]:
+    """What the kernel says of every thread of the data process."""
+    tasks = sorted(Path(f"/proc/{int(segment.head['data_pid'])}/task").iterdir())
+    return [dict(re.findall(r"^(\w+):\s+(.*)$", (task / "status").read_text(), re.MULTILINE)) for task in tasks]
+
+
+def test_every_thread_runs_without_capabilities_and_behind_the_filter(market: Market) -> None:
+    process = market.start()
+    with market.attached("session.executed") as segment:
+        rows = threads(segment)
+        assert len(rows) == 2  # the pipeline, and the one that waits for signals
+        for row in rows:
+            for kind in ("CapEff", "CapPrm", "CapInh", "CapAmb"):
+                assert int(row[kind], 16) == 0, (kind, row[kind])
+            assert (row["NoNewPrivs"], row["Seccomp"]) == ("1", "2")
+        assert segment.confined() == {
+            "privileges_dropped": True, "calls_filtered": True, "refused_calls": 0, "refused_call": None,
+        }  # fmt: skip
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+        assert segment.confined()["refused_calls"] == 0
+        assert segment.halted is None
+
+
+def test_what_is_kept_is_kept_and_said(market: Market, hwgw) -> None:
+    start(market, privileges="keep", seccomp=False)
+    with market.attached() as segment:
+        for row in threads(segment):
+            mine = re.search(r"^CapEff:\s+(\w+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
+            assert (row["CapEff"], row["NoNewPrivs"], row["Seccomp"]) == (mine[1], "0", "0")
+        assert "privileges kept, system calls not filtered" in hwgw("status", market.name).stdout
+
+
+def test_calls_that_are_not_on_the_list_fail_are_counted_and_halt(market: Market, hwgw) -> None:
+    built = compile_strategy("forbidden_strategy.c", market.folder / "forbidden.so")
+    market.strategies = [{"name": "bad", "use": f"c:{built}", "account": 1, "armed": True}]
+    process = market.start()
+    with market.attached("risk.refused_halted") as segment:
+        assert segment.halted is not None
+        text = f"the data process was refused system call {OPENAT}"
+        assert (segment.halted["reason"], " ".join(segment.halted["text"].split())) == ("state", text)
+        assert (segment.confined()["refused_calls"], segment.confined()["refused_call"]) == (5, SOCKET)
+        assert is_alive(int(segment.head["data_pid"]))
+        look = json.loads(hwgw("status", market.name, "--json").stdout)["gateways"][0]
+        assert look["confined"]["refused_calls"] == 5
+        assert f"5 system calls refused, last {SOCKET}" in hwgw("status", market.name).stdout
+        # a person looks and decides: it trades, which it would not if one of the calls had been made
+        assert segment.resume() == ("state",)
+        until(lambda: segment.counters()["session.filled"] > 0, "it trades")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+        counters = segment.counters()
+    user = market.exchange.stop()["users"]["DEMO"]
+    assert sum(user["positions"].values()) == counters["session.executed_shares"]
+
+
+def test_the_order_session_reconnects_behind_the_filter(market: Market) -> None:
+    settings = yaml.safe_load(market.config().read_text())
+    settings["session"]["reconnect"] = "100ms"
+    settings["session"]["dead_link"] = "1500ms"
+    path = market.folder / "gateway.yaml"
+    path.write_text(yaml.safe_dump(settings, sort_keys=False))
+    market.start_file(path)
+    with market.attached() as segment:
+        assert segment.counters()["session.logins"] == 1
+        os.kill(market.exchange.process.pid, signal.SIGSTOP)  # its heartbeats stop: the link is dead after 1.5 s
+        until(lambda: segment.counters()["session.disconnects"] == 1, "the link is dead")
+        os.kill(market.exchange.process.pid, signal.SIGCONT)
+        until(lambda: segment.counters()["session.logins"] == 2, "it is logged in again")
+        assert segment.confined()["refused_calls"] == 0
+
+
+@pytest.mark.root
+@pytest.mark.afxdp
+@pytest.mark.parametrize("confine", [{}, {"privileges": "keep"}], ids=["dropped", "kept"])
+def test_what_dropped_privileges_cannot_do_is_said_and_what_kept_ones_can_is_done(tmp_path, confine, hwgw) -> None:
+    with Lab() as lab, Market(tmp_path, lab) as market:
+        start(market, **confine)
+        with market.attached() as segment:
+            device = lab.gateway.interface
+            lab.gateway.ip(f"link set {device} down")
+            until(lambda: segment.thread_status()[0]["receive"] == "link_down", "the link is down")
+            lab.gateway.ip(f"link set {device} up")
+            until(lambda: segment.thread_status()[0]["receive"] == "up", "the link is up")
+            lab.gateway.ip(f"link del {device}")
+            until(lambda: segment.thread_status()[0]["receive"] == "gone", "the interface is gone")
+            assert segment.thread_status()[0]["feed"] != "good"
+            reason = segment.thread_status()[0]["receive_reason"]
+            said = f"{device} is gone; dropped privileges (CAP_NET_RAW and CAP_NET_ADMIN), cannot reopen"
+            assert reason.startswith(said) if not confine else reason == f"{device} is gone"
+            shown = hwgw("status", market.name).stdout
+            assert "gone" in shown
+            if confine:
+                peer = lab.exchange.interface
+                lab.gateway.ip(f"link add {device} type veth peer name {peer} netns {lab.exchange.path}")
+                lab.exchange.ip(f"link set {peer} up")
+                lab.gateway.ip(f"addr add {lab.gateway.address}/24 dev {device}", f"link set {device} up")
+                until(lambda: segment.thread_status()[0]["receive"] == "up", "it is open again")
+                assert segment.counters()["rx.reopens"] == 1
+            assert segment.confined()["refused_calls"] == 0
