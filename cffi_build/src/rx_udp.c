@@ -260,7 +260,7 @@ static uint32_t socket_poll(struct rx_udp *udp, uint32_t index, struct hwgw_fram
                                         .ts_ns = udp->timestamps ? timestamp_read(&messages[i].msg_hdr) : 0};
     udp->base.count.bytes += messages[i].msg_len;
   }
-  udp->used += (uint32_t)got;
+  if (cnt) udp->used += (uint32_t)got; /* else nobody holds a slot, and nobody will call release */
   return cnt;
 }
 

@@ -14,7 +14,7 @@ import os
 import struct
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,9 @@ class Backend:
 BACKENDS = (
     Backend("afxdp native", "afxdp", "afxdp", {"mode": "native"}),
     Backend("afxdp generic", "afxdp", "afxdp", {"mode": "generic"}),
+    Backend("afxdp all frames", "afxdp", "afxdp all", {"mode": "native", "all_frames": True}),
+    Backend("packet", "packet", "packet"),
+    Backend("packet all frames", "packet", "packet all", {"all_frames": True}),
     Backend("udp", "udp", "udp"),
     Backend("pcap", "pcap", "pcap"),
 )
@@ -87,6 +90,40 @@ _NET = {
     "UDP length": ("net.drop_udp_length",),
 }
 _GOOD = dict.fromkeys(("data", "vlan tag", "IP options"), (DELIVERED,))
+_ALL_FRAMES = {
+    **_GOOD,
+    **_NET,
+    "too short": ("net.drop_short",),
+    "ethertype": ("net.drop_ethertype",),
+    "IP version": ("net.drop_ip_header",),
+    "IP header length": ("net.drop_ip_header",),
+    "protocol": ("net.drop_protocol",),
+    "UDP checksum": (DELIVERED,),
+    "UDP checksum, short": (DELIVERED,),
+    "foreign port": ("net.drop_foreign",),
+    "foreign group": ("net.drop_foreign",),
+    "first fragment": ("net.drop_fragment",),
+    "later fragment": ("net.drop_fragment",),
+}
+# What the kernel's stack counts of a frame that a packet socket saw as well; nobody listens to the group.
+_STACK = {
+    "data": ("Udp:IgnoredMulti",),
+    "IP options": ("Udp:IgnoredMulti",),
+    "too short": ("Ip:InHdrErrors",),
+    "IP version": ("Ip:InHdrErrors",),
+    "IP header length": ("Ip:InHdrErrors",),
+    "IP length": ("IpExt:InTruncatedPkts",),
+    "IP checksum": ("IpExt:InCsumErrors", "Ip:InHdrErrors"),
+    "protocol": ("Ip:InUnknownProtos",),
+    "UDP length": ("Udp:InErrors",),
+    "UDP checksum": ("Udp:IgnoredMulti",),
+    "UDP checksum, short": ("Udp:InCsumErrors", "Udp:InErrors"),
+    "foreign port": ("Udp:IgnoredMulti",),
+    "first fragment": ("Ip:ReasmReqds",),
+    "later fragment": ("Ip:ReasmReqds",),
+}
+# what the packet backend's socket filter refuses: not of a flow
+_FILTERED = {"too short", "ethertype", "IP header length", "protocol", "foreign port", "foreign group"}
 # Family -> kind -> where it shows: first the counter that names it, then those that move along with it.
 WHERE: dict[str, dict[str, tuple[str, ...]]] = {
     "afxdp": {
@@ -109,21 +146,13 @@ WHERE: dict[str, dict[str, tuple[str, ...]]] = {
         "UDP checksum, short": ("Udp:InCsumErrors", "Udp:InErrors"),
         "first fragment": ("Ip:ReasmReqds",),
     },
-    "pcap": {
-        **_GOOD,
-        **_NET,
-        "too short": ("net.drop_short",),
-        "ethertype": ("net.drop_ethertype",),
-        "IP version": ("net.drop_ip_header",),
-        "IP header length": ("net.drop_ip_header",),
-        "protocol": ("net.drop_protocol",),
-        "UDP checksum": (DELIVERED,),
-        "UDP checksum, short": (DELIVERED,),
-        "foreign port": ("net.drop_foreign",),
-        "foreign group": ("net.drop_foreign",),
-        "first fragment": ("net.drop_fragment",),
-        "later fragment": ("net.drop_fragment",),
+    "packet": {
+        kind: (*(() if kind in _FILTERED else ours), *_STACK.get(kind, ())) or (NOWHERE,)
+        for kind, ours in _ALL_FRAMES.items()
     },
+    "packet all": {kind: (*ours, *_STACK.get(kind, ())) for kind, ours in _ALL_FRAMES.items()},
+    "afxdp all": _ALL_FRAMES,
+    "pcap": _ALL_FRAMES,
 }
 
 
@@ -167,6 +196,8 @@ class Line:
         self._flows = make_flows(FLOWS)
         self._datagram = ffi.new("struct hwgw_datagram *")
         self._net: dict[str, int] = {}
+        self._stats: dict[str, int] = {}
+        self._accounted = 0
         self._settings = {**row.settings, **settings}
         self._user = user
         self._records: list[bytes] = []
@@ -183,8 +214,15 @@ class Line:
                 self.rig = self._stack.enter_context(_rig(row.backend, self._settings))
             else:
                 self.rx = Receiver(row.backend, FLOWS, **self._settings)
+        self.restart()
+
+    def restart(self) -> None:
+        """A new account: what was sent and counted before is not in it."""
+        self.account, self._net = Account(), {}
         self._kernel = self._kernel_now()
         self._wire = self.pair.statistics("tx")["tx_packets"]
+        self._stats = self.rx.stats() if self.rx else {}
+        self._accounted = self.rx.accounted() if self.rx else 0
 
     def __enter__(self) -> Line:
         return self
@@ -242,14 +280,17 @@ class Line:
             now = time.monotonic()
             if self.poll():
                 quiet = now
-            elif self.rx.ended or now - quiet > (0.02 if owed is None or self.rx.accounted() >= owed else 0.5):
+            elif self.rx.ended or now - quiet > (
+                0.02 if owed is None or self.rx.accounted() >= self._accounted + owed else 0.5
+            ):
                 break
         return self.sum_up()
 
     def sum_up(self) -> Account:
         """The account as of now."""
         assert self.rx is not None
-        moved = {f"rx.{name}": value for name, value in self.rx.stats().items() if name.startswith("drop_")}
+        now = self.rx.stats()
+        moved = {f"rx.{name}": now[name] - self._stats.get(name, 0) for name in now if name.startswith("drop_")}
         moved |= self._net
         if self.row.backend != "pcap":
             moved |= self.kernel()
@@ -309,6 +350,15 @@ def _as_user(user: int) -> Iterator[None]:
             os.seteuid(before)
 
 
+# frames that fit in while nobody polls, of so many that the backend was opened with; not in this table: it is large
+RING_SHARE = {"afxdp": 2, "afxdp all": 2, "packet": 1, "packet all": 1}
+
+
+def ring_slots(row: Backend, frame_cnt: int) -> int | None:
+    """Frames that wait for a poll at most; None when that is not a number of frames."""
+    return frame_cnt // RING_SHARE[row.family] if row.family in RING_SHARE else None
+
+
 def owed(row: Backend, kind: str, cnt: int) -> int:
     """How many of cnt frames of a kind come to us or are ours to count."""
     return cnt if any(name == DELIVERED or name.startswith(("rx.", "net.")) for name in WHERE[row.family][kind]) else 0
@@ -327,13 +377,28 @@ def expect(row: Backend, kinds: Mapping[str, int]) -> dict[str, int]:
 # ---- causes that a frame carries in itself ----
 
 
-def measure_kind(row: Backend, kind: str, cnt: int = 50) -> Account:
+def measure_kind(line: Line, kind: str, cnt: int = 50) -> Account:
     """cnt frames of a kind between as many good ones, which must all come."""
-    with Line(row) as line:
-        for i in range(cnt):
-            line.send_kind("data", 2 * i)
-            line.send_kind(kind, 2 * i + 1)
-        account = line.settle(cnt + owed(row, kind, cnt))
-        account.expected = expect(row, {kind: cnt})
-        account.expected_numbers = list(range(0, 2 * cnt, 1 if DELIVERED in WHERE[row.family][kind] else 2))
-        return account
+    row = line.row
+    for i in range(cnt):
+        line.send_kind("data", 2 * i)
+        line.send_kind(kind, 2 * i + 1)
+    account = line.settle(cnt + owed(row, kind, cnt))
+    account.expected = expect(row, {kind: cnt, "data": cnt})
+    account.expected_numbers = list(range(0, 2 * cnt, 1 if DELIVERED in WHERE[row.family][kind] else 2))
+    return account
+
+
+@contextlib.contextmanager
+def lines(row: Backend) -> Iterator[Callable[[], Line]]:
+    """A function that gives a line with a new account: the same one again, but for pcap, where each is a file."""
+    with contextlib.ExitStack() as stack:
+        shared = None if row.backend == "pcap" else stack.enter_context(Line(row))
+
+        def fresh() -> Line:
+            if shared is None:
+                return stack.enter_context(Line(row))
+            shared.restart()
+            return shared
+
+        yield fresh
