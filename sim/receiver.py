@@ -19,6 +19,11 @@ _COUNTERS = {
     for name in dir(lib)
     if name.startswith("HWGW_CNT_RX_")
 }
+_TX_COUNTERS = {
+    name.removeprefix("HWGW_CNT_TX_").lower(): getattr(lib, name)
+    for name in dir(lib)
+    if name.startswith("HWGW_CNT_TX_")
+}
 _STATES = {int(code.value): code.slug for code in specs.load("segment").enums["receive_state"].values}
 
 
@@ -108,6 +113,20 @@ class Receiver:
         """The rx counters by name."""
         lib.hwgw_rx_stats(self.rx, self._counters)
         return {name: self._counters[index] for name, index in _COUNTERS.items()}
+
+    def send(self, frames: Sequence[bytes]) -> int:
+        """Hand frames over to be sent; how many were taken."""
+        array = ffi.new("struct hwgw_frame[]", [{"data": ffi.from_buffer(one), "len": len(one)} for one in frames])
+        return int(lib.hwgw_rx_send(self.rx, array, len(frames)))
+
+    def unsent(self) -> int:
+        """Frames taken that have not left."""
+        return int(lib.hwgw_rx_unsent(self.rx))
+
+    def sent(self) -> dict[str, int]:
+        """The tx counters by name."""
+        lib.hwgw_rx_stats(self.rx, self._counters)
+        return {name: self._counters[index] for name, index in _TX_COUNTERS.items()}
 
     def accounted(self) -> int:
         """Frames received and lost: what must equal the frames sent."""

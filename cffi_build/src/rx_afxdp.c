@@ -10,6 +10,8 @@
  * their entries; release gives the frames back to the fill rings. Frames polled and not released are held, not
  * overwritten. Each poll begins with the next queue, so that none waits for more than the others' batches.
  *
+ * Sending (rx_afxdp_send.c) goes through the socket of the first queue.
+ *
  * Cost: per poll two ring indices a queue and one time stamp, no system call unless the driver asks for a wake-up or busy
  * poll is on.
  *
@@ -78,7 +80,7 @@ static const struct hwgw_rx_ops DEAD = {
 };
 
 static void descriptors_close(struct rx_afxdp *rx) {
-  for (uint32_t i = 0; i < rx->queue_cnt; i++) hwgw_afxdp_socket_close(&rx->queues[i]);
+  for (uint32_t i = 0; i < rx->socket_cnt; i++) hwgw_afxdp_socket_close(rx, &rx->queues[i]);
   for (uint32_t i = 0; i < rx->join_cnt; i++) close(rx->joins[i]);
   rx->join_cnt = 0;
 }
@@ -98,6 +100,7 @@ static void afxdp_close(struct hwgw_rx *base) {
   hwgw_xdp_leave(&rx->user);
   descriptors_close(rx);
   if (rx->memory) munmap(rx->memory, rx->memory_sz);
+  hwgw_afxdp_tx_fini(rx);
   free(rx->queues);
   free(rx);
 }
@@ -110,7 +113,10 @@ static int32_t config_check(const struct hwgw_rx_cfg *cfg, uint32_t frame_cnt, u
     return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "rx afxdp: interface \"%s\"; it needs the name of a device",
                           cfg->interface ? cfg->interface : "");
   }
-  if (cfg->flow_cnt == 0 && !cfg->all_frames) {
+  if (cfg->tx_only && cfg->queue_cnt > 1) {
+    return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "rx afxdp: tx_only with %u queues; one sends", cfg->queue_cnt);
+  }
+  if (cfg->flow_cnt == 0 && !cfg->all_frames && !cfg->tx_only) {
     return hwgw_error_set(error, HWGW_ERR_CONFIG, 0,
                           "rx afxdp: no flow; name at least one group, or ask for all_frames");
   }
@@ -178,6 +184,14 @@ static void queues_print(const struct rx_afxdp *rx, char *out, size_t sz) {
 /* what it is comes first, then the notes that open collected */
 static void describe(struct rx_afxdp *rx) {
   char notes[HWGW_RX_DESCRIBE_SZ], queues[64];
+  if (rx->tx.frame_cnt && rx->queue_cnt) hwgw_rx_note(&rx->base, "; sends on queue %u", rx->queues[0].id);
+  if (rx->queue_cnt == 0) {
+    snprintf(notes, sizeof notes, "%s", rx->base.describe);
+    snprintf(rx->base.describe, sizeof rx->base.describe,
+             "afxdp: %s queue %u, sends only, copy, %u buffers of %u bytes%.384s", rx->interface.name, rx->queues[0].id,
+             rx->tx.buffer_cnt, rx->frame_sz, notes);
+    return;
+  }
   const struct hwgw_xdp *xdp = hwgw_xdp_of(&rx->user);
   snprintf(notes, sizeof notes, "%s", rx->base.describe);
   queues_print(rx, queues, sizeof queues);
@@ -190,7 +204,7 @@ static void describe(struct rx_afxdp *rx) {
 static int32_t rx_new(struct rx_afxdp **out, const struct hwgw_rx_cfg *cfg, const struct hwgw_interface *interface,
                       uint32_t frame_cnt, uint32_t frame_sz, struct hwgw_error *error) {
   struct rx_afxdp *rx = calloc(1, sizeof *rx);
-  uint32_t queue_cnt = cfg->queue_cnt ? cfg->queue_cnt : 1;
+  uint32_t queue_cnt = cfg->queue_cnt ? cfg->queue_cnt : 1, receiving = cfg->tx_only ? 0 : queue_cnt;
   struct afxdp_queue *queues = aligned_alloc(HWGW_CACHE_LINE, queue_cnt * sizeof *queues);
   if (!rx || !queues) {
     free(rx);
@@ -199,13 +213,14 @@ static int32_t rx_new(struct rx_afxdp **out, const struct hwgw_rx_cfg *cfg, cons
   }
   memset(queues, 0, queue_cnt * sizeof *queues);
   rx->base.ops = &hwgw_rx_afxdp;
-  rx->base.mtu_max = frame_sz - HWGW_AFXDP_HEADROOM - HWGW_AFXDP_LINK_OVERHEAD;
+  rx->base.mtu_max = receiving ? frame_sz - HWGW_AFXDP_HEADROOM - HWGW_AFXDP_LINK_OVERHEAD : 0;
   rx->interface = *interface;
-  rx->frame_cnt = frame_cnt;
+  rx->frame_cnt = receiving ? frame_cnt : 0;
   rx->frame_sz = frame_sz;
   rx->is_all = cfg->all_frames;
   rx->queues = queues;
-  rx->queue_cnt = rx->user.queue_cnt = queue_cnt;
+  rx->queue_cnt = rx->user.queue_cnt = receiving;
+  rx->socket_cnt = queue_cnt;
   for (uint32_t i = 0; i < queue_cnt; i++) {
     rx->user.queues[i] = cfg->queue_cnt ? cfg->queues[i] : 0;
     queues[i].id = (uint16_t)rx->user.queues[i];
@@ -214,23 +229,29 @@ static int32_t rx_new(struct rx_afxdp **out, const struct hwgw_rx_cfg *cfg, cons
   }
   rx->user.forked = forked;
   rx->user.program_id = &rx->base.program_id;
-  rx->user.flow_cnt = cfg->flow_cnt;
-  for (uint32_t i = 0; i < cfg->flow_cnt; i++) rx->user.flows[i] = cfg->flows[i];
+  rx->user.flow_cnt = receiving ? cfg->flow_cnt : 0;
+  for (uint32_t i = 0; i < rx->user.flow_cnt; i++) rx->user.flows[i] = cfg->flows[i];
   hwgw_xdp_enter(&rx->user);
   *out = rx;
   return HWGW_OK;
 }
 
 static int32_t sockets_open(struct rx_afxdp *rx, struct hwgw_error *error) {
-  bool is_native = hwgw_xdp_of(&rx->user)->is_native;
-  for (uint32_t i = 0; i < rx->queue_cnt; i++) {
-    int32_t status = hwgw_afxdp_socket_open(rx, &rx->queues[i], is_native, error);
+  /* a sender with zero copy would take the queue's receive side away from the kernel */
+  bool may_zero_copy = rx->queue_cnt && hwgw_xdp_of(&rx->user)->is_native;
+  for (uint32_t i = 0; i < rx->socket_cnt; i++) {
+    int32_t status = hwgw_afxdp_socket_open(rx, &rx->queues[i], may_zero_copy, error);
     if (status) return status;
   }
   return HWGW_OK;
 }
 
 static int32_t start(struct rx_afxdp *rx, struct hwgw_error *error) {
+  if (rx->is_all) {
+    hwgw_rx_note(&rx->base, "; takes every frame of the queue%s, the kernel gets none of them",
+                 rx->queue_cnt > 1 ? "s" : "");
+  }
+  if (!hwgw_xdp_nic_known(&rx->user)) hwgw_rx_note(&rx->base, "; the interface's own drops cannot be read");
   int sockets[HWGW_QUEUES_MAX];
   for (uint32_t i = 0; i < rx->queue_cnt; i++) sockets[i] = rx->queues[i].fd;
   return hwgw_xdp_start(&rx->user, sockets, rx->is_all ? STEER_ALL : 0, error);
@@ -248,18 +269,14 @@ static int32_t afxdp_open(struct hwgw_rx **out, const struct hwgw_rx_cfg *cfg, s
   if (!status) status = rx_new(&rx, cfg, &interface, frame_cnt, frame_sz, error);
   if (status) return status;
 
-  status = hwgw_xdp_join(&rx->user, &rx->interface, mode, 0, error);
+  status = hwgw_afxdp_tx_init(rx, cfg->tx_frame_cnt, error);
+  if (!status && rx->queue_cnt) status = hwgw_xdp_join(&rx->user, &rx->interface, mode, 0, error);
   if (!status) status = hwgw_afxdp_memory(rx, cfg->huge_pages, error);
   if (!status) status = sockets_open(rx, error);
   if (!status) status = groups_join(rx, error);
   if (!status) {
-    if (rx->is_all) {
-      hwgw_rx_note(&rx->base, "; takes every frame of the queue%s, the kernel gets none of them",
-                   rx->queue_cnt > 1 ? "s" : "");
-    }
     if (cfg->busy_poll_us) hwgw_afxdp_busy_poll(rx, cfg->busy_poll_us);
-    if (!hwgw_xdp_nic_known(&rx->user)) hwgw_rx_note(&rx->base, "; the interface's own drops cannot be read");
-    status = start(rx, error);
+    if (rx->queue_cnt) status = start(rx, error);
   }
   if (status) {
     afxdp_close(&rx->base);
@@ -340,6 +357,14 @@ static void afxdp_release(struct hwgw_rx *base) {
 
 static void afxdp_stats(struct hwgw_rx *base, uint64_t *counters) {
   struct rx_afxdp *rx = (struct rx_afxdp *)base;
+  if (rx->tx.frame_cnt) {
+    hwgw_afxdp_tx_count(rx);
+    counters[HWGW_CNT_TX_FRAMES] = base->count.tx_frames;
+    counters[HWGW_CNT_TX_BYTES] = base->count.tx_bytes;
+    counters[HWGW_CNT_TX_DROP_KERNEL] =
+        base->count.tx_drop_kernel + hwgw_afxdp_statistics(&rx->queues[0]).tx_invalid_descs;
+  }
+  if (rx->queue_cnt == 0) return;
   hwgw_afxdp_busy_poll_probe(rx);
   counters[HWGW_CNT_RX_DROP_NIC] = hwgw_xdp_nic_drops(&rx->user);
   uint64_t ring_full = 0, fill_empty = 0, invalid = 0, truncated = 0, other_queue = 0, fragment = 0;
@@ -397,6 +422,8 @@ static bool afxdp_available(char *text, uint32_t sz) {
 
 #define afxdp_poll NULL
 #define afxdp_release NULL
+#define hwgw_afxdp_send NULL
+#define hwgw_afxdp_unsent NULL
 #define afxdp_stats NULL
 #define afxdp_ended NULL
 #define afxdp_close NULL
@@ -408,6 +435,8 @@ const struct hwgw_rx_ops hwgw_rx_afxdp = {
     .open = afxdp_open,
     .poll = afxdp_poll,
     .release = afxdp_release,
+    .send = hwgw_afxdp_send,
+    .unsent = hwgw_afxdp_unsent,
     .stats = afxdp_stats,
     .ended = afxdp_ended,
     .close = afxdp_close,

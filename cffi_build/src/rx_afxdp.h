@@ -55,27 +55,45 @@ struct afxdp_queue {
   int fd;
   bool has_zero_copy;
   uint64_t umem_sz;             /* registered */
+  uint64_t first;               /* where the receive frames begin in it */
   struct xdp_statistics before; /* of a socket that this one replaced */
 } __attribute__((aligned(HWGW_CACHE_LINE)));
+
+/* sending, through the socket of the first queue. A frame takes one buffer, or several when it is larger */
+struct afxdp_tx {
+  struct xsk_ring ring;       /* filled by us: buffers to send */
+  struct xsk_ring completion; /* filled by the kernel: buffers sent */
+  uint32_t ring_at;           /* next entry to fill */
+  uint32_t seen_at;           /* entries that the kernel has taken end here, as far as they are counted */
+  uint32_t completion_at;
+  uint32_t refused; /* frames that the kernel took and threw away, not yet counted off */
+  uint32_t free_cnt;
+  uint32_t waiting;   /* frames taken, not completed */
+  uint32_t frame_cnt; /* that may wait; 0 = does not send */
+  uint32_t buffer_cnt;
+  uint32_t len_max; /* of a frame */
+  uint32_t *free;   /* indices of buffers; a stack */
+  bool *is_last;    /* of the buffers of a frame */
+};
 
 struct rx_afxdp {
   struct hwgw_rx base;
   struct afxdp_queue *queues;
-  uint32_t queue_cnt;
-  uint32_t turn; /* the queue that is looked at first */
+  uint32_t queue_cnt; /* that receive; 0 when it only sends */
+  uint32_t turn;      /* the queue that is looked at first */
   uint64_t frame_mask;
+  struct afxdp_tx tx;
 
   /* set up once */
   uint32_t frame_cnt; /* per queue */
   uint32_t frame_sz;
   size_t memory_sz; /* mapped */
   uint8_t *memory;
+  uint32_t socket_cnt;
   bool is_all;
   bool busy_poll_known;
-  uint32_t mtu;
   struct hwgw_interface interface;
   struct hwgw_xdp_user user;
-  uint64_t gone_nic, gone_other_queue, gone_fragment;
   uint32_t join_cnt;
   int joins[HWGW_FLOWS_MAX];
 };
@@ -87,11 +105,24 @@ int32_t hwgw_afxdp_memory(struct rx_afxdp *rx, bool huge_pages, struct hwgw_erro
 /* makes, fills and binds the socket of a queue; zero copy is tried first when may_zero_copy */
 int32_t hwgw_afxdp_socket_open(struct rx_afxdp *rx, struct afxdp_queue *queue, bool may_zero_copy,
                                struct hwgw_error *error);
-void hwgw_afxdp_socket_close(struct afxdp_queue *queue);
+void hwgw_afxdp_socket_close(struct rx_afxdp *rx, struct afxdp_queue *queue);
 /* the kernel's counters of a queue, those of a replaced socket included */
 struct xdp_statistics hwgw_afxdp_statistics(const struct afxdp_queue *queue);
 void hwgw_afxdp_busy_poll(struct rx_afxdp *rx, uint32_t us);
 /* switches busy poll off when it does nothing here; to be called now and then */
 void hwgw_afxdp_busy_poll_probe(struct rx_afxdp *rx);
+
+bool hwgw_afxdp_ring_map(struct xsk_ring *ring, int fd, const struct xdp_ring_offset *offset, uint32_t cnt,
+                         size_t entry_sz, off_t page_offset);
+void hwgw_afxdp_ring_unmap(struct xsk_ring *ring);
+
+/* rx_afxdp_send.c: sizes and lists, before the memory is mapped; the rings of a new socket; the operations */
+int32_t hwgw_afxdp_tx_init(struct rx_afxdp *rx, uint32_t frame_cnt, struct hwgw_error *error);
+void hwgw_afxdp_tx_fini(struct rx_afxdp *rx);
+bool hwgw_afxdp_tx_rings(struct rx_afxdp *rx, int fd);
+bool hwgw_afxdp_tx_map(struct rx_afxdp *rx, int fd, const struct xdp_mmap_offsets *offsets);
+uint32_t hwgw_afxdp_send(struct hwgw_rx *base, const struct hwgw_frame *frames, uint32_t cnt);
+uint32_t hwgw_afxdp_unsent(struct hwgw_rx *base);
+void hwgw_afxdp_tx_count(struct rx_afxdp *rx); /* brings the tx counters up to date */
 
 #endif

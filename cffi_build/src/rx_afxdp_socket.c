@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 enum {
-  COMPLETION_RING_SZ = 64, /* of a socket that does not send; one without cannot be bound */
+  UNUSED_RING_SZ = 64, /* fill and completion ring; a socket without cannot be bound */
   BUSY_POLL_BUDGET = 64
 };
 
@@ -33,8 +33,9 @@ int32_t hwgw_afxdp_failed(struct hwgw_error *error, const struct rx_afxdp *rx, c
 /* ---- memory ---- */
 
 int32_t hwgw_afxdp_memory(struct rx_afxdp *rx, bool huge_pages, struct hwgw_error *error) {
-  size_t part = (size_t)rx->frame_cnt * rx->frame_sz;
-  size_t wanted = part * rx->queue_cnt;
+  size_t part = (size_t)rx->frame_cnt * rx->frame_sz, page = (size_t)sysconf(_SC_PAGESIZE);
+  size_t sent = ((size_t)rx->tx.buffer_cnt * rx->frame_sz + page - 1) & ~(page - 1); /* a UMEM begins at a page */
+  size_t wanted = sent + part * rx->queue_cnt;
   rx->memory_sz = wanted;
   void *memory = MAP_FAILED;
   if (huge_pages) {
@@ -56,9 +57,10 @@ int32_t hwgw_afxdp_memory(struct rx_afxdp *rx, bool huge_pages, struct hwgw_erro
   rx->base.memory = memory;
   rx->base.memory_sz_bytes = wanted;
   rx->frame_mask = ~(uint64_t)(rx->frame_sz - 1);
-  for (uint32_t i = 0; i < rx->queue_cnt; i++) {
-    rx->queues[i].umem = rx->memory + i * part;
-    rx->queues[i].umem_sz = part;
+  for (uint32_t i = 0; i < rx->socket_cnt; i++) {
+    rx->queues[i].umem = rx->memory + (i ? sent + i * part : 0);
+    rx->queues[i].first = i ? 0 : sent;
+    rx->queues[i].umem_sz = rx->queues[i].first + (rx->queue_cnt ? part : 0);
   }
   return HWGW_OK;
 }
@@ -76,20 +78,24 @@ static int32_t pin_failed(const struct rx_afxdp *rx, uint64_t sz, int cause, str
 
 /* ---- rings and sockets ---- */
 
-static void ring_unmap(struct xsk_ring *ring) {
+void hwgw_afxdp_ring_unmap(struct xsk_ring *ring) {
   if (ring->map) munmap(ring->map, ring->map_sz);
   *ring = (struct xsk_ring){0};
 }
 
-void hwgw_afxdp_socket_close(struct afxdp_queue *queue) {
-  ring_unmap(&queue->ring);
-  ring_unmap(&queue->fill);
+void hwgw_afxdp_socket_close(struct rx_afxdp *rx, struct afxdp_queue *queue) {
+  hwgw_afxdp_ring_unmap(&queue->ring);
+  hwgw_afxdp_ring_unmap(&queue->fill);
+  if (queue == rx->queues) {
+    hwgw_afxdp_ring_unmap(&rx->tx.ring);
+    hwgw_afxdp_ring_unmap(&rx->tx.completion);
+  }
   if (queue->fd >= 0) close(queue->fd);
   queue->fd = -1;
 }
 
-static bool ring_map(struct xsk_ring *ring, int fd, const struct xdp_ring_offset *offset, uint32_t cnt, size_t entry_sz,
-                     off_t page_offset) {
+bool hwgw_afxdp_ring_map(struct xsk_ring *ring, int fd, const struct xdp_ring_offset *offset, uint32_t cnt,
+                         size_t entry_sz, off_t page_offset) {
   ring->map_sz = offset->desc + cnt * entry_sz;
   void *map = mmap(NULL, ring->map_sz, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, page_offset);
   if (map == MAP_FAILED) return false;
@@ -103,29 +109,37 @@ static bool ring_map(struct xsk_ring *ring, int fd, const struct xdp_ring_offset
 }
 
 /* a socket with UMEM and rings, every frame in the fill ring, not bound yet */
-static int32_t socket_make(const struct rx_afxdp *rx, struct afxdp_queue *queue, struct hwgw_error *error) {
+static int32_t socket_make(struct rx_afxdp *rx, struct afxdp_queue *queue, struct hwgw_error *error) {
   queue->fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
   if (queue->fd < 0) return hwgw_afxdp_failed(error, rx, "socket(AF_XDP)", errno);
   struct xdp_umem_reg region = {.addr = (uintptr_t)queue->umem, .len = queue->umem_sz, .chunk_size = rx->frame_sz};
   if (setsockopt(queue->fd, SOL_XDP, XDP_UMEM_REG, &region, sizeof region))
     return pin_failed(rx, queue->umem_sz, errno, error);
-  uint32_t fill_cnt = rx->frame_cnt, ring_cnt = rx->frame_cnt / 2, completion_cnt = COMPLETION_RING_SZ;
+  bool sends = queue == rx->queues && rx->tx.frame_cnt, receives = rx->queue_cnt > 0;
+  uint32_t fill_cnt = receives ? rx->frame_cnt : UNUSED_RING_SZ, ring_cnt = rx->frame_cnt / 2;
+  uint32_t completion_cnt = UNUSED_RING_SZ;
   if (setsockopt(queue->fd, SOL_XDP, XDP_UMEM_FILL_RING, &fill_cnt, sizeof fill_cnt) ||
-      setsockopt(queue->fd, SOL_XDP, XDP_UMEM_COMPLETION_RING, &completion_cnt, sizeof completion_cnt) ||
-      setsockopt(queue->fd, SOL_XDP, XDP_RX_RING, &ring_cnt, sizeof ring_cnt)) {
+      (receives && setsockopt(queue->fd, SOL_XDP, XDP_RX_RING, &ring_cnt, sizeof ring_cnt)) ||
+      (sends ? !hwgw_afxdp_tx_rings(rx, queue->fd)
+             : setsockopt(queue->fd, SOL_XDP, XDP_UMEM_COMPLETION_RING, &completion_cnt, sizeof completion_cnt))) {
     return hwgw_afxdp_failed(error, rx, "setting up the rings", errno);
   }
   struct xdp_mmap_offsets offsets;
   socklen_t sz = sizeof offsets;
   if (getsockopt(queue->fd, SOL_XDP, XDP_MMAP_OFFSETS, &offsets, &sz) ||
-      !ring_map(&queue->fill, queue->fd, &offsets.fr, fill_cnt, sizeof(uint64_t), (off_t)XDP_UMEM_PGOFF_FILL_RING) ||
-      !ring_map(&queue->ring, queue->fd, &offsets.rx, ring_cnt, sizeof(struct xdp_desc), XDP_PGOFF_RX_RING)) {
+      !hwgw_afxdp_ring_map(&queue->fill, queue->fd, &offsets.fr, fill_cnt, sizeof(uint64_t),
+                           (off_t)XDP_UMEM_PGOFF_FILL_RING) ||
+      (receives && !hwgw_afxdp_ring_map(&queue->ring, queue->fd, &offsets.rx, ring_cnt, sizeof(struct xdp_desc),
+                                        XDP_PGOFF_RX_RING)) ||
+      (sends && !hwgw_afxdp_tx_map(rx, queue->fd, &offsets))) {
     return hwgw_afxdp_failed(error, rx, "mapping the rings", errno);
   }
-  for (uint32_t i = 0; i < fill_cnt; i++) ((uint64_t *)queue->fill.entries)[i] = (uint64_t)i * rx->frame_sz;
-  __atomic_store_n(queue->fill.producer, fill_cnt, __ATOMIC_RELEASE);
+  queue->ring_at = queue->held = queue->fill_at = 0;
+  if (!receives) return HWGW_OK;
+  uint64_t *free_frames = queue->fill.entries;
+  for (uint32_t i = 0; i < fill_cnt; i++) free_frames[i] = queue->first + (uint64_t)i * rx->frame_sz;
   queue->fill_at = fill_cnt;
-  queue->ring_at = queue->held = 0;
+  __atomic_store_n(queue->fill.producer, fill_cnt, __ATOMIC_RELEASE);
   return HWGW_OK;
 }
 
@@ -153,7 +167,7 @@ int32_t hwgw_afxdp_socket_open(struct rx_afxdp *rx, struct afxdp_queue *queue, b
       if (queue == rx->queues) {
         hwgw_rx_note(&rx->base, "; no zero copy (%s)", cause == EOPNOTSUPP ? "the driver has none" : strerror(cause));
       }
-      hwgw_afxdp_socket_close(queue);
+      hwgw_afxdp_socket_close(rx, queue);
       status = socket_make(rx, queue, error);
       if (status) return status;
     }
@@ -161,7 +175,8 @@ int32_t hwgw_afxdp_socket_open(struct rx_afxdp *rx, struct afxdp_queue *queue, b
   }
   if (cause == EBUSY) {
     return hwgw_error_set(error, HWGW_ERR_DEVICE, cause,
-                          "rx afxdp: bind to %s queue %u: still busy after %d ms; another AF_XDP socket has it",
+                          "rx afxdp: bind to %s queue %u: still busy after %d ms; another AF_XDP socket has it (to "
+                          "send where a receiver of yours is, send through that receiver)",
                           rx->interface.name, queue->id, HWGW_AFXDP_BIND_TRIES * HWGW_AFXDP_BIND_PAUSE_MS);
   }
   if (cause == EINVAL) {
