@@ -98,6 +98,7 @@ RECEIVE = Section(
         "path": Key(PATH, ""),
         "capture_time": Key(FLAG, False),
         "timestamps": Key(FLAG, False),
+        "udp_checksum": Key(choice("trust", "verify"), "trust"),
     }
 )
 # the backends that know a key of receive; the rest know them all
@@ -112,7 +113,8 @@ RECEIVE_KEYS = {
     "loopback": ("auto", "udp"),
     "path": ("pcap",),
     "capture_time": ("pcap",),
-    "timestamps": ("auto", "afxdp", "udp"),
+    "timestamps": ("auto", "afxdp", "packet", "udp"),
+    "udp_checksum": ("auto", "afxdp", "packet", "pcap"),
 }
 PIPELINE = Section(
     {
@@ -291,6 +293,7 @@ class _Maker:
             loopback=node["loopback"],
             capture_time=node["capture_time"],
             timestamps=node["timestamps"],
+            udp_checksum=node["udp_checksum"] == "verify",
         )
 
     def pipelines(self, nodes: list[Node]) -> tuple[Pipeline, ...]:

@@ -100,6 +100,7 @@ class _Native:
         cfg.ref_is_last = settings.reference == "last"
         cfg.batch = pipeline.batch
         cfg.sample_shift = pipeline.sample_shift
+        cfg.udp_checksum = pipeline.receive.udp_checksum
         receive, rx = pipeline.receive, cfg.rx
         rx.backend = ffi.NULL if receive.backend == "none" else self._string(choose_backend(receive))
         rx.interface = self._string(receive.interface)

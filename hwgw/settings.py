@@ -52,6 +52,7 @@ class Receive:
     loopback: bool = False
     capture_time: bool = False
     timestamps: bool = False
+    udp_checksum: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,6 +165,9 @@ struct hwgw_datagram {
 /* parses one frame; 0, or the counter HWGW_CNT_NET_DROP_* of the cause */
 uint32_t hwgw_net_parse(const struct hwgw_flow *flows, uint32_t flow_cnt, const uint8_t *frame, uint32_t len,
                         struct hwgw_datagram *out);
+/* verifies the UDP checksum of what hwgw_net_parse found in the frame; 0 (also when the sender gave none), or
+ * HWGW_CNT_NET_DROP_UDP_CHECKSUM */
+uint32_t hwgw_net_verify(const uint8_t *frame, const struct hwgw_datagram *datagram);
 
 /* ---- mold: MoldUDP64 downstream, one struct per feed channel ---- */
 
@@ -464,6 +467,7 @@ struct hwgw_pipeline_cfg {
   bool dynamic_instruments; /* subscribe to symbols as they come, for decode and tests */
   bool ref_is_last;         /* reference price: last trade instead of midpoint */
   bool end_with_feed;       /* stop when the feed has ended (files, end of session) */
+  bool udp_checksum;        /* verify it where the backend gives whole frames */
   uint32_t batch;           /* frames per poll, 0 = 64 */
   uint32_t sample_shift;    /* stage times of 1 message in 2^shift that leads to no order */
   struct hwgw_rx_cfg rx;

@@ -94,6 +94,7 @@ static const struct rule RULES[] = {
     {SYS_ioctl, {{1, EQUAL, SIOCETHTOOL}}},
     {SYS_ioctl, {{1, EQUAL, SIOCGIFINDEX}}},
     {SYS_ioctl, {{1, EQUAL, SIOCGIFNAME}}},
+    {SYS_ioctl, {{1, EQUAL, SIOCGIFFLAGS}}},
     {SYS_ioctl, {{1, EQUAL, SIOCOUTQ}}},
     {SYS_ioctl, {{1, EQUAL, FIONREAD}}},
     {SYS_bpf, {{0, EQUAL, BPF_MAP_LOOKUP_ELEM}}},

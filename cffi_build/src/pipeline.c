@@ -391,6 +391,7 @@ static void frame_in(struct hwgw_pipeline *p, const struct hwgw_frame *frame) {
   struct hwgw_datagram datagram = {frame->data, frame->len, frame->flow};
   if (frame->flow == HWGW_FLOW_NONE) {
     uint32_t cause = hwgw_net_parse(p->flow, p->flow_cnt, frame->data, frame->len, &datagram);
+    if (HWGW_UNLIKELY(p->udp_checksum) && !cause) cause = hwgw_net_verify(frame->data, &datagram);
     if (HWGW_UNLIKELY(cause)) {
       p->counters[cause]++;
       return;

@@ -48,6 +48,7 @@ struct hwgw_pipeline {
   uint64_t stale_ticks[HWGW_CHANNELS_MAX];
   uint64_t t_packet[HWGW_CHANNELS_MAX];
   uint32_t channel_cnt;
+  bool udp_checksum;  /* verify it */
   bool receive_is_up; /* else no channel is good */
   struct hwgw_instruments *instruments;
   struct hwgw_books *books;

@@ -138,6 +138,7 @@ int32_t hwgw_pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pi
   p->instrument_cnt = hwgw_segment_head(cfg->segment)->instrument_cnt;
   p->batch = cfg->batch ? cfg->batch : BATCH_DEFAULT;
   if (p->batch > HWGW_BATCH_MAX) p->batch = HWGW_BATCH_MAX;
+  p->udp_checksum = cfg->udp_checksum;
   p->sample_mask = ((uint64_t)1 << (cfg->sample_shift & 31)) - 1;
   p->session_ticks = SESSION_US * ticks_per_us;
   p->house_ticks = HOUSE_US * ticks_per_us;

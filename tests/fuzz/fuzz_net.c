@@ -1,4 +1,5 @@
-/* fuzz_net.c: any bytes as a frame: the parser stays inside them, and so does what it finds.
+/* fuzz_net.c: any bytes as a frame: the parser stays inside them, so does what it finds, and its checksum is verified as
+ * RFC 768 says.
  *
  * SPDX-License-Identifier: MIT
  *
@@ -23,6 +24,16 @@ static void checksum_fix(uint8_t *frame, size_t len) {
   hwgw_put_be16(frame + at + 10, (uint16_t)~sum);
 }
 
+/* 16 bits at a time, as the RFC tells it; ip is where the header begins */
+static bool checksum_is_right(const uint8_t *ip, const struct hwgw_datagram *found) {
+  const uint8_t *udp = found->data - 8;
+  uint32_t len = found->len + 8, sum = 17 + len;
+  for (uint32_t i = 12; i < 20; i += 2) sum += hwgw_be16(ip + i);
+  for (uint32_t i = 0; i < len; i++) sum += i & 1 ? udp[i] : (uint32_t)udp[i] << 8;
+  while (sum >> 16) sum = (sum & 0xFFFF) + (sum >> 16);
+  return hwgw_be16(udp + 6) == 0 || sum == 0xFFFF;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
@@ -38,6 +49,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
   if (cause == 0) {
     if (found.flow > 1 || found.data < frame + 42 || found.len > len || found.data + found.len > frame + len) abort();
     if (hwgw_be16(found.data - 6) != flows[found.flow].port) abort();
+    const uint8_t *ip = frame + 14;
+    while (hwgw_be16(ip - 2) != 0x0800) ip += 4;
+    if (hwgw_net_verify(frame, &found) != (checksum_is_right(ip, &found) ? 0 : HWGW_CNT_NET_DROP_UDP_CHECKSUM)) abort();
   } else if (cause < HWGW_CNT_NET_DROP_SHORT || cause > HWGW_CNT_NET_DROP_FOREIGN) {
     abort();
   }

@@ -147,6 +147,7 @@ class Rig:
         sample_shift: int = 0,
         rx: dict[str, Any] | None = None,
         flow: dict[str, int] | None = None,
+        udp_checksum: bool = False,
     ) -> None:
         self.segment = Segment.create(f"rig-{os.getpid()}-{next(_serial)}", tuple(symbols))
         self.symbols = tuple(symbols)
@@ -169,6 +170,7 @@ class Rig:
         cfg.segment = self.segment.pointer
         cfg.cpu = -1
         cfg.sample_shift = sample_shift
+        cfg.udp_checksum = udp_checksum
         cfg.rx.flows, cfg.rx.flow_cnt = flows, 1
         for key, value in (rx or {}).items():
             setattr(cfg.rx, key, value)

@@ -215,6 +215,7 @@ MISTAKES = [
     ("backend: udp, ", "backend: pcap, ", ["4: pipelines[0].receive.local_address: backend pcap has no use for it; auto, udp have", "4: pipelines[0].receive.path: missing; backend pcap needs it"]),
     ("backend: udp, local_address: 10.1.2.3", "backend: afxdp", "4: pipelines[0].receive.interface: missing; backend afxdp needs it"),
     ("backend: udp, ", "backend: packet, busy_poll: 5us, ", ["4: pipelines[0].receive.busy_poll: backend packet has no use for it; auto, afxdp, udp have", "4: pipelines[0].receive.interface: missing; backend packet needs it", "4: pipelines[0].receive.local_address: backend packet has no use for it; auto, udp have"]),
+    ("local_address: 10.1.2.3", "local_address: 10.1.2.3, udp_checksum: verify", "4: pipelines[0].receive.udp_checksum: backend udp has no use for it; auto, afxdp, packet, pcap have"),
     ("local_address: 10.1.2.3", "local_address: 10.1.2.3, busy_poll: 1500ns", "4: pipelines[0].receive.busy_poll: a fraction of a microsecond; whole microseconds are allowed"),
     ("local_address: 10.1.2.3", "local_address: 10.1.2.3, frames: 1000", "4: pipelines[0].receive.frames: 1000: not a power of two"),
     ("233.54.12.2, port: 26478", "233.54.12.1, port: 26477", "9: pipelines[0].channels[0].lines[1]: this group and port is used already by pipelines[0].channels[0].lines[0]"),
@@ -241,6 +242,14 @@ MISTAKES = [
 @pytest.mark.parametrize(("old", "new", "messages"), MISTAKES, ids=[f"{m[1][:40]!r}" for m in MISTAKES])
 def test_mistake_is_named_exactly(old: str, new: str, messages: str | list[str]) -> None:
     assert problems(changed(old, new)) == ([messages] if isinstance(messages, str) else messages)
+
+
+def test_a_udp_checksum_is_trusted_unless_the_file_says_verify() -> None:
+    verify = "{backend: packet, interface: eth1, udp_checksum: verify}"
+    for receive, want in ((verify, True), (verify.replace("verify", "trust"), False)):
+        settings = load(changed("{backend: udp, local_address: 10.1.2.3}", receive))
+        assert settings.pipelines[0].receive.udp_checksum is want
+    assert load(BASE).pipelines[0].receive.udp_checksum is False
 
 
 def test_table_of_mistakes_is_long_enough() -> None:

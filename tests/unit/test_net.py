@@ -35,6 +35,30 @@ def parse(frame, flow_cnt=3):
     return cause, (offset, bytes(ffi.buffer(out.data, out.len)), out.flow)
 
 
+def verify(frame, shift=0):
+    """hwgw_net_verify on a good frame, which lies shift bytes behind an aligned address, at the end of its memory."""
+    memory = ffi.new("uint8_t[]", shift + len(frame))
+    ffi.memmove(memory + shift, frame, len(frame))
+    out = ffi.new("struct hwgw_datagram *")
+    assert lib.hwgw_net_parse(flows_c, 3, memory + shift, len(frame), out) == 0
+    return CAUSES[lib.hwgw_net_verify(memory + shift, out)]
+
+
+def udp_sum(frame):
+    """The ones' complement sum over pseudo header and datagram (RFC 768), 16 bits at a time; 0xFFFF when right."""
+    at = 14
+    while frame[at - 2 : at] != b"\x08\x00":
+        at += 4
+    ip, udp = frame[at:], frame[at + (frame[at] & 15) * 4 :]
+    length = int.from_bytes(udp[4:6], "big")
+    covered = ip[12:20] + b"\x00\x11" + udp[4:6] + udp[:length] + bytes(length % 2)
+    total = 0
+    for (word,) in struct.iter_unpack("!H", covered):
+        total += word
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
 def expected(frame, flows=FLOWS):
     """The same by the order of checks in the contract, in plain Python."""
     at, kind = 14, None
@@ -184,6 +208,7 @@ def test_each_fault_has_its_own_cause(name):
 
 def test_every_cause_of_the_table_is_reached():
     reached = {cause for cause, _ in BAD.values()} | {parse(GOOD["plain"][:n])[0] for n in range(20)} - {"ok"}
+    reached.add(verify(with_udp(6, b"\x12\x34")))
     assert reached == set(CAUSES.values()) - {"ok"}
 
 
@@ -213,7 +238,7 @@ def test_random_damage_has_the_expected_cause(rng):
         result = parse(frame)
         assert result == expected(frame), frame.hex()
         tally[result[0]] += 1
-    assert all(tally.values()), tally
+    assert all(cnt for cause, cnt in tally.items() if cause != "drop_udp_checksum"), tally
 
 
 def test_checksum_is_that_of_scapy_for_many_headers(rng):
@@ -228,3 +253,99 @@ def test_checksum_is_that_of_scapy_for_many_headers(rng):
         flipped[14 + rng.choice((1, 4, 5, 8, 10, 11, 12, 13))] ^= 1 << rng.randrange(8)
         assert parse(bytes(flipped))[0] == "drop_ip_checksum"
     assert ipv4("239.1.2.3") == 0xEF010203
+
+
+# ---- the UDP checksum ----
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_the_udp_checksum_of_scapy_is_right(name):
+    frame = GOOD[name]
+    at = frame.index(struct.pack("!HH", 9000, 26477 if name == "third flow" else 26400))
+    assert frame[at + 6 : at + 8] != b"\0\0"
+    assert verify(frame) == "ok"
+
+
+def flipped(frame, byte, bit):
+    bad = bytearray(frame)
+    bad[byte] ^= 1 << bit
+    return bytes(bad)
+
+
+def test_any_flipped_bit_that_the_checksum_covers_is_found():
+    checked = 0
+    for name in ("plain", "tags and options", "empty payload"):
+        frame = GOOD[name]
+        start = frame.index(struct.pack("!HH", 9000, 26400))
+        for byte in [
+            *range(start, start + 2),
+            *range(start + 6, len(frame)),
+        ]:  # without port and length: those are flows
+            for bit in range(8):
+                checked += 1
+                assert verify(flipped(frame, byte, bit)) == "drop_udp_checksum"
+    for byte in range(12, 16):  # the source address, with a right header checksum
+        for bit in range(8):
+            checked += 1
+            changed = with_ip(byte, bytes([GOOD["plain"][14 + byte] ^ 1 << bit]))
+            assert verify(changed) == "drop_udp_checksum"
+    assert checked > 1500
+
+
+def test_verifying_agrees_with_a_plain_sum_for_any_datagram(rng):
+    tally = {"ok": 0, "drop_udp_checksum": 0}
+    for _ in range(3000):
+        tags = [Dot1Q(vlan=1), Dot1Q(vlan=2)][: rng.randrange(3)]
+        payload = rng.choice([rng.randbytes, bytes, lambda n: b"\xff" * n])(rng.choice([rng.randrange(64), 1400, 1471]))
+        frame = bytearray(fast(payload, len(tags), rng.randrange(3)))
+        at = len(frame) - len(payload) - 8
+        struct.pack_into("!H", frame, at + 6, rng.randrange(1, 65536))
+        if rng.random() < 0.5:  # make it right
+            struct.pack_into("!H", frame, at + 6, 0)
+            struct.pack_into("!H", frame, at + 6, 0xFFFF - udp_sum(frame) or 0xFFFF)
+        frame += rng.randbytes(rng.randrange(20))  # padding is not covered
+        want = "ok" if udp_sum(frame) == 0xFFFF else "drop_udp_checksum"
+        assert verify(bytes(frame), rng.randrange(16)) == want, frame.hex()
+        tally[want] += 1
+    assert min(tally.values()) > 1000
+
+
+def fast(payload, tag_cnt, option_cnt):
+    """A frame of the first flow, without scapy, checksum 0."""
+    total = 28 + 4 * option_cnt + len(payload)
+    addresses = b"\x0a\x01\x02\xff\xef\x01\x02\x03"
+    header = bytearray(struct.pack("!BBHHHBBH8s", 0x45 + option_cnt, 0, total, 0, 0, 9, 17, 0, addresses))
+    header += b"\x01" * 4 * option_cnt
+    words = sum(struct.unpack(f"!{len(header) // 2}H", header))
+    words = (words & 0xFFFF) + (words >> 16)
+    struct.pack_into("!H", header, 10, ~(words + (words >> 16)) & 0xFFFF)
+    tags = b"\x81\x00\x00\x05" * tag_cnt
+    return bytes(12) + tags + b"\x08\x00" + header + struct.pack("!HHHH", 9000, 26400, 8 + len(payload), 0) + payload
+
+
+def test_scapy_and_the_plain_sum_agree(rng):
+    for size in [*range(20), 97, 1400, 1471]:
+        frame = good(rng.randrange(3), rng.randbytes(size))
+        assert udp_sum(frame) == 0xFFFF
+        assert verify(frame) == "ok"
+
+
+def test_no_checksum_is_a_right_one_and_one_of_zero_is_sent_as_ones():
+    assert verify(with_udp(6, b"\0\0")) == "ok"
+    frame = bytearray(good(payload=b"\0\0" + PAYLOAD))
+    frame[42:44] = frame[40:42]  # what the sum lacks: now it is all ones, its complement 0, which is sent as ones
+    frame[40:42] = b"\xff\xff"
+    assert udp_sum(frame) == 0xFFFF
+    assert verify(bytes(frame)) == "ok"
+    assert verify(flipped(frame, 60, 0)) == "drop_udp_checksum"
+
+
+def test_what_lies_behind_the_udp_length_is_not_covered():
+    frame = bytearray(good(payload=b"abc"))
+    assert verify(bytes(frame) + b"padding") == "ok"
+    longer = bytearray(with_udp(4, struct.pack("!H", 8 + 11)))  # an odd length, the rest of the datagram is not its own
+    struct.pack_into("!H", longer, 40, 0)
+    struct.pack_into("!H", longer, 40, 0xFFFF - udp_sum(longer))
+    assert verify(bytes(longer)) == "ok"
+    assert verify(flipped(longer, 34 + 18, 3)) == "drop_udp_checksum"
+    assert verify(flipped(longer, 34 + 19, 3)) == "ok"

@@ -114,6 +114,18 @@ def test_every_ledger_is_exact_after_each_frame_whatever_comes(rng):
     assert {name for name in seen if not counters[name]} == set()
 
 
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_wrong_udp_checksum_is_dropped_only_where_it_is_to_be_verified(verify):
+    with Rig(SYMBOLS, udp_checksum=verify) as rig:
+        rig.feed(r.directory(1, "AAPL"))  # without a checksum: right in either case
+        wrong = bytearray(r.frame(r.mold(2, [r.delete(1, 1)])))
+        wrong[40:42] = b"\x12\x34"
+        rig.push(bytes(wrong))
+        assert rig.cnt("net.drop_udp_checksum") == verify
+        assert rig.cnt("mold.frames") == 2 - verify
+        rig.ledgers()
+
+
 def test_golden_and_c_agree_on_what_a_damaged_message_is():
     with pytest.raises(DecodeError):
         golden_event(r.delete(1, 1) + b"\0")
