@@ -26,6 +26,7 @@ BACKENDS = {
     "native": {"backend": "afxdp", "mode": "native"},
     "generic": {"backend": "afxdp", "mode": "generic"},
     "packet": {"backend": "packet"},
+    "packet": {"backend": "packet"},
 }
 
 pytestmark = [
