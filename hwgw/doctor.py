@@ -26,7 +26,7 @@ from pathlib import Path
 from . import native
 from .errors import HwgwError
 
-__all__ = ["Row", "examine"]
+__all__ = ["FAIL", "OK", "WARN", "Row", "capabilities", "examine", "huge_pages", "privileges"]
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 # Linux 5.10 is the first long-term kernel with need-wakeup, bpf_link for XDP and preferred busy polling close by
@@ -108,14 +108,16 @@ def _build() -> Row:
     return Row("build", OK, f"{value}, with AF_XDP")
 
 
-def _capabilities() -> set[str]:
+def capabilities() -> set[str]:
+    """The effective capabilities of this process, those of CAPABILITIES."""
     mask = re.search(r"^CapEff:\s*([0-9a-f]+)$", _read("/proc/self/status"), re.MULTILINE)
     bits = int(mask[1], 16) if mask else 0
     return {name for name, bit in CAPABILITIES.items() if bits >> bit & 1}
 
 
-def _privileges() -> list[Row]:
-    have = _capabilities()
+def privileges() -> list[Row]:
+    """Who runs this, and how much memory it may pin."""
+    have = capabilities()
     who = "root" if os.geteuid() == 0 else f"uid {os.geteuid()}"
     lacks = [name for name in ("net_raw", "net_admin", "bpf", "ipc_lock", "sys_nice") if name not in have]
     todo = (
@@ -133,11 +135,16 @@ def _privileges() -> list[Row]:
     return rows
 
 
-def _memory() -> list[Row]:
+def huge_pages() -> list[Row]:
+    """Huge pages, for books and packet memory."""
     info = dict(re.findall(r"^(\w+):\s+(\d+)", _read("/proc/meminfo"), re.MULTILINE))
     free, total, size = (int(info.get(key, "0")) for key in ("HugePages_Free", "HugePages_Total", "Hugepagesize"))
     todo = "" if total else "for large books: sysctl vm.nr_hugepages=512"
-    rows = [Row("huge pages", OK if total else WARN, f"{free} of {total} free, {size} KiB each", todo)]
+    return [Row("huge pages", OK if total else WARN, f"{free} of {total} free, {size} KiB each", todo)]
+
+
+def _memory() -> list[Row]:
+    rows = huge_pages()
     shm = Path("/dev/shm")  # noqa: S108 (the segment's place)
     if not os.access(shm, os.W_OK | os.X_OK):
         return [
@@ -177,7 +184,7 @@ def _backends() -> list[Row]:
 
 def _afxdp() -> Row:
     name = "backend afxdp"
-    if "sys_admin" not in _capabilities() or not shutil.which("unshare"):
+    if "sys_admin" not in capabilities() or not shutil.which("unshare"):
         return Row(
             name, WARN, "not tried", "trying it takes CAP_SYS_ADMIN and unshare(1), for a network namespace of its own"
         )
@@ -238,4 +245,4 @@ def _probe() -> tuple[str, int]:
 
 def examine() -> tuple[Row, ...]:
     """Every row, in the order in which one would mend them."""
-    return (_kernel(), *_cpu(), _build(), *_privileges(), *_memory(), *_programs(), *_backends())
+    return (_kernel(), *_cpu(), _build(), *privileges(), *_memory(), *_programs(), *_backends())

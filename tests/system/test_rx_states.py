@@ -26,7 +26,6 @@ BACKENDS = {
     "native": {"backend": "afxdp", "mode": "native"},
     "generic": {"backend": "afxdp", "mode": "generic"},
     "packet": {"backend": "packet"},
-    "packet": {"backend": "packet"},
 }
 
 pytestmark = [
