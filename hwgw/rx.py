@@ -12,14 +12,14 @@ SPDX-License-Identifier: MIT
 
 Memory: a batch is valid until its release(), which the next recv() and close() do too. Views that were taken from it
 stay safe to read for as long as they live, but after the release the driver writes new frames there, so copy what is to
-be kept. What a view points into stays mapped until the last view is gone: close() with live views ends the receiver at
-once and gives the queue back when the last of them goes (a warning in the log says so).
+be kept. What a view points into stays mapped until the last view is gone, also after close(), which gives interface and
+queue back at once. (dpdk cannot: there close() with live views waits with it for the last one, and the log warns.)
 
 Threads: a receiver belongs to one thread at a time; a second one that enters it gets UsageError. close() may come from
 any thread. Waiting, sending and gathering release the GIL, so receivers in several threads run in parallel.
 
-Fork: a forked child must not use a receiver of its parent (UsageError), and never closes it; but it holds the sockets
-as long as it lives. Open receivers after the fork.
+Fork: a forked child must not use a receiver of its parent (UsageError) or read its views, and never closes it; but it
+holds the sockets as long as it lives. Open receivers after the fork.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+import sys
 import threading
 import time
 import weakref
@@ -52,7 +53,7 @@ log = logging.getLogger(__name__)
 BATCH_FRAMES_MAX: int = lib.HWGW_WAIT_FRAMES_MAX
 SLICE_NS = 20_000_000
 """The longest time in C without looking at signals: Ctrl-C works within this."""
-HOUSEKEEPING_NS = 100_000_000
+HOUSEKEEPING_NS = 20_000_000
 FOREVER_NS = 1 << 62
 NO_FLOW: int = lib.HWGW_FLOW_NONE
 
@@ -118,10 +119,10 @@ class Ledger:
 class _Window:
     """Memory of a receiver as NumPy sees it; keeps it mapped."""
 
-    __slots__ = ("__array_interface__", "_handle")
+    __slots__ = ("__array_interface__", "_keep")
 
-    def __init__(self, handle: Any, address: int, length: int) -> None:
-        self._handle = handle
+    def __init__(self, keep: Any, address: int, length: int) -> None:
+        self._keep = keep
         self.__array_interface__ = {"version": 3, "shape": (length,), "typestr": "|u1", "data": (address, True)}
 
 
@@ -143,7 +144,7 @@ class Views(Sequence[NDArray[np.uint8]]):
     def __getitem__(self, index: int | slice) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
         """One view, or a list of them for a slice."""
         batch = self._batch
-        frames, handle = batch.frames, batch._handle
+        frames, keep = batch.frames, batch._keep
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(batch)))]
         at = index + len(batch) if index < 0 else index
@@ -153,17 +154,17 @@ class Views(Sequence[NDArray[np.uint8]]):
         if self._is_payload:
             payload = batch.payloads[at]
             address, length = address + int(payload["offset"]), int(payload["len"])
-        return np.asarray(_Window(handle, address, length))
+        return np.asarray(_Window(keep, address, length))
 
 
 class Batch:
     """Frames of one recv, in the order in which they came. Valid until release(), the next recv() or close()."""
 
-    __slots__ = ("_cnt", "_frames", "_handle", "_payloads", "_receiver")
+    __slots__ = ("_cnt", "_frames", "_keep", "_payloads", "_receiver")
 
-    def __init__(self, receiver: Receiver, handle: Any, frames: NDArray[np.void]) -> None:
+    def __init__(self, receiver: Receiver, keep: Any, frames: NDArray[np.void]) -> None:
         self._receiver: Receiver | None = receiver
-        self._handle = handle
+        self._keep = keep
         self._frames = frames
         self._cnt = len(frames)
         self._payloads: NDArray[np.void] | None = None
@@ -194,8 +195,8 @@ class Batch:
     @property
     def payloads(self) -> NDArray[np.void]:
         """Where the UDP payloads lie, dtype PAYLOAD: parsed in C, once, when asked for. Whole headers are checked."""
-        frames, receiver, handle = self.frames, self._receiver, self._handle
-        if self._payloads is None and receiver is not None and handle is not None:
+        frames, receiver, keep = self.frames, self._receiver, self._keep
+        if self._payloads is None and receiver is not None and keep is not None:
             out = np.zeros(self._cnt, PAYLOAD)
             lib.hwgw_rx_payloads(
                 receiver._flows,
@@ -239,7 +240,7 @@ class Batch:
 
         The copy is made in C without the GIL. out: an array to fill instead, C-contiguous, shape (n, width).
         """
-        frames, handle = self.frames, self._handle  # the memory stays mapped while this call has the handle
+        frames, keep = self.frames, self._keep  # the memory stays mapped while this call has it
         for name, value in (("offset", offset), ("width", width)):
             if not 0 <= value <= 1 << 20:
                 raise UsageError(f"gather: {name} {value}: allowed are 0 to {1 << 20}")
@@ -251,7 +252,7 @@ class Batch:
             where = ffi.from_buffer("struct hwgw_payload[]", self.payloads) if payload else ffi.NULL
             target = ffi.from_buffer("uint8_t[]", out, require_writable=True)
             lib.hwgw_rx_gather(_frames_of(frames), where, self._cnt, offset, width, target)
-        del handle
+        del keep
         return out
 
     @property
@@ -282,10 +283,20 @@ class Receiver:
     """An open receive backend; made by open(). A context manager and an iterator over batches."""
 
     def __init__(
-        self, backend: str, handle: Any, flows: Any, flow_cnt: int, all_frames: bool, can_send: bool, spin_ns: int
+        self,
+        backend: str,
+        handle: Any,
+        kept: Any,
+        flows: Any,
+        flow_cnt: int,
+        all_frames: bool,
+        can_send: bool,
+        spin_ns: int,
     ) -> None:
         self.backend = backend
         self._handle: Any = handle
+        self._kept: Any = kept  # what views hold on to; None: the handle itself
+        self._kept_refs = sys.getrefcount(kept) - 2  # without this parameter and its caller's variable
         self._flows, self._flow_cnt = flows, flow_cnt
         self._all_frames = all_frames or backend == "pcap"
         self._can_send = can_send
@@ -298,6 +309,7 @@ class Receiver:
         self._describe = native.text(lib.hwgw_rx_describe(handle))
         self._clock = _CLOCKS[int(lib.hwgw_rx_clock(handle))]
         self._state = _STATES[int(lib.hwgw_rx_state(handle))]
+        self._reason = ""
         self._reserve(lib.HWGW_BATCH_MAX)
 
     def _reserve(self, cnt: int) -> None:
@@ -332,8 +344,7 @@ class Receiver:
         batch = self._batch
         if batch is not None:
             self._batch = None
-            batch._receiver = None
-            batch._handle = None
+            batch._receiver = batch._keep = None
             lib.hwgw_rx_release(handle)
 
     def _look(self, handle: Any) -> None:
@@ -341,7 +352,12 @@ class Receiver:
         lib.hwgw_rx_stats(handle, self._counters)
         self._state = _STATES.get(int(lib.hwgw_rx_state(handle)), "unknown")
         self._describe = native.text(lib.hwgw_rx_describe(handle))
+        self._reason = native.text(lib.hwgw_rx_reason(handle))
         self._looked_ns = time.monotonic_ns()
+        # what an interface that went away has left: nobody looks at it when there are no more references than at open
+        if self._kept is not None and lib.hwgw_rx_kept_bytes(self._kept):
+            if sys.getrefcount(self._kept) == self._kept_refs:
+                lib.hwgw_rx_kept_unmap(self._kept)
 
     # ---- receiving ----
 
@@ -372,11 +388,11 @@ class Receiver:
                 spin_ns = max(spin_ns - SLICE_NS, 0)
                 if now - self._looked_ns > HOUSEKEEPING_NS:
                     self._look(handle)
-            batch = Batch(self, handle, self._shown[:cnt])
+            batch = Batch(self, self._kept or handle, self._shown[:cnt])
             if self._handle is handle:
                 self._batch = batch
             else:
-                batch._receiver = batch._handle = None
+                batch._receiver = batch._keep = None
             return batch
         finally:
             self._entered.release()
@@ -457,8 +473,13 @@ class Receiver:
 
     @property
     def state(self) -> str:
-        """Either closed, or the interface's: up, link_down, gone, ..., at most 0.1 s old while recv is called."""
+        """Either closed, or the interface's: up, link_down, gone, detached, changed; as of the last recv or stats."""
         return self._state if self._handle is not None else "closed"
+
+    @property
+    def reason(self) -> str:
+        """Why the state is not up; "" when it is. recv and stats open the backend anew when that helps."""
+        return self._reason
 
     @property
     def clock(self) -> str:
@@ -490,18 +511,26 @@ class Receiver:
         return self._handle is None
 
     def close(self) -> None:
-        """Stop receiving and give everything back; a second call does nothing. Ends a recv() in another thread.
+        """Stop and give everything back; a second call does nothing. A recv() in another thread ends within 20 ms.
 
-        Views that live keep their memory, and with it the queue, until they go.
+        Views that live keep their memory until they go.
         """
         handle, self._handle = self._handle, None
         if handle is None:
             return
         batch, self._batch = self._batch, None
         if batch is not None:
-            batch._receiver = batch._handle = None
-        if not self._entered.locked():
-            _warn_of_views(self.backend, handle)
+            batch._receiver = batch._keep = None
+        if not self._entered.acquire(blocking=False):
+            return  # the thread inside has the last reference and closes as it leaves
+        try:
+            if self._kept is not None or self._forks != _forks:
+                ffi.release(handle)
+            else:
+                _warn_of_views(self.backend, handle)
+        finally:
+            self._kept = None
+            self._entered.release()
 
     def recv_into_pcapng(
         self,
@@ -531,8 +560,6 @@ class Receiver:
 
 
 def _warn_of_views(backend: str, handle: Any) -> None:
-    import sys
-
     # this frame's argument, the caller's variable and getrefcount's own argument
     views = sys.getrefcount(handle) - 3
     if views > 0:
@@ -679,7 +706,7 @@ def open(  # noqa: A001 (hwgw.rx.open is what it is called)
         "loopback": loopback, "timestamps": timestamps, **more,
     }  # fmt: skip
     fields = dict(ffi.typeof("struct hwgw_rx_cfg").fields)
-    hidden = {"flows", "flow_cnt", "queue_cnt"}
+    hidden = {"flows", "flow_cnt", "queue_cnt", "kept"}
     keep: list[Any] = []
     values: dict[str, Any] = {}
     for key, value in given.items():
@@ -698,8 +725,11 @@ def open(  # noqa: A001 (hwgw.rx.open is what it is called)
         queue_array = ffi.new("uint32_t[]", numbers)
         values |= {"queues": queue_array, "queue_cnt": len(numbers)}
     spin_ns = 1000 * _integer("spin_us", spin_us, 32)
+    kept = ffi.gc(lib.hwgw_rx_kept_open(), lib.hwgw_rx_kept_close)
+    values["kept"] = kept
     out = ffi.new("struct hwgw_rx **")
     native.call(lib.hwgw_rx_open, out, ffi.new("struct hwgw_rx_cfg *", values))
     handle = ffi.gc(out[0], lib.hwgw_rx_close)
     _handles.add(handle)
-    return Receiver(backend, handle, flow_array, len(flows), all_frames, tx_frame_cnt > 0, spin_ns)
+    kept = kept if lib.hwgw_rx_keeps(handle) else None
+    return Receiver(backend, handle, kept, flow_array, len(flows), all_frames, tx_frame_cnt > 0, spin_ns)

@@ -96,6 +96,8 @@ enum hwgw_rx_clock {
 };
 
 /* rx_watch.c keeps a copy of it, with what its pointers point to */
+struct hwgw_rx_kept; /* hwgw_batch.h */
+
 struct hwgw_rx_cfg {
   const char *backend; /* "afxdp", "packet", "udp", "pcap" */
   const char
@@ -116,6 +118,7 @@ struct hwgw_rx_cfg {
   bool huge_pages;               /* afxdp: UMEM on huge pages; falls back, and says so in describe */
   bool capture_time;             /* pcap: pace by the capture's own time instead of at once */
   bool loopback;                 /* udp: also accept this host's own multicast */
+  struct hwgw_rx_kept *kept;     /* NULL, or what takes the memory of frames when it would be unmapped */
   bool timestamps; /* the best ts_ns there is: the NIC's, else the kernel's; costs a time stamp per frame */
 };
 
@@ -124,8 +127,7 @@ struct hwgw_rx;
 int32_t hwgw_rx_open(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, struct hwgw_error *error);
 /* up to max (<= HWGW_BATCH_MAX) frames into frames; 0 when nothing waits; never blocks */
 uint32_t hwgw_rx_poll(struct hwgw_rx *rx, struct hwgw_frame *frames, uint32_t max);
-/* gives back every frame polled since the last release. Their memory stays mapped until close, whatever happens to the
- * interface: Python keeps views of it */
+/* gives back every frame polled since the last release. */
 void hwgw_rx_release(struct hwgw_rx *rx);
 /* sends the first frames of cnt (<= HWGW_BATCH_MAX): data and len, whole Ethernet frames, are copied. Returns how many
  * were taken: less than cnt when as many as may wait are waiting. One that can never be sent is taken and counted as

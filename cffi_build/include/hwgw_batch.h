@@ -39,6 +39,16 @@ uint32_t hwgw_rx_payloads(const struct hwgw_flow *flows, uint32_t flow_cnt, cons
 void hwgw_rx_gather(const struct hwgw_frame *frames, const struct hwgw_payload *payloads, uint32_t cnt, uint32_t offset,
                     uint32_t width, uint8_t *out);
 
+/* Memory of frames that outlives its backend: given as cfg.kept, it takes what close, and opening anew after the interface
+ * had gone, would unmap. Any thread */
+struct hwgw_rx_kept *hwgw_rx_kept_open(void); /* NULL: no memory */
+uint64_t hwgw_rx_kept_bytes(struct hwgw_rx_kept *kept);
+uint64_t hwgw_rx_kept_unmap(struct hwgw_rx_kept *kept); /* all that it has; returns bytes */
+/* NULL is allowed; unmaps, or lets the last of its receivers do so when that closes */
+void hwgw_rx_kept_close(struct hwgw_rx_kept *kept);
+/* whether this receiver's backend does so; else its frames are gone with close */
+bool hwgw_rx_keeps(const struct hwgw_rx *rx);
+
 /* hwgw cdef end */
 
 #endif

@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "hwgw_batch.h"
 #include "rx.h"
 
 static const struct hwgw_rx_ops *const BACKENDS[] = {&hwgw_rx_afxdp, &hwgw_rx_packet, &hwgw_rx_udp, &hwgw_rx_pcap};
@@ -127,8 +128,11 @@ int32_t hwgw_rx_open(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, struct 
   if (!status) status = ops->open(rx, cfg, error);
   if (status) return status;
   (*rx)->live = *rx;
+  (*rx)->kept = cfg->kept;
   (*rx)->state = HWGW_SEGMENT_RECEIVE_STATE_UP;
   if (ops->has_interface && cfg->interface && *cfg->interface) *rx = hwgw_rx_watch_open(*rx, cfg);
+  (*rx)->kept = cfg->kept;
+  hwgw_rx_kept_use(cfg->kept);
   return HWGW_OK;
 }
 
@@ -217,7 +221,10 @@ const char *hwgw_rx_describe(struct hwgw_rx *rx) {
 }
 
 void hwgw_rx_close(struct hwgw_rx *rx) {
-  if (rx) rx->ops->close(rx);
+  if (!rx) return;
+  struct hwgw_rx_kept *kept = rx->kept;
+  rx->ops->close(rx);
+  hwgw_rx_kept_close(kept);
 }
 
 bool hwgw_rx_available(const char *backend, char *text, uint32_t sz) {

@@ -25,6 +25,7 @@ struct hwgw_rx_ops {
   bool (*ended)(const struct hwgw_rx *rx);
   void (*close)(struct hwgw_rx *rx);
   bool (*available)(char *text, uint32_t sz);
+  bool keeps_memory;   /* gives the memory of its frames to hwgw_rx_unmap when it closes */
   bool has_interface;  /* takes frames from cfg->interface, a device of the kernel: rx_watch.c follows its state */
   uint64_t needs_caps; /* bits of the capabilities (CAP_NET_RAW, CAP_NET_ADMIN) that open cannot do without */
   uint64_t keep_caps;  /* of those that polling or closing needs: the data process keeps them; 0 for most */
@@ -56,11 +57,12 @@ struct hwgw_rx {
   uint32_t state; /* enum hwgw_segment_receive_state; a backend may set it, and has up until it does */
   uint32_t clock; /* enum hwgw_rx_clock */
   /* set by open where it matters to the backend: what the watch compares the interface with; 0 = anything will do */
-  uint32_t mtu_max;        /* larger frames would be lost */
-  uint32_t mtu_reopen_max; /* up to this a new open would take them */
-  uint32_t program_id;     /* the XDP program that must be attached */
-  uint32_t queue_end;      /* the interface must have so many receive queues */
-  const uint8_t *memory;   /* in which all frames lie, NULL when there is no such memory */
+  uint32_t mtu_max;          /* larger frames would be lost */
+  uint32_t mtu_reopen_max;   /* up to this a new open would take them */
+  uint32_t program_id;       /* the XDP program that must be attached */
+  uint32_t queue_end;        /* the interface must have so many receive queues */
+  struct hwgw_rx_kept *kept; /* of the configuration; set by whoever opened it */
+  const uint8_t *memory;     /* in which all frames lie, NULL when there is no such memory */
   uint64_t memory_sz_bytes;
   char describe[HWGW_RX_DESCRIBE_SZ];
 };
@@ -79,6 +81,10 @@ const char *hwgw_rx_watch_reason(const struct hwgw_rx *rx); /* why the state is 
 void hwgw_rx_watch_describe(struct hwgw_rx *rx);            /* renews describe; nothing without a watch */
 /* writes what a backend itself has counted: every rx_* and tx_* counter that it knows */
 void hwgw_rx_count(struct hwgw_rx *live, uint64_t *counters);
+
+/* rx_kept.c: munmap of the memory of frames, or leaving it to cfg.kept */
+void hwgw_rx_unmap(struct hwgw_rx *rx, void *memory, size_t sz);
+void hwgw_rx_kept_use(struct hwgw_rx_kept *kept); /* one more user; hwgw_rx_kept_close is one less. NULL is allowed */
 
 /* "239.1.2.3:26400", for messages */
 struct hwgw_rx_flow_text {

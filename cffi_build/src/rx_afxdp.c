@@ -71,6 +71,7 @@ static bool afxdp_available(char *text, uint32_t sz);
 /* what a receiver becomes in a forked child */
 static const struct hwgw_rx_ops DEAD = {
     .name = "afxdp",
+    .keeps_memory = true,
     .poll = dead_poll,
     .release = dead_release,
     .stats = dead_stats,
@@ -99,7 +100,7 @@ static void afxdp_close(struct hwgw_rx *base) {
   struct rx_afxdp *rx = (struct rx_afxdp *)base;
   hwgw_xdp_leave(&rx->user);
   descriptors_close(rx);
-  if (rx->memory) munmap(rx->memory, rx->memory_sz);
+  if (rx->memory) hwgw_rx_unmap(base, rx->memory, rx->memory_sz);
   hwgw_afxdp_tx_fini(rx);
   free(rx->queues);
   free(rx);
@@ -432,6 +433,7 @@ static bool afxdp_available(char *text, uint32_t sz) {
 
 const struct hwgw_rx_ops hwgw_rx_afxdp = {
     .name = "afxdp",
+    .keeps_memory = true,
     .open = afxdp_open,
     .poll = afxdp_poll,
     .release = afxdp_release,

@@ -93,7 +93,10 @@ struct rx_packet {
 
 static void packet_close(struct hwgw_rx *base) {
   struct rx_packet *rx = (struct rx_packet *)base;
-  if (rx->ring) munmap(rx->ring, rx->ring_sz);
+  /* a ring that stays mapped keeps its socket: let it take no more */
+  if (rx->fd >= 0)
+    bind(rx->fd, (struct sockaddr *)&(struct sockaddr_ll){.sll_family = AF_PACKET}, sizeof(struct sockaddr_ll));
+  if (rx->ring) hwgw_rx_unmap(base, rx->ring, rx->ring_sz);
   if (rx->fd >= 0) close(rx->fd);
   for (uint32_t i = 0; i < rx->join_cnt; i++) close(rx->joins[i]);
   if (rx->has_nic) hwgw_nic_close(&rx->nic);
@@ -451,6 +454,7 @@ static bool packet_available(char *text, uint32_t sz) {
 
 const struct hwgw_rx_ops hwgw_rx_packet = {
     .name = "packet",
+    .keeps_memory = true,
     .open = packet_open,
     .poll = packet_poll,
     .release = packet_release,

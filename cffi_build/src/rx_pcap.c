@@ -278,7 +278,7 @@ static bool pcap_ended(const struct hwgw_rx *rx) {
 
 static void pcap_close(struct hwgw_rx *rx) {
   struct rx_pcap *pcap = (struct rx_pcap *)rx;
-  if (pcap->is_mapped) munmap((void *)(uintptr_t)pcap->file, pcap->size);
+  if (pcap->is_mapped) hwgw_rx_unmap(rx, (void *)(uintptr_t)pcap->file, pcap->size);
   free(pcap);
 }
 
@@ -409,6 +409,7 @@ static bool pcap_available(char *text, uint32_t sz) {
 
 const struct hwgw_rx_ops hwgw_rx_pcap = {
     .name = "pcap",
+    .keeps_memory = true,
     .open = pcap_open,
     .poll = pcap_poll,
     .release = pcap_release,

@@ -73,7 +73,7 @@ static void udp_close(struct hwgw_rx *rx) {
     if (udp->sockets[i].fd >= 0) close(udp->sockets[i].fd);
   }
   if (udp->epoll_fd >= 0) close(udp->epoll_fd);
-  if (udp->slots) munmap(udp->slots, (size_t)udp->slot_cnt * udp->slot_sz);
+  if (udp->slots) hwgw_rx_unmap(rx, udp->slots, (size_t)udp->slot_cnt * udp->slot_sz);
   free(udp->control);
   free(udp->messages);
   free(udp->iovecs);
@@ -316,6 +316,7 @@ static bool udp_available(char *text, uint32_t sz) {
 
 const struct hwgw_rx_ops hwgw_rx_udp = {
     .name = "udp",
+    .keeps_memory = true,
     .open = udp_open,
     .poll = udp_poll,
     .release = udp_release,

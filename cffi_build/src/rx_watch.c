@@ -148,6 +148,7 @@ static void *reopen_main(void *argument) {
   }
   enter(job->netns_fd);
   if (job->ops->open(&job->opened, job->cfg, &job->error)) job->opened = NULL;
+  if (job->opened) job->opened->kept = job->cfg->kept;
   __atomic_store_n(&job->is_done, 1, __ATOMIC_RELEASE);
   return NULL;
 }

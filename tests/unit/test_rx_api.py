@@ -62,6 +62,17 @@ def capture(tmp_path: Path) -> Make:
     return make
 
 
+@pytest.fixture
+def sender() -> Any:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
+        yield sock
+
+
+def listen(**settings: Any) -> rx.Receiver:
+    return rx.open("udp", groups=[(GROUP, PORT)], local_address="127.0.0.1", loopback=True, **settings)
+
+
 def address(array: np.ndarray[Any, Any]) -> int:
     return int(array.__array_interface__["data"][0])
 
@@ -179,11 +190,40 @@ def test_views_keep_the_memory_mapped_after_close(capture: Make, caplog: pytest.
     receiver.close()
     assert receiver.closed
     assert receiver.state == "closed"
-    assert "closed, but 20 views still hold its memory" in caplog.text
+    assert not caplog.records
     for number, view in enumerate(views):
         assert view.tobytes() == frame(number)
     assert mapped(path)
     del views, view
+    gc.collect()
+    assert not mapped(path)
+
+
+def test_close_gives_the_socket_back_at_once_although_views_live(sender: socket.socket) -> None:
+    with listen() as receiver:
+        sender.sendto(b"payload", (GROUP, PORT))
+        view = receiver.recv(timeout=10).data[0]
+        opened = len(list(Path("/proc/self/fd").iterdir()))
+    assert len(list(Path("/proc/self/fd").iterdir())) < opened
+    assert view.tobytes() == b"payload"
+
+
+def test_a_backend_that_cannot_keep_its_memory_waits_for_the_views(
+    capture: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = capture(20)
+
+    class Lib:
+        def __getattr__(self, name: str) -> Any:
+            return (lambda _: False) if name == "hwgw_rx_keeps" else getattr(lib, name)
+
+    monkeypatch.setattr(rx, "lib", Lib())
+    receiver = rx.open("pcap", path=path)
+    views = list(receiver.recv().data)
+    receiver.close()
+    assert "closed, but 20 views still hold its memory" in caplog.text
+    assert [view.tobytes() for view in views] == [frame(number) for number in range(20)]
+    del views
     gc.collect()
     assert not mapped(path)
 
@@ -242,17 +282,6 @@ def test_stats_and_ledger_count_every_frame(capture: Make, tmp_path: Path) -> No
 
 
 # ---- waiting ----
-
-
-@pytest.fixture
-def sender() -> Any:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
-        yield sock
-
-
-def listen(**settings: Any) -> rx.Receiver:
-    return rx.open("udp", groups=[(GROUP, PORT)], local_address="127.0.0.1", loopback=True, **settings)
 
 
 def test_recv_waits_for_a_frame_and_its_time_out_ends_it(sender: socket.socket) -> None:
@@ -375,7 +404,7 @@ def test_every_field_of_the_c_configuration_can_be_given() -> None:
     fields = dict(ffi.typeof("struct hwgw_rx_cfg").fields)
     assert len(fields) > 15
     for name, field in fields.items():
-        if name in ("backend", "flows", "flow_cnt", "queues", "queue_cnt", "local_address"):
+        if name in ("backend", "flows", "flow_cnt", "queues", "queue_cnt", "kept", "local_address"):
             continue
         wrong = "text" if field.type.kind == "primitive" else 5
         with pytest.raises(ConfigError, match=rf"rx: {name} .*: allowed"):
