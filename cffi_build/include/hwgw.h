@@ -174,13 +174,28 @@ uint32_t hwgw_net_verify(const uint8_t *frame, const struct hwgw_datagram *datag
 /* ---- mold: MoldUDP64 downstream, one struct per feed channel ---- */
 
 #define HWGW_LINES_MAX 4
+#define HWGW_LINE_RECOVERY 4 /* the line of what re-request servers answer */
+#define HWGW_LAG_SLOTS 16
+#define HWGW_MOLD_RECENT 64
+#define HWGW_HOLD_MAX 4194304 /* messages */
 
 struct hwgw_mold_line {
   uint64_t frames;   /* packets of this line */
   uint64_t first;    /* messages this line brought first */
   uint64_t late;     /* messages another line had brought before */
+  uint64_t missed;   /* numbers this line jumped over; some may have come later */
   uint64_t next_seq; /* highest sequence number + messages seen on this line */
   uint64_t t_last;   /* ticks of its last packet */
+  /* packets whose first message another line had brought before, by how much later they came: slot 0 below 128 ticks,
+   * slot n below 128 << n, the last one all above. Lines of one channel only */
+  uint64_t lag[HWGW_LAG_SLOTS];
+};
+
+struct hwgw_mold_slot; /* a held message */
+
+struct hwgw_mold_recent {
+  uint64_t seq; /* first message of a packet that was first */
+  uint64_t t_rx;
 };
 
 struct hwgw_mold {
@@ -188,29 +203,70 @@ struct hwgw_mold {
   uint8_t state;       /* enum hwgw_segment_feed_state */
   uint8_t line_cnt;
   uint16_t channel;
-  uint16_t reserved;
-  uint64_t next_seq; /* next expected message; 0 until the first packet */
-  uint64_t jump_max; /* a packet further ahead than this is dropped (drop_gap); 0 = no bound */
-  struct hwgw_mold_line line[HWGW_LINES_MAX];
+  uint8_t phase;        /* what is shown while a hole is open: holding, requesting or snapshot; set by who repairs it */
+  bool is_open;         /* there is a hole, or the channel is frozen: packets take the longer way */
+  bool is_frozen;       /* nothing is delivered before hwgw_mold_rebase */
+  bool is_lost;         /* messages will not come any more */
+  bool is_stale;        /* set and cleared by hwgw_mold_stale */
+  bool is_ended;        /* end of session was seen */
+  bool has_other;       /* the last packet was of the session in other */
+  uint8_t other[10];    /* a session that is not ours */
+  uint32_t session_cnt; /* sessions that ended because another began */
+  uint64_t next_seq;    /* next message to deliver; 0 until the first packet */
+  uint64_t seen_seq;    /* highest number known to exist + 1 */
+  uint64_t jump_max;    /* a packet further ahead than this is dropped (drop_gap); 0 = no bound */
+  uint64_t far_seq;     /* where the last implausible packet began */
+  uint64_t frozen_seq;  /* seen_seq when the channel was frozen */
+  uint64_t t_hole;      /* ticks of the packet that showed the hole */
+  /* messages behind a hole; NULL = none is held, delivery goes on behind holes */
+  struct hwgw_mold_slot *slot;
+  uint32_t hold_max; /* messages, a power of two */
+  uint32_t held_cnt;
+  uint64_t hold_base;   /* lowest number that can be held; above next_seq when more than hold_max wait */
+  uint64_t missing_cnt; /* numbers from next_seq to seen_seq that are not held */
+  struct hwgw_mold_line line[HWGW_LINES_MAX + 1];
+  struct hwgw_mold_recent recent[HWGW_MOLD_RECENT];
 };
 
-/* the messages of one packet that are new, in order */
+/* the messages of one packet that are new, in order, and what was held behind them */
 struct hwgw_mold_iter {
-  const uint8_t *cursor; /* next message block */
-  uint64_t seq;          /* its sequence number */
-  uint32_t left;         /* blocks left */
+  const uint8_t *cursor;  /* next message block */
+  uint64_t seq;           /* its sequence number */
+  uint32_t left;          /* blocks left */
+  struct hwgw_mold *mold; /* NULL when nothing held follows */
+  uint64_t *counters;
 };
 
+/* without a hold: the first packet's number is where the channel starts, and delivery goes on behind a hole */
 void hwgw_mold_init(struct hwgw_mold *mold, uint16_t channel, uint8_t line_cnt);
-/* takes one packet: checks header and blocks, arbitrates by sequence number, sets iter to what is new and next_seq behind
- * it. Returns the counter that names what the packet was: HWGW_CNT_MOLD_FRAMES when used (heartbeats and ends too), else
- * HWGW_CNT_MOLD_DROP_*. Counts its other mold_* counters itself. A gap sets the state to gapped (latched until
- * hwgw_mold_repair) and goes on behind it: what comes after a hole is delivered, and the channel is not good. */
+/* with one: the channel starts at number 1, and up to hold_max messages (rounded up to a power of two, 64 bytes each)
+ * wait behind a hole until it is filled, skipped or passed by a snapshot. After hwgw_mold_init */
+int32_t hwgw_mold_hold(struct hwgw_mold *mold, uint32_t hold_max, struct hwgw_error *error);
+void hwgw_mold_fini(struct hwgw_mold *mold); /* gives the hold back */
+/* takes one packet: checks header and blocks, arbitrates by sequence number, sets iter to what can be delivered. Returns
+ * the counter that names what the packet was: HWGW_CNT_MOLD_FRAMES when used (heartbeats and ends too), else
+ * HWGW_CNT_MOLD_DROP_*. Counts its other mold_* counters itself. Iterate to the end before the next call; the state is
+ * that after the last message. drop_session with state waiting: another session has begun, nothing of the old one is
+ * kept; give the packet again */
 uint32_t hwgw_mold_packet(struct hwgw_mold *mold, uint32_t line, const uint8_t *data, uint32_t len, uint64_t t_rx,
                           uint64_t *counters, struct hwgw_mold_iter *iter);
 /* next message: its bytes and length, seq; NULL when there is none */
 const uint8_t *hwgw_mold_next(struct hwgw_mold_iter *iter, uint32_t *len, uint64_t *seq);
-void hwgw_mold_repair(struct hwgw_mold *mold); /* the state may be good again */
+/* numbers missing from next_seq on without a break, at most max */
+uint32_t hwgw_mold_missing(const struct hwgw_mold *mold, uint32_t max);
+/* gives the first hole up: the state is gapped, iter is set to what is held behind it */
+void hwgw_mold_skip(struct hwgw_mold *mold, uint64_t *counters, struct hwgw_mold_iter *iter);
+/* delivers nothing until hwgw_mold_rebase: the books are being replaced */
+void hwgw_mold_freeze(struct hwgw_mold *mold);
+/* the books are those before message seq: whatever is missing or held below does not matter any more, and what was seen
+ * 2^20 numbers above it before the freeze never was; iter is set to what is held from there on */
+void hwgw_mold_rebase(struct hwgw_mold *mold, uint64_t seq, uint64_t *counters, struct hwgw_mold_iter *iter);
+/* forgets the session: its sequence has begun again */
+void hwgw_mold_restart(struct hwgw_mold *mold, uint64_t *counters);
+void hwgw_mold_lose(struct hwgw_mold *mold);                  /* a message came that cannot be used: gapped */
+void hwgw_mold_repair(struct hwgw_mold *mold);                /* what was lost does not matter any more */
+void hwgw_mold_stale(struct hwgw_mold *mold, bool is_stale);  /* silent for too long, or heard again */
+void hwgw_mold_phase(struct hwgw_mold *mold, uint32_t phase); /* enum hwgw_segment_feed_state, see phase */
 
 /* ---- itch: ITCH 5.0 ---- */
 
@@ -417,6 +473,7 @@ bool hwgw_segment_locked(const struct hwgw_segment *segment);
 struct hwgw_segment_header *hwgw_segment_head(struct hwgw_segment *segment);
 struct hwgw_control *hwgw_segment_control(struct hwgw_segment *segment);
 struct hwgw_thread *hwgw_segment_thread(struct hwgw_segment *segment, uint32_t thread);
+struct hwgw_channel *hwgw_segment_channel(struct hwgw_segment *segment, uint32_t thread, uint32_t channel);
 uint64_t *hwgw_segment_counters(struct hwgw_segment *segment, uint32_t thread);
 struct hwgw_hist *hwgw_segment_hist(struct hwgw_segment *segment, uint32_t thread, uint32_t hist);
 struct hwgw_tob *hwgw_segment_tob(struct hwgw_segment *segment, uint32_t instrument);
@@ -453,10 +510,36 @@ struct hwgw_strategy_cfg {
   uint32_t account;
 };
 
+#define HWGW_SERVERS_MAX 4
+
+struct hwgw_endpoint {
+  uint32_t address; /* IPv4, host order */
+  uint16_t port;    /* 0 = none */
+  uint16_t reserved;
+};
+
+/* how holes of a channel are repaired; all 0: they are given up when the reorder window is over */
+struct hwgw_recover_cfg {
+  uint64_t window_ns;  /* so long a late packet or another line may fill a hole by itself */
+  uint32_t server_cnt; /* MoldUDP64 re-request servers, asked in turn */
+  struct hwgw_endpoint server[HWGW_SERVERS_MAX];
+  uint64_t timeout_ns;           /* without progress the next server is asked */
+  uint32_t retries;              /* so often in a row, then the snapshot is tried */
+  uint32_t rate;                 /* requests per second, at most */
+  uint32_t messages_max;         /* more than so many missing are left to the snapshot; 0 = no bound */
+  struct hwgw_endpoint snapshot; /* GLIMPSE server; port 0 = none */
+  char username[6];              /* space padded */
+  char password[10];             /* space padded */
+  uint64_t snapshot_timeout_ns;  /* silence that ends an attempt */
+  uint64_t snapshot_retry_ns;    /* between two attempts */
+};
+
 struct hwgw_channel_cfg {
   uint32_t line_cnt;
-  uint64_t jump_max; /* messages; 0 = no bound */
-  uint64_t stale_ns; /* silence after which the feed is stale; 0 = never */
+  uint32_t hold_max;               /* messages kept behind a hole, 0 = none: delivery goes on behind holes */
+  uint64_t jump_max;               /* messages; 0 = no bound */
+  uint64_t stale_ns;               /* silence after which the feed is stale; 0 = never */
+  struct hwgw_recover_cfg recover; /* of use with hold_max only */
 };
 
 #define HWGW_CHANNELS_MAX 16

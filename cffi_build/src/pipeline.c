@@ -86,29 +86,6 @@ void pipeline_control(struct hwgw_pipeline *p) {
   }
 }
 
-/* ---- feed state: an instrument is good while its channel is whole and no message contradicted its book ---- */
-
-static void instrument_sync(struct hwgw_pipeline *p, uint32_t index) {
-  struct pipeline_instrument *at = &p->instrument[index];
-  bool is_good =
-      at->is_sound && at->channel < p->channel_cnt && p->channel_state[at->channel] == HWGW_SEGMENT_FEED_STATE_GOOD;
-  if (is_good == at->is_good) return;
-  at->is_good = is_good;
-  at->tob_flags ^= HWGW_SEGMENT_TOB_FLAGS_FEED_GOOD;
-  struct hwgw_order event = {.kind = HWGW_ORDER_KIND_FEED, .instrument = index, .qty = is_good};
-  pipeline_gate(p, &event, NULL);
-  struct hwgw_tob *row = hwgw_segment_tob(p->segment, index);
-  __atomic_store_n(&row->flags, at->tob_flags, __ATOMIC_RELEASE); /* one word: readers need no lock for it */
-}
-
-void pipeline_feed_sync(struct hwgw_pipeline *p, uint32_t channel) {
-  p->channel_state[channel] = p->mold[channel].state;
-  p->thread->feed_state = p->mold[channel].state;
-  for (uint32_t i = 0; i < p->instrument_cnt; i++) {
-    if (p->instrument[i].channel == channel) instrument_sync(p, i);
-  }
-}
-
 /* ---- order: judge, encode, hand over ---- */
 
 static void hook_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy,
@@ -260,17 +237,17 @@ static void hook_book(struct hwgw_pipeline *p, const struct hwgw_event *event, c
 
 /* ---- book ---- */
 
-static void tob_publish(struct hwgw_pipeline *p, const struct hwgw_event *event, struct hwgw_tob *top) {
-  struct pipeline_instrument *at = &p->instrument[event->instrument];
+void pipeline_tob(struct hwgw_pipeline *p, uint32_t index, uint64_t ts_ns, struct hwgw_tob *top) {
+  struct pipeline_instrument *at = &p->instrument[index];
   bool is_crossed = top->bid_px && top->ask_px && top->bid_px >= top->ask_px;
   p->counters[HWGW_CNT_BOOK_TOP_CHANGES]++;
   if (HWGW_UNLIKELY(is_crossed)) p->counters[HWGW_CNT_BOOK_CROSSED]++;
   at->tob_flags =
       (at->tob_flags & ~(uint32_t)HWGW_SEGMENT_TOB_FLAGS_CROSSED) | (is_crossed ? HWGW_SEGMENT_TOB_FLAGS_CROSSED : 0u);
   top->flags = at->tob_flags;
-  top->ts_ns = event->ts_ns;
+  top->ts_ns = ts_ns;
 
-  struct hwgw_tob *row = hwgw_segment_tob(p->segment, event->instrument);
+  struct hwgw_tob *row = hwgw_segment_tob(p->segment, index);
   uint32_t lock = row->lock;
   top->lock = lock + 1;
   __atomic_store_n(&row->lock, lock + 1, __ATOMIC_RELAXED);
@@ -300,7 +277,7 @@ static void ref_update(struct hwgw_pipeline *p, const struct hwgw_event *event, 
 }
 
 /* messages that speak of the instrument, not of orders */
-static void instrument_status(struct hwgw_pipeline *p, const struct hwgw_event *event) {
+void pipeline_status(struct hwgw_pipeline *p, const struct hwgw_event *event) {
   struct pipeline_instrument *at = &p->instrument[event->instrument];
   uint32_t is_trading = event->flags & HWGW_EVENT_FLAGS_TRADING ? HWGW_SEGMENT_TOB_FLAGS_TRADING : 0u;
   at->tob_flags = (at->tob_flags & ~(uint32_t)HWGW_SEGMENT_TOB_FLAGS_TRADING) | is_trading;
@@ -308,7 +285,7 @@ static void instrument_status(struct hwgw_pipeline *p, const struct hwgw_event *
   __atomic_store_n(&row->flags, at->tob_flags, __ATOMIC_RELEASE);
 }
 
-static bool contradicts_book(uint32_t outcome) {
+bool pipeline_contradicts(uint32_t outcome) {
   return outcome == HWGW_CNT_BOOK_DROP_UNKNOWN_REF || outcome == HWGW_CNT_BOOK_DROP_DUPLICATE_REF ||
          outcome == HWGW_CNT_BOOK_DROP_QUANTITY || outcome == HWGW_CNT_BOOK_DROP_SIDE ||
          outcome == HWGW_CNT_BOOK_DROP_FULL;
@@ -323,13 +300,13 @@ static void event_in(struct hwgw_pipeline *p, struct hwgw_event *event, bool sam
   struct pipeline_instrument *at = &p->instrument[event->instrument];
   if (HWGW_UNLIKELY(at->channel != event->channel)) {
     at->channel = event->channel;
-    instrument_sync(p, event->instrument);
+    pipeline_instrument_sync(p, event->instrument);
   }
-  if (HWGW_UNLIKELY(contradicts_book(outcome))) {
+  if (HWGW_UNLIKELY(pipeline_contradicts(outcome))) {
     at->is_sound = false;
-    instrument_sync(p, event->instrument);
+    pipeline_instrument_sync(p, event->instrument);
   }
-  if (event->kind == HWGW_EVENT_KIND_STATUS) instrument_status(p, event);
+  if (event->kind == HWGW_EVENT_KIND_STATUS) pipeline_status(p, event);
   bool is_print = event->kind == HWGW_EVENT_KIND_TRADE || event->kind == HWGW_EVENT_KIND_CROSS;
   if (!top_changed && !is_print) {
     if (sampled) stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, hwgw_rdtsc());
@@ -337,7 +314,7 @@ static void event_in(struct hwgw_pipeline *p, struct hwgw_event *event, bool sam
   }
   struct hwgw_tob top = {0};
   hwgw_books_top(p->books, event->instrument, &top);
-  tob_publish(p, event, &top);
+  pipeline_tob(p, event->instrument, event->ts_ns, &top);
   uint64_t now = hwgw_rdtsc(); /* one clock read for all that follows but the strategy's own time */
   uint64_t now_ns = hwgw_ticks_to_now_ns(now);
   if (sampled) stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, now);
@@ -349,26 +326,6 @@ static void event_in(struct hwgw_pipeline *p, struct hwgw_event *event, bool sam
 }
 
 /* ---- rx, net, mold, itch ---- */
-
-/* A channel that starts late is as good as one with a hole: orders that rest since before are not in our books. One that
- * was silent is good again with its next packet in sequence. */
-static void channel_changed(struct hwgw_pipeline *p, uint32_t channel, uint32_t outcome,
-                            const struct hwgw_mold_iter *iter) {
-  struct hwgw_mold *mold = &p->mold[channel];
-  if (p->channel_state[channel] == HWGW_SEGMENT_FEED_STATE_WAITING && mold->state == HWGW_SEGMENT_FEED_STATE_GOOD) {
-    uint64_t start = iter->left ? iter->seq : mold->next_seq;
-    if (start > 1) mold->state = HWGW_SEGMENT_FEED_STATE_GAPPED;
-  }
-  if (mold->state == HWGW_SEGMENT_FEED_STATE_STALE && outcome == HWGW_CNT_MOLD_FRAMES && p->receive_is_up) {
-    mold->state = HWGW_SEGMENT_FEED_STATE_GOOD;
-  }
-  pipeline_feed_sync(p, channel);
-}
-
-/* Dropped as a stray, which it may not be: the channel may have gone on without us. Its next packet in sequence tells. */
-static bool is_out_of_sequence(uint32_t outcome) {
-  return outcome == HWGW_CNT_MOLD_DROP_GAP || outcome == HWGW_CNT_MOLD_DROP_SESSION;
-}
 
 /* asks at once for the lines that the message will most likely need one after the other */
 static inline void expect_event(const struct hwgw_pipeline *p, const struct hwgw_event *event) {
@@ -387,7 +344,38 @@ static inline void expect_frame(const uint8_t *data) {
   __builtin_prefetch(data + HWGW_CACHE_LINE);
 }
 
-static void frame_in(struct hwgw_pipeline *p, const struct hwgw_frame *frame) {
+/* every message that the iterator gives, to its book and on */
+void pipeline_messages(struct hwgw_pipeline *p, uint32_t channel, uint32_t line, struct hwgw_mold_iter *iter,
+                       uint64_t t_rx) {
+  struct hwgw_event event = {.line = (uint8_t)line, .channel = (uint16_t)channel, .t_rx = t_rx};
+  const uint8_t *message;
+  uint32_t len;
+  while ((message = hwgw_mold_next(iter, &len, &event.seq)) != NULL) {
+    bool sampled = (event.seq & p->sample_mask) == 0;
+    uint64_t t_decode = sampled ? hwgw_rdtsc() : 0;
+    uint32_t cause = hwgw_itch_decode(message, len, &event);
+    if (HWGW_UNLIKELY(cause)) {
+      p->counters[cause]++;
+      if (cause == HWGW_CNT_ITCH_DROP_LENGTH) { /* a message is lost as surely as by a hole in the sequence */
+        hwgw_mold_lose(&p->mold[channel]);
+        pipeline_feed_sync(p, channel);
+      }
+      continue;
+    }
+    p->counters[HWGW_CNT_ITCH_MESSAGES]++;
+    if (HWGW_UNLIKELY(event.ts_ns < p->ts_last[channel])) p->counters[HWGW_CNT_ITCH_TIME_STEPS]++;
+    p->ts_last[channel] = event.ts_ns;
+    hwgw_instruments_resolve(p->instruments, message, len, &event);
+    expect_event(p, &event);
+    if (sampled) {
+      stage(p, HWGW_SEGMENT_HIST_RX, t_rx, t_decode);
+      stage(p, HWGW_SEGMENT_HIST_DECODE, t_decode, hwgw_rdtsc());
+    }
+    event_in(p, &event, sampled);
+  }
+}
+
+void pipeline_frame(struct hwgw_pipeline *p, const struct hwgw_frame *frame) {
   struct hwgw_datagram datagram = {frame->data, frame->len, frame->flow};
   if (frame->flow == HWGW_FLOW_NONE) {
     uint32_t cause = hwgw_net_parse(p->flow, p->flow_cnt, frame->data, frame->len, &datagram);
@@ -399,42 +387,19 @@ static void frame_in(struct hwgw_pipeline *p, const struct hwgw_frame *frame) {
   }
   const struct hwgw_flow *flow = &p->flow[datagram.flow];
   struct hwgw_mold *mold = &p->mold[flow->channel];
-  struct hwgw_mold_iter iter = {0};
+  struct hwgw_mold_iter iter;
   uint32_t outcome = hwgw_mold_packet(mold, flow->line, datagram.data, datagram.len, frame->t_rx, p->counters, &iter);
-  p->counters[outcome]++;
   if (HWGW_LIKELY(outcome == HWGW_CNT_MOLD_FRAMES)) {
     p->t_packet[flow->channel] = frame->t_rx;
-  } else if (is_out_of_sequence(outcome) && mold->state == HWGW_SEGMENT_FEED_STATE_GOOD) {
-    mold->state = HWGW_SEGMENT_FEED_STATE_STALE;
+  } else if (pipeline_feed_odd(p, flow->channel, flow->line, outcome)) { /* a new session: the packet is its first */
+    outcome = hwgw_mold_packet(mold, flow->line, datagram.data, datagram.len, frame->t_rx, p->counters, &iter);
   }
-  if (HWGW_UNLIKELY(mold->state != p->channel_state[flow->channel] || mold->state == HWGW_SEGMENT_FEED_STATE_STALE)) {
-    channel_changed(p, flow->channel, outcome, &iter);
+  p->counters[outcome]++;
+  if (HWGW_UNLIKELY(mold->state != p->channel_state[flow->channel] || mold->is_stale)) {
+    pipeline_feed_changed(p, flow->channel, outcome, &iter);
   }
-
-  struct hwgw_event event = {.line = (uint8_t)flow->line, .channel = flow->channel, .t_rx = frame->t_rx};
-  const uint8_t *message;
-  uint32_t len;
-  while ((message = hwgw_mold_next(&iter, &len, &event.seq)) != NULL) {
-    bool sampled = (event.seq & p->sample_mask) == 0;
-    uint64_t t_decode = sampled ? hwgw_rdtsc() : 0;
-    uint32_t cause = hwgw_itch_decode(message, len, &event);
-    if (HWGW_UNLIKELY(cause)) {
-      p->counters[cause]++;
-      if (cause == HWGW_CNT_ITCH_DROP_LENGTH) { /* a message is lost as surely as by a hole in the sequence */
-        mold->state = HWGW_SEGMENT_FEED_STATE_GAPPED;
-        pipeline_feed_sync(p, flow->channel);
-      }
-      continue;
-    }
-    p->counters[HWGW_CNT_ITCH_MESSAGES]++;
-    hwgw_instruments_resolve(p->instruments, message, len, &event);
-    expect_event(p, &event);
-    if (sampled) {
-      stage(p, HWGW_SEGMENT_HIST_RX, frame->t_rx, t_decode);
-      stage(p, HWGW_SEGMENT_HIST_DECODE, t_decode, hwgw_rdtsc());
-    }
-    event_in(p, &event, sampled);
-  }
+  pipeline_messages(p, flow->channel, flow->line, &iter, frame->t_rx);
+  if (HWGW_UNLIKELY(mold->state != p->channel_state[flow->channel])) pipeline_feed_sync(p, flow->channel);
 }
 
 void hwgw_pipeline_frames(struct hwgw_pipeline *p, const uint8_t *data, const uint32_t *lens, uint32_t cnt) {
@@ -443,7 +408,7 @@ void hwgw_pipeline_frames(struct hwgw_pipeline *p, const uint8_t *data, const ui
     p->counters[HWGW_CNT_RX_FRAMES]++;
     p->counters[HWGW_CNT_RX_BYTES] += frame.len;
     if (i + 1 < cnt) expect_frame(data + frame.len);
-    frame_in(p, &frame);
+    pipeline_frame(p, &frame);
     data += frame.len;
   }
 }
@@ -452,7 +417,7 @@ bool hwgw_pipeline_step(struct hwgw_pipeline *p) {
   uint32_t cnt = p->rx ? hwgw_rx_poll(p->rx, p->frame, p->batch) : 0;
   for (uint32_t i = 0; i < cnt; i++) {
     if (i + 1 < cnt) expect_frame(p->frame[i + 1].data);
-    frame_in(p, &p->frame[i]);
+    pipeline_frame(p, &p->frame[i]);
   }
   if (cnt) hwgw_rx_release(p->rx);
   p->counters[HWGW_CNT_PIPELINE_LOOPS]++;
@@ -460,6 +425,7 @@ bool hwgw_pipeline_step(struct hwgw_pipeline *p) {
   if (now - p->t_session >= p->session_ticks) {
     p->t_session = now;
     pipeline_venue(p);
+    if (HWGW_UNLIKELY(p->open_mask)) pipeline_feed_poll(p, now);
   }
   if (now - p->t_house >= p->house_ticks) {
     p->t_house = now;

@@ -7,6 +7,7 @@
 
 #include "base.h"
 #include "hist.h"
+#include "recover.h"
 
 #define INTENTS_MAX 8 /* orders one hook call may give */
 #define VENUE_EVENTS_MAX 64
@@ -30,6 +31,15 @@ struct pipeline_strategy {
   int64_t *pos;                  /* its own position per instrument, of executions the gate took */
 };
 
+/* what recovery does with the network; a test has its own */
+struct pipeline_recover_io {
+  void *context;
+  bool (*request)(void *context, uint32_t channel, uint32_t server, const uint8_t *request);
+  void (*load)(void *context, uint32_t channel);
+  void (*unload)(void *context, uint32_t channel);
+  void (*poll)(void *context, uint32_t channel, uint64_t now);
+};
+
 struct hwgw_pipeline {
   struct hwgw_rx *rx;
   struct hwgw_flow flow[HWGW_FLOWS_MAX];
@@ -42,11 +52,20 @@ struct hwgw_pipeline {
   struct hwgw_segment *segment;
   struct hwgw_control *control;
   struct hwgw_thread *thread;
+  uint32_t thread_idx;
 
   struct hwgw_mold mold[HWGW_CHANNELS_MAX];
   uint8_t channel_state[HWGW_CHANNELS_MAX]; /* what feed_sync acted on */
   uint64_t stale_ticks[HWGW_CHANNELS_MAX];
   uint64_t t_packet[HWGW_CHANNELS_MAX];
+  uint64_t ts_last[HWGW_CHANNELS_MAX]; /* exchange time of the last message */
+  uint64_t t_changed[HWGW_CHANNELS_MAX];
+  uint32_t behind[HWGW_CHANNELS_MAX]; /* known packets in a row of a channel that is stale */
+  struct hwgw_recover recover[HWGW_CHANNELS_MAX];
+  bool is_loading[HWGW_CHANNELS_MAX]; /* its books are being replaced */
+  struct hwgw_recover_net *recover_net[HWGW_CHANNELS_MAX];
+  struct pipeline_recover_io recover_io;
+  uint32_t open_mask; /* channels that recovery looks after */
   uint32_t channel_cnt;
   bool udp_checksum;  /* verify it */
   bool receive_is_up; /* else no channel is good */
@@ -93,9 +112,32 @@ struct hwgw_pipeline {
 /* pipeline.c: the data path */
 void pipeline_gate(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits);
 void pipeline_control(struct hwgw_pipeline *p);
-void pipeline_feed_sync(struct hwgw_pipeline *p, uint32_t channel);
+void pipeline_messages(struct hwgw_pipeline *p, uint32_t channel, uint32_t line, struct hwgw_mold_iter *iter,
+                       uint64_t t_rx);
+void pipeline_frame(struct hwgw_pipeline *p, const struct hwgw_frame *frame);
+void pipeline_tob(struct hwgw_pipeline *p, uint32_t index, uint64_t ts_ns, struct hwgw_tob *top);
+void pipeline_status(struct hwgw_pipeline *p, const struct hwgw_event *event);
+bool pipeline_contradicts(uint32_t outcome); /* of a book: it can no longer be trusted */
 void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, struct hwgw_order *order);
 void pipeline_call(struct hwgw_pipeline *p, uint32_t index, bool sampled);
+/* pipeline_feed.c: what the books of a channel are worth, and their repair */
+int32_t pipeline_feed_open(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error);
+void pipeline_feed_close(struct hwgw_pipeline *p);
+void pipeline_instrument_sync(struct hwgw_pipeline *p, uint32_t index);
+void pipeline_feed_sync(struct hwgw_pipeline *p, uint32_t channel);
+/* after a packet that was not used; true when a new session has begun, of which it is the first */
+bool pipeline_feed_odd(struct hwgw_pipeline *p, uint32_t channel, uint32_t line, uint32_t outcome);
+/* after a packet that changed the state, before its messages */
+void pipeline_feed_changed(struct hwgw_pipeline *p, uint32_t channel, uint32_t outcome,
+                           const struct hwgw_mold_iter *iter);
+void pipeline_feed_poll(struct hwgw_pipeline *p, uint64_t now);
+void pipeline_feed_age(struct hwgw_pipeline *p, uint64_t now);
+void pipeline_feed_finish(struct hwgw_pipeline *p); /* nothing more comes: holes are given up */
+/* what the servers send */
+void pipeline_feed_reply(struct hwgw_pipeline *p, uint32_t channel, const uint8_t *data, uint32_t len, uint64_t now);
+void pipeline_feed_snapshot(struct hwgw_pipeline *p, uint32_t channel, const uint8_t *message, uint32_t len,
+                            uint64_t now);
+void pipeline_feed_failed(struct hwgw_pipeline *p, uint32_t channel, uint64_t now);
 /* pipeline_venue.c: the way back from the venue */
 void pipeline_venue(struct hwgw_pipeline *p);
 void pipeline_flush(struct hwgw_pipeline *p);

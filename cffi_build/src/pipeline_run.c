@@ -46,16 +46,11 @@ static int32_t open_feed(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg
                             i, p->flow[i].channel, p->flow[i].line);
     }
   }
-  p->channel_cnt = cfg->channel_cnt;
-  for (uint32_t i = 0; i < p->channel_cnt; i++) {
-    hwgw_mold_init(&p->mold[i], (uint16_t)i, (uint8_t)cfg->channel[i].line_cnt);
-    p->mold[i].jump_max = cfg->channel[i].jump_max;
-    p->stale_ticks[i] = (uint64_t)((unsigned __int128)cfg->channel[i].stale_ns * hwgw_ticks_hz() / 1000000000u);
-  }
   uint32_t max = cfg->dynamic_instruments ? cfg->books.instrument_cnt : p->instrument_cnt;
   int32_t status = hwgw_instruments_open(&p->instruments, hwgw_segment_symbols(cfg->segment), p->instrument_cnt, max,
                                          cfg->dynamic_instruments, error);
   if (!status) status = hwgw_books_open(&p->books, &cfg->books, error);
+  if (!status) status = pipeline_feed_open(p, cfg, error);
   if (status || !cfg->rx.backend) return status;
   status = hwgw_rx_open(&p->rx, &cfg->rx, error);
   if (!status) {
@@ -170,6 +165,7 @@ void hwgw_pipeline_close(struct hwgw_pipeline *p) {
   if (!p) return;
   hwgw_session_close(p->session);
   hwgw_rx_close(p->rx);
+  pipeline_feed_close(p);
   hwgw_books_close(p->books);
   hwgw_instruments_close(p->instruments);
   for (uint32_t i = 0; i < p->strategy_cnt; i++) {
@@ -179,19 +175,6 @@ void hwgw_pipeline_close(struct hwgw_pipeline *p) {
   free(p->risk);
   free(p->instrument);
   free(p);
-}
-
-/* a feed that has been silent for too long, or cannot come, is not good; it is again with its next packet, if no hole
- * shows then */
-static void feed_age(struct hwgw_pipeline *p, uint64_t now) {
-  for (uint32_t i = 0; i < p->channel_cnt; i++) {
-    struct hwgw_mold *mold = &p->mold[i];
-    bool is_old = p->stale_ticks[i] && now - p->t_packet[i] > p->stale_ticks[i];
-    if (mold->state == HWGW_SEGMENT_FEED_STATE_GOOD && (is_old || !p->receive_is_up)) {
-      mold->state = HWGW_SEGMENT_FEED_STATE_STALE;
-    }
-    if (mold->state != p->channel_state[i]) pipeline_feed_sync(p, i);
-  }
 }
 
 static void receive_state(struct hwgw_pipeline *p) {
@@ -211,7 +194,7 @@ void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
     receive_state(p);
   }
   pipeline_control(p);
-  feed_age(p, now);
+  pipeline_feed_age(p, now);
   pipeline_exposure_publish(p);
   p->thread->open_cnt = pipeline_open_orders(p);
   p->thread->open_notional = p->risk->gateway.open_notional;
@@ -270,6 +253,7 @@ void hwgw_pipeline_run(struct hwgw_pipeline *p) {
   /* what the ring still holds is ours to count; a feed that never pauses does not keep us */
   uint64_t end = hwgw_now_ns() + (uint64_t)DRAIN_MS * 1000000u;
   while (p->rx && hwgw_pipeline_step(p) && hwgw_now_ns() < end) continue;
+  pipeline_feed_finish(p);
   if (pipeline_open_orders(p)) { /* the next gateway of this name starts halted, too */
     hwgw_halt(p->segment, HWGW_RISK_REASON_SESSION, "it stopped with orders that may still be open at the venue");
   }

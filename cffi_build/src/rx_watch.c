@@ -297,7 +297,7 @@ static void reopen_end(struct rx_watch *watch, uint64_t now_ns) {
     hwgw_rx_link_read(&watch->link);
     return;
   }
-  snprintf(watch->reason, sizeof watch->reason, "%s", watch->reopen.error.text);
+  snprintf(watch->reason, sizeof watch->reason, "%.*s", (int)sizeof watch->reason - 1, watch->reopen.error.text);
 }
 
 /* ---- once per stats ---- */

@@ -50,6 +50,8 @@ static uint64_t segment_layout(struct hwgw_segment_header *head) {
   end += block_up(sizeof(struct hwgw_control));
   head->thread_offset = end;
   end += head->thread_cnt * block_up(sizeof(struct hwgw_thread));
+  head->channel_offset = end;
+  end += (uint64_t)head->thread_cnt * HWGW_SEGMENT_CHANNELS_MAX * sizeof(struct hwgw_channel);
   head->counter_offset = end;
   end += head->thread_cnt * block_up(head->counter_cnt * sizeof(uint64_t));
   head->symbol_offset = end;
@@ -299,6 +301,11 @@ struct hwgw_control *hwgw_segment_control(struct hwgw_segment *segment) {
 
 struct hwgw_thread *hwgw_segment_thread(struct hwgw_segment *segment, uint32_t thread) {
   return segment->base + hwgw_segment_head(segment)->thread_offset + thread * block_up(sizeof(struct hwgw_thread));
+}
+
+struct hwgw_channel *hwgw_segment_channel(struct hwgw_segment *segment, uint32_t thread, uint32_t channel) {
+  return segment->base + hwgw_segment_head(segment)->channel_offset +
+         ((uint64_t)thread * HWGW_SEGMENT_CHANNELS_MAX + channel) * sizeof(struct hwgw_channel);
 }
 
 uint64_t *hwgw_segment_counters(struct hwgw_segment *segment, uint32_t thread) {

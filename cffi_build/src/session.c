@@ -127,11 +127,6 @@ static void lose(struct hwgw_session *session, uint64_t now_ns, uint64_t *counte
   if (session->backoff < HWGW_SESSION_BACKOFF_MAX) session->backoff *= 2;
 }
 
-/* of a whole packet, with its length */
-static uint32_t packet_len(const uint8_t *data) {
-  return SOUPBINTCP_LENGTH_SZ + (uint32_t)soupbintcp_sequenced_data_packet_length(data);
-}
-
 static uint32_t backlog(const struct hwgw_session *session) {
   return session->tx_tail - session->tx_head;
 }
@@ -149,21 +144,8 @@ static uint8_t *tx_room(struct hwgw_session *session, uint32_t reserve) {
 }
 
 static void login_request(struct hwgw_session *session) {
-  uint8_t *packet = session->tx; /* the first bytes of a connection */
-  char number[SOUPBINTCP_LOGIN_REQUEST_REQUESTED_SEQUENCE_NUMBER_SZ];
-  uint64_t left = session->next_seq;
-  uint32_t at = sizeof number;
-  do {
-    number[--at] = (char)('0' + left % 10);
-    left /= 10;
-  } while (left);
-  memset(number, ' ', at); /* padded on the left like the venue's own */
-  soupbintcp_login_request_init(packet);
-  soupbintcp_login_request_username_set(packet, session->cfg.username);
-  soupbintcp_login_request_password_set(packet, session->cfg.password);
-  soupbintcp_login_request_requested_session_set(packet, session->cfg.requested_session);
-  soupbintcp_login_request_requested_sequence_number_set(packet, number);
-  session->tx_tail = SOUPBINTCP_LOGIN_REQUEST_LEN;
+  session->tx_tail = soup_login(session->tx, session->cfg.username, session->cfg.password,
+                                session->cfg.requested_session, session->next_seq); /* the first of a connection */
 }
 
 static void connected(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
@@ -228,7 +210,7 @@ void hwgw_session_flush(struct hwgw_session *session, uint64_t now_ns, uint64_t 
   counters[HWGW_CNT_SESSION_TX_BYTES] += (uint64_t)sent;
   session->last_tx_ns = now_ns;
   session->tx_head += (uint32_t)sent;
-  while (session->tx_whole < session->tx_head) session->tx_whole += packet_len(session->tx + session->tx_whole);
+  while (session->tx_whole < session->tx_head) session->tx_whole += soup_packet_len(session->tx + session->tx_whole);
   if (session->tx_head == session->tx_tail)
     tx_empty(session);
   else
@@ -239,7 +221,7 @@ void hwgw_session_withdraw(struct hwgw_session *session) {
   uint32_t kept = session->tx_whole, len;
   for (uint32_t at = session->tx_whole; at < session->tx_tail; at += len) {
     const uint8_t *data = session->tx + at, *message = data + SOUPBINTCP_UNSEQUENCED_DATA_LEN;
-    len = packet_len(data);
+    len = soup_packet_len(data);
     bool is_message = soupbintcp_unsequenced_data_packet_type(data) == SOUPBINTCP_UNSEQUENCED_DATA_CODE;
     if (is_message && message[0] == OUCH50_ENTER_ORDER_CODE) {
       hwgw_session_orders_withdraw(&session->orders, ouch50_enter_order_user_ref_num(message));
@@ -284,26 +266,6 @@ static bool receive(struct hwgw_session *session, uint64_t now_ns, uint64_t *cou
 
 /* ---- packets ---- */
 
-static uint32_t control_packet(uint8_t *out, char code) {
-  soupbintcp_client_heartbeat_init(out); /* heartbeat and logout differ in their type only */
-  soupbintcp_client_heartbeat_packet_type_set(out, code);
-  return SOUPBINTCP_CLIENT_HEARTBEAT_LEN;
-}
-
-/* right-justified decimal number, padded with spaces; false when it is not one or does not fit */
-static bool number_parse(const uint8_t *text, uint32_t len, uint64_t *number) {
-  uint32_t i = 0;
-  *number = 0;
-  while (i < len && text[i] == ' ') i++;
-  if (i == len) return false;
-  for (; i < len; i++) {
-    if (text[i] < '0' || text[i] > '9') return false;
-    if (__builtin_mul_overflow(*number, 10u, number)) return false;
-    if (__builtin_add_overflow(*number, (uint64_t)(text[i] - '0'), number)) return false;
-  }
-  return true;
-}
-
 static void framing_error(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
   counters[HWGW_CNT_SESSION_DROP_FRAMING]++;
   lose(session, now_ns, counters, "the venue sent a packet that cannot be at its place");
@@ -312,8 +274,8 @@ static void framing_error(struct hwgw_session *session, uint64_t now_ns, uint64_
 static void login_accepted(struct hwgw_session *session, const uint8_t *packet, uint64_t now_ns, uint64_t *counters) {
   const uint8_t *name = soupbintcp_login_accepted_session(packet);
   uint64_t seq;
-  if (!number_parse(soupbintcp_login_accepted_sequence_number(packet), SOUPBINTCP_LOGIN_ACCEPTED_SEQUENCE_NUMBER_SZ,
-                    &seq) ||
+  if (!soup_number(soupbintcp_login_accepted_sequence_number(packet), SOUPBINTCP_LOGIN_ACCEPTED_SEQUENCE_NUMBER_SZ,
+                   &seq) ||
       seq < SOUPBINTCP_FIRST_SEQUENCE_NUMBER) {
     framing_error(session, now_ns, counters);
     return;
@@ -434,7 +396,7 @@ static uint32_t events_take(struct hwgw_session *session, uint64_t now_ns, uint6
       const uint8_t *data = session->rx + session->rx_head;
       uint32_t have = session->rx_tail - session->rx_head;
       if (have < SOUPBINTCP_LENGTH_SZ) break;
-      uint32_t len = packet_len(data);
+      uint32_t len = soup_packet_len(data);
       if (len == SOUPBINTCP_LENGTH_SZ) { /* not even a type */
         framing_error(session, now_ns, counters);
         break;
@@ -456,7 +418,7 @@ static uint32_t events_take(struct hwgw_session *session, uint64_t now_ns, uint6
 
 static void heartbeat(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
   if (!session->confirmed || backlog(session) || !elapsed(now_ns, session->last_tx_ns, HEARTBEAT_NS)) return;
-  session->tx_tail += control_packet(tx_room(session, 0), SOUPBINTCP_CLIENT_HEARTBEAT_CODE);
+  session->tx_tail += soup_control(tx_room(session, 0), SOUPBINTCP_CLIENT_HEARTBEAT_CODE);
   counters[HWGW_CNT_SESSION_HEARTBEATS_TX]++;
 }
 
@@ -555,7 +517,7 @@ void hwgw_session_logout(struct hwgw_session *session) {
         disconnect(session, HWGW_SEGMENT_SESSION_STATE_CLOSED, "closed without logout: the link takes nothing");
         break;
       }
-      session->tx_tail += control_packet(out, SOUPBINTCP_LOGOUT_REQUEST_CODE);
+      session->tx_tail += soup_control(out, SOUPBINTCP_LOGOUT_REQUEST_CODE);
       session->state = HWGW_SEGMENT_SESSION_STATE_LOGGING_OUT;
       session->reason = "logging out";
       session->deadline_ns = 0;

@@ -7,11 +7,10 @@
 
 #include "base.h"
 #include "order.h"
+#include "soup.h"
 
-/* the receive buffer holds two packets of the greatest length a 2-byte count can give, so that a packet is always whole
- * in one piece and at most half a buffer is ever moved, once per half a buffer received */
-#define HWGW_SESSION_PACKET_MAX (SOUPBINTCP_LENGTH_SZ + 1 + SOUPBINTCP_PAYLOAD_MAX)
-#define HWGW_SESSION_RX_SZ (2 * (HWGW_SESSION_PACKET_MAX + 1))
+#define HWGW_SESSION_PACKET_MAX SOUP_PACKET_MAX
+#define HWGW_SESSION_RX_SZ SOUP_RX_SZ
 /* orders that wait in our buffer or the kernel's go stale, so both are small: some 500 orders here, the same there */
 #define HWGW_SESSION_TX_SZ 32768
 #define HWGW_SESSION_TX_CANCEL_SZ 8192 /* of it, room that only cancels, heartbeats and logins may use */

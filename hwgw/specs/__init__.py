@@ -23,7 +23,7 @@ __all__ = [
     "column", "counters", "dtype", "ledgers", "load", "reasons",
 ]  # fmt: skip
 
-WIRE = ("ethernet", "moldudp64", "itch50", "soupbintcp", "ouch50")
+WIRE = ("ethernet", "moldudp64", "itch50", "soupbintcp", "glimpse", "ouch50")
 NATIVE = ("order", "event", "hook", "segment", "risk", "pcapng")  # a table may use the records of those before it
 _HERE = Path(__file__).parent
 

@@ -132,8 +132,8 @@ def test_zero_length_message_takes_a_number():
 def test_heartbeat_of_the_slower_line_is_no_gap():
     mold = Mold(line_cnt=2)
     mold.packet(0, packet(1, numbered(1, 5)))
-    assert mold.packet(1, heartbeat(3))[0] == "mold.frames"
-    assert (mold.state, mold.next_seq, mold.counters["mold.heartbeats"]) == (GOOD, 6, 1)
+    assert mold.packet(1, heartbeat(3))[0] == "mold.drop_duplicate"
+    assert (mold.state, mold.next_seq, mold.counters["mold.heartbeats"]) == (GOOD, 6, 0)
 
 
 def test_real_packet_gives_its_message():

@@ -46,14 +46,15 @@ LAYERS = (
 # C headers, lowest first; a stage's file may include its own stage's header and those that are nobody's
 COMMON_HEADERS = {
     *("bytes.h", "base.h", "hist.h", "hwgw.h", "hwgw_batch.h", "hwgw_build.h", "hwgw_pcapng.h", "hwgw_scan.h"),
+    *("soup.h",),
     *("hwgw_records.h", "hwgw_wire.h"),  # generated
 }
 STAGES_OF = {
     "halt": {"segment"},
     "segment": {"halt"},
     "session": {"order"},
-    "pipeline": {"book", "risk", "segment", "strategy"},
-    "gateway": {"confine", "pipeline", "rx"},
+    "pipeline": {"book", "recover", "risk", "segment", "strategy"},
+    "gateway": {"confine", "pipeline", "recover", "rx"},
     "rx": {"xdp", "steer"},
     "scan": {"book"},
     "xdp": {"steer"},
