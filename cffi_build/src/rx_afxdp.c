@@ -10,6 +10,9 @@
  * their entries; release gives the frames back to the fill rings. Frames polled and not released are held, not
  * overwritten. Each poll begins with the next queue, so that none waits for more than the others' batches.
  *
+ * Where the MTU asks for more than a buffer, frames may come in several; such a frame is copied into a slot, and the others
+ * stay where they are (gathered).
+ *
  * Sending (rx_afxdp_send.c) goes through the socket of the first queue.
  *
  * Cost: per poll two ring indices a queue and one time stamp, no system call unless the driver asks for a wake-up or busy
@@ -139,25 +142,19 @@ static int32_t config_check(const struct hwgw_rx_cfg *cfg, uint32_t frame_cnt, u
   return HWGW_OK;
 }
 
-static int32_t mtu_check(const struct hwgw_interface *info, const char *name, uint32_t frame_sz,
-                         struct hwgw_error *error) {
-  uint32_t room = frame_sz - HWGW_AFXDP_HEADROOM - HWGW_AFXDP_LINK_OVERHEAD;
-  if (!info->is_up)
-    return hwgw_error_set(error, HWGW_ERR_DEVICE, ENETDOWN, "rx afxdp: %s is down: ip link set %s up", name, name);
-  if (info->mtu <= room) return HWGW_OK;
-  uint32_t best = (uint32_t)sysconf(_SC_PAGESIZE);
-  if (info->mtu <= best - HWGW_AFXDP_HEADROOM - HWGW_AFXDP_LINK_OVERHEAD) {
-    return hwgw_error_set(
-        error, HWGW_ERR_CONFIG, 0,
-        "rx afxdp: MTU %u of %s does not fit frames of %u bytes (at most %u); set frame_sz_bytes to %u", info->mtu,
-        name, frame_sz, room, best);
+/* decides whether frames may come, or go, in several buffers, and what is the longest one */
+static int32_t mtu_judge(struct rx_afxdp *rx, bool receives, struct hwgw_error *error) {
+  const struct hwgw_interface *interface = &rx->interface;
+  if (!interface->is_up) {
+    return hwgw_error_set(error, HWGW_ERR_DEVICE, ENETDOWN, "rx afxdp: %s is down: ip link set %s up", interface->name,
+                          interface->name);
   }
-  return hwgw_error_set(
-      error, HWGW_ERR_CONFIG, 0,
-      "rx afxdp: MTU %u of %s does not fit frames of %u bytes (at most %u); lower it to %u: ip link set "
-      "%s mtu %u, or use the udp backend",
-      info->mtu, name, frame_sz, room, best - HWGW_AFXDP_HEADROOM - HWGW_AFXDP_LINK_OVERHEAD, name,
-      best - HWGW_AFXDP_HEADROOM - HWGW_AFXDP_LINK_OVERHEAD);
+  uint32_t len_max = interface->mtu + HWGW_AFXDP_LINK_OVERHEAD;
+  rx->has_parts = len_max > rx->frame_sz - (receives ? HWGW_AFXDP_HEADROOM : 0);
+  if (!receives) return HWGW_OK;
+  if (rx->has_parts) rx->slot_sz = (len_max + HWGW_CACHE_LINE - 1) & ~(uint32_t)(HWGW_CACHE_LINE - 1);
+  rx->base.mtu_max = (rx->has_parts ? rx->slot_sz : rx->frame_sz - HWGW_AFXDP_HEADROOM) - HWGW_AFXDP_LINK_OVERHEAD;
+  return HWGW_OK;
 }
 
 static int32_t groups_join(struct rx_afxdp *rx, struct hwgw_error *error) {
@@ -214,7 +211,6 @@ static int32_t rx_new(struct rx_afxdp **out, const struct hwgw_rx_cfg *cfg, cons
   }
   memset(queues, 0, queue_cnt * sizeof *queues);
   rx->base.ops = &hwgw_rx_afxdp;
-  rx->base.mtu_max = receiving ? frame_sz - HWGW_AFXDP_HEADROOM - HWGW_AFXDP_LINK_OVERHEAD : 0;
   rx->interface = *interface;
   rx->frame_cnt = receiving ? frame_cnt : 0;
   rx->frame_sz = frame_sz;
@@ -252,6 +248,10 @@ static int32_t start(struct rx_afxdp *rx, struct hwgw_error *error) {
     hwgw_rx_note(&rx->base, "; takes every frame of the queue%s, the kernel gets none of them",
                  rx->queue_cnt > 1 ? "s" : "");
   }
+  if (rx->has_parts) {
+    hwgw_rx_note(&rx->base, "; MTU %u: frames longer than %u bytes are put together from several buffers",
+                 rx->interface.mtu, rx->frame_sz - HWGW_AFXDP_HEADROOM);
+  }
   if (!hwgw_xdp_nic_known(&rx->user)) hwgw_rx_note(&rx->base, "; the interface's own drops cannot be read");
   int sockets[HWGW_QUEUES_MAX];
   for (uint32_t i = 0; i < rx->queue_cnt; i++) sockets[i] = rx->queues[i].fd;
@@ -265,13 +265,15 @@ static int32_t afxdp_open(struct hwgw_rx **out, const struct hwgw_rx_cfg *cfg, s
   int32_t status = config_check(cfg, frame_cnt, frame_sz, error);
   struct hwgw_interface interface;
   if (!status) status = hwgw_interface_read(&interface, cfg->interface, error);
-  if (!status) status = mtu_check(&interface, cfg->interface, frame_sz, error);
   struct rx_afxdp *rx = NULL;
   if (!status) status = rx_new(&rx, cfg, &interface, frame_cnt, frame_sz, error);
   if (status) return status;
 
-  status = hwgw_afxdp_tx_init(rx, cfg->tx_frame_cnt, error);
-  if (!status && rx->queue_cnt) status = hwgw_xdp_join(&rx->user, &rx->interface, mode, 0, error);
+  status = mtu_judge(rx, rx->queue_cnt > 0, error);
+  if (!status) status = hwgw_afxdp_tx_init(rx, cfg->tx_frame_cnt, error);
+  if (!status && rx->queue_cnt) {
+    status = hwgw_xdp_join(&rx->user, &rx->interface, mode, rx->has_parts ? HWGW_XDP_FRAGS : 0, error);
+  }
   if (!status) status = hwgw_afxdp_memory(rx, cfg->huge_pages, error);
   if (!status) status = sockets_open(rx, error);
   if (!status) status = groups_join(rx, error);
@@ -323,6 +325,60 @@ static inline void take(struct rx_afxdp *rx, struct afxdp_queue *queue, struct h
   rx->base.count.bytes += bytes;
 }
 
+/* entries of the frame that begins at an entry, of avail that are there; 0 = its end is not there yet */
+static uint32_t chain_cnt(const struct afxdp_queue *queue, uint32_t at, uint32_t avail, uint64_t *bytes) {
+  const struct xdp_desc *descriptors = queue->ring.entries;
+  *bytes = 0;
+  for (uint32_t i = 0; i < avail; i++) {
+    const struct xdp_desc *descriptor = &descriptors[(at + i) & queue->ring.mask];
+    *bytes += descriptor->len;
+    if (!(descriptor->options & XDP_PKT_CONTD)) return i + 1;
+  }
+  return 0;
+}
+
+/* copies a frame of several buffers into the next slot */
+static const uint8_t *gather(struct rx_afxdp *rx, const struct afxdp_queue *queue, uint32_t cnt) {
+  const struct xdp_desc *descriptors = queue->ring.entries;
+  uint8_t *slot = rx->slots + (size_t)rx->slot_held++ * rx->slot_sz, *at = slot;
+  for (uint32_t i = 0; i < cnt; i++) {
+    const struct xdp_desc *descriptor = &descriptors[(queue->ring_at + i) & queue->ring.mask];
+    memcpy(at, queue->umem + descriptor->addr, descriptor->len);
+    at += descriptor->len;
+  }
+  rx->gathered++;
+  return slot;
+}
+
+/* as take, where frames may have several buffers: up to max frames of avail entries; how many. Stops when every slot is
+ * held: the rest waits in the ring */
+static uint32_t take_parts(struct rx_afxdp *rx, struct afxdp_queue *queue, struct hwgw_frame *frames, uint32_t avail,
+                           uint32_t max, uint64_t now) {
+  const struct xdp_desc *descriptors = queue->ring.entries;
+  uint64_t *free_frames = queue->fill.entries;
+  uint32_t got = 0, begin = queue->ring_at;
+  while (got < max && queue->ring_at - begin < avail) {
+    const struct xdp_desc *descriptor = &descriptors[queue->ring_at & queue->ring.mask];
+    uint64_t len;
+    uint32_t cnt = chain_cnt(queue, queue->ring_at, avail - (queue->ring_at - begin), &len);
+    if (cnt == 0 || (cnt > 1 && rx->slot_held == HWGW_AFXDP_SLOTS)) break;
+    if (cnt > 1 && len > rx->slot_sz) {
+      rx->too_long++;
+    } else {
+      const uint8_t *data = cnt > 1 ? gather(rx, queue, cnt) : queue->umem + descriptor->addr;
+      frames[got++] = (struct hwgw_frame){
+          .data = data, .len = (uint32_t)len, .flow = HWGW_FLOW_NONE, .queue = queue->id, .t_rx = now};
+      rx->base.count.bytes += len;
+    }
+    for (uint32_t i = 0; i < cnt; i++) {
+      uint64_t address = descriptors[queue->ring_at++ & queue->ring.mask].addr;
+      free_frames[(queue->fill_at + queue->held++) & queue->fill.mask] = address & rx->frame_mask;
+    }
+  }
+  __atomic_store_n(queue->ring.consumer, queue->ring_at, __ATOMIC_RELEASE);
+  return got;
+}
+
 static uint32_t afxdp_poll(struct hwgw_rx *base, struct hwgw_frame *frames, uint32_t max) {
   struct rx_afxdp *rx = (struct rx_afxdp *)base;
   uint32_t got = 0, at = rx->turn;
@@ -337,6 +393,10 @@ static uint32_t afxdp_poll(struct hwgw_rx *base, struct hwgw_frame *frames, uint
       continue;
     }
     if (!now) now = hwgw_rdtsc();
+    if (HWGW_UNLIKELY(rx->has_parts)) {
+      got += take_parts(rx, queue, frames + got, cnt, max - got, now);
+      continue;
+    }
     if (cnt > max - got) cnt = max - got;
     take(rx, queue, frames + got, cnt, now);
     got += cnt;
@@ -346,6 +406,7 @@ static uint32_t afxdp_poll(struct hwgw_rx *base, struct hwgw_frame *frames, uint
 
 static void afxdp_release(struct hwgw_rx *base) {
   struct rx_afxdp *rx = (struct rx_afxdp *)base;
+  rx->slot_held = 0;
   for (uint32_t i = 0; i < rx->queue_cnt; i++) {
     struct afxdp_queue *queue = &rx->queues[i];
     if (queue->held == 0) continue;
@@ -368,11 +429,12 @@ static void afxdp_stats(struct hwgw_rx *base, uint64_t *counters) {
   if (rx->queue_cnt == 0) return;
   hwgw_afxdp_busy_poll_probe(rx);
   counters[HWGW_CNT_RX_DROP_NIC] = hwgw_xdp_nic_drops(&rx->user);
-  uint64_t ring_full = 0, fill_empty = 0, invalid = 0, truncated = 0, other_queue = 0, fragment = 0;
+  uint64_t ring_full = 0, fill_empty = 0, invalid = 0, truncated = rx->too_long, other_queue = 0, fragment = 0;
   for (uint32_t i = 0; i < rx->queue_cnt; i++) {
     const struct afxdp_queue *queue = &rx->queues[i];
     struct xdp_statistics now = hwgw_afxdp_statistics(queue);
-    uint64_t empty = queue->has_zero_copy ? 0 : now.rx_fill_ring_empty_descs;
+    /* a socket that takes parts refuses no length: what it dropped found no buffers */
+    uint64_t empty = queue->has_zero_copy ? 0 : rx->has_parts ? now.rx_dropped : now.rx_fill_ring_empty_descs;
     ring_full += now.rx_ring_full;
     fill_empty += empty;
     invalid += now.rx_invalid_descs;
@@ -387,6 +449,7 @@ static void afxdp_stats(struct hwgw_rx *base, uint64_t *counters) {
   counters[HWGW_CNT_RX_DROP_TRUNCATED] = truncated;
   counters[HWGW_CNT_RX_DROP_OTHER_QUEUE] = other_queue;
   counters[HWGW_CNT_RX_DROP_FRAGMENT] = fragment;
+  counters[HWGW_CNT_RX_GATHERED] = rx->gathered;
 }
 
 static bool afxdp_available(char *text, uint32_t sz) {

@@ -28,7 +28,9 @@
 enum {
   HWGW_AFXDP_HEADROOM = 256,         /* XDP_PACKET_HEADROOM, taken from each frame */
   HWGW_AFXDP_LINK_OVERHEAD = 14 + 8, /* Ethernet header and two VLAN tags: not part of the MTU */
-  HWGW_AFXDP_BIND_TRIES = 100,       /* a queue that was just closed is busy for up to 18 ms */
+  HWGW_AFXDP_PARTS_MAX = 17,         /* buffers of a frame; the kernel's limit (MAX_SKB_FRAGS) */
+  HWGW_AFXDP_SLOTS = 2 * HWGW_BATCH_MAX,
+  HWGW_AFXDP_BIND_TRIES = 100, /* a queue that was just closed is busy for up to 18 ms */
   HWGW_AFXDP_BIND_PAUSE_MS = 2
 };
 
@@ -84,6 +86,13 @@ struct rx_afxdp {
   uint64_t frame_mask;
   struct afxdp_tx tx;
 
+  /* slots in which frames of several buffers are put together; 0 without has_parts */
+  uint8_t *slots;
+  uint32_t slot_sz;
+  uint32_t slot_held;
+  uint64_t gathered;
+  uint64_t too_long;
+
   /* set up once */
   uint32_t frame_cnt; /* per queue */
   uint32_t frame_sz;
@@ -91,6 +100,7 @@ struct rx_afxdp {
   uint8_t *memory;
   uint32_t socket_cnt;
   bool is_all;
+  bool has_parts; /* frames may come in several buffers */
   bool busy_poll_known;
   struct hwgw_interface interface;
   struct hwgw_xdp_user user;

@@ -32,9 +32,12 @@ enum {
 int32_t hwgw_afxdp_tx_init(struct rx_afxdp *rx, uint32_t frame_cnt, struct hwgw_error *error) {
   struct afxdp_tx *tx = &rx->tx;
   if (!frame_cnt) return HWGW_OK;
-  tx->len_max = rx->interface.mtu + HWGW_AFXDP_LINK_OVERHEAD;
-  if (tx->len_max > rx->frame_sz) tx->len_max = rx->frame_sz;
+  uint32_t len_max = rx->interface.mtu + HWGW_AFXDP_LINK_OVERHEAD;
+  uint32_t buffers = rx->has_parts ? (len_max + rx->frame_sz - 1) / rx->frame_sz : 1; /* of one frame */
+  if (buffers > HWGW_AFXDP_PARTS_MAX) buffers = HWGW_AFXDP_PARTS_MAX;
+  tx->len_max = len_max < buffers * rx->frame_sz ? len_max : buffers * rx->frame_sz;
   tx->frame_cnt = tx->buffer_cnt = frame_cnt;
+  while (tx->buffer_cnt < frame_cnt * buffers) tx->buffer_cnt *= 2; /* rings are powers of two */
   tx->free = malloc(tx->buffer_cnt * sizeof *tx->free);
   tx->is_last = calloc(tx->buffer_cnt, sizeof *tx->is_last);
   if (!tx->free || !tx->is_last) return hwgw_error_set(error, HWGW_ERR_INTERNAL, ENOMEM, "rx afxdp: no memory");
@@ -125,11 +128,16 @@ static void kick(struct rx_afxdp *rx) {
 static void put(struct rx_afxdp *rx, const struct hwgw_frame *frame) {
   struct afxdp_tx *tx = &rx->tx;
   struct xdp_desc *descriptors = tx->ring.entries;
-  uint32_t buffer = tx->free[--tx->free_cnt];
-  uint64_t address = (uint64_t)buffer * rx->frame_sz;
-  memcpy(rx->memory + address, frame->data, frame->len);
-  tx->is_last[buffer] = true;
-  descriptors[tx->ring_at++ & tx->ring.mask] = (struct xdp_desc){.addr = address, .len = frame->len};
+  for (uint32_t at = 0; at < frame->len;) {
+    uint32_t len = frame->len - at < rx->frame_sz ? frame->len - at : rx->frame_sz;
+    uint32_t buffer = tx->free[--tx->free_cnt];
+    uint64_t address = (uint64_t)buffer * rx->frame_sz;
+    memcpy(rx->memory + address, frame->data + at, len);
+    at += len;
+    tx->is_last[buffer] = at == frame->len;
+    descriptors[tx->ring_at++ & tx->ring.mask] =
+        (struct xdp_desc){.addr = address, .len = len, .options = at < frame->len ? XDP_PKT_CONTD : 0};
+  }
   tx->waiting++;
 }
 

@@ -35,7 +35,7 @@ int32_t hwgw_afxdp_failed(struct hwgw_error *error, const struct rx_afxdp *rx, c
 int32_t hwgw_afxdp_memory(struct rx_afxdp *rx, bool huge_pages, struct hwgw_error *error) {
   size_t part = (size_t)rx->frame_cnt * rx->frame_sz, page = (size_t)sysconf(_SC_PAGESIZE);
   size_t sent = ((size_t)rx->tx.buffer_cnt * rx->frame_sz + page - 1) & ~(page - 1); /* a UMEM begins at a page */
-  size_t wanted = sent + part * rx->queue_cnt;
+  size_t received = part * rx->queue_cnt, wanted = sent + received + (size_t)HWGW_AFXDP_SLOTS * rx->slot_sz;
   rx->memory_sz = wanted;
   void *memory = MAP_FAILED;
   if (huge_pages) {
@@ -57,6 +57,7 @@ int32_t hwgw_afxdp_memory(struct rx_afxdp *rx, bool huge_pages, struct hwgw_erro
   rx->base.memory = memory;
   rx->base.memory_sz_bytes = wanted;
   rx->frame_mask = ~(uint64_t)(rx->frame_sz - 1);
+  rx->slots = rx->memory + sent + received;
   for (uint32_t i = 0; i < rx->socket_cnt; i++) {
     rx->queues[i].umem = rx->memory + (i ? sent + i * part : 0);
     rx->queues[i].first = i ? 0 : sent;
@@ -145,10 +146,11 @@ static int32_t socket_make(struct rx_afxdp *rx, struct afxdp_queue *queue, struc
 
 /* 0 or errno */
 static int socket_bind(const struct rx_afxdp *rx, const struct afxdp_queue *queue, uint16_t flags) {
-  struct sockaddr_xdp address = {.sxdp_family = AF_XDP,
-                                 .sxdp_flags = (uint16_t)(flags | XDP_USE_NEED_WAKEUP),
-                                 .sxdp_ifindex = (uint32_t)rx->interface.index,
-                                 .sxdp_queue_id = queue->id};
+  struct sockaddr_xdp address = {
+      .sxdp_family = AF_XDP,
+      .sxdp_flags = (uint16_t)(flags | XDP_USE_NEED_WAKEUP | (rx->has_parts ? XDP_USE_SG : 0)),
+      .sxdp_ifindex = (uint32_t)rx->interface.index,
+      .sxdp_queue_id = queue->id};
   for (int try = 0;; try++) {
     if (bind(queue->fd, (struct sockaddr *)&address, sizeof address) == 0) return 0;
     if (errno != EBUSY || try == HWGW_AFXDP_BIND_TRIES) return errno;
@@ -180,9 +182,11 @@ int32_t hwgw_afxdp_socket_open(struct rx_afxdp *rx, struct afxdp_queue *queue, b
                           rx->interface.name, queue->id, HWGW_AFXDP_BIND_TRIES * HWGW_AFXDP_BIND_PAUSE_MS);
   }
   if (cause == EINVAL) {
-    return hwgw_error_set(error, HWGW_ERR_CONFIG, cause,
-                          "rx afxdp: bind to %s queue %u: %s; has the interface that queue? see ethtool -l %s",
-                          rx->interface.name, queue->id, strerror(cause), rx->interface.name);
+    return hwgw_error_set(
+        error, HWGW_ERR_CONFIG, cause,
+        "rx afxdp: bind to %s queue %u: %s; has the interface that queue? see ethtool -l %s%s", rx->interface.name,
+        queue->id, strerror(cause), rx->interface.name,
+        rx->has_parts ? " (and its MTU asks for frames in several buffers, which need Linux 6.6)" : "");
   }
   return cause ? hwgw_afxdp_failed(error, rx, "bind", cause) : HWGW_OK;
 }

@@ -57,10 +57,11 @@ struct rx_watch {
   struct hwgw_rx base;
   struct hwgw_rx idle; /* polls for nobody while there is no backend */
   struct hwgw_rx_link link;
-  int open_index;          /* of the device the backend was opened on */
-  uint32_t open_queue_cnt; /* receive queues it had then, 0 = unknown */
-  uint32_t queue_cnt;      /* has now */
-  char reason[REASON_SZ];  /* why the state is not up; empty when it is */
+  int open_index;           /* of the device the backend was opened on */
+  uint32_t open_queue_cnt;  /* receive queues it had then, 0 = unknown */
+  uint32_t queue_cnt;       /* has now */
+  uint32_t program_doubted; /* our XDP program seemed to be off, 0 = it did not */
+  char reason[REASON_SZ];   /* why the state is not up; empty when it is */
 
   struct hwgw_rx_cfg cfg; /* copies of all it points to follow */
   char interface[16];
@@ -204,6 +205,20 @@ static bool wants_reopen(const struct rx_watch *watch) {
          watch->base.state == HWGW_SEGMENT_RECEIVE_STATE_CHANGED;
 }
 
+/* Receivers of a process may replace the program that they share, and the kernel does not tell: what is known of the
+ * link may be older. So ask, and believe it when the next round says the same */
+static bool program_is_gone(struct rx_watch *watch) {
+  uint32_t id = __atomic_load_n(&watch->base.live->program_id, __ATOMIC_RELAXED);
+  if (!id || hwgw_rx_link_has_program(&watch->link, id)) {
+    watch->program_doubted = 0;
+    return false;
+  }
+  if (watch->program_doubted == id) return true;
+  watch->program_doubted = id;
+  hwgw_rx_link_ask(&watch->link);
+  return false;
+}
+
 static void judge(struct rx_watch *watch) {
   const struct hwgw_rx_link *link = &watch->link;
   const struct hwgw_rx *live = watch->base.live;
@@ -215,7 +230,7 @@ static void judge(struct rx_watch *watch) {
   if (live == &watch->idle) return; /* why it could not be opened again */
   if (link->index != watch->open_index) {
     judged(watch, HWGW_SEGMENT_RECEIVE_STATE_GONE, "%s is another device now", link->wanted);
-  } else if (live->program_id && !hwgw_rx_link_has_program(link, live->program_id)) {
+  } else if (program_is_gone(watch)) {
     judged(watch, HWGW_SEGMENT_RECEIVE_STATE_DETACHED, "our XDP program (id %u) was taken off %s%s", live->program_id,
            link->name, link->program[0] ? ", another one is there" : "");
   } else if (live->mtu_max && link->mtu > live->mtu_max) {

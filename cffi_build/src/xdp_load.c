@@ -196,7 +196,15 @@ int32_t hwgw_xdp_attach(struct hwgw_xdp *xdp, const struct hwgw_interface *inter
   if (cause == EBUSY || cause == EEXIST) return hwgw_interface_held(interface, cause, error);
   char what[96];
   snprintf(what, sizeof what, "BPF_LINK_CREATE %s on %s", xdp->is_native ? "native" : "generic", interface->name);
-  return failed(error, what, cause);
+  int32_t status = failed(error, what, cause);
+  if (features & HWGW_XDP_FRAGS && status == HWGW_ERR_DEVICE && error) {
+    size_t used = strlen(error->text);
+    snprintf(error->text + used, sizeof error->text - used,
+             "; MTU %u needs frames in several buffers, which this driver or kernel may not have: lower the MTU, set "
+             "frame_sz_bytes to 4096, or use the packet backend",
+             interface->mtu);
+  }
+  return status;
 }
 
 int32_t hwgw_xdp_replace(struct hwgw_xdp *xdp, const struct hwgw_interface *interface, uint32_t features,

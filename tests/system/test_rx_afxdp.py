@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from hwgw_sim.wire import Wire, udp_frame
 
-from hwgw.errors import ConfigError
 from hwgw.native import ffi, lib
 from tests.support.afxdp import FLOWS, MARKS, MODES, RING, numbered, open_rx, tagged, until, with_options
 
@@ -208,20 +207,6 @@ def test_first_fragments_pass_to_the_kernel_and_are_counted(pair, sender):
             sender.send(bytes(frame))
         assert len(rx.settle(2)) == 1
         assert rx.stats()["drop_fragment"] == 1
-
-
-def test_an_mtu_beyond_the_frame_is_refused_with_what_to_do():
-    with Wire(mtu=3000) as pair, pair.packet_socket("tx") as raw:
-        with pytest.raises(ConfigError, match=r"MTU 3000 of .* \(at most 1770\); set frame_sz_bytes to 4096"):
-            open_rx(pair)
-        with open_rx(pair, frame_sz_bytes=4096) as rx:
-            raw.send(numbered(0, size=2900))
-            assert [len(f.data) for f in rx.settle(1)] == [2946]
-    with (
-        Wire(mtu=9000) as pair,
-        pytest.raises(ConfigError, match=r"MTU 9000 of .* lower it to 3818: ip link set .* mtu 3818, or use the udp"),
-    ):
-        open_rx(pair, frame_sz_bytes=4096)
 
 
 def test_small_rings_lose_only_what_they_count_under_a_slow_reader(pair, sender):
