@@ -21,7 +21,7 @@ native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help deps venv build demo test bench ledger soak lint fuzz docs clean
+.PHONY: help deps venv build demo test bench bench-rx ledger soak lint fuzz docs clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -29,6 +29,7 @@ help:
 	@echo "make demo                   build, then the simulated exchange against the gateway: a live panel and a report"
 	@echo "make test [ARGS='-k risk']  build, then the whole test suite (ARGS go to pytest)"
 	@echo "make bench [JSON=out.json] [FILE=stream.itch50]   benchmarks at full size"
+	@echo "make bench-rx [JSON=out.json]   every way to receive, by turns on one wire (root)"
 	@echo "make ledger                 every receive backend under every cause of loss; writes the table of docs/receive.md"
 	@echo "make soak [SECONDS=3600] [JSON=out.json]   a gateway at 80 % load: memory flat, no allocation, ledger exact"
 	@echo "make fuzz [SECONDS=60]      every fuzz target for that long, under sanitizers (clang)"
@@ -69,6 +70,10 @@ test: $(build_stamp)
 bench: $(build_stamp)
 	@echo "bench: full size, a few minutes"
 	@$(bin)/python -m tests.bench $(if $(JSON),--output '$(JSON)') $(if $(FILE),--file '$(FILE)') $(ARGS)
+
+bench-rx: $(build_stamp)
+	@echo "bench-rx: full size, some ten minutes"
+	@$(bin)/python -m tests.bench rx $(if $(JSON),--output '$(JSON)') $(ARGS)
 
 ledger: $(build_stamp)
 	@echo "ledger: needs root"
