@@ -86,7 +86,7 @@ CHANNEL = Section(
 )
 RECEIVE = Section(
     {
-        "backend": Key(choice("auto", "afxdp", "packet", "udp", "pcap"), "auto"),
+        "backend": Key(choice("auto", "afxdp", "packet", "udp", "pcap", "dpdk"), "auto"),
         "interface": Key(pattern(r"(?!\.{1,2}$)[^\s/:]{1,15}", "the name of a network interface"), ""),
         "queues": Key(Listing(integer(0, lib.HWGW_QUEUES_MAX - 1), 1, lib.HWGW_QUEUES_MAX), ()),
         "mode": Key(choice("auto", "native", "generic"), "auto"),
@@ -99,22 +99,26 @@ RECEIVE = Section(
         "capture_time": Key(FLAG, False),
         "timestamps": Key(FLAG, False),
         "udp_checksum": Key(choice("trust", "verify"), "trust"),
+        "port": Key(pattern(r"[!-~]{1,400}", "a PCI address, or a device and its arguments"), ""),
+        "eal": Key(Listing(pattern(r"[!-~]{1,400}", "an EAL argument"), 1, 40), ()),
     }
 )
 # the backends that know a key of receive; the rest know them all
 RECEIVE_KEYS = {
     "interface": ("auto", "afxdp", "packet", "udp"),
-    "queues": ("auto", "afxdp"),
+    "queues": ("auto", "afxdp", "dpdk"),
     "mode": ("auto", "afxdp"),
     "busy_poll": ("auto", "afxdp", "udp"),
-    "frames": ("auto", "afxdp", "packet", "udp"),
-    "huge_pages": ("auto", "afxdp"),
+    "frames": ("auto", "afxdp", "packet", "udp", "dpdk"),
+    "huge_pages": ("auto", "afxdp", "dpdk"),
     "local_address": ("auto", "udp"),
     "loopback": ("auto", "udp"),
     "path": ("pcap",),
     "capture_time": ("pcap",),
-    "timestamps": ("auto", "afxdp", "packet", "udp"),
-    "udp_checksum": ("auto", "afxdp", "packet", "pcap"),
+    "timestamps": ("auto", "afxdp", "packet", "udp", "dpdk"),
+    "udp_checksum": ("auto", "afxdp", "packet", "pcap", "dpdk"),
+    "port": ("dpdk",),
+    "eal": ("dpdk",),
 }
 PIPELINE = Section(
     {
@@ -271,7 +275,9 @@ class _Maker:
         for key, backends in RECEIVE_KEYS.items():
             if key in node and backend not in backends:
                 self.bad(node.where(key), f"backend {backend} has no use for it; {', '.join(backends)} have")
-        needs = {"auto": "interface", "afxdp": "interface", "packet": "interface", "pcap": "path"}.get(backend)
+        needs = {
+            "auto": "interface", "afxdp": "interface", "packet": "interface", "pcap": "path", "dpdk": "port"
+        }.get(backend)  # fmt: skip
         if needs and needs not in node:
             self.bad(node.where(needs), f"missing; backend {backend} needs it")
         if backend == "udp" and "interface" not in node and "local_address" not in node:
@@ -294,6 +300,8 @@ class _Maker:
             capture_time=node["capture_time"],
             timestamps=node["timestamps"],
             udp_checksum=node["udp_checksum"] == "verify",
+            port=node["port"],
+            eal=tuple(node["eal"]),
         )
 
     def pipelines(self, nodes: list[Node]) -> tuple[Pipeline, ...]:

@@ -21,6 +21,7 @@ except ImportError as error:
 __all__ = [
     "Backend",
     "abi",
+    "backend",
     "backends",
     "build",
     "builtin_strategies",
@@ -32,7 +33,7 @@ __all__ = [
     "text",
 ]
 
-BACKENDS = ("afxdp", "packet", "udp", "pcap")
+BACKENDS = ("afxdp", "packet", "udp", "pcap", "dpdk")
 """Receive backends of this version, in order of preference; each may still be unavailable on a machine."""
 
 
@@ -90,11 +91,13 @@ class Backend:
         self.name, self.available, self.reason = name, available, reason
 
 
+def backend(name: str) -> Backend:
+    """One receive backend, asked whether it can run here."""
+    reason = ffi.new("char[]", 400)
+    available = bool(lib.hwgw_rx_available(name.encode(), reason, 400))
+    return Backend(name, available, "" if available else text(reason))
+
+
 def backends() -> tuple[Backend, ...]:
-    """Every receive backend of this version, asked whether it can run here."""
-    found = []
-    for name in BACKENDS:
-        reason = ffi.new("char[]", 256)
-        available = bool(lib.hwgw_rx_available(name.encode(), reason, 256))
-        found.append(Backend(name, available, "" if available else text(reason)))
-    return tuple(found)
+    """Every receive backend of this version, asked whether it can run here; dpdk loads DPDK's libraries to know."""
+    return tuple(backend(name) for name in BACKENDS)

@@ -684,6 +684,9 @@ def open(  # noqa: A001 (hwgw.rx.open is what it is called)
     loopback: bool = False,
     timestamps: bool = False,
     spin_us: int = 50,
+    port: str = "",
+    eal: Iterable[str] = (),
+    cpu: int | None = None,
     **more: Any,
 ) -> Receiver:
     """Open a receive backend: afxdp, packet, udp, dpdk or pcap; 0 and "" mean the backend's default.
@@ -695,6 +698,9 @@ def open(  # noqa: A001 (hwgw.rx.open is what it is called)
     receiver does not send. tx_only: nothing is received. busy_poll_us: ask the driver to poll. huge_pages: buffers on
     huge pages. timestamps: the best time stamp there is. capture_time: pcap: at the file's own pace. loopback: udp: own
     multicast too. spin_us: how long recv spins before it looks every 50 us only; more is quicker and costs a core.
+    dpdk: port, a PCI address or a virtual device with its arguments (interface alone means net_af_packet on it); eal,
+    arguments of DPDK's environment, which starts once per process; cpu, the core that polls, which DPDK's own threads
+    then avoid (docs/dpdk.md).
     more: other fields of struct hwgw_rx_cfg, by their names.
 
     ConfigError, PrivilegeError or DeviceError say what is wrong, what is allowed and what to do.
@@ -703,15 +709,15 @@ def open(  # noqa: A001 (hwgw.rx.open is what it is called)
         "backend": backend, "interface": interface, "mode": mode, "path": path, "frame_cnt": frame_cnt,
         "frame_sz_bytes": frame_sz_bytes, "tx_frame_cnt": tx_frame_cnt, "busy_poll_us": busy_poll_us,
         "all_frames": all_frames, "tx_only": tx_only, "huge_pages": huge_pages, "capture_time": capture_time,
-        "loopback": loopback, "timestamps": timestamps, **more,
+        "loopback": loopback, "timestamps": timestamps, "port": port, **more,
     }  # fmt: skip
     fields = dict(ffi.typeof("struct hwgw_rx_cfg").fields)
-    hidden = {"flows", "flow_cnt", "queue_cnt", "kept"}
+    hidden = {"flows", "flow_cnt", "queue_cnt", "kept", "eal_args", "eal_arg_cnt"}
     keep: list[Any] = []
     values: dict[str, Any] = {}
     for key, value in given.items():
         if key not in fields or key in hidden:
-            allowed = sorted({*fields, "groups", "spin_us"} - hidden - {"backend"})
+            allowed = sorted({*fields, "groups", "spin_us", "eal"} - hidden - {"backend"})
             raise ConfigError(f"rx: {key} is no setting of a receiver; allowed: {', '.join(allowed)}")
         values[key] = _option(key, value, fields[key].type, keep)
     values["local_address"] = _address("local_address", local_address)
@@ -724,6 +730,12 @@ def open(  # noqa: A001 (hwgw.rx.open is what it is called)
         numbers = [_integer("queues", queue, 32) for queue in queues]
         queue_array = ffi.new("uint32_t[]", numbers)
         values |= {"queues": queue_array, "queue_cnt": len(numbers)}
+    if isinstance(eal, str):
+        raise ConfigError(f"rx: eal {eal!r}: allowed is a list of arguments")
+    arguments = [_option("eal", argument, fields["port"].type, keep) for argument in eal]
+    argument_array = ffi.new("char *[]", arguments)
+    values |= {"eal_args": argument_array, "eal_arg_cnt": len(arguments)}
+    values["cpu"] = -1 if cpu is None else _integer("cpu", cpu, 16)
     spin_ns = 1000 * _integer("spin_us", spin_us, 32)
     kept = ffi.gc(lib.hwgw_rx_kept_open(), lib.hwgw_rx_kept_close)
     values["kept"] = kept

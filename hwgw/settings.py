@@ -53,6 +53,8 @@ class Receive:
     capture_time: bool = False
     timestamps: bool = False
     udp_checksum: bool = False
+    port: str = ""
+    eal: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,10 @@ class Frame:
 
 
 class Receiver:
-    """An open hwgw_rx. Settings are the fields of struct hwgw_rx_cfg, queues a list; flows are (group, port) pairs."""
+    """An open hwgw_rx. Settings are the fields of struct hwgw_rx_cfg; queues, eal_args and flows are lists.
+
+    A flow is a pair (group, port).
+    """
 
     def __init__(self, backend: str, flows: Sequence[tuple[str, int]] = (), **settings: Any) -> None:
         texts = {key: ffi.new("char[]", value.encode()) for key, value in settings.items() if isinstance(value, str)}
@@ -59,6 +62,9 @@ class Receiver:
         queues = ffi.new("uint32_t[]", list(settings.get("queues", ())))
         if "queues" in settings:
             settings = {**settings, "queues": queues, "queue_cnt": len(queues)}
+        arguments = [ffi.new("char[]", argument.encode()) for argument in settings.get("eal_args", ())]
+        if "eal_args" in settings:
+            settings = {**settings, "eal_args": ffi.new("char *[]", arguments), "eal_arg_cnt": len(arguments)}
         values = {**settings, **texts, "flow_cnt": len(flows), "flows": array if flows else ffi.NULL}
         config = ffi.new("struct hwgw_rx_cfg *", values)
         out = ffi.new("struct hwgw_rx **")

@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what this machine cannot run, and say what is missing."""
     from hwgw import native
 
-    afxdp = next(backend for backend in native.backends() if backend.name == "afxdp")
+    afxdp = native.backend("afxdp")
     for item in items:
         if item.get_closest_marker("root") and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason="needs root"))

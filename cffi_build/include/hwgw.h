@@ -99,13 +99,18 @@ enum hwgw_rx_clock {
 struct hwgw_rx_kept; /* hwgw_batch.h */
 
 struct hwgw_rx_cfg {
-  const char *backend; /* "afxdp", "packet", "udp", "pcap" */
+  const char *backend; /* "afxdp", "packet", "udp", "pcap", "dpdk" */
   const char
       *interface; /* afxdp, packet: device; udp: device whose address joins the groups, NULL or "" = by local_address */
   uint32_t local_address; /* udp: IPv4 address to join on, host order, 0 = any */
   const char *path;       /* pcap: file name */
   const char *mode;       /* afxdp: "auto", "native" or "generic" */
-  const uint32_t *queues; /* afxdp: receive queues, copied; NULL = queue 0 */
+  const char *
+      port; /* dpdk: PCI address, or a virtual device and its arguments ("net_tap0,iface=tap0"); NULL or "" = net_af_packet on interface */
+  const char *const *eal_args; /* dpdk: for the environment of the process, behind those of hwgw; copied */
+  uint32_t eal_arg_cnt;
+  int32_t cpu;            /* dpdk: the core of the polling thread; the library's own threads stay off it. -1 = any */
+  const uint32_t *queues; /* afxdp, dpdk: receive queues, copied; NULL = queue 0 */
   uint32_t queue_cnt;
   uint32_t frame_cnt;      /* afxdp: UMEM frames per queue, a power of two; udp: receive slots. 0 = default */
   uint32_t frame_sz_bytes; /* 0 = default (2,048) */

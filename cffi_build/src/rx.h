@@ -71,6 +71,7 @@ extern const struct hwgw_rx_ops hwgw_rx_afxdp;
 extern const struct hwgw_rx_ops hwgw_rx_packet;
 extern const struct hwgw_rx_ops hwgw_rx_udp;
 extern const struct hwgw_rx_ops hwgw_rx_pcap;
+extern const struct hwgw_rx_ops hwgw_rx_dpdk;
 
 /* appends to rx->describe, cut off at its end */
 __attribute__((format(printf, 2, 3))) void hwgw_rx_note(struct hwgw_rx *rx, const char *format, ...);

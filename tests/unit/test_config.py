@@ -181,7 +181,7 @@ MISTAKES = [
     # booleans, words and text
     ("armed: true", "armed: yes", "17: strategies[0].armed: yes: not a boolean; true or false is allowed"),
     ("armed: true", "armed: True", "17: strategies[0].armed: True: not a boolean; true or false is allowed"),
-    ("backend: udp", "backend: afxpd", "4: pipelines[0].receive.backend: afxpd: unknown (did you mean afxdp?); one of auto, afxdp, packet, udp, pcap is allowed"),
+    ("backend: udp", "backend: afxpd", "4: pipelines[0].receive.backend: afxpd: unknown (did you mean afxdp?); one of auto, afxdp, packet, udp, pcap, dpdk is allowed"),
     ("name: alpha", "name: no", f"1: name: no: YAML does not read this as text, put it in quotes; {NAME}"),
     ("name: alpha", "name: a/b", f"1: name: a/b: not of the right form; {NAME}"),
     ("name: alpha", "name: ''", f"1: name: '': not of the right form; {NAME}"),
@@ -215,7 +215,7 @@ MISTAKES = [
     ("backend: udp, ", "backend: pcap, ", ["4: pipelines[0].receive.local_address: backend pcap has no use for it; auto, udp have", "4: pipelines[0].receive.path: missing; backend pcap needs it"]),
     ("backend: udp, local_address: 10.1.2.3", "backend: afxdp", "4: pipelines[0].receive.interface: missing; backend afxdp needs it"),
     ("backend: udp, ", "backend: packet, busy_poll: 5us, ", ["4: pipelines[0].receive.busy_poll: backend packet has no use for it; auto, afxdp, udp have", "4: pipelines[0].receive.interface: missing; backend packet needs it", "4: pipelines[0].receive.local_address: backend packet has no use for it; auto, udp have"]),
-    ("local_address: 10.1.2.3", "local_address: 10.1.2.3, udp_checksum: verify", "4: pipelines[0].receive.udp_checksum: backend udp has no use for it; auto, afxdp, packet, pcap have"),
+    ("local_address: 10.1.2.3", "local_address: 10.1.2.3, udp_checksum: verify", "4: pipelines[0].receive.udp_checksum: backend udp has no use for it; auto, afxdp, packet, pcap, dpdk have"),
     ("local_address: 10.1.2.3", "local_address: 10.1.2.3, busy_poll: 1500ns", "4: pipelines[0].receive.busy_poll: a fraction of a microsecond; whole microseconds are allowed"),
     ("local_address: 10.1.2.3", "local_address: 10.1.2.3, frames: 1000", "4: pipelines[0].receive.frames: 1000: not a power of two"),
     ("233.54.12.2, port: 26478", "233.54.12.1, port: 26477", "9: pipelines[0].channels[0].lines[1]: this group and port is used already by pipelines[0].channels[0].lines[0]"),

@@ -55,7 +55,8 @@ STAGES_OF = {
     "session": {"order"},
     "pipeline": {"book", "recover", "risk", "segment", "strategy"},
     "gateway": {"confine", "pipeline", "recover", "rx"},
-    "rx": {"xdp", "steer"},
+    "rx": {"dpdk", "xdp", "steer"},
+    "dpdk": {"rx"},
     "scan": {"book"},
     "xdp": {"steer"},
 }
@@ -140,7 +141,7 @@ def test_scapy_stays_in_the_simulator(root: Path) -> None:
 def test_c_includes_only_point_down(root: Path) -> None:
     """A stage includes the common headers, its own header and those of the stages it is allowed to know."""
     checked, wrong = 0, []
-    for path in sorted((root / "cffi_build" / "src").glob("*.[ch]")):
+    for path in sorted((root / "cffi_build" / "src").rglob("*.[ch]")):
         stage = path.stem.partition("_")[0]
         known = {stage} | STAGES_OF.get(stage, set())
         for include in re.findall(r'^#include "([^"]+)"', path.read_text(encoding="utf-8"), re.MULTILINE):

@@ -30,6 +30,7 @@ def built(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a source distribution of this tree and the wheel made from it, without clang."""
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), "-Ccmake.define.HWGW_XDP=OFF",
+               "-Ccmake.define.HWGW_DPDK=OFF",
                "-Cbuild-dir=", str(root)]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -87,6 +88,8 @@ def test_wheel_works_from_an_empty_directory(built: Path, tmp_path: Path) -> Non
     assert result["commit"] == about.commit()
     assert result["backends"]["afxdp"]["available"] is False
     assert "HWGW_XDP=OFF" in result["native"]["xdp_missing"]
+    reason = "not built in: switched off at build time (HWGW_DPDK=OFF)"
+    assert result["backends"]["dpdk"] == {"available": False, "reason": reason}
 
 
 def test_version_names_every_backend(hwgw: Run) -> None:
@@ -94,7 +97,7 @@ def test_version_names_every_backend(hwgw: Run) -> None:
     done = hwgw("version", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     result = json.loads(done.stdout)
-    assert set(result["backends"]) == {"afxdp", "udp", "pcap"}
+    assert set(result["backends"]) == set(native.BACKENDS)
     for name, backend in result["backends"].items():
         assert backend["available"] is (backend["reason"] == ""), name
     assert result["native_abi"] == native.abi()

@@ -14,7 +14,7 @@ FLOW = ("239.1.2.3", 26400)
 
 @pytest.mark.parametrize("backend", ["", "dpdkk", "AFXDP", "udp "])
 def test_an_unknown_backend_is_refused_with_what_is_allowed(backend):
-    with pytest.raises(ConfigError, match=f'"{backend}" is unknown; allowed: afxdp, packet, udp, pcap'):
+    with pytest.raises(ConfigError, match=f'"{backend}" is unknown; allowed: afxdp, packet, udp, pcap, dpdk'):
         Receiver(backend, [FLOW])
 
 

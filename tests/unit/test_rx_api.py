@@ -406,6 +406,8 @@ def test_every_field_of_the_c_configuration_can_be_given() -> None:
     for name, field in fields.items():
         if name in ("backend", "flows", "flow_cnt", "queues", "queue_cnt", "kept", "local_address"):
             continue
+        if name in ("eal_args", "eal_arg_cnt"):
+            continue
         wrong = "text" if field.type.kind == "primitive" else 5
         with pytest.raises(ConfigError, match=rf"rx: {name} .*: allowed"):
             rx.open("udp", **{name: wrong})

@@ -1,0 +1,460 @@
+"""The dpdk backend on every virtual device of DPDK: exact ledgers, sending, and what it says when it cannot.
+
+SPDX-License-Identifier: MIT
+
+DPDK starts once per process, so every test runs in a child of its own.
+"""
+
+import os
+import signal
+import socket
+import struct
+import time
+from pathlib import Path
+
+import pytest
+from hwgw_sim import wire
+from hwgw_sim.receiver import Receiver
+from hwgw_sim.wire import udp_frame
+from support.alone import alone
+
+from hwgw import native
+from hwgw.errors import ConfigError, DeviceError, PrivilegeError
+from hwgw.native import ffi, lib, text
+
+FLOW = ("239.1.2.3", 26400)
+PMDS = sorted(Path("/usr/lib/x86_64-linux-gnu/dpdk").glob("pmds-*/*.so*"))
+
+
+def has(driver):
+    return any(path.name.startswith(f"librte_{driver}.so") for path in PMDS)
+
+
+pytestmark = pytest.mark.skipif(not native.backend("dpdk").available, reason=f"dpdk: {native.backend('dpdk').reason}")
+
+
+def needs(driver):
+    package = f"librte-{driver.replace('_', '-')}23"
+    return pytest.mark.skipif(not has(driver), reason=f"DPDK's driver {driver} is missing (Debian package {package})")
+
+
+needs_wire = pytest.mark.skipif(bool(wire.missing()), reason=f"no veth pair here: {wire.missing()}")
+needs_tun = pytest.mark.skipif(not os.access("/dev/net/tun", os.W_OK), reason="/dev/net/tun cannot be opened")
+
+
+def open_rx(port, flows=(FLOW,), cpu=-1, **settings):
+    return Receiver("dpdk", list(flows), port=port, cpu=cpu, **settings)
+
+
+def numbered(i, size=None):
+    return udp_frame(*FLOW, i.to_bytes(4, "big") + bytes(i % 1400 if size is None else size))
+
+
+def data(frames):
+    return [frame.data for frame in frames]
+
+
+def until(condition):
+    """Wait for it, 5 s at most; the caller asserts what came of it."""
+    end = time.monotonic() + 5
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.001)
+
+
+def counters(rx):
+    """Every counter that is not 0, by its full name."""
+    rx.stats()
+    values = {name: rx._counters[getattr(lib, name)] for name in dir(lib) if name.startswith("HWGW_CNT_")}
+    return {name.removeprefix("HWGW_CNT_").lower(): value for name, value in values.items() if value}
+
+
+def send(rx, frames, limit_s=5.0):
+    """As many of the frames as are taken within the limit."""
+    memory = [ffi.from_buffer("uint8_t[]", frame) for frame in frames]
+    array = ffi.new("struct hwgw_frame[]", [{"data": at, "len": len(at)} for at in memory])
+    sent, end = 0, time.monotonic() + limit_s
+    while sent < len(frames) and time.monotonic() < end:
+        sent += lib.hwgw_rx_send(rx.rx, array + sent, min(256, len(frames) - sent))
+    return sent
+
+
+def write_pcap(path, frames, step_ns=1_000_007):
+    """A nanosecond capture; the time of frame i is 1,700,000,000 s + i * step_ns."""
+    records = [struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65_535, 1)]
+    for i, frame in enumerate(frames):
+        seconds, ns = divmod(i * step_ns, 10**9)
+        records.append(struct.pack("<IIII", 1_700_000_000 + seconds, ns, len(frame), len(frame)) + frame)
+    path.write_bytes(b"".join(records))
+
+
+# ---- one driver after another ----
+
+
+@needs("net_null")
+@alone
+def test_net_null_gives_frames_of_its_size_and_batches_of_any_size():
+    with open_rx("net_null0,size=100") as rx:
+        assert rx.description.startswith("dpdk: net_null0 (net_null) queue 0, 4096 frames of 2048 bytes")
+        got = [len(rx.poll(cnt)) for cnt in (1, 1, 7, 64, 256)]
+        assert got == [1, 1, 7, 23, 256]  # 32 are fetched at least, and given out as asked
+        assert rx.stats()["frames"] == rx.accounted() == 288
+        assert rx.stats()["bytes"] == 28_800
+
+
+@needs("net_null")
+@alone
+def test_frames_that_are_held_stay_as_they_are_and_end_the_polling_at_their_limit():
+    with open_rx("net_null0", frame_cnt=64) as rx:
+        held = 0
+        while cnt := len(rx.poll(10, release=False)):
+            held += cnt
+        assert 64 <= held <= 64 + 31  # the last fetch is used up
+        assert (rx.stats()["drop_no_buffer"], rx.poll()) == (0, [])
+        assert len(rx.poll(10)) == 10  # the poll before has given everything back
+
+
+@needs("net_ring")
+@alone
+def test_net_ring_gives_back_what_is_sent_into_it_in_order():
+    with open_rx("net_ring0", tx_frame_cnt=1024) as rx:
+        frames = [numbered(i) for i in range(500)]
+        got = []
+        for i in range(0, 500, 100):
+            assert send(rx, frames[i : i + 100]) == 100
+            got += rx.drain()
+        assert data(got) == frames
+        assert send(rx, [b"short", bytes(3000), frames[0]]) == 3
+        assert data(rx.drain()) == frames[:1]
+        sums = counters(rx)
+        assert (sums["rx_frames"], sums["tx_frames"], sums["tx_drop_short"], sums["tx_drop_long"]) == (501, 501, 1, 1)
+        assert sums["rx_bytes"] == sums["tx_bytes"] == sum(map(len, frames)) + len(frames[0])
+        assert lib.hwgw_rx_unsent(rx.rx) == 0
+
+        taken = send(rx, frames * 10, limit_s=0.05)  # nobody reads: the ring fills, and what is not taken is told
+        assert 0 < taken < 5000
+        assert len(rx.drain()) == taken
+        assert counters(rx)["tx_full"] > 0
+
+
+@needs("net_pcap")
+@alone
+def test_net_pcap_reads_a_capture_as_the_pcap_backend_does_to_the_microsecond(tmp_path):
+    path = tmp_path / "feed.pcap"
+    write_pcap(path, [numbered(i) for i in range(2000)])
+    with Receiver("pcap", [FLOW], path=str(path)) as rx:
+        want = rx.drain()
+    with open_rx(f"net_pcap0,rx_pcap={path}") as rx:
+        got = rx.drain()
+        assert lib.hwgw_rx_clock(rx.rx) == lib.HWGW_RX_CLOCK_CAPTURE
+        assert rx.accounted() == 2000
+    assert len(got) == 2000
+    assert data(got) == data(want)
+    assert [frame.ts_ns for frame in got] == [frame.ts_ns // 1000 * 1000 for frame in want]
+
+
+@pytest.mark.root
+@needs("net_memif")
+@alone
+def test_net_memif_carries_frames_from_one_process_to_another(tmp_path):
+    port = f"net_memif0,id=0,socket={tmp_path}/memif,socket-abstract=no"
+    frames = [numbered(i) for i in range(3000)]
+    parent, child = socket.socketpair()
+    sender = os.fork()
+    if sender == 0:
+        status = 1
+        try:
+            child.recv(1)
+            with open_rx(f"{port},role=client", tx_frame_cnt=256, tx_only=True) as tx:
+                done = send(tx, frames)
+                until(lambda: lib.hwgw_rx_unsent(tx.rx) == 0)
+                child.send(struct.pack("!I", done))
+                child.recv(1)
+                status = 0 if counters(tx)["tx_frames"] == done and tx.poll() == [] else 2
+        finally:
+            os._exit(status)
+    try:
+        with open_rx(f"{port},role=server") as rx:
+            parent.send(b"x")
+            got = rx.settle(3000)
+            assert data(got) == frames
+            assert struct.unpack("!I", parent.recv(4)) == (3000,)
+            assert (rx.accounted(), rx.stats()["frames"]) == (3000, 3000)
+            parent.send(b"x")
+            assert os.waitstatus_to_exitcode(os.waitpid(sender, 0)[1]) == 0
+            sender = 0
+    finally:
+        if sender:
+            os.kill(sender, signal.SIGKILL)
+            os.waitpid(sender, 0)
+
+
+@pytest.mark.root
+@needs_wire
+@needs("net_af_packet")
+@alone
+def test_net_af_packet_counts_what_its_driver_loses_without_telling(pair, sender):
+    with pair.inside("rx"), open_rx(f"net_af_packet0,iface={pair.device['rx']}") as rx:
+        frames = [numbered(i) for i in range(6000)]
+        got = []
+        for i, frame in enumerate(frames):
+            sender.send(frame)
+            if i % 100 == 0:
+                got += rx.poll()
+        got += rx.settle(6000)
+        assert data(got) == frames
+        assert rx.accounted() == rx.stats()["frames"] == 6000
+
+        for frame in frames:  # nobody polls: the driver's ring has 512 frames
+            sender.send(frame)
+        until(lambda: rx.stats()["drop_ring_full"] >= 6000 - 512)
+        assert rx.stats()["drop_ring_full"] == 6000 - 512
+        assert len(rx.settle(12_000)) == 512
+        assert rx.accounted() == 12_000
+        assert {name for name, value in rx.stats().items() if value and name.startswith("drop_")} == {"drop_ring_full"}
+
+
+@pytest.mark.root
+@needs_wire
+@needs("net_af_packet")
+@alone
+def test_frames_held_too_long_leave_the_ring_full_and_are_counted(pair, sender):
+    with pair.inside("rx"), open_rx(f"net_af_packet0,iface={pair.device['rx']}", frame_cnt=256) as rx:
+        for i in range(2000):
+            sender.send(numbered(i, size=60))
+            rx.poll(64, release=False)
+        assert 256 <= rx.stats()["frames"] < 256 + 64
+        until(lambda: rx.stats()["frames"] + rx.stats()["drop_ring_full"] >= 2000 - 512)
+        assert len(rx.poll(release=False)) == 0
+        rx.release()
+        rx.settle(2000)
+        assert rx.accounted() == 2000
+
+
+@pytest.mark.root
+@needs_wire
+@needs("net_af_packet")
+@alone
+def test_what_the_host_itself_sends_is_no_received_frame(pair):
+    with pair.inside("rx"), open_rx(f"net_af_packet0,iface={pair.device['rx']}") as rx:
+        before = pair.statistics("rx")["tx_packets"]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as talker:
+            for _ in range(50):
+                talker.sendto(b"x", ("239.9.9.9", 9))  # which nobody answers
+        assert pair.statistics("rx")["tx_packets"] >= before + 50
+        assert (rx.drain(quiet_s=0.02), rx.accounted()) == ([], 0)
+
+
+@pytest.mark.root
+@needs_wire
+@needs("net_af_packet")
+@alone
+def test_net_af_packet_sends_whole_frames_and_leaves_the_interface_as_it_was(pair):
+    with pair.inside("rx"):
+        listener = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
+        listener.bind((pair.device["rx"], 0x0800))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        listener.settimeout(5)
+    shown = ("ip", "-j", "-d", "link", "show", pair.device["tx"])
+    before = pair.run("tx", *shown)
+    port = f"net_af_packet0,iface={pair.device['tx']}"
+    with listener, pair.inside("tx"), open_rx(port, (), tx_frame_cnt=256, tx_only=True) as tx:
+        frames = [numbered(i, size=200 + i % 900) for i in range(1000)]
+        assert send(tx, frames) == 1000
+        assert [listener.recv(2000) for _ in range(1000)] == frames
+        assert counters(tx)["tx_frames"] == 1000
+        assert not {name for name in counters(tx) if name.startswith("rx_")}
+    assert pair.run("tx", *shown) == before
+
+
+@pytest.mark.root
+@pytest.mark.afxdp
+@needs_wire
+@needs("net_af_xdp")
+@alone
+def test_net_af_xdp_splits_its_losses_and_gives_the_interface_back(pair, sender):
+    shown = ("ip", "-j", "-d", "link", "show", pair.device["rx"])
+    before = pair.run("rx", *shown)
+    with pair.inside("rx"):
+        for _ in range(2):  # the driver leaves its socket open; a second open shows that it is closed for it
+            with open_rx(f"net_af_xdp0,iface={pair.device['rx']}") as rx:
+                assert "takes everything that comes in on its queues" in rx.description
+                frames = [numbered(i) for i in range(2000)]
+                for frame in frames:
+                    sender.send(frame)
+                assert data(rx.settle(2000)) == frames
+                for frame in frames * 2:  # nobody polls: its fill ring has 2,048 frames
+                    sender.send(frame)
+                until(lambda: rx.stats()["drop_fill_empty"] >= 4000 - 2048)
+                rx.settle(6000)
+                assert rx.accounted() == 6000
+                drops = {name for name, value in rx.stats().items() if value and name.startswith("drop_")}
+                assert drops == {"drop_fill_empty"}
+    assert pair.run("rx", *shown) == before
+
+
+@pytest.mark.root
+@pytest.mark.afxdp
+@needs_wire
+@needs("net_af_xdp")
+@alone
+def test_a_queue_that_another_socket_has_is_an_error_and_no_crash(pair):
+    with pair.inside("rx"), Receiver("afxdp", [FLOW], interface=pair.device["rx"]) as other:
+        for _ in range(2):
+            with pytest.raises(DeviceError, match=r"has another program the queue|is open already"):
+                open_rx(f"net_af_xdp0,iface={pair.device['rx']}")
+        with open_rx("net_null0") as rx:
+            assert len(rx.poll(5)) == 5
+        assert other.rx
+
+
+@pytest.mark.root
+@needs_wire
+@needs("net_pcap")
+@alone
+def test_net_pcap_on_a_live_interface_counts_what_libpcap_lost(pair, sender):
+    with pair.inside("rx"), open_rx(f"net_pcap0,rx_iface={pair.device['rx']}") as rx:
+        assert lib.hwgw_rx_clock(rx.rx) == lib.HWGW_RX_CLOCK_KERNEL
+        now = time.time_ns()
+        for i in range(8000):  # nobody polls
+            sender.send(numbered(i))
+        got = rx.settle(8000)
+        assert rx.accounted() == 8000
+        assert rx.stats()["drop_nic"] == 8000 - len(got) > 0
+        assert all(abs(frame.ts_ns - now) < 10 * 10**9 for frame in got)
+
+
+@pytest.mark.root
+@needs_wire
+@needs_tun
+@needs("net_tap")
+@alone
+def test_net_tap_gives_what_the_kernel_sends_and_finds_bad_udp_checksums(pair):
+    with pair.inside("rx"), open_rx("net_tap0,iface=hwgwtap0", tx_frame_cnt=64) as rx:
+        pair.run("rx", "sysctl", "-qw", "net.ipv6.conf.hwgwtap0.disable_ipv6=1")
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as raw:
+            raw.bind(("hwgwtap0", 0))
+            rx.drain(quiet_s=0.02)  # the kernel's own IGMP reports are frames as well
+            first = rx.accounted()
+            frames = [numbered(i) for i in range(1000)]
+            got = []
+            for i, frame in enumerate(frames):
+                raw.send(frame)
+                if i % 20 == 0:
+                    got += rx.poll()
+            got += rx.settle(first + 1000)
+            assert [frame for frame in data(got) if frame in set(frames)] == frames
+            bad = bytearray(frames[500])
+            bad[40:42] = b"\x12\x34"
+            before = rx.stats()["drop_checksum"]
+            raw.send(bytes(bad))
+            until(lambda: not rx.poll() and rx.stats()["drop_checksum"] > before)
+            assert rx.stats()["drop_checksum"] == before + 1
+
+
+# ---- what is refused, and in which words ----
+
+
+@needs("net_null")
+@pytest.mark.parametrize(
+    ("port", "settings", "error", "reason"),
+    [
+        ("", {}, ConfigError, 'port ""; it needs a PCI address or a device such as net_af_packet0,iface=eth1'),
+        ("net_nosuch0", {}, DeviceError, r'\(net_nosuch0, ""\): .*failed to parse device "vdev:net_nosuch0"'),
+        ("net_pcap0,rx_pcap=/no/file", {}, DeviceError, "Couldn't open /no/file: .* No such file or directory"),
+        ("net_null0", {"eal_args": ["--bogus"]}, ConfigError, r"init\(.* --bogus\): .*unrecognized option '--bogus'"),
+        ("net_null0", {"frame_cnt": 32}, ConfigError, "frame_cnt 32; allowed: 64 to 1048576"),
+        ("net_null0", {"frame_sz_bytes": 100}, ConfigError, "frame_sz_bytes 100; allowed: 2048 to 16384"),
+        ("net_null0", {"queues": [1]}, ConfigError, "queue 1 of 1 queues; .* name queues 0 to n-1"),
+        ("net_ring0", {"queues": list(range(64))}, ConfigError, r"net_ring0 has \d+ receive queues, 64 are configured"),
+        ("net_null0", {"flows": ()}, ConfigError, "no flow; name at least one group and port"),
+        ("net_null0", {"frame_cnt": 1 << 18, "eal_args": ["--no-huge", "-m64"]}, ConfigError, "lower frame_cnt"),
+    ],
+)  # fmt: skip
+@alone
+def test_what_is_wrong_is_named(port, settings, error, reason):
+    with pytest.raises(error, match=reason):
+        open_rx(port, **settings)
+
+
+@needs("net_null")
+@alone
+def test_eal_starts_once_and_other_arguments_are_refused_by_name():
+    open_rx("net_null0", eal_args=["--log-level=lib.eal:debug"]).close()
+    open_rx("net_null0").close()
+    with pytest.raises(
+        ConfigError, match=r'EAL runs with "--log-level=lib.eal:debug" and cannot start again with "-v"'
+    ):
+        open_rx("net_null0", eal_args=["-v"])
+    with pytest.raises(ConfigError, match=r"EAL runs without the PCI bus, so 0000:01:00\.0 cannot be opened"):
+        open_rx("0000:01:00.0")
+
+
+@needs("net_null")
+@alone
+def test_ports_come_and_go_beside_each_other_and_one_name_is_open_once():
+    for _ in range(30):  # more than the memory holds at a time
+        with open_rx("net_null0,size=64") as first, open_rx("net_null1,size=128") as second:
+            assert {len(frame) for frame in data(first.poll() + second.poll())} == {64, 128}
+            with pytest.raises(DeviceError, match="net_null0 is open already"):
+                open_rx("net_null0")
+
+
+@needs("net_null")
+@alone
+def test_a_device_of_the_eal_arguments_is_opened_once_by_its_name():
+    with open_rx("net_null7", eal_args=["--vdev=net_null7,size=99"]) as rx:
+        assert len(rx.poll(1)[0].data) == 99
+    with pytest.raises(
+        DeviceError, match="net_null7 has no Ethernet port; a device of the eal arguments can be opened once"
+    ):
+        open_rx("net_null7")
+
+
+@needs("net_null")
+@alone
+def test_the_process_is_as_before_but_for_the_interrupt_thread(capfd):
+    def caught():
+        """Signals with a handler; glibc takes those of its own (32, 33) when threads start."""
+        return int(Path("/proc/self/status").read_text().split("SigCgt:")[1].split()[0], 16) & (1 << 31) - 1
+
+    before = caught()
+    cores = os.sched_getaffinity(0)
+    with open_rx("net_null0", cpu=min(cores)) as rx:
+        assert os.sched_getaffinity(0) == cores
+        assert caught() == before
+        for thread in Path("/proc/self/task").iterdir():
+            if len(cores) > 1 and int(thread.name) != os.getpid():
+                assert min(cores) not in os.sched_getaffinity(int(thread.name))
+        rx.poll()
+    for folder in map(Path, ("/var/run/dpdk", "/tmp/dpdk", "/dev/shm", "/dev/hugepages")):
+        assert not folder.is_dir() or not [path for path in folder.iterdir() if str(os.getpid()) in path.name]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.root
+@needs("net_af_packet")
+@alone
+def test_without_privileges_a_device_of_the_kernel_is_a_privilege_error_and_net_null_works():
+    os.setgroups([])
+    os.setresuid(65534, 65534, 65534)
+    with pytest.raises(PrivilegeError, match=r"rte_eal_hotplug_add\(net_af_packet0"):
+        open_rx("net_af_packet0,iface=lo")
+    with open_rx("net_null0") as rx:
+        assert len(rx.poll(5)) == 5
+
+
+@pytest.mark.root
+@needs("net_null")
+@alone
+def test_huge_pages_are_used_when_there_are_any_and_missed_by_name_when_not():
+    with open_rx("net_null0", huge_pages=True, frame_cnt=1 << 14) as rx:
+        free = int(Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages").read_text())
+        wanted = "no huge pages (" if free < 100 else "huge pages"
+        assert wanted in rx.description
+        assert len(rx.poll(5)) == 5
+
+
+def test_an_unavailable_backend_says_why_in_open_as_well():
+    reason = ffi.new("char[]", 400)
+    assert lib.hwgw_rx_available(b"dpdk", reason, 400)
+    assert text(reason) == ""
