@@ -9,6 +9,7 @@ annotated example is deploy/examples/gateway.yaml.
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +238,12 @@ SESSION = Section(
         "reconnect": Key(duration(0, 600 * SECOND_NS), 0),
     }
 )
+CONTROL = Section(
+    {
+        "heartbeat": Key(duration(1_000_000, 10 * SECOND_NS), 50_000_000),
+        "limits_keys": Key(Listing(pattern(r"[0-9a-f]{64}", "a public key of 64 hexadecimal digits"), 0, 4), ()),
+    }
+)
 GATEWAY = Section(
     {
         "name": Key(NAME),
@@ -246,15 +253,15 @@ GATEWAY = Section(
         "limits": Key(LIMITS, None),
         "session": Key(SESSION, None),
         "confine": Key(Section({"privileges": Key(choice("drop", "keep"), "drop"), "seccomp": Key(FLAG, True)}), None),
-        "control": Key(Section({"heartbeat": Key(duration(1_000_000, 10 * SECOND_NS), 50_000_000)}), None),
+        "control": Key(CONTROL, None),
     }
 )
 
 # ---- what was read becomes settings ----
 
 
-class _Maker:
-    """Builds settings and notes what does not fit together."""
+class Maker:
+    """Builds settings from what was read and notes in problems what does not fit together."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -525,9 +532,11 @@ class _Maker:
         for symbol in sorted({name for name in symbols["symbols"] if symbols["symbols"].count(name) > 1}):
             self.bad(symbols.where("symbols"), f"{symbol} stands twice")
         strategies = self.strategies(node["strategies"])
-        control = Control(node["control"]["heartbeat"]) if node["control"] else Control()
         given = node["confine"]
         confine = Confine(given["privileges"] == "drop", given["seccomp"]) if given else Confine()
+        control = Control()
+        if at := node["control"]:
+            control = Control(at["heartbeat"], tuple(bytes.fromhex(key) for key in at["limits_keys"]))
         if node["limits"]:
             limits = self.limits(node["limits"], symbols, strategies, node["strategies"])
             self.heartbeat(node, control, limits)
@@ -567,7 +576,7 @@ def _nothing(cnt: int) -> Limits:
 def loads(raw: bytes, file: str, folder: Path) -> Settings:
     """Settings from the bytes of a configuration; file is its name in messages, folder where its file names start."""
     node = strict_yaml.read(raw, file, GATEWAY)
-    maker = _Maker(folder)
+    maker = Maker(folder)
     settings = maker.settings(node)
     if maker.problems:
         raise ProblemsError(file, maker.problems)
@@ -581,4 +590,4 @@ def load(path: Path | str) -> Settings:
         raw = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
-    return loads(raw, str(path), path.absolute().parent)
+    return dataclasses.replace(loads(raw, str(path), path.absolute().parent), path=str(path.absolute()))

@@ -23,10 +23,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+
 from . import native
 from .errors import BY_EXIT_CODE, CheckFailed, ConfigError, HwgwError, InternalError
 from .native import call, ffi, lib
-from .risk.limits import limits_table
+from .risk import signature
+from .risk.control import of_settings
 from .segment import Segment
 from .settings import Pipeline, Receive, Settings, Strategy
 from .strategies import load_numba
@@ -213,13 +216,26 @@ class Gateway:
         self._beat_thread: threading.Thread | None = None
         try:
             self._native = _Native(settings, self.segment)
-            self.segment.publish_limits(limits_table(settings.limits))
+            self._publish_limits()
             for number, strategy in enumerate(settings.strategies):
                 if strategy.armed:
                     self.segment.arm(number)
         except BaseException:
             self.segment.close()
             raise
+
+    def _publish_limits(self) -> None:
+        """The limits of the configuration, signed where keys are set, and where they came from for those who reload."""
+        settings, head = self.settings, self.segment.head
+        book = of_settings(settings)
+        keys = settings.control.limits_keys
+        if keys:
+            signature.verify(book.canonical, Path(settings.path), keys)
+        head["limits_key"] = np.frombuffer(b"".join(keys).ljust(head["limits_key"].nbytes, b"\0"), np.uint64)
+        head["limits_key_cnt"] = len(keys)
+        if len(path := os.fsencode(settings.path)) <= head["config"].itemsize:
+            head["config"] = path
+        self.segment.publish_limits(book.table)
 
     def start(self) -> None:
         """Fork the data process and wait until its pipelines are open."""

@@ -8,6 +8,7 @@ tob() does so under the seqlock. Layouts: hwgw/specs/segment.yaml. Times are ns,
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from types import TracebackType
@@ -133,6 +134,12 @@ class Segment:
     def _view(pointer: Any, layout: str, cnt: int) -> np.ndarray[Any, Any]:
         dtype = specs.dtype("segment", layout)
         return np.frombuffer(ffi.buffer(pointer, dtype.itemsize * cnt), dtype)
+
+    @property
+    def config(self) -> Path | None:
+        """The configuration file the gateway was started from, or None."""
+        name = bytes(self.head["config"]).rstrip(b"\0")
+        return Path(os.fsdecode(name)) if name else None
 
     def running(self) -> bool:
         """Whether a process holds the gateway's lock (asked from another process than the gateway's own)."""

@@ -154,6 +154,7 @@ class Control:
     """The control plane's own habits."""
 
     heartbeat_ns: int = 50_000_000
+    limits_keys: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,3 +180,4 @@ class Settings:
     reference: str = "mid"
     levels_max: int = 0
     confine: Confine = Confine()
+    path: str = ""

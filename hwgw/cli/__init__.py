@@ -29,6 +29,7 @@ VERBS = {
     "status": "What a running gateway does.",
     "halt": "Stop a gateway's orders at once.",
     "resume": "Clear a gateway's halt.",
+    "limits": "The limits that orders are checked against.",
     "arm": "Let a strategy's orders pass.",
     "disarm": "Let none of a strategy's orders pass.",
     "audit": "Who told a gateway what, and whether the record is whole.",

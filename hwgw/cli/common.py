@@ -61,22 +61,42 @@ def for_each(out: Output, names: Iterable[str], act: Callable[[str], None]) -> i
     return failed
 
 
+def all_problems(function: Callable[..., int]) -> Callable[..., int]:
+    """Show every problem of a configuration file, one line each, where the error alone names the first."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> int:
+        from hwgw.strict_yaml import ProblemsError
+
+        try:
+            return function(*args, **kwargs)
+        except ProblemsError as error:
+            for problem in error.problems:
+                click.echo(f"{error.file}:{problem}", err=True)
+            return error.exit_code
+
+    return wrapper
+
+
 def _logging(level: int) -> None:
     chosen = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}.get(max(level, -1), logging.DEBUG)
     logging.basicConfig(level=chosen, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", force=True)
 
 
-def verb(name: str, **attributes: Any) -> Callable[[Callable[..., int | None]], click.Command]:
-    """Make a click command of a function whose first parameter is its Output; what it returns is the exit code."""
+def verb(name: str, of: str = "", **attributes: Any) -> Callable[[Callable[..., int | None]], click.Command]:
+    """Make a click command of a function whose first parameter is its Output; what it returns is the exit code.
+
+    of names the group that a verb of two words belongs to.
+    """
 
     def decorate(function: Callable[..., int | None]) -> click.Command:
         @functools.wraps(function)
         def wrapper(**kwargs: Any) -> int | None:
-            above = click.get_current_context().obj or 0
+            above = click.get_current_context().find_object(int) or 0
             level = above + kwargs.pop("verbose") - kwargs.pop("quiet")
             kwargs.pop("debug")
             _logging(level)
-            return function(Output(name, kwargs.pop("as_json"), level), **kwargs)
+            return function(Output(f"{of}-{name}" if of else name, kwargs.pop("as_json"), level), **kwargs)
 
         options: tuple[Callable[..., Any], ...] = (
             click.option("--debug", is_flag=True, help="Show the traceback of an error."),

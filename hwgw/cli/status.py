@@ -25,6 +25,8 @@ def _describe(out: Output, name: str, running: bool, look: dict[str, Any]) -> No
     kept += [] if confined["calls_filtered"] else ["system calls not filtered"]
     refused = f"; {confined['refused_calls']:,} system calls refused, last {confined['refused_call']}"
     out.say(f"  confined   {', '.join(kept) or 'fully'}{refused if confined['refused_calls'] else ''}")
+    limits = f"generation {look['limits_generation']}, hash {look['limits_hash'][:16]}"
+    out.say(f"  limits     {limits if look['limits_generation'] else 'none: nothing passes'}")
     for index, row in enumerate(look["pipelines"]):
         cpu = f"cpu {row['cpu']}" if row["cpu"] >= 0 else "not pinned"
         out.say(

@@ -94,7 +94,11 @@ class Bits:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field: offset and length in bytes, length over all count elements."""
+    """One field: offset and length in bytes, length over all count elements.
+
+    Of a limit, looser says which change lets more pass: up, down, clear (a bit of a mask) or, bit by bit of its enum,
+    such as "enabled up, collar_both down".
+    """
 
     name: str
     offset: int
@@ -105,6 +109,8 @@ class Field:
     pad: str | None = None
     count: int = 1
     bits: tuple[Bits, ...] = ()
+    unit: str = ""
+    looser: str = ""
     note: str = ""
 
     @property

@@ -41,7 +41,7 @@ LAYOUT_KEYS = {
     "name", "code", "length", "direction", "versions", "since", "book_effect",
     "stock_locate_use", "appendage", "allowed_tags", "tail", "note", "fields", "confirmed_by",
 }  # fmt: skip
-FIELD_KEYS = {"name", "offset", "length", "type", "enum", "const", "pad", "count", "bits", "note"}
+FIELD_KEYS = {"name", "offset", "length", "type", "enum", "const", "pad", "count", "bits", "unit", "looser", "note"}
 TAG_KEYS = {"tag", "name", "value_length", "type", "default", "note", "confirmed_by"}
 APPENDAGE = ("", "none", "optional", "required")
 LAYOUT_LISTS = (("layouts", "layout"), ("messages", "message"), ("packets", "packet"))
@@ -258,6 +258,8 @@ def _field(where: str, item: Mapping[str, Any], records: Mapping[str, Layout], e
         pad=item.get("pad"),
         count=count,
         bits=_bits(where, item.get("bits", ()), 8 * length),
+        unit=item.get("unit", ""),
+        looser=item.get("looser", ""),
         note=item.get("note", ""),
     )
 

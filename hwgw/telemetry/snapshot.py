@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from ..risk.control import in_force
 from ..segment import Segment
 from .ledger import ledger_rows
 
@@ -51,6 +52,7 @@ def snapshot(segment: Segment) -> dict[str, Any]:
         "halts": segment.halts,
         "limits_generation": int(segment.control["limits_generation"]),
         "confined": segment.confined(),
+        "limits_hash": in_force(segment).digest if int(segment.control["limits_generation"]) else "",
         "pipelines": threads,
         "counters": counters,
         "ledgers": {row.name: row.as_dict() for row in ledger_rows(counters)},

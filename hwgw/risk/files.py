@@ -1,0 +1,68 @@
+"""Limits outside of a whole gateway.yaml: a file with what stands under its key limits, and single values by name.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hwgw import specs, strict_yaml
+from hwgw.config import ACCOUNT_LIMITS, INSTRUMENT_LIMITS, LIMITS, STRATEGY_LIMITS, Maker
+from hwgw.errors import ConfigError
+from hwgw.settings import Limits, Strategy
+from hwgw.strict_yaml import ProblemsError
+
+__all__ = ["is_gateway", "limit_value", "loads_limits"]
+
+
+def is_gateway(raw: bytes) -> bool:
+    """Whether a file looks like a whole gateway.yaml, not like limits alone."""
+    return re.search(rb"^pipelines\s*:", raw, re.MULTILINE) is not None
+
+
+def loads_limits(
+    raw: bytes, file: str, symbols: Sequence[str], strategies: Mapping[int, str], accounts: Mapping[int, int]
+) -> Limits:
+    """Limits from a file that holds what stands under limits in gateway.yaml, for these symbols and strategies."""
+    node = strict_yaml.read(raw, file, LIMITS)
+    maker = Maker(Path(file).absolute().parent)
+    made = tuple(Strategy(name, "", "", {}, accounts[number]) for number, name in strategies.items())
+    places = [strict_yaml.Node(f"strategies.{name}", node["strategies"].line) for name in strategies.values()]
+    listed = strict_yaml.Node("instruments", node["instruments"].line, {"symbols": list(symbols)})
+    limits = maker.limits(node, listed, made, places)
+    if maker.problems:
+        raise ProblemsError(file, maker.problems)
+    return limits
+
+
+_LIMIT_SECTIONS = {
+    "": LIMITS,
+    "gateway": ACCOUNT_LIMITS,
+    "accounts": ACCOUNT_LIMITS,
+    "strategies": STRATEGY_LIMITS,
+    "instruments": INSTRUMENT_LIMITS,
+}
+
+
+def limit_value(section: str, key: str, text: str) -> tuple[str, Any]:
+    """One limit as gateway.yaml spells it: its field of the table and its value there, or (bit, on) for a flag."""
+    schema = _LIMIT_SECTIONS[section].keys[key].schema if key in _LIMIT_SECTIONS[section].keys else None
+    where = f"{section}.{key}" if section else key
+    if not isinstance(schema, strict_yaml.Scalar):
+        raise ConfigError(f"{where}: it can be changed in a file only: hwgw limits reload")
+    try:
+        value = schema.parse(text)
+    except strict_yaml.BadValueError as error:
+        raise ConfigError(f"{where}: {text}: {error}; {schema.allowed} is allowed") from None
+    flags = {code.slug: int(code.value) for code in specs.load("risk").enum("instrument_flags").values}
+    if section == "instruments" and key in flags:
+        return "flags", (flags[key], value)
+    if key == "collar_pct":
+        return "collar_q16", value * 65_536 // (100 * 10**4)
+    layout = {"": "limits", "strategies": "limits_strategy", "instruments": "limits_instrument"}
+    fields = {field.name for field in specs.load("risk").layout(layout.get(section, "limits_account")).fields}
+    return (key if key in fields else f"{key}_ns"), value

@@ -1,0 +1,110 @@
+"""Who vouches for a limits table: its canonical bytes, their hash, and Ed25519 signatures over them.
+
+SPDX-License-Identifier: MIT
+
+A signature is detached: FILE.sig beside the file, one line of hexadecimal digits. What is signed is not the spelling
+of a file but what it means: the gateway's name, its symbols and strategies by number, and every byte of the resolved
+table, so that a comment may change and a limit may not. Needs PyNaCl for keys and signatures; the hash needs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hwgw.errors import ConfigError, UsageError
+
+__all__ = ["canonical", "digest", "generate", "sign", "signature_file", "verify"]
+
+KEY_BYTES, SIGNATURE_BYTES, KEYS_MAX = 32, 64, 4
+
+
+def canonical(record: np.void, gateway: str, symbols: Sequence[str], strategies: Mapping[int, str]) -> bytes:
+    """What is hashed and signed. The generation and the checksum are the running gateway's business and left out."""
+    table = np.array(record, copy=True)
+    table["checksum"] = table["generation"] = 0
+    names = "\n".join([f"gateway {gateway}", *(f"symbol {name}" for name in symbols)])
+    names += "".join(f"\nstrategy {number} {name}" for number, name in sorted(strategies.items()))
+    return b"hwgw limits 1\n" + names.encode() + b"\n\n" + table.tobytes()
+
+
+def digest(data: bytes) -> str:
+    """BLAKE2b-256 of canonical bytes, in hexadecimal: what status shows and the record keeps."""
+    return hashlib.blake2b(data, digest_size=32).hexdigest()
+
+
+def _nacl() -> Any:
+    try:
+        import nacl.exceptions
+        import nacl.signing
+    except ImportError as error:
+        raise UsageError("signatures need PyNaCl: pip install 'hwgw[signature]'") from error
+    return nacl
+
+
+def signature_file(file: Path) -> Path:
+    """Where the signature of a limits file stands."""
+    return file.with_name(file.name + ".sig")
+
+
+def generate(file: Path) -> str:
+    """Make a private key in a new file that only its owner reads; the public key in hexadecimal."""
+    key = _nacl().signing.SigningKey.generate()
+    try:
+        fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise UsageError(f"{file}: exists already; a key is never written over") from None
+    with os.fdopen(fd, "wb") as stream:
+        stream.write(key.encode().hex().encode() + b"\n")
+    public: str = key.verify_key.encode().hex()
+    return public
+
+
+def _hex(text: str, length: int, what: str) -> bytes:
+    try:
+        raw = bytes.fromhex(text)
+    except ValueError:
+        raw = b""
+    if len(raw) != length or len(text) != 2 * length:
+        raise ConfigError(f"{what}: not {2 * length} hexadecimal digits")
+    return raw
+
+
+def _line(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: {error.strerror if isinstance(error, OSError) else 'not ASCII text'}") from None
+
+
+def sign(data: bytes, key_file: Path) -> str:
+    """The signature of canonical bytes by a private key file, in hexadecimal."""
+    if key_file.exists() and key_file.stat().st_mode & 0o077:
+        raise ConfigError(f"{key_file}: others can read it; chmod 600 it")
+    seed = _hex(_line(key_file), KEY_BYTES, str(key_file))
+    signature: str = _nacl().signing.SigningKey(seed).sign(data).signature.hex()
+    return signature
+
+
+def verify(data: bytes, file: Path, keys: Sequence[bytes]) -> str:
+    """Check FILE.sig against the keys that may sign; the key that did, in hexadecimal. ConfigError when none did."""
+    beside = signature_file(file)
+    if not beside.exists():
+        raise ConfigError(f"{beside}: missing; this gateway takes signed limits only: hwgw limits sign {file}")
+    signature = _hex(_line(beside), SIGNATURE_BYTES, str(beside))
+    nacl = _nacl()
+    for key in keys:
+        try:
+            nacl.signing.VerifyKey(key).verify(data, signature)
+        except nacl.exceptions.BadSignatureError:
+            continue
+        return key.hex()
+    raise ConfigError(
+        f"{beside}: not a signature of these limits (hash {digest(data)[:16]}) by any of the {len(keys)} key(s)"
+        " that may sign; nothing was changed"
+    )
