@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 
 import hwgw as package
@@ -122,7 +123,9 @@ def test_help_lists_every_verb_with_its_own_text(hwgw: Run) -> None:
         assert command, f"hwgw/cli/{name}.py is missing"
         assert command.name == name
         assert (command.help or "").split("\n")[0] == text
-        assert any("--json" in parameter.opts for parameter in command.params), f"{name} has no --json"
+        members = command.commands.values() if isinstance(command, click.Group) else [command]
+        for member in members:
+            assert any("--json" in parameter.opts for parameter in member.params), f"{name} {member.name} has no --json"
     assert all(f"  {name} " in hwgw("--help").stdout for name in VERBS)
 
 
