@@ -380,8 +380,8 @@ def test_no_order_is_judged_by_a_mixture_of_two_tables():
         thread = threading.Thread(target=publish)
         thread.start()
         try:
-            ref, end = 5000, time.monotonic() + 2
-            while time.monotonic() < end:
+            ref, end = 5000, time.monotonic() + 30
+            while (ref < 9000 or len(published) < 200) and time.monotonic() < end:
                 for _ in range(50):
                     rig.feed(rig_add(ref))
                     ref += 1
@@ -394,12 +394,12 @@ def test_no_order_is_judged_by_a_mixture_of_two_tables():
         # every whole table refuses each of these orders, one by qty and one by notional: a mixture would let some pass
         assert counters["risk.passed"] == 0
         assert counters["risk.refused_qty"] + counters["risk.refused_notional"] == orders
-        assert orders > 1000
-        assert min(counters["risk.refused_qty"], counters["risk.refused_notional"]) > 100
-        assert len(published) > 100
+        assert orders >= 1000
+        assert min(counters["risk.refused_qty"], counters["risk.refused_notional"]) >= 100
+        assert len(published) >= 200
 
 
 def rig_add(ref: int) -> bytes:
     from support import rig as r
 
-    return r.add(1, "AAPL", ref, "B", 100, 1_000_000 + ref % 100)
+    return r.add(1, "AAPL", ref, "B", 100, 1_000_100)
