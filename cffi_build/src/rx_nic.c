@@ -9,7 +9,11 @@
 #include "rx_nic.h"
 
 #include <fcntl.h>
+#include <linux/net_tstamp.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static int sysfs_open(const char *interface, const char *file) {
@@ -19,8 +23,13 @@ static int sysfs_open(const char *interface, const char *file) {
 }
 
 /* sysfs shows the namespace it was mounted in: the address tells whether that is ours */
-static bool sysfs_is_ours(const char *interface, const uint8_t *mac) {
+static bool sysfs_is_ours(int socket_fd, const char *interface) {
   char text[32] = "", wanted[32];
+  struct ifreq request = {0};
+  snprintf(request.ifr_name, sizeof request.ifr_name, "%s", interface);
+  if (ioctl(socket_fd, SIOCGIFHWADDR, &request)) return false;
+  uint8_t mac[6];
+  memcpy(mac, request.ifr_hwaddr.sa_data, sizeof mac);
   snprintf(wanted, sizeof wanted, "%02x:%02x:%02x:%02x:%02x:%02x\n", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
   int fd = sysfs_open(interface, "address");
   bool is_ours = fd >= 0 && read(fd, text, sizeof text - 1) > 0 && strcmp(text, wanted) == 0;
@@ -92,11 +101,11 @@ static uint64_t softnet_read(const struct hwgw_nic *nic) {
   return sum;
 }
 
-bool hwgw_nic_open(struct hwgw_nic *nic, const char *interface, const uint8_t *address) {
+bool hwgw_nic_open(struct hwgw_nic *nic, int fd, const char *interface) {
   *nic = (struct hwgw_nic){.missed_fd = -1, .dropped_fd = -1};
   snprintf(nic->name, sizeof nic->name, "%s", interface);
   nic->softnet_fd = open("/proc/net/softnet_stat", O_RDONLY | O_CLOEXEC);
-  if (sysfs_is_ours(interface, address)) {
+  if (sysfs_is_ours(fd, interface)) {
     nic->missed_fd = sysfs_open(interface, "statistics/rx_missed_errors");
     nic->dropped_fd = sysfs_open(interface, "statistics/rx_dropped");
   } else {
@@ -134,4 +143,11 @@ void hwgw_nic_close(struct hwgw_nic *nic) {
   if (nic->dropped_fd >= 0) close(nic->dropped_fd);
   if (nic->softnet_fd >= 0) close(nic->softnet_fd);
   nic->missed_fd = nic->dropped_fd = nic->softnet_fd = -1;
+}
+
+bool hwgw_nic_has_clock(int fd, const char *interface) {
+  struct hwtstamp_config state = {0};
+  struct ifreq request = {.ifr_data = (void *)&state};
+  snprintf(request.ifr_name, sizeof request.ifr_name, "%s", interface);
+  return ioctl(fd, SIOCGHWTSTAMP, &request) == 0 && state.rx_filter == HWTSTAMP_FILTER_ALL;
 }

@@ -33,10 +33,13 @@ struct hwgw_nic {
   uint64_t softnet_last;
 };
 
-/* address: the interface's MAC. False when nothing can be read */
-bool hwgw_nic_open(struct hwgw_nic *nic, const char *interface, const uint8_t *address);
+/* fd: any socket in the interface's namespace. False when nothing can be read */
+bool hwgw_nic_open(struct hwgw_nic *nic, int fd, const char *interface);
 /* brings missed and dropped up to date; takes no lock that a change of a network device holds */
 void hwgw_nic_update(struct hwgw_nic *nic);
 void hwgw_nic_close(struct hwgw_nic *nic);
+
+/* does the interface stamp every frame it receives; that is switched on by whoever runs the NIC's clock, not by us */
+bool hwgw_nic_has_clock(int fd, const char *interface);
 
 #endif

@@ -147,7 +147,6 @@ static int32_t device_read(struct hwgw_packet_device *device, const struct rx_pa
                           "rx packet: %s has link type %u; only Ethernet (1) and loopback (772) can be read",
                           rx->interface, request.ifr_hwaddr.sa_family);
   }
-  memcpy(device->mac, request.ifr_hwaddr.sa_data, sizeof device->mac);
   if (ioctl(rx->fd, SIOCGIFMTU, &request)) return failed(error, rx, "SIOCGIFMTU", errno);
   device->mtu = (uint32_t)request.ifr_mtu;
   if (ioctl(rx->fd, SIOCGIFFLAGS, &request)) return failed(error, rx, "SIOCGIFFLAGS", errno);
@@ -185,20 +184,12 @@ static int32_t sizes_take(struct rx_packet *rx, const struct hwgw_rx_cfg *cfg, u
   return HWGW_OK;
 }
 
-/* does the interface stamp every frame already; somebody who wants that has switched it on */
-static bool has_hardware_clock(const struct rx_packet *rx) {
-  struct hwtstamp_config state = {0};
-  struct ifreq request = {.ifr_data = (void *)&state};
-  memcpy(request.ifr_name, rx->interface, sizeof rx->interface);
-  return ioctl(rx->fd, SIOCGHWTSTAMP, &request) == 0 && state.rx_filter == HWTSTAMP_FILTER_ALL;
-}
-
 static int32_t clock_take(struct rx_packet *rx, struct hwgw_error *error) {
   int kind = SOF_TIMESTAMPING_RAW_HARDWARE, software = SOF_TIMESTAMPING_RX_SOFTWARE;
   rx->timestamps = true;
   rx->base.clock = HWGW_RX_CLOCK_KERNEL;
-  rx->is_hardware_clock =
-      has_hardware_clock(rx) && setsockopt(rx->fd, SOL_PACKET, PACKET_TIMESTAMP, &kind, sizeof kind) == 0;
+  rx->is_hardware_clock = hwgw_nic_has_clock(rx->fd, rx->interface) &&
+                          setsockopt(rx->fd, SOL_PACKET, PACKET_TIMESTAMP, &kind, sizeof kind) == 0;
   if (rx->is_hardware_clock) {
     rx->base.clock = HWGW_RX_CLOCK_HARDWARE;
     return HWGW_OK;
@@ -279,7 +270,7 @@ static int32_t receive_open(struct rx_packet *rx, const struct hwgw_rx_cfg *cfg,
   if (!status && cfg->all_frames) status = member_add(rx, device->index, PACKET_MR_PROMISC, 0, error);
   if (!status) status = groups_join(rx, cfg, device->index, error);
   if (status) return status;
-  rx->has_nic = hwgw_nic_open(&rx->nic, rx->interface, device->mac);
+  rx->has_nic = hwgw_nic_open(&rx->nic, rx->fd, rx->interface);
   if (!rx->has_nic) hwgw_rx_note(&rx->base, "; the interface's own drops cannot be read");
   return HWGW_OK;
 }

@@ -16,7 +16,6 @@ int hwgw_packet_filter(int fd, const struct hwgw_flow *flows, uint32_t flow_cnt)
 struct hwgw_packet_device {
   int index;
   uint32_t mtu;
-  uint8_t mac[6];
   char name[16];
 };
 

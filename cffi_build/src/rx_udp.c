@@ -12,11 +12,13 @@
  * recvmmsg is asked for twice what the last one gave, beginning with one: asking for more than there is makes the kernel
  * look at the empty queue again before it hands over what it has (0.3 us of 3).
  *
- * At the limit: a full socket buffer loses datagrams in the kernel; its counter (SO_MEMINFO: the one SO_RXQ_OVFL
- * reports, but readable without another datagram) is drop_kernel. That also counts wrong UDP checksums, but not of
- * datagrams up to 76 bytes, which the kernel checks before it looks for a socket; and, without loopback, this host's own
- * multicast that the socket filter refused. A datagram larger than a slot is drop_truncated. Frames that were polled and
- * not released keep their slots: when all are held, poll returns 0.
+ * At the limit: a full socket buffer loses datagrams in the kernel, as do wrong UDP checksums and, without loopback,
+ * this host's own multicast that the socket filter refused. The kernel counts them together (SO_MEMINFO: the number
+ * SO_RXQ_OVFL reports, but readable without another datagram); rx_udp_causes.h takes apart what can be proven:
+ * drop_overrun, drop_checksum, the rest drop_kernel. Wrong checksums of datagrams up to 76 bytes are in none of them: the
+ * kernel checks those before it looks for a socket. With an interface, what is lost in front of the sockets is counted
+ * as rx_nic.h says. A datagram larger than a slot is drop_truncated. Frames that were polled and not released keep their
+ * slots: when all are held, poll returns 0.
  *
  * Thread: one.
  */
@@ -24,25 +26,39 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/if_packet.h>
+#include <linux/net_tstamp.h>
 #include <linux/sock_diag.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "rx.h"
+#include "rx_nic.h"
+#include "rx_udp_causes.h"
 
 enum {
   SLOTS_DEFAULT = HWGW_BATCH_MAX,
   SLOTS_MAX = 65536,
-  SLOT_SZ_MAX = 65536,            /* no datagram is larger */
-  SOCKET_BUFFER_BYTES = 64 << 20, /* asked for; the kernel doubles it for its own overhead */
-  CONTROL_SZ = 64                 /* one SCM_TIMESTAMPNS message */
+  SLOT_SZ_MAX = 65536,                                  /* no datagram is larger */
+  SOCKET_BUFFER_BYTES = 64 << 20,                       /* asked for; the kernel doubles it for its own overhead */
+  CONTROL_SZ = CMSG_SPACE(3 * sizeof(struct timespec)), /* one SCM_TIMESTAMPING message */
+  BUSY_POLL_BUDGET = 64
 };
+
+/* struct epoll_params and EPIOCSPARAMS of Linux 6.9, which older headers lack */
+struct epoll_busy_poll {
+  uint32_t us;
+  uint16_t budget;
+  uint8_t prefer;
+  uint8_t reserved;
+};
+#define EPOLL_BUSY_POLL_SET _IOW(0x8A, 1, struct epoll_busy_poll)
 
 struct udp_socket {
   int fd;
@@ -55,6 +71,12 @@ struct rx_udp {
   struct hwgw_rx base;
   int epoll_fd; /* -1 when there is one flow */
   bool timestamps;
+  bool busy_poll_noted;
+  bool busy_poll; /* asked for and not yet known to do nothing */
+  bool has_nic;
+  struct hwgw_nic nic;
+  struct hwgw_udp_causes causes;
+  uint64_t frames_looked; /* frames at the last look at them */
   uint32_t flow_cnt;
   uint32_t slot_cnt;
   uint32_t slot_sz;
@@ -74,6 +96,8 @@ static void udp_close(struct hwgw_rx *rx) {
   }
   if (udp->epoll_fd >= 0) close(udp->epoll_fd);
   if (udp->slots) hwgw_rx_unmap(rx, udp->slots, (size_t)udp->slot_cnt * udp->slot_sz);
+  if (udp->has_nic) hwgw_nic_close(&udp->nic);
+  hwgw_udp_causes_close(&udp->causes);
   free(udp->control);
   free(udp->messages);
   free(udp->iovecs);
@@ -90,6 +114,40 @@ static int filter_own(int fd) {
   };
   struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
   return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+/* busy poll of the sockets; where epoll waits for them it has to be told as well */
+static void busy_poll_set(struct rx_udp *udp, int fd, uint32_t us) {
+  int on = 1, time_us = (int)us, budget = BUSY_POLL_BUDGET, cause = 0;
+  if (setsockopt(fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, &on, sizeof on) ||
+      setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL, &time_us, sizeof time_us) ||
+      setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL_BUDGET, &budget, sizeof budget)) {
+    cause = errno;
+  }
+  if (!cause && udp->epoll_fd >= 0 && !udp->busy_poll) {
+    struct epoll_busy_poll params = {.us = us, .budget = BUSY_POLL_BUDGET, .prefer = 1};
+    if (ioctl(udp->epoll_fd, EPOLL_BUSY_POLL_SET, &params)) cause = errno;
+  }
+  if (cause && !udp->busy_poll_noted) hwgw_rx_note(&udp->base, "; no busy poll (%s)", strerror(cause));
+  udp->busy_poll_noted |= cause != 0;
+  udp->busy_poll = cause == 0;
+}
+
+/* a NAPI id is known once a datagram has come through; without one busy poll is accepted and does nothing */
+static void busy_poll_probe(struct rx_udp *udp) {
+  if (!udp->busy_poll || udp->busy_poll_noted || udp->base.count.frames == 0) return;
+  unsigned napi_id = 0;
+  for (uint32_t i = 0; i < udp->flow_cnt && napi_id == 0; i++) {
+    socklen_t sz = sizeof napi_id;
+    getsockopt(udp->sockets[i].fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi_id, &sz);
+  }
+  udp->busy_poll_noted = true;
+  hwgw_rx_note(&udp->base, napi_id ? "; busy poll" : "; busy poll does nothing here (no NAPI id), off");
+  for (uint32_t i = 0; i < udp->flow_cnt && napi_id == 0; i++) {
+    int off = 0;
+    setsockopt(udp->sockets[i].fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, &off, sizeof off);
+    setsockopt(udp->sockets[i].fd, SOL_SOCKET, SO_BUSY_POLL, &off, sizeof off);
+  }
 }
 
 static int32_t socket_open(struct rx_udp *udp, uint32_t index, const struct hwgw_rx_cfg *cfg, int ifindex,
@@ -112,14 +170,17 @@ static int32_t socket_open(struct rx_udp *udp, uint32_t index, const struct hwgw
   }
   call = "SO_ATTACH_FILTER";
   if (!cfg->loopback && filter_own(sock->fd)) goto failed;
-  call = "SO_TIMESTAMPNS";
-  if (cfg->timestamps && setsockopt(sock->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on)) goto failed;
-  if (cfg->busy_poll_us) {
-    int us = (int)cfg->busy_poll_us;
-    if (setsockopt(sock->fd, SOL_SOCKET, SO_BUSY_POLL, &us, sizeof us) && index == 0) {
-      hwgw_rx_note(&udp->base, "; no busy poll (%s)", strerror(errno));
-    }
+  call = "SO_TIMESTAMPING";
+  int stamps = SOF_TIMESTAMPING_RX_HARDWARE | SOF_TIMESTAMPING_RAW_HARDWARE;
+  if (udp->base.clock == HWGW_RX_CLOCK_HARDWARE &&
+      setsockopt(sock->fd, SOL_SOCKET, SO_TIMESTAMPING, &stamps, sizeof stamps)) {
+    goto failed;
   }
+  call = "SO_TIMESTAMPNS";
+  if (udp->base.clock == HWGW_RX_CLOCK_KERNEL && setsockopt(sock->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on)) {
+    goto failed;
+  }
+  if (cfg->busy_poll_us) busy_poll_set(udp, sock->fd, cfg->busy_poll_us);
   struct sockaddr_in address = {
       .sin_family = AF_INET, .sin_port = htons(flow->port), .sin_addr.s_addr = htonl(flow->group)};
   call = "bind";
@@ -182,11 +243,18 @@ static void describe(struct rx_udp *udp, const struct hwgw_rx_cfg *cfg) {
            got < SOCKET_BUFFER_BYTES ? " (net.core.rmem_max allows no more)" : "", notes);
 }
 
+static bool interface_has_clock(const char *interface) {
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  bool has_clock = fd >= 0 && hwgw_nic_has_clock(fd, interface);
+  if (fd >= 0) close(fd);
+  return has_clock;
+}
+
 static int32_t udp_open(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, struct hwgw_error *error) {
   struct rx_udp *udp = calloc(1, sizeof *udp);
   if (!udp) return hwgw_error_set(error, HWGW_ERR_INTERNAL, ENOMEM, "rx udp: no memory");
   udp->base.ops = &hwgw_rx_udp;
-  udp->epoll_fd = -1;
+  udp->epoll_fd = udp->causes.fd = -1;
   udp->timestamps = cfg->timestamps;
   udp->base.clock = cfg->timestamps ? HWGW_RX_CLOCK_KERNEL : HWGW_RX_CLOCK_NONE;
   int32_t status = sizes_take(udp, cfg, error);
@@ -197,6 +265,8 @@ static int32_t udp_open(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, stru
     if (!ifindex) {
       status = hwgw_error_set(error, HWGW_ERR_CONFIG, errno, "rx udp: interface \"%s\": %s", cfg->interface,
                               strerror(errno));
+    } else if (cfg->timestamps && interface_has_clock(cfg->interface)) {
+      udp->base.clock = HWGW_RX_CLOCK_HARDWARE;
     }
   }
   if (!status && cfg->flow_cnt > 1) {
@@ -213,6 +283,8 @@ static int32_t udp_open(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, stru
     udp_close(&udp->base);
     return status;
   }
+  if (!hwgw_udp_causes_open(&udp->causes)) hwgw_rx_note(&udp->base, "; drops are not told apart (no net/snmp)");
+  udp->has_nic = ifindex && hwgw_nic_open(&udp->nic, udp->sockets[0].fd, cfg->interface);
   describe(udp, cfg);
   *rx = &udp->base;
   return HWGW_OK;
@@ -224,6 +296,11 @@ static uint64_t timestamp_read(struct msghdr *header) {
       struct timespec time;
       memcpy(&time, CMSG_DATA(item), sizeof time);
       return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+    }
+    if (item->cmsg_level == SOL_SOCKET && item->cmsg_type == SO_TIMESTAMPING) {
+      struct timespec times[3]; /* software, nothing, the NIC's; zero where there is none */
+      memcpy(times, CMSG_DATA(item), sizeof times);
+      return (uint64_t)times[2].tv_sec * 1000000000u + (uint64_t)times[2].tv_nsec;
     }
   }
   return 0;
@@ -283,8 +360,9 @@ static void udp_release(struct hwgw_rx *rx) {
   ((struct rx_udp *)rx)->used = 0;
 }
 
-static void udp_stats(struct hwgw_rx *rx, uint64_t *counters) {
-  struct rx_udp *udp = (struct rx_udp *)rx;
+/* drops of all our sockets since open */
+static uint64_t drops_read(void *context) {
+  struct rx_udp *udp = context;
   uint64_t drops = 0;
   for (uint32_t i = 0; i < udp->flow_cnt; i++) {
     struct udp_socket *sock = &udp->sockets[i];
@@ -296,7 +374,19 @@ static void udp_stats(struct hwgw_rx *rx, uint64_t *counters) {
     }
     drops += sock->drops;
   }
-  counters[HWGW_CNT_RX_DROP_KERNEL] = drops;
+  return drops;
+}
+
+static void udp_stats(struct hwgw_rx *rx, uint64_t *counters) {
+  struct rx_udp *udp = (struct rx_udp *)rx;
+  busy_poll_probe(udp);
+  hwgw_udp_causes_look(&udp->causes, drops_read, udp, rx->count.frames == udp->frames_looked);
+  udp->frames_looked = rx->count.frames;
+  if (udp->has_nic) hwgw_nic_update(&udp->nic);
+  counters[HWGW_CNT_RX_DROP_OVERRUN] = udp->causes.drops[HWGW_UDP_OVERRUN];
+  counters[HWGW_CNT_RX_DROP_CHECKSUM] = udp->causes.drops[HWGW_UDP_CHECKSUM];
+  counters[HWGW_CNT_RX_DROP_KERNEL] = udp->causes.drops[HWGW_UDP_OTHER] + udp->nic.dropped;
+  counters[HWGW_CNT_RX_DROP_NIC] = udp->nic.missed;
 }
 
 static bool udp_ended(const struct hwgw_rx *rx) {

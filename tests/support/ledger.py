@@ -142,7 +142,7 @@ WHERE: dict[str, dict[str, tuple[str, ...]]] = {
         "IP length": ("IpExt:InTruncatedPkts",),
         "IP checksum": ("IpExt:InCsumErrors", "Ip:InHdrErrors"),
         "UDP length": ("Udp:InErrors",),
-        "UDP checksum": ("rx.drop_kernel", "Udp:InCsumErrors", "Udp:InErrors"),
+        "UDP checksum": ("rx.drop_checksum", "Udp:InCsumErrors", "Udp:InErrors"),
         "UDP checksum, short": ("Udp:InCsumErrors", "Udp:InErrors"),
         "first fragment": ("Ip:ReasmReqds",),
     },

@@ -31,12 +31,12 @@ def stalled(row: Backend, surplus: int = 300) -> Account:
     if row.backend == "udp":  # its buffer is measured in the kernel's own bytes: how many fit is not predicted
         with Line(row, user=65534) as line:
             assert line.rx is not None
-            while not line.rx.stats()["drop_kernel"] and line.account.sent < 100_000:
+            while not line.rx.stats()["drop_overrun"] and line.account.sent < 100_000:
                 for _ in range(1000):
                     line.send_kind("data", line.account.sent, 1400)
             account = line.settle(line.account.sent)
             lost = account.sent - account.delivered
-            account.expected = {"rx.drop_kernel": lost, "Udp:RcvbufErrors": lost, "Udp:InErrors": lost}
+            account.expected = {"rx.drop_overrun": lost, "Udp:RcvbufErrors": lost, "Udp:InErrors": lost}
             account.expected_numbers = list(range(account.delivered))
             return account
     with Line(row, frame_cnt=256) as line:

@@ -66,9 +66,15 @@ def test_loss_by_pressure_is_exact_and_of_the_right_cause(row, cause):
     assert lost > 0 or "nothing is lost" in account.note
 
 
+def provable(row):
+    """Kinds that can come in one moment. udp: the kernel counts a UDP length that is wrong like what a socket's filter
+    refused; beside it no other cause is proven (rx_udp_causes.h)."""
+    return [kind for kind in KINDS if row.backend != "udp" or kind != "UDP length"]
+
+
 def test_a_random_mix_of_everything_is_exact_to_the_frame(row, rng):
     frames, sent, fate, came = 512, 0, Counter(), []
-    kinds = ["data", *KINDS]
+    kinds = ["data", *provable(row)]
     slots = ledger.ring_slots(row, frames)
     settings = {"frame_cnt": frames} if slots else {}
     native = row.settings.get("mode") == "native"
@@ -157,7 +163,7 @@ def test_what_a_pipeline_that_stands_still_loses_is_counted_and_missed_in_the_fe
     assert counters["itch.messages"] == PACKET * counters["mold.frames"]
 
 
-WHERE_OVERRUN = {"afxdp": "rx.drop_ring_full", "packet": "rx.drop_ring_full", "udp": "rx.drop_kernel"}
+WHERE_OVERRUN = {"afxdp": "rx.drop_ring_full", "packet": "rx.drop_ring_full", "udp": "rx.drop_overrun"}
 
 
 def test_a_pipeline_that_got_only_frames_it_cannot_take_goes_on_with_the_next_good_one(live):
@@ -179,7 +185,7 @@ def test_a_pipeline_that_got_only_frames_it_cannot_take_goes_on_with_the_next_go
 
 def test_a_random_mix_through_a_pipeline_holds_every_ledger(live, rng):
     sent, fate, came = 0, Counter(), []
-    kinds = ["data", *(kind for kind in KINDS if kind != "UDP checksum, short")]  # that one cuts the packet
+    kinds = ["data", *(kind for kind in provable(live) if kind != "UDP checksum, short")]  # that one cuts the packet
     with Line(live, pipeline=True) as line:
         while sent < 3000:
             for _ in range(rng.randrange(1, 100)):

@@ -15,6 +15,7 @@ import pytest
 from hwgw_sim import wire
 from hwgw_sim.receiver import Receiver
 from hwgw_sim.wire import Wire, udp_frame
+from support import backlog
 
 from hwgw.errors import ConfigError, DeviceError, PrivilegeError
 from hwgw.native import ffi, lib, text
@@ -22,7 +23,6 @@ from hwgw.native import ffi, lib, text
 FLOWS = [("239.1.2.3", 26400), ("239.1.2.4", 26401)]
 RING = 4096
 HEAD = 82  # of a slot, in front of the frame: tpacket2_hdr 32, sockaddr_ll 20, 14 to align the IP header, 16 for a tag
-UDP_SEGMENT = 103
 
 
 def unavailable():
@@ -335,37 +335,13 @@ def test_slots_are_as_large_as_the_mtu_asks_for(mtu, slot):
 
 
 def test_what_the_kernels_backlog_loses_in_front_of_the_socket_is_counted(pair):
-    """More than net.core.netdev_max_backlog frames at once: a shaper holds large segmented sends back, then opens."""
-    device = pair.device["tx"]
-    backlog = int(Path("/proc/sys/net/core/netdev_max_backlog").read_text())
-    if backlog > 3000:
-        pytest.skip(f"net.core.netdev_max_backlog is {backlog}; this test can overflow 3000")
-    pair.run("tx", "ethtool", "-K", device, "tx-udp-segmentation", "off")
-    pair.run(
-        "tx",
-        "tc",
-        "qdisc",
-        "replace",
-        "dev",
-        device,
-        *["root", "tbf", "rate", "8kbit", "burst", "20000", "limit", "10000000"],
-    )
+    fits = backlog.limit()
     with open_rx(pair, frame_cnt=16384) as rx:
-        with pair.inside("tx"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as talker:
-            talker.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(pair.address["tx"]))
-            talker.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 50)
-            talker.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-            for _ in range(60):
-                talker.sendto(bytes(64 * 50), FLOWS[0])
-            shape = "root tbf rate 100gbit burst 100000000 limit 10000000"
-            pair.run("tx", "tc", "qdisc", "change", "dev", device, *shape.split())
-            talker.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 0)
-            talker.sendto(bytes(50), FLOWS[0])
-            got = rx.settle(60 * 64 + 1)
-        assert rx.accounted() == 60 * 64 + 1
-        assert set(drops(rx)) == {"drop_kernel"}
-        assert drops(rx)["drop_kernel"] == pair.statistics("rx")["rx_dropped"]
-        assert backlog < len(got) < 60 * 64
+        dropped = backlog.overflow(pair, *FLOWS[0])
+        got = rx.settle(backlog.FRAMES)
+        assert rx.accounted() == backlog.FRAMES
+        assert drops(rx) == {"drop_kernel": dropped}
+        assert fits < len(got) < backlog.FRAMES
 
 
 # ---- set-up ----

@@ -83,14 +83,21 @@ def test_an_empty_datagram_is_a_frame(sender):
         assert [f.data for f in rx.settle(1)] == [b""]
 
 
+def lost(rx):
+    """Datagrams that found the buffer full. In this namespace others may lose some too: then not all are proven."""
+    stats = rx.stats()
+    assert stats["drop_checksum"] == 0
+    return stats["drop_overrun"] + stats["drop_kernel"]
+
+
 def test_a_full_socket_buffer_loses_exactly_what_is_counted(sender):
     with receiver() as rx:
         sent = 0
-        while rx.stats()["drop_kernel"] == 0 and sent < 1_000_000:
+        while not lost(rx) and sent < 1_000_000:
             for _ in range(2000):
                 sender.sendto(b"0123456789", FLOWS[0])
             sent += 2000
-        assert 0 < rx.stats()["drop_kernel"] < sent
+        assert 0 < lost(rx) < sent
         received = 0
         while frames := rx.poll():
             received += len(frames)
