@@ -21,7 +21,7 @@ native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help deps venv build demo test bench ledger soak lint fuzz docs clean
+.PHONY: help deps venv build demo test bench bench-rx ledger soak cycles lint fuzz docs clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -29,9 +29,11 @@ help:
 	@echo "make demo                   build, then the simulated exchange against the gateway: a live panel and a report"
 	@echo "make test [ARGS='-k risk']  build, then the whole test suite (ARGS go to pytest)"
 	@echo "make bench [JSON=out.json] [FILE=stream.itch50]   benchmarks at full size"
+	@echo "make bench-rx [JSON=out.json]   every way to receive, by turns on one wire (root)"
 	@echo "make ledger                 every receive backend under every cause of loss; writes the table of docs/receive.md"
 	@echo "make soak [SECONDS=3600] [JSON=out.json]   a gateway at 80 % load: memory flat, no allocation, ledger exact"
 	@echo "make fuzz [SECONDS=60]      every fuzz target for that long, under sanitizers (clang)"
+	@echo "make cycles [N=100]         kill -9 under load and start again, so many times: nothing may be left"
 	@echo "make lint                   formatting, static checks and types"
 	@echo "make docs                   docs/protocols: a page per wire format and record, from the tables"
 	@echo "make build                  .venv with the native module in it; .venv/bin/hwgw runs this tree"
@@ -70,6 +72,10 @@ bench: $(build_stamp)
 	@echo "bench: full size, a few minutes"
 	@$(bin)/python -m tests.bench $(if $(JSON),--output '$(JSON)') $(if $(FILE),--file '$(FILE)') $(ARGS)
 
+bench-rx: $(build_stamp)
+	@echo "bench-rx: full size, some ten minutes"
+	@$(bin)/python -m tests.bench rx $(if $(JSON),--output '$(JSON)') $(ARGS)
+
 ledger: $(build_stamp)
 	@echo "ledger: needs root"
 	@PYTHONPATH=tests $(bin)/python -m support.ledger_causes docs/receive.md
@@ -79,6 +85,10 @@ soak_seconds = $(if $(filter file,$(origin SECONDS)),3600,$(SECONDS))
 soak: $(build_stamp)
 	@echo "soak: $(soak_seconds) s, after finding the rate"
 	@PYTHONPATH=tests $(bin)/python -m support.soak --seconds $(soak_seconds) $(if $(JSON),--json '$(JSON)') $(ARGS)
+
+cycles: $(build_stamp)
+	@echo "cycles: $(or $(N),100) times kill -9 and start again"
+	@HWGW_CYCLES=$(or $(N),100) $(bin)/python -m pytest tests/system/test_kill.py -q -k again_and_again $(ARGS)
 
 lint: $(build_stamp)
 	@echo "lint: ruff, mypy, clang-format"

@@ -26,7 +26,15 @@ from typing import Any, Self
 import numpy as np
 
 from . import native
-from .errors import BY_EXIT_CODE, CheckFailed, ConfigError, HwgwError, InternalError
+from .errors import (
+    BY_EXIT_CODE,
+    CheckFailed,
+    ConfigError,
+    DeviceError,
+    HwgwError,
+    InternalError,
+    PrivilegeError,
+)
 from .native import call, ffi, lib
 from .risk import signature
 from .risk.control import of_settings
@@ -51,15 +59,18 @@ def _is_loopback(interface: str) -> bool:
     return bool(flags & _IFF_LOOPBACK)
 
 
-def choose_backend(receive: Receive) -> str:
-    """The backend that "auto" means here: afxdp when it can run and an interface (not lo) is named, else udp.
+def choose_backend(receive: Receive) -> tuple[str, str]:
+    """The backend that "auto" means here, and why it is not afxdp, which it would be; the others mean themselves.
 
-    "none" opens no backend: frames are pushed into the pipeline, by tests, benchmarks and replay.
+    afxdp is taken when it can run and an interface (not lo) is named, else udp. "none" opens no backend: frames are
+    pushed into the pipeline, by tests, benchmarks and replay.
     """
     if receive.backend != "auto":
-        return receive.backend
-    named = bool(receive.interface) and not _is_loopback(receive.interface)
-    return "afxdp" if named and native.backend("afxdp").available else "udp"
+        return receive.backend, ""
+    if not receive.interface or _is_loopback(receive.interface):
+        return "udp", ""
+    afxdp = native.backend("afxdp")
+    return ("afxdp", "") if afxdp.available else ("udp", f"no afxdp: {afxdp.reason}")
 
 
 class _Native:
@@ -68,6 +79,7 @@ class _Native:
     def __init__(self, settings: Settings, segment: Segment) -> None:
         self._keep: list[Any] = []
         self._settings = settings
+        self.why = ""  # not the backend that "auto" would take
         self._segment = segment
         session = self._session()
         strategies = self._strategies()
@@ -104,7 +116,9 @@ class _Native:
         cfg.sample_shift = pipeline.sample_shift
         cfg.udp_checksum = pipeline.receive.udp_checksum
         receive, rx = pipeline.receive, cfg.rx
-        rx.backend = ffi.NULL if receive.backend == "none" else self._string(choose_backend(receive))
+        backend, why = choose_backend(receive)
+        self.why = self.why or why
+        rx.backend = ffi.NULL if backend == "none" else self._string(backend)
         rx.interface = self._string(receive.interface)
         rx.mode = self._string(receive.mode)
         rx.path = self._string(receive.path)
@@ -137,6 +151,18 @@ class _Native:
             cfg.channel[index].jump_max = channel.jump_max
             cfg.channel[index].stale_ns = channel.stale_ns
         cfg.end_with_feed = receive.backend == "pcap"
+
+    def fall_back(self, why: str) -> bool:
+        """After an open that failed: udp where "auto" had chosen afxdp; False when nothing was left to choose."""
+        chosen = [
+            cfg
+            for cfg, pipeline in zip(self.pipelines, self._settings.pipelines, strict=True)
+            if pipeline.receive.backend == "auto" and cfg.rx.backend and native.text(cfg.rx.backend) == "afxdp"
+        ]
+        for cfg in chosen:
+            cfg.rx.backend = self._string("udp")
+        self.why = why if chosen else self.why
+        return bool(chosen)
 
     def _session(self) -> Any:
         session = self._settings.session
@@ -239,6 +265,23 @@ class Gateway:
 
     def start(self) -> None:
         """Fork the data process and wait until its pipelines are open."""
+        try:
+            self._launch()
+        except (ConfigError, DeviceError, PrivilegeError) as error:
+            if not str(error).startswith("rx afxdp: ") or not self._native.fall_back(f"no afxdp: {error}"):
+                raise
+            self._pid, self._status = 0, None
+            self.segment.control["stop"] = 0
+            self._launch()
+        if self._native.why:
+            receive = bytes(self.segment.head["receive"]).rstrip(b"\0")
+            room = self.segment.head.dtype["receive"].itemsize - 1
+            self.segment.head["receive"] = (receive + f"; {self._native.why}".encode())[:room]
+        self._leave_the_pipelines_alone()
+        self._beat_thread = threading.Thread(target=self._beat, name="hwgw-heartbeat", daemon=True)
+        self._beat_thread.start()
+
+    def _launch(self) -> None:
         self.segment.beat()
         ready_read, ready_write = os.pipe()
         self._pid = os.fork()
@@ -259,9 +302,6 @@ class Gateway:
             raise
         finally:
             os.close(ready_read)
-        self._leave_the_pipelines_alone()
-        self._beat_thread = threading.Thread(target=self._beat, name="hwgw-heartbeat", daemon=True)
-        self._beat_thread.start()
 
     def _leave_the_pipelines_alone(self) -> None:
         """Keep this process off the cores its pipelines are pinned to, where others are left."""

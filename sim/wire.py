@@ -58,6 +58,10 @@ class Wire:
         with self.inside(end):
             return socket.if_nametoindex(self.device[end])
 
+    def wait_for_carrier(self, end: str) -> None:
+        """Until that end sends what it is given, after the other was down."""
+        self._ends[end].wait_for_carrier()
+
     def statistics(self, end: str) -> dict[str, int]:
         """The columns of net/dev of that end's device."""
         kinds = {

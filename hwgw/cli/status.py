@@ -33,6 +33,8 @@ def _describe(out: Output, name: str, running: bool, look: dict[str, Any]) -> No
             f"  pipeline {index} {row['state']}, {cpu}; feed {row['feed']} at {row['next_seq']:,};"
             f" session {row['session']}, {row['open_orders']} open orders"
         )
+        if row["error"]:
+            out.say(f"  pipeline {index} {row['error']}")
         if row["receive_reason"]:
             out.row(f"  pipeline {index} ", f"receives nothing that counts: {row['receive']}: {row['receive_reason']}")
     for ledger, row in look["ledgers"].items():

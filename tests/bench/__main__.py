@@ -55,27 +55,39 @@ def table(results: list[Result]) -> str:
     )
 
 
-def document(path: Path, results: list[Result], load: float) -> None:
-    """Put the results between the markers of a Markdown page; nobody types a figure."""
-    begin, end = "<!-- figures begin -->\n", "<!-- figures end -->\n"
-    head, _, rest = path.read_text(encoding="utf-8").partition(begin)
+def between(text: str, name: str, content: str, page: Path) -> str:
+    """The page's text with what stands between the markers of that name replaced."""
+    begin, end = f"<!-- {name} begin -->\n", f"<!-- {name} end -->\n"
+    head, _, rest = text.partition(begin)
     _, found, tail = rest.partition(end)
     if not found:
-        raise SystemExit(f"--document {path}: it has no {begin.strip()} ... {end.strip()}")
+        raise SystemExit(f"--document {page}: it has no {begin.strip()} ... {end.strip()}")
+    return head + begin + content + end + tail
+
+
+def document(path: Path, results: list[Result], load: float, left_out: list[tuple[str, str]]) -> None:
+    """Put the results between the markers of a Markdown page; nobody types a figure. What was not run stays."""
+    conditions = (
+        f"Machine: {machine()}; {load:.1f} processes wanted to run in the minute before.\n\nCommit: `{commit()}`.\n\n"
+    )
+    text = path.read_text(encoding="utf-8")
+    receive = [result for result in results if result.name.startswith("rx_")]
+    others = [result for result in results if result not in receive]
     rows = [
         f"| `{result.name}` | {number(result.value)} | {result.unit} | {number(result.min)} to {number(result.max)} |"
         f" {result.runs} | {'-' if result.ratio is None else f'{result.ratio:.3g}'} |"
         f" {'-' if result.baseline is None else f'{result.baseline}: {number(result.baseline_value)}'} |\n"
-        for result in results
+        for result in others
     ]
-    lines = [
-        f"Machine: {machine()}; {load:.1f} processes wanted to run in the minute before.\n\n",
-        f"Commit: `{commit()}`.\n\n",
-        "| figure | median | unit | range | runs | ratio | baseline |\n",
-        "|---|--:|---|--:|--:|--:|---|\n",
-        *rows,
-    ]
-    path.write_text(head + begin + "".join(lines) + end + tail, encoding="utf-8")
+    if rows:
+        head = "| figure | median | unit | range | runs | ratio | baseline |\n|---|--:|---|--:|--:|--:|---|\n"
+        text = between(text, "figures", conditions + head + "".join(rows), path)
+    if receive:
+        from .bench_rx import matrix
+
+        missing = [f"\nNot measured: `{name}`: {reason}.\n" for name, reason in left_out if name.startswith("rx_")]
+        text = between(text, "receive", conditions + matrix(receive) + "".join(missing), path)
+    path.write_text(text, encoding="utf-8")
 
 
 def main() -> int:
@@ -120,7 +132,7 @@ def main() -> int:
         args.output.write_text(json.dumps([result.as_dict() for result in results], indent=1) + "\n")
         print(f"{len(results)} results in {args.output}")
     if args.document:
-        document(args.document, results, load)
+        document(args.document, results, load, options.left_out)
     return 0
 
 

@@ -17,7 +17,7 @@
 #define BPF_F_TEST_XDP_LIVE_FRAMES (1U << 1)
 #endif
 
-enum { FLOOD_BATCH = 64, ETHERNET_IP_UDP = 42 };
+enum { FLOOD_BATCH = 64, SEQ_AT = 42 + 10, SEQ_END = SEQ_AT + 8, STAMP_SZ = 8 };
 
 static uint64_t now_ns(void) {
   struct timespec now;
@@ -47,10 +47,25 @@ static void core_give(const cpu_set_t *before) {
   sched_setaffinity(0, sizeof *before, before);
 }
 
-/* what the injecting program reads and writes: when the next frame is due, and how much later each one after it */
+void load_core_take(int cpu, uint64_t *before) {
+  cpu_set_t set;
+  core_take(cpu, &set);
+  memcpy(before, &set, sizeof *before);
+}
+
+void load_core_give(const uint64_t *before) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  memcpy(&set, before, sizeof *before);
+  core_give(&set);
+}
+
+/* what the injecting program reads and writes: when the next frame is due, how much later each one after it, and the
+ * number of the next one */
 struct pace {
   uint64_t next_ns;
   uint64_t gap_ns;
+  uint64_t seq;
 };
 
 int load_injector(int *program, int *map) {
@@ -66,13 +81,14 @@ int load_injector(int *program, int *map) {
     .code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i) \
   }
   const struct bpf_insn insns[] = {
-      INSN(BPF_ST | BPF_MEM | BPF_W, 10, 0, -4, 0), /* key 0 on the stack */
+      INSN(BPF_ALU64 | BPF_MOV | BPF_X, 9, 1, 0, 0), /* r9 = context */
+      INSN(BPF_ST | BPF_MEM | BPF_W, 10, 0, -4, 0),  /* key 0 on the stack */
       INSN(BPF_LD | BPF_DW | BPF_IMM, 1, BPF_PSEUDO_MAP_FD, 0, *map),
       INSN(0, 0, 0, 0, 0),
       INSN(BPF_ALU64 | BPF_MOV | BPF_X, 2, 10, 0, 0),
       INSN(BPF_ALU64 | BPF_ADD | BPF_K, 2, 0, 0, -4),
       INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_map_lookup_elem),
-      INSN(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 10, 0), /* never: to the end */
+      INSN(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 21, 0), /* never: to the end */
       INSN(BPF_ALU64 | BPF_MOV | BPF_X, 6, 0, 0, 0),
       INSN(BPF_LDX | BPF_MEM | BPF_DW, 7, 6, 0, 0),     /* r7 = next_ns */
       INSN(BPF_ALU64 | BPF_MOV | BPF_K, 8, 0, 0, 2000), /* reads of the clock at most: some 40 us */
@@ -83,6 +99,17 @@ int load_injector(int *program, int *map) {
       INSN(BPF_LDX | BPF_MEM | BPF_DW, 1, 6, 8, 0),
       INSN(BPF_ALU64 | BPF_ADD | BPF_X, 7, 1, 0, 0),
       INSN(BPF_STX | BPF_MEM | BPF_DW, 6, 7, 0, 0), /* next_ns += gap_ns */
+      INSN(BPF_LDX | BPF_MEM | BPF_W, 1, 9, 0, 0),  /* r1 = frame */
+      INSN(BPF_LDX | BPF_MEM | BPF_W, 2, 9, 4, 0),  /* r2 = its end */
+      INSN(BPF_ALU64 | BPF_MOV | BPF_X, 3, 1, 0, 0),
+      INSN(BPF_ALU64 | BPF_ADD | BPF_K, 3, 0, 0, SEQ_END),
+      INSN(BPF_JMP | BPF_JGT | BPF_X, 3, 2, 6, 0), /* shorter: as it is */
+      INSN(BPF_LDX | BPF_MEM | BPF_DW, 4, 6, 16, 0),
+      INSN(BPF_ALU64 | BPF_MOV | BPF_X, 5, 4, 0, 0),
+      INSN(BPF_ALU | BPF_END | BPF_TO_BE, 5, 0, 0, 64),
+      INSN(BPF_STX | BPF_MEM | BPF_DW, 1, 5, SEQ_AT, 0),
+      INSN(BPF_ALU64 | BPF_ADD | BPF_K, 4, 0, 0, 1),
+      INSN(BPF_STX | BPF_MEM | BPF_DW, 6, 4, 16, 0), /* seq += 1 */
       INSN(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, XDP_TX),
       INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
   };
@@ -99,9 +126,10 @@ int load_injector(int *program, int *map) {
 }
 
 int load_flood(int program, int map, uint32_t ifindex, const uint8_t *frame, uint32_t len, uint64_t cnt,
-               uint64_t frames_per_s, int cpu) {
+               uint64_t frames_per_s, uint64_t seq, int cpu) {
   uint32_t key = 0;
-  struct pace pace = {.next_ns = frames_per_s ? now_ns() : 0, .gap_ns = frames_per_s ? 1000000000u / frames_per_s : 0};
+  struct pace pace = {
+      .next_ns = frames_per_s ? now_ns() : 0, .gap_ns = frames_per_s ? 1000000000u / frames_per_s : 0, .seq = seq};
   union bpf_attr attr = {0};
   attr.map_fd = (uint32_t)map;
   attr.key = (uintptr_t)&key;
@@ -125,14 +153,16 @@ int load_flood(int program, int map, uint32_t ifindex, const uint8_t *frame, uin
   return result;
 }
 
-int load_paced(int fd, uint8_t *frame, uint32_t len, uint64_t cnt, uint64_t gap_ns, int cpu) {
+int load_paced(int fd, uint8_t *frame, uint32_t len, uint64_t cnt, uint64_t gap_ns, uint64_t seq, uint64_t start_ns,
+               int cpu) {
   cpu_set_t before;
   core_take(cpu, &before);
-  uint64_t start = now_ns() + 1000000;
   int result = 0;
   for (uint64_t i = 0; i < cnt && result == 0; i++) {
-    uint64_t due = start + i * gap_ns;
-    memcpy(frame + ETHERNET_IP_UDP, &due, sizeof due);
+    uint64_t due = start_ns + i * gap_ns;
+    uint64_t number = __builtin_bswap64(seq + i);
+    memcpy(frame + SEQ_AT, &number, sizeof number);
+    memcpy(frame + len - STAMP_SZ, &due, sizeof due);
     wait_until(due);
     if (send(fd, frame, len, 0) != (ssize_t)len) result = -errno;
   }
@@ -140,8 +170,13 @@ int load_paced(int fd, uint8_t *frame, uint32_t len, uint64_t cnt, uint64_t gap_
   return result;
 }
 
-/* takes what waits into frames; the plain socket gives one datagram a call */
+/* takes what waits into frames; the plain socket gives one datagram a call, the pipeline keeps its frames */
 static uint32_t take(struct load_receiver *receiver, struct hwgw_frame *frames, uint8_t *buffer, size_t sz) {
+  if (receiver->pipeline) {
+    uint64_t before = *receiver->arrived;
+    receiver->step(receiver->pipeline);
+    return (uint32_t)(*receiver->arrived - before);
+  }
   if (receiver->rx) return receiver->poll(receiver->rx, frames, HWGW_BATCH_MAX);
   struct iovec part = {.iov_base = buffer, .iov_len = sz};
   struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
@@ -171,9 +206,8 @@ int load_receive(struct load_receiver *receiver) {
     if (receiver->frames == 0) receiver->first_ns = now;
     receiver->last_ns = now;
     for (uint32_t i = 0; receiver->latency_ns && i < cnt && receiver->frames + i < receiver->want; i++) {
-      bool has_headers = receiver->rx && frames[i].flow == HWGW_FLOW_NONE;
-      uint64_t due;
-      memcpy(&due, frames[i].data + (has_headers ? ETHERNET_IP_UDP : 0), sizeof due);
+      uint64_t due = receiver->start_ns + (receiver->frames + i) * receiver->gap_ns;
+      if (!receiver->pipeline) memcpy(&due, frames[i].data + frames[i].len - STAMP_SZ, sizeof due);
       receiver->latency_ns[receiver->frames + i] = now - due;
     }
     receiver->frames += cnt;

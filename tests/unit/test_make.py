@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-STEPS = ("deps", "venv", "build", "demo", "test", "bench", "ledger", "soak", "lint", "fuzz", "clean")
+STEPS = ("deps", "venv", "build", "demo", "test", "bench", "bench-rx", "ledger", "soak", "lint", "fuzz", "clean")
 
 
 def make(root: Path, *args: str) -> subprocess.CompletedProcess[str]:
