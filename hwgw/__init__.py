@@ -2,20 +2,24 @@
 
 SPDX-License-Identifier: MIT
 
-`import hwgw` is cheap; hwgw.rx (receive and send frames) and hwgw.capture are loaded when they are used.
+`import hwgw` is cheap; what follows is loaded when it is used: hwgw.rx (receive and send frames), hwgw.capture,
+hwgw.decode(path) (the messages of a file as columns) and hwgw.books(path) (rows of its order books).
 """
 
-from types import ModuleType
+from typing import Any
 
 __version__ = "0.1.0"
 
 LAZY = ("capture", "rx")
+LAZY_FUNCTIONS = {"books": "hwgw.feeds.books", "decode": "hwgw.feeds.messages"}
 
 
-def __getattr__(name: str) -> ModuleType:
-    """Import a public module on first use."""
-    if name not in LAZY:
-        raise AttributeError(f"module 'hwgw' has no attribute {name!r}")
+def __getattr__(name: str) -> Any:
+    """Import a public module or function on first use."""
     import importlib
 
-    return importlib.import_module(f"hwgw.{name}")
+    if name in LAZY:
+        return importlib.import_module(f"hwgw.{name}")
+    if name in LAZY_FUNCTIONS:
+        return getattr(importlib.import_module(LAZY_FUNCTIONS[name]), name)
+    raise AttributeError(f"module 'hwgw' has no attribute {name!r}")

@@ -52,6 +52,25 @@ void hwgw_scan_apply(const uint8_t *data, const struct hwgw_scan_message *messag
                      struct hwgw_instruments *instruments, struct hwgw_books *books, uint64_t *counters,
                      struct hwgw_scan_totals *totals);
 
+#define HWGW_SCAN_DEPTH_MAX 64
+
+/* A book after a message. Behind it lie, best first and 0 where there is no level: uint64_t bid_qty[depth],
+ * ask_qty[depth], uint32_t bid_px[depth], ask_px[depth] */
+struct hwgw_scan_row {
+  uint64_t seq;
+  uint64_t ts_ns; /* exchange time since midnight */
+  uint32_t instrument;
+  uint32_t channel;
+};
+
+uint32_t hwgw_scan_row_sz_bytes(uint32_t depth);
+/* as hwgw_scan_apply, and writes a row for every message that changed the best level of a side (depth 1: also where its
+ * count of orders alone did), or price or shares of one of the best `depth` (2 to HWGW_SCAN_DEPTH_MAX). rows, aligned to
+ * 8 bytes, has room for cnt of them and, with a depth above 1, one more. Returns how many it wrote */
+uint32_t hwgw_scan_rows(const uint8_t *data, const struct hwgw_scan_message *messages, uint32_t cnt,
+                        struct hwgw_instruments *instruments, struct hwgw_books *books, uint64_t *counters,
+                        struct hwgw_scan_totals *totals, uint32_t depth, uint8_t *rows);
+
 /* hwgw cdef end */
 
 #endif

@@ -42,7 +42,7 @@ static inline bool cell_is(const struct hwgw_books *books, uint32_t cell, uint64
 
 /* the live order with this reference and instrument */
 static inline struct entry index_find(const struct hwgw_books *books, uint64_t ref, uint32_t instrument) {
-  uint32_t check = hwgw_book_check(ref), mask = (1u << books->bucket_bits) - 1;
+  uint32_t check = hwgw_book_check(ref), mask = books->bucket_mask;
   for (uint32_t home = hwgw_book_home(books, check);; home = (home + 1) & mask) {
     struct hwgw_book_bucket *bucket = &books->bucket[home];
     uint32_t found = hwgw_book_lanes_equal(hwgw_book_lanes(bucket->check), check);
@@ -56,7 +56,7 @@ static inline struct entry index_find(const struct hwgw_books *books, uint64_t r
 
 /* there are more entries than orders may live, so one is free */
 static inline void index_insert(struct hwgw_books *books, uint64_t ref, uint32_t cell) {
-  uint32_t check = hwgw_book_check(ref), mask = (1u << books->bucket_bits) - 1;
+  uint32_t check = hwgw_book_check(ref), mask = books->bucket_mask;
   for (uint32_t home = hwgw_book_home(books, check);; home = (home + 1) & mask) {
     struct hwgw_book_bucket *bucket = &books->bucket[home];
     uint32_t free = hwgw_book_lanes_equal(hwgw_book_lanes(bucket->number), 0);
@@ -72,8 +72,7 @@ static inline void index_insert(struct hwgw_books *books, uint64_t ref, uint32_t
 
 static inline void index_erase(struct hwgw_books *books, uint64_t ref, struct entry entry) {
   entry.bucket->number[entry.at] = 0;
-  uint32_t mask = (1u << books->bucket_bits) - 1;
-  uint32_t home = hwgw_book_home(books, hwgw_book_check(ref));
+  uint32_t mask = books->bucket_mask, home = hwgw_book_home(books, hwgw_book_check(ref));
   for (; HWGW_UNLIKELY(&books->bucket[home] != entry.bucket); home = (home + 1) & mask) books->bucket[home].passed--;
 }
 
@@ -173,7 +172,7 @@ static inline void near_remove(struct hwgw_book_side *side, uint32_t at) {
 static inline struct hwgw_book_place place_find(const struct hwgw_books *books, uint32_t side_number, uint32_t key) {
   const struct hwgw_book_side *side = &books->side[side_number];
   struct hwgw_book_place place = hwgw_book_near_find(side, key);
-  if (HWGW_UNLIKELY(place.above == hwgw_book_near_cnt(side) && hwgw_book_has_far(side)))
+  if (HWGW_UNLIKELY((place.above == hwgw_book_near_cnt(side)) & hwgw_book_has_far(side)))
     place.level = hwgw_book_far_find(books, side_number, key);
   return place;
 }

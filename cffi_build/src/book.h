@@ -15,8 +15,8 @@
  *           a removed one leaves an empty cell: the order of cells is the time priority, and nobody's neighbour is
  *           touched. A block that is empty is given back, so none is held without an order in it
  *   bucket  one line of the index from reference to order: 7 pairs of check word and number. Two neighbouring
- *           references share a line, and dense ones fill line after line like an array; bits above the table's size are
- *           mixed in, so that sparse or strided ones spread as well. An entry that finds its line full goes to the next
+ *           references share a line, and dense ones fill line after line like an array, evenly in each round; bits above
+ *           the table's size are mixed in, so that sparse or strided ones spread as well. An entry that finds its line full goes to the next
  *           one, and every line it passed counts it
  *
  * Number 0 means none for blocks and cells, so fresh pages are a valid empty state. The upper half of a reference is the
@@ -109,6 +109,7 @@ struct hwgw_books {
   struct hwgw_book_bucket *bucket;
   union hwgw_book_block *block;
   struct hwgw_book_side *side; /* two per instrument: buy, sell */
+  uint32_t bucket_mask;
   uint32_t bucket_bits;
   uint32_t block_free;
   uint32_t block_used;
@@ -186,7 +187,7 @@ static inline struct hwgw_book_place hwgw_book_near_find(const struct hwgw_book_
   uint32_t above = (uint32_t)__builtin_popcount(better);
   /* equal has the bit of `above` or none; lane 6 stands in for lane 7, which is not there */
   uint32_t level = side->level[above - (above == HWGW_BOOK_NEAR)];
-  return (struct hwgw_book_place){.above = above, .level = equal ? level : 0};
+  return (struct hwgw_book_place){.above = above, .level = level & (0u - (equal != 0))};
 }
 
 /* ---- index ---- */
@@ -198,7 +199,7 @@ static inline uint32_t hwgw_book_check(uint64_t ref) {
 /* the first bucket that may have an entry with this check word */
 static inline uint32_t hwgw_book_home(const struct hwgw_books *books, uint32_t check) {
   uint32_t group = check / HWGW_BOOK_BUCKET_REFS;
-  return (group + (group >> books->bucket_bits) * 0x9E3779B1u) & ((1u << books->bucket_bits) - 1);
+  return (group + (group >> books->bucket_bits) * 0x9E3779B1u) & books->bucket_mask;
 }
 
 /* the block that holds a cell, and the first block of its level */
@@ -212,7 +213,8 @@ static inline struct hwgw_book_cell *hwgw_book_cell(const struct hwgw_books *boo
 
 static inline uint32_t hwgw_book_level_of(const struct hwgw_books *books, uint32_t cell) {
   uint32_t owner = books->block[cell / HWGW_BOOK_CELLS].owner;
-  return owner & HWGW_BOOK_IS_LEVEL ? cell / HWGW_BOOK_CELLS : owner >> 1;
+  uint32_t is_level = 0u - (owner >> 31); /* all ones; a branch here would be mispredicted */
+  return (cell / HWGW_BOOK_CELLS & is_level) | (owner >> 1 & ~is_level);
 }
 
 /* ---- what a level holds ---- */

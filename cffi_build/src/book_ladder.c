@@ -46,17 +46,14 @@ static void ladder_shrink(struct hwgw_books *books, struct hwgw_book_ladder *lad
 /* how many words have a key below this one */
 static uint32_t ladder_rank(const struct hwgw_book_ladder *ladder, uint32_t key) {
   uint64_t probe = (uint64_t)key << 32;
-  uint32_t from = 0, cnt = ladder->cnt;
-  while (cnt) {
+  const uint64_t *from = ladder->word;
+  uint32_t cnt = ladder->cnt;
+  while (cnt > 1) { /* which half it is cannot be predicted, so it is no branch */
     uint32_t half = cnt / 2;
-    if (ladder->word[from + half] < probe) {
-      from += half + 1;
-      cnt -= half + 1;
-    } else {
-      cnt = half;
-    }
+    from += half & (0u - (from[half - 1] < probe));
+    cnt -= half;
   }
-  return from;
+  return (uint32_t)(from - ladder->word) + (cnt && *from < probe);
 }
 
 static void far_flag(struct hwgw_books *books, uint32_t side) {

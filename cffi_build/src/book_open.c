@@ -13,7 +13,6 @@
 #include "book.h"
 
 #define PAGE_SZ 4096
-#define HUGE_PAGE_SZ (2u << 20)
 #define INDEX_ENTRIES 2 /* per order, at least */
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14; glibc before 2.35 does not name it */
@@ -30,7 +29,7 @@ static void *array_place(uint8_t *base, size_t *offset, uint64_t cnt, size_t rec
 static size_t arrays_place(struct hwgw_books *books, uint8_t *base, uint32_t levels) {
   size_t offset = 0;
   uint64_t sides = (uint64_t)HWGW_BOOK_SIDES * books->instrument_cnt;
-  books->bucket = array_place(base, &offset, UINT64_C(1) << books->bucket_bits, sizeof *books->bucket);
+  books->bucket = array_place(base, &offset, (uint64_t)books->bucket_mask + 1, sizeof *books->bucket);
   books->side = array_place(base, &offset, sides, sizeof *books->side);
   books->trade = array_place(base, &offset, books->instrument_cnt, sizeof *books->trade);
   books->ladder = array_place(base, &offset, sides, sizeof *books->ladder);
@@ -47,13 +46,14 @@ static size_t arrays_place(struct hwgw_books *books, uint8_t *base, uint32_t lev
   return offset;
 }
 
-/* Index, sides and one block per order on huge pages, and there before the first message: a random access into small
- * pages often waits for their table, and the first touch of a page for the kernel. Both are advice, without them
- * everything is right as well. The rest stays as it is: most of it is never used. */
-static void make_resident(const struct hwgw_books *books) {
-  size_t sz = (size_t)((uint8_t *)(books->block + books->orders_max + 1) - (uint8_t *)books->map);
-  (void)madvise(books->map, sz, MADV_HUGEPAGE);
-  (void)madvise(books->map, sz, MADV_POPULATE_WRITE);
+/* All but the ladders on huge pages, where a random access does not wait for a page table; and, when `resident`, index,
+ * sides and one block per order there before the first message, which then does not wait for the kernel either. Both
+ * are advice, without them everything is right as well. The rest is touched when it is used: most of it never is. */
+static void pages_advise(const struct hwgw_books *books, bool resident) {
+  const uint8_t *all_end = (const uint8_t *)books->slab[0].base;
+  const uint8_t *resident_end = (const uint8_t *)(books->block + books->orders_max + 1);
+  (void)madvise(books->map, (size_t)(all_end - (const uint8_t *)books->map), MADV_HUGEPAGE);
+  if (resident) (void)madvise(books->map, (size_t)(resident_end - (const uint8_t *)books->map), MADV_POPULATE_WRITE);
 }
 
 int32_t hwgw_books_open(struct hwgw_books **out, const struct hwgw_books_cfg *cfg, struct hwgw_error *error) {
@@ -75,6 +75,7 @@ int32_t hwgw_books_open(struct hwgw_books **out, const struct hwgw_books_cfg *cf
   books->bucket_bits = 3;
   while ((UINT64_C(1) << books->bucket_bits) * HWGW_BOOK_BUCKET < (uint64_t)INDEX_ENTRIES * cfg->orders_max)
     books->bucket_bits++;
+  books->bucket_mask = (1u << books->bucket_bits) - 1;
 
   books->map_sz = arrays_place(books, NULL, (uint32_t)levels);
   books->map = mmap(NULL, books->map_sz, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -87,7 +88,7 @@ int32_t hwgw_books_open(struct hwgw_books **out, const struct hwgw_books_cfg *cf
                           wanted, cfg->orders_max, cfg->instrument_cnt, strerror(failed));
   }
   arrays_place(books, books->map, (uint32_t)levels);
-  if (cfg->huge_pages) make_resident(books);
+  pages_advise(books, cfg->huge_pages);
   *out = books;
   return HWGW_OK;
 }
@@ -99,7 +100,7 @@ void hwgw_books_close(struct hwgw_books *books) {
 }
 
 void hwgw_books_clear(struct hwgw_books *books) {
-  memset(books->bucket, 0, sizeof *books->bucket << books->bucket_bits);
+  memset(books->bucket, 0, ((size_t)books->bucket_mask + 1) * sizeof *books->bucket);
   memset(books->side, 0, HWGW_BOOK_SIDES * books->instrument_cnt * sizeof *books->side);
   memset(books->trade, 0, books->instrument_cnt * sizeof *books->trade);
   memset(books->ladder, 0, HWGW_BOOK_SIDES * books->instrument_cnt * sizeof *books->ladder);

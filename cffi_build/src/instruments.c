@@ -14,22 +14,12 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "base.h"
+#include "instruments.h"
 
 #define SYMBOL_LEN 8
 #define INSTRUMENTS_MAX 65536
-#define NOT_SUBSCRIBED UINT32_MAX
-#define LOCATE_UNKNOWN 0 /* what fresh pages hold; a known locate is its index + 1, so NOT_SUBSCRIBED never is one */
-
-struct hwgw_instruments {
-  uint32_t *locates; /* HWGW_FLOWS_MAX tables of ITCH50_LOCATE_CNT */
-  uint64_t *names;   /* of max instruments, as they stand in the message */
-  uint32_t *slots;   /* open addressing: index + 1, 0 is free */
-  uint32_t slot_mask;
-  uint32_t cnt;
-  uint32_t max;
-  bool dynamic;
-};
+#define NOT_SUBSCRIBED HWGW_INSTRUMENTS_NOT_SUBSCRIBED
+#define LOCATE_UNKNOWN HWGW_INSTRUMENTS_LOCATE_UNKNOWN
 
 #define LOCATES_SZ ((size_t)HWGW_FLOWS_MAX * ITCH50_LOCATE_CNT * sizeof(uint32_t))
 
@@ -96,24 +86,29 @@ void hwgw_instruments_close(struct hwgw_instruments *instruments) {
   free(instruments);
 }
 
-void hwgw_instruments_resolve(struct hwgw_instruments *instruments, const uint8_t *message, uint32_t len,
-                              struct hwgw_event *event) {
+void hwgw_instruments_learn(struct hwgw_instruments *instruments, const uint8_t *message, uint32_t len,
+                            struct hwgw_event *event) {
   event->instrument = NOT_SUBSCRIBED;
-  if (HWGW_UNLIKELY(!event->locate || event->channel >= HWGW_FLOWS_MAX)) return;
+  if (!event->locate) return;
   uint32_t *known = &instruments->locates[(uint32_t)event->channel * ITCH50_LOCATE_CNT + event->locate];
   const uint8_t *symbol = NULL;
-  if (HWGW_UNLIKELY(event->kind == HWGW_EVENT_KIND_DIRECTORY)) {
+  if (event->kind == HWGW_EVENT_KIND_DIRECTORY) {
     if (len == ITCH50_STOCK_DIRECTORY_LEN) symbol = itch50_stock_directory_stock(message);
-  } else if (HWGW_UNLIKELY(*known == LOCATE_UNKNOWN && event->kind == HWGW_EVENT_KIND_ADD)) {
+  } else if (event->kind == HWGW_EVENT_KIND_ADD) {
     if (len >= ITCH50_ADD_ORDER_LEN) symbol = itch50_add_order_stock(message);
   }
-  if (HWGW_UNLIKELY(symbol != NULL)) {
+  if (symbol) {
     uint64_t name;
     memcpy(&name, symbol, SYMBOL_LEN);
     uint32_t index = index_of(instruments, name, instruments->dynamic);
     *known = index == NOT_SUBSCRIBED ? NOT_SUBSCRIBED : index + 1;
   }
   if (*known != LOCATE_UNKNOWN && *known != NOT_SUBSCRIBED) event->instrument = *known - 1;
+}
+
+void hwgw_instruments_resolve(struct hwgw_instruments *instruments, const uint8_t *message, uint32_t len,
+                              struct hwgw_event *event) {
+  hwgw_instruments_find(instruments, message, len, event);
 }
 
 uint32_t hwgw_instruments_cnt(const struct hwgw_instruments *instruments) {

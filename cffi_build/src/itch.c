@@ -14,7 +14,7 @@
  * always, C by its own flag. A cross of more than 4,294,967,295 shares shows that number.
  * Thread: any; no state.
  */
-#include "base.h"
+#include "itch.h"
 
 /* where the fields of one type lie; an offset is meant only when its mask bit is set */
 struct shape {
@@ -93,7 +93,58 @@ static inline uint64_t mask_of(const struct shape *shape, uint32_t bit) {
   return (uint64_t)0 - ((shape->has & bit) != 0);
 }
 
+/* ---- the frequent types ---- */
+
+#define NONE 0x80 /* a shuffle makes it 0 */
+#define BE32(off) (off) + 3, (off) + 2, (off) + 1, (off)
+#define BE64(off) BE32((off) + 4), BE32(off)
+#define NONE32 NONE, NONE, NONE, NONE
+#define NONE64 NONE32, NONE32
+/* how far a field is into the bytes a type's 16 begin at */
+#define IN(type, field) (OFF(type, field) - LOAD_##type)
+/* one type: match number or new reference, shares, price, as a shuffle of its 16 bytes */
+#define FREQUENT(type, kind_name, side, flag_bits, ...)          \
+  [ITCH50_##type##_CODE] = {.len = ITCH50_##type##_LEN,          \
+                            .kind = HWGW_EVENT_KIND_##kind_name, \
+                            .side_off = (side),                  \
+                            .load_off = LOAD_##type,             \
+                            .flags = (flag_bits),                \
+                            .shuffle = {__VA_ARGS__}}
+/* they end with the message, but for the attribution behind an add */
+#define LOAD_ADD_ORDER (ITCH50_ADD_ORDER_LEN - 16)
+#define LOAD_ADD_ORDER_MPID LOAD_ADD_ORDER
+#define LOAD_ORDER_EXECUTED (ITCH50_ORDER_EXECUTED_LEN - 16)
+#define LOAD_ORDER_CANCEL (ITCH50_ORDER_CANCEL_LEN - 16)
+#define LOAD_ORDER_DELETE (ITCH50_ORDER_DELETE_LEN - 16)
+#define LOAD_ORDER_REPLACE (ITCH50_ORDER_REPLACE_LEN - 16)
+
+const struct hwgw_itch_shape hwgw_itch_shapes[256] __attribute__((aligned(64))) = {
+    FREQUENT(ADD_ORDER, ADD, OFF(ADD_ORDER, SIDE), 0, NONE64, BE32(IN(ADD_ORDER, SHARES)), BE32(IN(ADD_ORDER, PRICE))),
+    FREQUENT(ADD_ORDER_MPID, ADD, OFF(ADD_ORDER_MPID, SIDE), 0, NONE64, BE32(IN(ADD_ORDER_MPID, SHARES)),
+             BE32(IN(ADD_ORDER_MPID, PRICE))),
+    FREQUENT(ORDER_EXECUTED, EXECUTE, 0, HWGW_EVENT_FLAGS_PRINTABLE, BE64(IN(ORDER_EXECUTED, MATCH_NUMBER)),
+             BE32(IN(ORDER_EXECUTED, EXECUTED_SHARES)), NONE32),
+    FREQUENT(ORDER_CANCEL, REDUCE, 0, 0, NONE64, BE32(IN(ORDER_CANCEL, CANCELLED_SHARES)), NONE32),
+    FREQUENT(ORDER_DELETE, DELETE, 0, 0, NONE64, NONE64),
+    FREQUENT(ORDER_REPLACE, REPLACE, 0, 0, BE64(IN(ORDER_REPLACE, NEW_ORDER_REFERENCE_NUMBER)),
+             BE32(IN(ORDER_REPLACE, SHARES)), BE32(IN(ORDER_REPLACE, PRICE))),
+};
+
+/* what hwgw_itch_event takes for granted */
+_Static_assert(OFF(ADD_ORDER, ORDER_REFERENCE_NUMBER) == OFF(ORDER_DELETE, ORDER_REFERENCE_NUMBER) &&
+                   OFF(ORDER_EXECUTED, ORDER_REFERENCE_NUMBER) == OFF(ORDER_DELETE, ORDER_REFERENCE_NUMBER) &&
+                   OFF(ORDER_CANCEL, ORDER_REFERENCE_NUMBER) == OFF(ORDER_DELETE, ORDER_REFERENCE_NUMBER) &&
+                   OFF(ORDER_REPLACE, ORIGINAL_ORDER_REFERENCE_NUMBER) == OFF(ORDER_DELETE, ORDER_REFERENCE_NUMBER),
+               "one place for the reference");
+_Static_assert(offsetof(struct hwgw_event, qty) == offsetof(struct hwgw_event, ref_new) + 8 &&
+                   offsetof(struct hwgw_event, px) == offsetof(struct hwgw_event, ref_new) + 12,
+               "one store for ref_new, qty and px");
+
 uint32_t hwgw_itch_decode(const uint8_t *message, uint32_t len, struct hwgw_event *event) {
+  return hwgw_itch_event(message, len, event);
+}
+
+uint32_t hwgw_itch_decode_rare(const uint8_t *message, uint32_t len, struct hwgw_event *event) {
   if (HWGW_UNLIKELY(!len)) return HWGW_CNT_ITCH_DROP_LENGTH;
   const struct shape *shape = &shapes[message[0]];
   if (HWGW_UNLIKELY(shape->len != len)) return shape->len ? HWGW_CNT_ITCH_DROP_LENGTH : HWGW_CNT_ITCH_DROP_UNKNOWN;

@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "book.h"
+#include "base.h"
 
 #define RECORD_HEADER_LEN ITCH50_BINARYFILE_LENGTH_SZ
 #define CHANNEL_NONE 0xFFFF
@@ -195,85 +195,4 @@ uint32_t hwgw_scan_flows(const struct hwgw_scan *scan, struct hwgw_flow *flows, 
 
 const char *hwgw_scan_describe(const struct hwgw_scan *scan) {
   return hwgw_rx_describe(scan->rx);
-}
-
-/* ---- books ---- */
-
-#define AHEAD 64 /* messages decoded before the first of them is applied: their memory is on its way meanwhile */
-
-/* messages that wait for their turn, and what the books were asked for on their behalf */
-struct ahead {
-  struct hwgw_event event[AHEAD];
-  uint32_t cnt;
-  uint32_t add_cnt;
-  uint32_t take_cnt;
-  uint8_t add[AHEAD];    /* which of the events are adds */
-  uint8_t take[AHEAD];   /* which name an order: the others that touch a book */
-  uint32_t place[AHEAD]; /* an add's level, another's order, as far as known */
-};
-
-/* decodes up to AHEAD messages and asks for what they need first */
-static void ahead_decode(struct ahead *ahead, const uint8_t *data, const struct hwgw_scan_message *messages,
-                         uint32_t cnt, struct hwgw_instruments *instruments, const struct hwgw_books *books,
-                         uint64_t *counters) {
-  ahead->cnt = ahead->add_cnt = ahead->take_cnt = 0;
-  for (uint32_t i = 0; i < cnt; i++) {
-    const uint8_t *message = data + messages[i].offset;
-    struct hwgw_event *event = &ahead->event[ahead->cnt];
-    uint32_t cause = hwgw_itch_decode(message, messages[i].len, event);
-    if (HWGW_UNLIKELY(cause)) {
-      counters[cause]++;
-      continue;
-    }
-    event->seq = messages[i].seq;
-    event->channel = messages[i].channel;
-    hwgw_instruments_resolve(instruments, message, messages[i].len, event);
-    hwgw_book_expect_ref(books, event->ref);
-    bool is_known = event->instrument < books->instrument_cnt;
-    ahead->add[ahead->add_cnt] = ahead->take[ahead->take_cnt] = (uint8_t)ahead->cnt;
-    ahead->add_cnt += is_known && event->kind == HWGW_EVENT_KIND_ADD;
-    ahead->take_cnt += is_known && event->kind >= HWGW_EVENT_KIND_EXECUTE && event->kind <= HWGW_EVENT_KIND_REPLACE;
-    ahead->cnt++;
-  }
-}
-
-/* the steps of book.h, adds and others apart: which of both a message is cannot be predicted */
-static void ahead_expect(struct ahead *ahead, const struct hwgw_books *books) {
-  for (uint32_t i = 0; i < ahead->add_cnt; i++) {
-    const struct hwgw_event *event = &ahead->event[ahead->add[i]];
-    hwgw_book_expect_side(books, event->instrument << 1 | (event->side == HWGW_EVENT_SIDE_SELL));
-  }
-  for (uint32_t i = 0; i < ahead->take_cnt; i++)
-    ahead->place[ahead->take[i]] = hwgw_book_expect_order(books, ahead->event[ahead->take[i]].ref);
-  for (uint32_t i = 0; i < ahead->add_cnt; i++) {
-    const struct hwgw_event *event = &ahead->event[ahead->add[i]];
-    ahead->place[ahead->add[i]] =
-        hwgw_book_expect_level(books, event->instrument << 1 | (event->side == HWGW_EVENT_SIDE_SELL), event->px);
-  }
-  for (uint32_t i = 0; i < ahead->take_cnt; i++) {
-    const struct hwgw_event *event = &ahead->event[ahead->take[i]];
-    hwgw_book_expect_rest(books, ahead->place[ahead->take[i]], event->instrument);
-    if (event->kind == HWGW_EVENT_KIND_REPLACE) hwgw_book_expect_ref(books, event->ref_new);
-  }
-  for (uint32_t i = 0; i < ahead->add_cnt; i++) hwgw_book_expect_tail(books, ahead->place[ahead->add[i]]);
-}
-
-void hwgw_scan_apply(const uint8_t *data, const struct hwgw_scan_message *messages, uint32_t cnt,
-                     struct hwgw_instruments *instruments, struct hwgw_books *books, uint64_t *counters,
-                     struct hwgw_scan_totals *totals) {
-  struct ahead ahead = {0};
-  for (uint32_t at = 0; at < cnt; at += AHEAD) {
-    ahead_decode(&ahead, data, messages + at, cnt - at < AHEAD ? cnt - at : AHEAD, instruments, books, counters);
-    ahead_expect(&ahead, books);
-    uint32_t made = ahead.cnt;
-    if (made && !counters[HWGW_CNT_ITCH_MESSAGES]) totals->first_ts_ns = ahead.event[0].ts_ns;
-    for (uint32_t i = 0; i < made; i++) {
-      bool top_changed;
-      totals->types[ahead.event[i].code]++;
-      counters[hwgw_books_apply(books, &ahead.event[i], &top_changed)]++;
-      counters[HWGW_CNT_BOOK_TOP_CHANGES] += top_changed;
-    }
-    if (made) totals->last_ts_ns = ahead.event[made - 1].ts_ns;
-    counters[HWGW_CNT_ITCH_MESSAGES] += made;
-  }
 }

@@ -3,5 +3,6 @@
 SPDX-License-Identifier: MIT
 
 source.py finds the messages of a file, columns.py turns a batch into one structured array per message type,
-writers.py writes them as table, JSON, CSV or Parquet, summary.py runs them through decoder and books.
+messages.py is hwgw.decode, writers.py writes them as table, JSON, CSV or Parquet; books.py is hwgw.books, summary.py
+what remains of a file.
 """

@@ -10,6 +10,7 @@ since midnight) and text as on the wire, with its padding; only the table is mad
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 from collections.abc import Iterable
 from decimal import Decimal
@@ -103,16 +104,40 @@ class CsvWriter:
         """Nothing is left over."""
 
 
+def _arrow(name: str) -> Any:
+    """A module of pyarrow, which is an extra."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise UsageError("Arrow and Parquet need pyarrow: pip install 'hwgw[parquet]'") from None
+
+
+def arrow_table(batch: Batch, part: TypeColumns) -> Any:
+    """The messages of one type as an Arrow table: seq and its fields, text as strings."""
+    columns = {"seq": batch.messages["seq"][part.rows]}
+    return _arrow("pyarrow").table(
+        columns | {field.name: _arrow_column(part, field.name) for field in part.layout.fields}
+    )
+
+
+def _arrow_column(part: TypeColumns, name: str) -> Any:
+    arrow = _arrow("pyarrow")
+    values = np.ascontiguousarray(part.column(name))
+    if values.dtype.kind != "S":
+        return arrow.array(values)
+    size = values.dtype.itemsize
+    raw = arrow.Array.from_buffers(arrow.binary(size), len(values), [None, arrow.py_buffer(values.tobytes())])
+    try:
+        return raw.cast(arrow.binary()).cast(arrow.string())
+    except arrow.ArrowInvalid:  # no UTF-8: bytes that ASCII does not have
+        return arrow.array(_strings(values))
+
+
 class ParquetWriter:
     """One file for one type, else a folder with a file per type that occurs."""
 
     def __init__(self, path: Path, types: Iterable[str]) -> None:
-        try:
-            import pyarrow
-            import pyarrow.parquet
-        except ImportError:
-            raise UsageError("--format parquet needs pyarrow: pip install 'hwgw[parquet]'") from None
-        self._arrow, self._parquet = pyarrow, pyarrow.parquet
+        self._parquet = _arrow("pyarrow.parquet")
         self._path = path
         self._is_folder = len(set(types)) != 1
         if self._is_folder:
@@ -122,26 +147,12 @@ class ParquetWriter:
     def write(self, batch: Batch, parts: list[TypeColumns], broken: list[tuple[int, str]]) -> None:
         """Write one row group per type."""
         for part in parts:
-            columns = {"seq": batch.messages["seq"][part.rows]}
-            columns |= {field.name: self._column(part, field.name) for field in part.layout.fields}
-            table = self._arrow.table(columns)
+            table = arrow_table(batch, part)
             name = part.layout.name
             if name not in self._writers:
                 path = self._path / f"{name}.parquet" if self._is_folder else self._path
                 self._writers[name] = self._parquet.ParquetWriter(path, table.schema)
             self._writers[name].write_table(table)
-
-    def _column(self, part: TypeColumns, name: str) -> Any:
-        values = np.ascontiguousarray(part.column(name))
-        if values.dtype.kind != "S":
-            return self._arrow.array(values)
-        size = values.dtype.itemsize
-        fixed = self._arrow.binary(size)
-        raw = self._arrow.Array.from_buffers(fixed, len(values), [None, self._arrow.py_buffer(values.tobytes())])
-        try:
-            return raw.cast(self._arrow.binary()).cast(self._arrow.string())
-        except self._arrow.ArrowInvalid:  # no UTF-8: bytes that ASCII does not have
-            return self._arrow.array(_strings(values))
 
     def close(self) -> None:
         """Write the footers."""

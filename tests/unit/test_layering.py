@@ -57,7 +57,7 @@ STAGES_OF = {
     "gateway": {"confine", "pipeline", "recover", "rx"},
     "rx": {"dpdk", "xdp", "steer"},
     "dpdk": {"rx"},
-    "scan": {"book"},
+    "scan": {"book", "instruments", "itch"},
     "xdp": {"steer"},
 }
 
