@@ -362,7 +362,9 @@ static uint32_t take_parts(struct rx_afxdp *rx, struct afxdp_queue *queue, struc
     uint64_t len;
     uint32_t cnt = chain_cnt(queue, queue->ring_at, avail - (queue->ring_at - begin), &len);
     if (cnt == 0 || (cnt > 1 && rx->slot_held == HWGW_AFXDP_SLOTS)) break;
-    if (cnt > 1 && len > rx->slot_sz) {
+    bool is_long = cnt > 1 && len > rx->slot_sz;
+    bool is_given_back = is_long && queue->held == 0; /* at once: nobody may call release for it */
+    if (is_long) {
       rx->too_long++;
     } else {
       const uint8_t *data = cnt > 1 ? gather(rx, queue, cnt) : queue->umem + descriptor->addr;
@@ -372,7 +374,13 @@ static uint32_t take_parts(struct rx_afxdp *rx, struct afxdp_queue *queue, struc
     }
     for (uint32_t i = 0; i < cnt; i++) {
       uint64_t address = descriptors[queue->ring_at++ & queue->ring.mask].addr;
-      free_frames[(queue->fill_at + queue->held++) & queue->fill.mask] = address & rx->frame_mask;
+      free_frames[(queue->fill_at + queue->held + i) & queue->fill.mask] = address & rx->frame_mask;
+    }
+    if (is_given_back) {
+      queue->fill_at += cnt;
+      __atomic_store_n(queue->fill.producer, queue->fill_at, __ATOMIC_RELEASE);
+    } else {
+      queue->held += cnt;
     }
   }
   __atomic_store_n(queue->ring.consumer, queue->ring_at, __ATOMIC_RELEASE);

@@ -189,7 +189,14 @@ class Line:
     """
 
     def __init__(
-        self, row: Backend, *, wire_queues: int = 1, user: int = 0, pipeline: bool = False, **settings: Any
+        self,
+        row: Backend,
+        *,
+        wire_queues: int = 1,
+        mtu: int = 1500,
+        user: int = 0,
+        pipeline: bool = False,
+        **settings: Any,
     ) -> None:
         self.row = row
         self.account = Account()
@@ -206,7 +213,7 @@ class Line:
         self.rig: Rig | None = None
         if row.backend == "pcap":
             return
-        self.pair = self._stack.enter_context(Wire(queues=wire_queues))
+        self.pair = self._stack.enter_context(Wire(queues=wire_queues, mtu=mtu))
         self._raw = self._stack.enter_context(self.pair.packet_socket("tx"))
         self._settings["interface"] = self.pair.device["rx"]
         with self.pair.inside("rx"), _as_user(user):
