@@ -82,7 +82,7 @@ struct hwgw_frame {
   const uint8_t *data; /* Ethernet frame, or UDP payload when flow is not HWGW_FLOW_NONE */
   uint32_t len;        /* bytes */
   uint16_t flow;       /* index of the flow when the backend knows it (udp), else HWGW_FLOW_NONE */
-  uint16_t queue;      /* receive queue it came in on; 0 when the backend has none */
+  uint16_t queue;      /* receive queue it came in on, or interface of a capture; 0 = none */
   uint64_t t_rx;       /* ticks when the descriptor was seen */
   uint64_t ts_ns;      /* CLOCK_REALTIME (a NIC's own clock for hardware), of the kind hwgw_rx_clock says; 0 = none */
 };

@@ -4,8 +4,8 @@
  *
  * Input: the mapped file; frames point into it, so nothing is copied.
  *
- * Output: Ethernet frames with the capture time. Magic numbers, block types and options are those of
- * hwgw/specs/pcapng.yaml.
+ * Output: Ethernet frames with the capture time; queue is the interface of a pcapng file, counted within its section.
+ * Magic numbers, block types and options are those of hwgw/specs/pcapng.yaml.
  *
  * pcapng: section headers, interface descriptions (if_tsresol, if_tsoffset), enhanced, simple and obsolete packet
  * blocks; other blocks are skipped. Link types other than Ethernet are refused at open when they are named before the
@@ -78,6 +78,7 @@ struct record {
   uint32_t captured;
   uint32_t original;
   uint64_t ts_ns;
+  uint16_t interface;
   bool is_damaged;
 };
 
@@ -173,6 +174,7 @@ static void packet_read(const struct rx_pcap *pcap, uint32_t type, uint64_t at, 
                                                                     : 0;
   if (index >= pcap->interface_cnt || pcap->interfaces[index].link_type != HWGW_PCAPNG_LINK_TYPE_ETHERNET) return;
   const struct capture_interface *interface = &pcap->interfaces[index];
+  record->interface = (uint16_t)index;
   if (type == HWGW_PCAPNG_BLOCK_TYPE_SIMPLE_PACKET) {
     record->original = get32(pcap, at);
     bool is_cut = interface->snap_len && interface->snap_len < record->original;
@@ -250,8 +252,12 @@ static uint32_t pcap_poll(struct hwgw_rx *rx, struct hwgw_frame *frames, uint32_
       rx->count.truncated++;
     } else if (record.data) {
       if (pcap->pace && record.ts_ns && is_early(pcap, record.ts_ns, now_ns)) break;
-      frames[cnt++] = (struct hwgw_frame){
-          .data = record.data, .len = record.captured, .flow = HWGW_FLOW_NONE, .t_rx = now, .ts_ns = record.ts_ns};
+      frames[cnt++] = (struct hwgw_frame){.data = record.data,
+                                          .len = record.captured,
+                                          .flow = HWGW_FLOW_NONE,
+                                          .queue = record.interface,
+                                          .t_rx = now,
+                                          .ts_ns = record.ts_ns};
       rx->count.bytes += record.captured;
     }
     pcap->at = record.next;

@@ -3,7 +3,9 @@
 SPDX-License-Identifier: MIT
 """
 
+import shutil
 import struct
+import subprocess
 import time
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from hwgw_sim.receiver import Receiver
 
 from hwgw.errors import ConfigError
+from hwgw.native import lib
 
 SHARED = Path(__file__).resolve().parents[3] / "shared/data/mold"
 NS = 1_580_425_200_123_456_789
@@ -134,6 +137,51 @@ def test_each_packet_uses_its_own_interface(read):
     )
     found, _, _ = read(file)
     assert [ts for ts, _ in found] == [100_000_005_000, 5, 100_000_006_000]
+
+
+def test_queue_is_the_interface_within_its_section(tmp_path):
+    """Comments, statistics, name resolution, secrets and custom blocks between them change nothing."""
+    comment = struct.pack("<HH", 1, 6) + b"a note\0\0" + bytes(4)
+    head = struct.pack("<IIIII", 1, 0, 77, len(FRAMES[1]), len(FRAMES[1]))
+    commented = block("<", 6, head + FRAMES[1] + bytes(-len(FRAMES[1]) % 4) + comment)
+    file = block("<", 0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + comment)
+    file += interface("<", 9) + interface("<", 9) + enhanced("<", FRAMES[0], 76, index=0) + commented
+    for kind in (4, 5, 10, 0xBAD, 0x40000BAD):
+        file += block("<", kind, bytes(20) + comment)
+    file += interface("<", 9) + enhanced("<", FRAMES[2], 78, index=2) + obsolete("<", FRAMES[3], 79, index=1)
+    file += simple("<", FRAMES[4]) + section(">") + interface(">", 9) + enhanced(">", FRAMES[0], 80)
+    (tmp_path / "capture").write_bytes(file)
+    with Receiver("pcap", path=str(tmp_path / "capture")) as rx:
+        frames = rx.drain()
+        assert [frame.queue for frame in frames] == [0, 1, 2, 1, 0, 0]
+        assert [frame.ts_ns for frame in frames] == [76, 77, 78, 79, 0, 80]
+        assert [frame.data for frame in frames] == [*FRAMES, FRAMES[0]]
+        assert rx.accounted() == 6
+        assert lib.hwgw_rx_clock(rx.rx) == lib.HWGW_RX_CLOCK_CAPTURE
+
+
+def test_what_wireshark_merged_reads_back_as_wireshark_reads_it(tmp_path):
+    if missing := [program for program in ("mergecap", "tshark") if not shutil.which(program)]:
+        pytest.skip(f"{', '.join(missing)} is not installed")
+    parts = [tmp_path / "a.pcap", tmp_path / "b.pcap"]
+    parts[0].write_bytes(pcap([(NS + 2 * i, frame) for i, frame in enumerate(FRAMES)], nano=True))
+    parts[1].write_bytes(pcap([(NS + 2000 * i, frame[::-1]) for i, frame in enumerate(FRAMES)], order=">"))
+    merged = tmp_path / "merged.pcapng"
+    run = {"check": True, "capture_output": True, "text": True}
+    subprocess.run(["mergecap", "-F", "pcapng", "-I", "none", "-w", merged, *parts], **run)
+    fields = ["frame.interface_id", "frame.time_epoch", "frame.len"]
+    options = [word for field in fields for word in ("-e", field)]
+    said = subprocess.run(["tshark", "-n", "-r", merged, "-T", "fields", *options], **run).stdout.splitlines()
+    with Receiver("pcap", path=str(merged)) as rx:
+        frames = rx.drain()
+        assert len(frames) == len(said) == 10
+        for frame, line in zip(frames, said, strict=True):
+            number, seconds, length = line.split()
+            whole, _, fraction = seconds.partition(".")
+            assert (frame.queue, len(frame.data)) == (int(number), int(length))
+            assert frame.ts_ns == int(whole) * 10**9 + int(fraction.ljust(9, "0"))
+        assert {frame.queue for frame in frames} == {0, 1}
+        assert rx.accounted() == 10
 
 
 def test_sections_may_have_different_byte_orders_and_interfaces(read):
