@@ -36,6 +36,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "hwgw_fault.h"
 #include "rx_afxdp.h"
 
 enum {
@@ -84,7 +85,10 @@ static const struct hwgw_rx_ops DEAD = {
 };
 
 static void descriptors_close(struct rx_afxdp *rx) {
-  for (uint32_t i = 0; i < rx->socket_cnt; i++) hwgw_afxdp_socket_close(rx, &rx->queues[i]);
+  for (uint32_t i = 0; i < rx->socket_cnt; i++) {
+    hwgw_afxdp_socket_close(rx, &rx->queues[i]);
+    hwgw_afxdp_spare_close(&rx->queues[i]);
+  }
   for (uint32_t i = 0; i < rx->join_cnt; i++) close(rx->joins[i]);
   rx->join_cnt = 0;
 }
@@ -195,8 +199,9 @@ static void describe(struct rx_afxdp *rx) {
   queues_print(rx, queues, sizeof queues);
   snprintf(rx->base.describe, sizeof rx->base.describe, "afxdp: %s %s, %s mode%s%s%s, %s, %u frames of %u bytes%.384s",
            rx->interface.name, queues, xdp->is_native ? "native" : "generic", xdp->fallback[0] ? " (" : "",
-           xdp->fallback, xdp->fallback[0] ? ")" : "", rx->queues[0].has_zero_copy ? "zero copy" : "copy",
-           rx->frame_cnt, rx->frame_sz, notes);
+           xdp->fallback, xdp->fallback[0] ? ")" : "",
+           rx->queues[0].has_zero_copy ? "zero copy (to be proven by the first frame)" : "copy", rx->frame_cnt,
+           rx->frame_sz, notes);
 }
 
 static int32_t rx_new(struct rx_afxdp **out, const struct hwgw_rx_cfg *cfg, const struct hwgw_interface *interface,
@@ -221,7 +226,8 @@ static int32_t rx_new(struct rx_afxdp **out, const struct hwgw_rx_cfg *cfg, cons
   for (uint32_t i = 0; i < queue_cnt; i++) {
     rx->user.queues[i] = cfg->queue_cnt ? cfg->queues[i] : 0;
     queues[i].id = (uint16_t)rx->user.queues[i];
-    queues[i].fd = -1;
+    queues[i].fd = queues[i].spare_fd = -1;
+    queues[i].index = i;
     if (rx->user.queues[i] >= rx->base.queue_end) rx->base.queue_end = rx->user.queues[i] + 1;
   }
   rx->user.forked = forked;
@@ -255,7 +261,13 @@ static int32_t start(struct rx_afxdp *rx, struct hwgw_error *error) {
   if (!hwgw_xdp_nic_known(&rx->user)) hwgw_rx_note(&rx->base, "; the interface's own drops cannot be read");
   int sockets[HWGW_QUEUES_MAX];
   for (uint32_t i = 0; i < rx->queue_cnt; i++) sockets[i] = rx->queues[i].fd;
-  return hwgw_xdp_start(&rx->user, sockets, rx->is_all ? STEER_ALL : 0, error);
+  uint32_t flags = (rx->is_all ? STEER_ALL : 0u) | (rx->has_stamps ? STEER_STAMP : 0u);
+  for (uint32_t i = 0; i < rx->queue_cnt; i++) flags |= rx->queues[i].has_zero_copy ? STEER_PROVE : 0u;
+  int32_t status = hwgw_xdp_start(&rx->user, sockets, flags, error);
+  if (flags & STEER_PROVE && hwgw_fault_get() & HWGW_FAULT_NO_DELIVERY) {
+    for (uint32_t i = 0; i < rx->queue_cnt; i++) hwgw_xdp_socket_remove(hwgw_xdp_of(&rx->user), rx->queues[i].id);
+  }
+  return status;
 }
 
 static int32_t afxdp_open(struct hwgw_rx **out, const struct hwgw_rx_cfg *cfg, struct hwgw_error *error) {
@@ -279,6 +291,7 @@ static int32_t afxdp_open(struct hwgw_rx **out, const struct hwgw_rx_cfg *cfg, s
   if (!status) status = groups_join(rx, error);
   if (!status) {
     if (cfg->busy_poll_us) hwgw_afxdp_busy_poll(rx, cfg->busy_poll_us);
+    if (rx->queue_cnt && cfg->timestamps) hwgw_afxdp_clock_open(rx);
     if (rx->queue_cnt) status = start(rx, error);
   }
   if (status) {
@@ -350,10 +363,26 @@ static const uint8_t *gather(struct rx_afxdp *rx, const struct afxdp_queue *queu
   return slot;
 }
 
-/* as take, where frames may have several buffers: up to max frames of avail entries; how many. Stops when every slot is
- * held: the rest waits in the ring */
-static uint32_t take_parts(struct rx_afxdp *rx, struct afxdp_queue *queue, struct hwgw_frame *frames, uint32_t avail,
-                           uint32_t max, uint64_t now) {
+/* the time of a frame, which is used up: what stands there when the buffer comes again is of that frame, or nothing */
+static uint64_t stamp_take(struct rx_afxdp *rx, uint8_t *data) {
+  struct steer_stamp stamp;
+  memcpy(&stamp, data - sizeof stamp, sizeof stamp);
+  if (!stamp.kernel_ns) return 0;
+  memset(data - sizeof stamp, 0, sizeof stamp);
+  if (rx->base.clock != HWGW_RX_CLOCK_HARDWARE) return stamp.kernel_ns + rx->realtime_offset_ns;
+  if (stamp.hardware_ns) {
+    rx->is_hardware_seen = true;
+    rx->hardware_misses = 0;
+  } else if (!rx->is_hardware_seen) {
+    rx->hardware_misses++;
+  }
+  return stamp.hardware_ns;
+}
+
+/* as take, where frames may have several buffers or time stamps: up to max frames of avail entries; how many. Stops when
+ * every slot is held: the rest waits in the ring */
+static uint32_t take_more(struct rx_afxdp *rx, struct afxdp_queue *queue, struct hwgw_frame *frames, uint32_t avail,
+                          uint32_t max, uint64_t now) {
   const struct xdp_desc *descriptors = queue->ring.entries;
   uint64_t *free_frames = queue->fill.entries;
   uint32_t got = 0, begin = queue->ring_at;
@@ -367,9 +396,13 @@ static uint32_t take_parts(struct rx_afxdp *rx, struct afxdp_queue *queue, struc
     if (is_long) {
       rx->too_long++;
     } else {
-      const uint8_t *data = cnt > 1 ? gather(rx, queue, cnt) : queue->umem + descriptor->addr;
-      frames[got++] = (struct hwgw_frame){
-          .data = data, .len = (uint32_t)len, .flow = HWGW_FLOW_NONE, .queue = queue->id, .t_rx = now};
+      uint8_t *data = queue->umem + descriptor->addr;
+      frames[got++] = (struct hwgw_frame){.data = cnt > 1 ? gather(rx, queue, cnt) : data,
+                                          .len = (uint32_t)len,
+                                          .flow = HWGW_FLOW_NONE,
+                                          .queue = queue->id,
+                                          .t_rx = now,
+                                          .ts_ns = rx->has_stamps ? stamp_take(rx, data) : 0};
       rx->base.count.bytes += len;
     }
     for (uint32_t i = 0; i < cnt; i++) {
@@ -401,8 +434,8 @@ static uint32_t afxdp_poll(struct hwgw_rx *base, struct hwgw_frame *frames, uint
       continue;
     }
     if (!now) now = hwgw_rdtsc();
-    if (HWGW_UNLIKELY(rx->has_parts)) {
-      got += take_parts(rx, queue, frames + got, cnt, max - got, now);
+    if (HWGW_UNLIKELY(rx->has_parts || rx->has_stamps)) {
+      got += take_more(rx, queue, frames + got, cnt, max - got, now);
       continue;
     }
     if (cnt > max - got) cnt = max - got;
@@ -435,9 +468,12 @@ static void afxdp_stats(struct hwgw_rx *base, uint64_t *counters) {
         base->count.tx_drop_kernel + hwgw_afxdp_statistics(&rx->queues[0]).tx_invalid_descs;
   }
   if (rx->queue_cnt == 0) return;
+  if (rx->has_stamps) hwgw_afxdp_clock_renew(rx);
+  hwgw_afxdp_zero_copy_prove(rx);
   hwgw_afxdp_busy_poll_probe(rx);
   counters[HWGW_CNT_RX_DROP_NIC] = hwgw_xdp_nic_drops(&rx->user);
-  uint64_t ring_full = 0, fill_empty = 0, invalid = 0, truncated = rx->too_long, other_queue = 0, fragment = 0;
+  uint64_t kernel = 0, ring_full = 0, fill_empty = 0, invalid = 0, truncated = rx->too_long, other_queue = 0,
+           fragment = 0;
   for (uint32_t i = 0; i < rx->queue_cnt; i++) {
     const struct afxdp_queue *queue = &rx->queues[i];
     struct xdp_statistics now = hwgw_afxdp_statistics(queue);
@@ -449,6 +485,7 @@ static void afxdp_stats(struct hwgw_rx *base, uint64_t *counters) {
     truncated += now.rx_dropped > empty ? now.rx_dropped - empty : 0;
     const struct steer_queue *steered = hwgw_xdp_queue(&rx->user, i);
     other_queue += __atomic_load_n(&steered->other_queue, __ATOMIC_RELAXED);
+    if (queue->has_lost) kernel += __atomic_load_n(&steered->redirected, __ATOMIC_RELAXED);
     fragment += __atomic_load_n(&steered->fragment, __ATOMIC_RELAXED);
   }
   counters[HWGW_CNT_RX_DROP_RING_FULL] = ring_full;
@@ -457,6 +494,7 @@ static void afxdp_stats(struct hwgw_rx *base, uint64_t *counters) {
   counters[HWGW_CNT_RX_DROP_TRUNCATED] = truncated;
   counters[HWGW_CNT_RX_DROP_OTHER_QUEUE] = other_queue;
   counters[HWGW_CNT_RX_DROP_FRAGMENT] = fragment;
+  counters[HWGW_CNT_RX_DROP_KERNEL] = kernel;
   counters[HWGW_CNT_RX_GATHERED] = rx->gathered;
 }
 

@@ -55,10 +55,16 @@ struct afxdp_queue {
   uint8_t *umem;
 
   int fd;
+  int spare_fd; /* a socket to replace it with, made at open: in the interface's namespace, with the privileges of then */
+  uint32_t index; /* among the receiver's queues */
   bool has_zero_copy;
+  bool is_proven;               /* a frame came, or there is nothing to prove */
+  bool has_lost;                /* zero copy was given up: what the program had given it is lost */
+  uint64_t t_doubt_ns;          /* since when it gets frames and delivers none, 0 = it does not */
   uint64_t umem_sz;             /* registered */
   uint64_t first;               /* where the receive frames begin in it */
   struct xdp_statistics before; /* of a socket that this one replaced */
+  uint32_t none;                /* both ends and the flags of the rings when there is no socket; stays 0 */
 } __attribute__((aligned(HWGW_CACHE_LINE)));
 
 /* sending, through the socket of the first queue. A frame takes one buffer, or several when it is larger */
@@ -100,7 +106,11 @@ struct rx_afxdp {
   uint8_t *memory;
   uint32_t socket_cnt;
   bool is_all;
-  bool has_parts; /* frames may come in several buffers */
+  bool has_parts;  /* frames may come in several buffers */
+  bool has_stamps; /* a struct steer_stamp stands before each frame */
+  bool is_hardware_seen;
+  uint32_t hardware_misses; /* frames without a NIC's time, while none has come with one */
+  uint64_t realtime_offset_ns;
   bool busy_poll_known;
   struct hwgw_interface interface;
   struct hwgw_xdp_user user;
@@ -116,11 +126,18 @@ int32_t hwgw_afxdp_memory(struct rx_afxdp *rx, bool huge_pages, struct hwgw_erro
 int32_t hwgw_afxdp_socket_open(struct rx_afxdp *rx, struct afxdp_queue *queue, bool may_zero_copy,
                                struct hwgw_error *error);
 void hwgw_afxdp_socket_close(struct rx_afxdp *rx, struct afxdp_queue *queue);
+void hwgw_afxdp_spare_close(struct afxdp_queue *queue);
+/* zero copy that takes frames and delivers none becomes copy mode; to be called now and then */
+void hwgw_afxdp_zero_copy_prove(struct rx_afxdp *rx);
 /* the kernel's counters of a queue, those of a replaced socket included */
 struct xdp_statistics hwgw_afxdp_statistics(const struct afxdp_queue *queue);
 void hwgw_afxdp_busy_poll(struct rx_afxdp *rx, uint32_t us);
 /* switches busy poll off when it does nothing here; to be called now and then */
 void hwgw_afxdp_busy_poll_probe(struct rx_afxdp *rx);
+
+/* rx_afxdp_time.c: decides which time stamps there are; brings clock and offset up to date */
+void hwgw_afxdp_clock_open(struct rx_afxdp *rx);
+void hwgw_afxdp_clock_renew(struct rx_afxdp *rx);
 
 bool hwgw_afxdp_ring_map(struct xsk_ring *ring, int fd, const struct xdp_ring_offset *offset, uint32_t cnt,
                          size_t entry_sz, off_t page_offset);
@@ -133,6 +150,7 @@ bool hwgw_afxdp_tx_rings(struct rx_afxdp *rx, int fd);
 bool hwgw_afxdp_tx_map(struct rx_afxdp *rx, int fd, const struct xdp_mmap_offsets *offsets);
 uint32_t hwgw_afxdp_send(struct hwgw_rx *base, const struct hwgw_frame *frames, uint32_t cnt);
 uint32_t hwgw_afxdp_unsent(struct hwgw_rx *base);
-void hwgw_afxdp_tx_count(struct rx_afxdp *rx); /* brings the tx counters up to date */
+void hwgw_afxdp_tx_give_up(struct rx_afxdp *rx); /* counts what waits as dropped: the socket is about to be replaced */
+void hwgw_afxdp_tx_count(struct rx_afxdp *rx);   /* brings the tx counters up to date */
 
 #endif

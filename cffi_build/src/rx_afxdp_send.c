@@ -106,6 +106,15 @@ void hwgw_afxdp_tx_count(struct rx_afxdp *rx) {
   }
 }
 
+void hwgw_afxdp_tx_give_up(struct rx_afxdp *rx) {
+  struct afxdp_tx *tx = &rx->tx;
+  const struct xdp_desc *descriptors = tx->ring.entries;
+  hwgw_afxdp_tx_count(rx);
+  for (; tx->seen_at != tx->ring_at; tx->seen_at++) {
+    rx->base.count.tx_drop_kernel += !(descriptors[tx->seen_at & tx->ring.mask].options & XDP_PKT_CONTD);
+  }
+}
+
 /* has the kernel send what is in the ring, if it wants to be asked; ends when it gets no further */
 static void kick(struct rx_afxdp *rx) {
   struct afxdp_tx *tx = &rx->tx;

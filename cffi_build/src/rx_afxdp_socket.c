@@ -8,6 +8,7 @@
  */
 #ifndef HWGW_NO_XDP
 
+#include "hwgw_fault.h"
 #include "rx_afxdp.h"
 
 #include <stdlib.h>
@@ -18,8 +19,11 @@
 
 enum {
   UNUSED_RING_SZ = 64, /* fill and completion ring; a socket without cannot be bound */
-  BUSY_POLL_BUDGET = 64
+  BUSY_POLL_BUDGET = 64,
+  PROOF_FRAMES = 64 /* given to a socket with zero copy; when none of them has come after PROOF_NS, none will */
 };
+
+#define PROOF_NS 20000000u
 
 #define HUGE_PAGE_BYTES ((size_t)2 << 20)
 
@@ -87,12 +91,17 @@ void hwgw_afxdp_ring_unmap(struct xsk_ring *ring) {
 void hwgw_afxdp_socket_close(struct rx_afxdp *rx, struct afxdp_queue *queue) {
   hwgw_afxdp_ring_unmap(&queue->ring);
   hwgw_afxdp_ring_unmap(&queue->fill);
-  if (queue == rx->queues) {
+  if (queue->index == 0) {
     hwgw_afxdp_ring_unmap(&rx->tx.ring);
     hwgw_afxdp_ring_unmap(&rx->tx.completion);
   }
   if (queue->fd >= 0) close(queue->fd);
   queue->fd = -1;
+}
+
+void hwgw_afxdp_spare_close(struct afxdp_queue *queue) {
+  if (queue->spare_fd >= 0) close(queue->spare_fd);
+  queue->spare_fd = -1;
 }
 
 bool hwgw_afxdp_ring_map(struct xsk_ring *ring, int fd, const struct xdp_ring_offset *offset, uint32_t cnt,
@@ -111,12 +120,13 @@ bool hwgw_afxdp_ring_map(struct xsk_ring *ring, int fd, const struct xdp_ring_of
 
 /* a socket with UMEM and rings, every frame in the fill ring, not bound yet */
 static int32_t socket_make(struct rx_afxdp *rx, struct afxdp_queue *queue, struct hwgw_error *error) {
-  queue->fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+  queue->fd = queue->spare_fd >= 0 ? queue->spare_fd : socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+  queue->spare_fd = -1;
   if (queue->fd < 0) return hwgw_afxdp_failed(error, rx, "socket(AF_XDP)", errno);
   struct xdp_umem_reg region = {.addr = (uintptr_t)queue->umem, .len = queue->umem_sz, .chunk_size = rx->frame_sz};
   if (setsockopt(queue->fd, SOL_XDP, XDP_UMEM_REG, &region, sizeof region))
     return pin_failed(rx, queue->umem_sz, errno, error);
-  bool sends = queue == rx->queues && rx->tx.frame_cnt, receives = rx->queue_cnt > 0;
+  bool sends = queue->index == 0 && rx->tx.frame_cnt, receives = rx->queue_cnt > 0;
   uint32_t fill_cnt = receives ? rx->frame_cnt : UNUSED_RING_SZ, ring_cnt = rx->frame_cnt / 2;
   uint32_t completion_cnt = UNUSED_RING_SZ;
   if (setsockopt(queue->fd, SOL_XDP, XDP_UMEM_FILL_RING, &fill_cnt, sizeof fill_cnt) ||
@@ -162,11 +172,14 @@ int32_t hwgw_afxdp_socket_open(struct rx_afxdp *rx, struct afxdp_queue *queue, b
                                struct hwgw_error *error) {
   int32_t status = socket_make(rx, queue, error);
   if (status) return status;
-  int cause = may_zero_copy ? socket_bind(rx, queue, XDP_ZEROCOPY) : EOPNOTSUPP;
+  bool pretends = may_zero_copy && hwgw_fault_get() & HWGW_FAULT_ZERO_COPY;
+  int cause = may_zero_copy ? socket_bind(rx, queue, pretends ? XDP_COPY : XDP_ZEROCOPY) : EOPNOTSUPP;
   queue->has_zero_copy = cause == 0;
+  queue->is_proven = !queue->has_zero_copy;
+  if (queue->has_zero_copy) queue->spare_fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
   if (cause && cause != EBUSY) {
     if (may_zero_copy) {
-      if (queue == rx->queues) {
+      if (queue->index == 0) {
         hwgw_rx_note(&rx->base, "; no zero copy (%s)", cause == EOPNOTSUPP ? "the driver has none" : strerror(cause));
       }
       hwgw_afxdp_socket_close(rx, queue);
@@ -189,6 +202,68 @@ int32_t hwgw_afxdp_socket_open(struct rx_afxdp *rx, struct afxdp_queue *queue, b
         rx->has_parts ? " (and its MTU asks for frames in several buffers, which need Linux 6.6)" : "");
   }
   return cause ? hwgw_afxdp_failed(error, rx, "bind", cause) : HWGW_OK;
+}
+
+/* ---- the proof of zero copy ---- */
+
+/* keeps what the kernel has counted so far, and what waits to be sent */
+static void counters_keep(struct rx_afxdp *rx, struct afxdp_queue *queue) {
+  queue->before = hwgw_afxdp_statistics(queue);
+  if (queue->index == 0 && rx->tx.frame_cnt) hwgw_afxdp_tx_give_up(rx);
+}
+
+/* polls find nothing and sends take nothing */
+static void queue_empty(struct rx_afxdp *rx, struct afxdp_queue *queue) {
+  hwgw_afxdp_socket_close(rx, queue);
+  queue->ring = queue->fill =
+      (struct xsk_ring){.producer = &queue->none, .consumer = &queue->none, .flags = &queue->none};
+  queue->ring_at = queue->fill_at = queue->held = 0;
+  if (queue->index == 0) rx->tx.frame_cnt = 0;
+}
+
+static void copy_instead(struct rx_afxdp *rx, struct afxdp_queue *queue, uint64_t lost) {
+  struct hwgw_error error = {0};
+  counters_keep(rx, queue);
+  hwgw_afxdp_socket_close(rx, queue);
+  int32_t status = hwgw_afxdp_socket_open(rx, queue, false, &error);
+  if (!status && hwgw_fault_get() & HWGW_FAULT_NO_COPY)
+    status = hwgw_error_set(&error, HWGW_ERR_DEVICE, 0, "a fault of hwgw_fault.h");
+  if (!status) status = hwgw_xdp_swap(&rx->user, queue->index, queue->fd, &error);
+  queue->has_lost = true;
+  if (status) { /* the watch opens everything anew, or says why it cannot */
+    queue_empty(rx, queue);
+    rx->base.state = HWGW_SEGMENT_RECEIVE_STATE_CHANGED;
+    hwgw_rx_note(&rx->base, "; queue %u: zero copy delivered none of %llu frames, and copy mode: %.120s", queue->id,
+                 (unsigned long long)lost, error.text);
+  } else {
+    hwgw_rx_note(&rx->base, "; queue %u: zero copy delivered none of %llu frames, copy mode instead", queue->id,
+                 (unsigned long long)lost);
+  }
+}
+
+static void queue_prove(struct rx_afxdp *rx, struct afxdp_queue *queue) {
+  if (!queue->ring.map) return;
+  struct steer_queue *steered = hwgw_xdp_queue(&rx->user, queue->index);
+  struct xdp_statistics now = hwgw_afxdp_statistics(queue);
+  bool is_alive = __atomic_load_n(queue->ring.producer, __ATOMIC_RELAXED) != 0 || now.rx_ring_full != 0;
+  if (is_alive) {
+    queue->is_proven = true;
+    hwgw_afxdp_spare_close(queue);
+    __atomic_fetch_and(&steered->flags, ~(uint32_t)STEER_PROVE, __ATOMIC_RELAXED);
+    hwgw_rx_note(&rx->base, "; queue %u: zero copy proven", queue->id);
+    return;
+  }
+  uint64_t given = __atomic_load_n(&steered->redirected, __ATOMIC_RELAXED), now_ns = hwgw_now_ns();
+  if (given < PROOF_FRAMES) return;
+  if (!queue->t_doubt_ns) queue->t_doubt_ns = now_ns;
+  if (now_ns - queue->t_doubt_ns < PROOF_NS) return;
+  copy_instead(rx, queue, given);
+}
+
+void hwgw_afxdp_zero_copy_prove(struct rx_afxdp *rx) {
+  for (uint32_t i = 0; i < rx->queue_cnt; i++) {
+    if (!rx->queues[i].is_proven) queue_prove(rx, &rx->queues[i]);
+  }
 }
 
 struct xdp_statistics hwgw_afxdp_statistics(const struct afxdp_queue *queue) {

@@ -21,9 +21,14 @@
 #include <unistd.h>
 
 #include "hwgw_xdp_steer.h" /* generated */
+#include "xdp_btf.h"
 
 #ifndef BPF_F_XDP_HAS_FRAGS /* Linux 5.18 */
 #define BPF_F_XDP_HAS_FRAGS (1u << 5)
+#endif
+
+#ifndef BPF_F_XDP_DEV_BOUND_ONLY /* Linux 6.3 */
+#define BPF_F_XDP_DEV_BOUND_ONLY (1u << 6)
 #endif
 
 #define QUEUES_SZ (STEER_QUEUES_MAX * sizeof(struct steer_queue))
@@ -75,8 +80,8 @@ int hwgw_xdp_probe(void) {
   return 0;
 }
 
-/* map descriptors go into the instructions that name a map; what this kernel or driver has no function for becomes the
- * answer "not supported" */
+/* map descriptors go into the instructions that name a map, the number of a kernel function into its call; a function
+ * that is not asked for becomes the answer "not supported" */
 static int program_load(const struct hwgw_xdp *xdp, const struct hwgw_interface *interface, uint32_t features,
                         char *log) {
   struct bpf_insn insns[HWGW_XDP_STEER_INSN_CNT];
@@ -89,15 +94,31 @@ static int program_load(const struct hwgw_xdp *xdp, const struct hwgw_interface 
                 : strcmp(name, "sockets") == 0 ? xdp->sockets_fd
                                                : xdp->queues_fd;
   }
+  uint32_t timestamp_id = 0;
+  if (features & HWGW_XDP_HARDWARE_TIME) {
+    timestamp_id = hwgw_btf_function("bpf_xdp_metadata_rx_timestamp");
+    if (!timestamp_id) {
+      errno = EOPNOTSUPP;
+      return -1;
+    }
+  }
   for (uint32_t i = 0; i < HWGW_XDP_STEER_INSN_CNT; i++) {
     if (insns[i].code != CALL || insns[i].imm != STEER_CALL_RX_TIMESTAMP) continue;
-    insns[i] = (struct bpf_insn){.code = MOVE, .dst_reg = BPF_REG_0, .imm = -EOPNOTSUPP};
+    if (timestamp_id) {
+      insns[i].src_reg = BPF_PSEUDO_KFUNC_CALL;
+      insns[i].imm = (int32_t)timestamp_id;
+    } else {
+      insns[i] = (struct bpf_insn){.code = MOVE, .dst_reg = BPF_REG_0, .imm = -EOPNOTSUPP};
+    }
   }
-  (void)interface;
   union bpf_attr attr = {0};
   attr.prog_type = BPF_PROG_TYPE_XDP;
   attr.expected_attach_type = BPF_XDP;
   attr.prog_flags = features & HWGW_XDP_FRAGS ? BPF_F_XDP_HAS_FRAGS : 0;
+  if (timestamp_id) {
+    attr.prog_flags |= BPF_F_XDP_DEV_BOUND_ONLY;
+    attr.prog_ifindex = (uint32_t)interface->index;
+  }
   attr.insns = (uintptr_t)insns;
   attr.insn_cnt = HWGW_XDP_STEER_INSN_CNT;
   attr.license = (uintptr_t)HWGW_XDP_STEER_LICENSE;

@@ -45,7 +45,17 @@ LAYERS = (
 )
 # C headers, lowest first; a stage's file may include its own stage's header and those that are nobody's
 COMMON_HEADERS = {
-    *("bytes.h", "base.h", "hist.h", "hwgw.h", "hwgw_batch.h", "hwgw_build.h", "hwgw_pcapng.h", "hwgw_scan.h"),
+    *(
+        "bytes.h",
+        "base.h",
+        "hist.h",
+        "hwgw.h",
+        "hwgw_batch.h",
+        "hwgw_build.h",
+        "hwgw_pcapng.h",
+        "hwgw_scan.h",
+        "hwgw_fault.h",
+    ),
     *("soup.h",),
     *("hwgw_records.h", "hwgw_wire.h"),  # generated
 }

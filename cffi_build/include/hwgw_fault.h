@@ -1,0 +1,25 @@
+/* hwgw_fault.h: faults that tests put in where the hardware for them is missing. Nothing else may set them.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HWGW_FAULT_H
+#define HWGW_FAULT_H
+
+#include <stdint.h>
+
+/* hwgw cdef begin */
+
+enum hwgw_fault {
+  HWGW_FAULT_HARDWARE_TIME = 1, /* afxdp: every interface passes for one whose NIC stamps all frames */
+  HWGW_FAULT_ZERO_COPY = 2,     /* afxdp: a copy-mode socket passes for one with zero copy */
+  HWGW_FAULT_NO_DELIVERY = 4,   /* afxdp: such a socket gets nothing of what the program gives it */
+  HWGW_FAULT_NO_COPY = 8        /* afxdp: and cannot be replaced by one in copy mode; read at that moment */
+};
+
+/* of receivers that are opened from now on in this process; 0 = none */
+void hwgw_fault_set(uint32_t faults);
+uint32_t hwgw_fault_get(void);
+
+/* hwgw cdef end */
+
+#endif
