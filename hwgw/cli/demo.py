@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option("--rate", type=click.IntRange(0), metavar="MSGS_PER_S",
               help="Feed messages per second (100,000; a capture 2,000); 0 = as fast as the exchange can.")  # fmt: skip
-@click.option("--backend", type=click.Choice(["auto", "afxdp", "udp"]), default="auto", show_default=True,
+@click.option("--backend", type=click.Choice(["auto", "afxdp", "packet", "udp"]), default="auto", show_default=True,
               help="How the gateway receives; auto: AF_XDP where it can be had.")  # fmt: skip
 @click.option("--feed", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE.itch50",
               help="Publish this capture (BinaryFILE framing) instead of an order flow.")  # fmt: skip

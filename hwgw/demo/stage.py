@@ -69,9 +69,10 @@ class _Sides:
     missing: str  # what could not be had here, for people
 
 
-def _afxdp_missing() -> str:
-    afxdp = next(backend for backend in native.backends() if backend.name == "afxdp")
-    return "" if afxdp.available else afxdp.reason
+def _missing(name: str) -> str:
+    """Why this backend cannot run here; empty when it can."""
+    found = next(backend for backend in native.backends() if backend.name == name)
+    return "" if found.available else found.reason
 
 
 def _mortal(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
@@ -81,21 +82,21 @@ def _mortal(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
 
 @contextlib.contextmanager
 def _sides(wanted: str) -> Iterator[_Sides]:
-    """The best wire this process may make. wanted: auto, afxdp or udp; afxdp is an error where it cannot be had."""
+    """The best wire this process may make. wanted: auto, or a backend; an error where that cannot be had."""
     missing = Lab.missing()
     options: tuple[str, ...]
     if missing:
-        if wanted == "afxdp":
-            raise BY_EXIT_CODE[4](f"AF_XDP needs a veth pair: {missing}; run as root, or say --backend udp")
+        if wanted in ("afxdp", "packet"):
+            raise BY_EXIT_CODE[4](f"{wanted} needs a veth pair: {missing}; run as root, or say --backend udp")
         receive = {"backend": "udp", "local_address": "127.0.0.1", "loopback": True}
         options = ("--loopback", "--local-address", "127.0.0.1")
         yield _Sides("udp", _mortal, _mortal, "127.0.0.1", options, receive, missing)
         return
     with Lab() as lab:
-        absent = _afxdp_missing()
-        if wanted == "afxdp" and absent:
-            raise BY_EXIT_CODE[5](f"AF_XDP: {absent}; say --backend udp to receive through kernel sockets")
-        backend = "udp" if wanted == "udp" or absent else "afxdp"
+        absent = "" if wanted == "udp" else _missing("afxdp" if wanted == "auto" else wanted)
+        if wanted != "auto" and absent:
+            raise BY_EXIT_CODE[5](f"{wanted}: {absent}; say --backend udp to receive through kernel sockets")
+        backend = wanted if wanted != "auto" else "udp" if absent else "afxdp"
         receive = {"backend": backend, "interface": lab.gateway.interface, "frames": FRAMES}
         options = ("--interface", lab.exchange.interface)
         exchange = partial(lab.exchange.popen, start_new_session=True)

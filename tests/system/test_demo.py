@@ -18,6 +18,8 @@ import pytest
 from support.feed import data_file
 from support.market import until
 
+from hwgw import specs
+
 STAGES = {"rx", "decode", "book", "strategy", "risk", "order", "session", "total"}
 
 
@@ -37,7 +39,7 @@ def check(result: dict, backend: str) -> None:
     assert set(result["latency_ns"]) == STAGES
     for row in result["latency_ns"].values():
         assert 0 < row["p50"] <= row["p99"] <= row["p999"] <= row["max"]
-    assert len(result["ledgers"]) == 6
+    assert set(result["ledgers"]) == {ledger.name for ledger in specs.ledgers()}
 
 
 @pytest.mark.root
@@ -49,6 +51,17 @@ def test_the_demo_receives_by_afxdp_trades_and_adds_up(hwgw):
     check(result, "afxdp")
     assert result["receive"].startswith("afxdp: gateway0 queue 0, native mode")
     assert result["messages"] == result["messages_sent"] > 90_000
+    assert result["gaps"] == 0
+
+
+@pytest.mark.root
+def test_the_demo_receives_by_a_packet_socket_trades_and_adds_up(hwgw):
+    done = hwgw("demo", "--seconds", "2", "--symbols", "5", "--rate", "20000", "--backend", "packet", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    check(result, "packet")
+    assert result["receive"].startswith("packet: gateway0, 1 flow, ring of ")
+    assert result["messages"] == result["messages_sent"] > 30_000
     assert result["gaps"] == 0
 
 
