@@ -3,14 +3,14 @@
 SPDX-License-Identifier: MIT
 
 `import hwgw` is cheap; what follows is loaded when it is used: hwgw.rx (receive and send frames), hwgw.capture,
-hwgw.decode(path) (the messages of a file as columns) and hwgw.books(path) (rows of its order books).
+hwgw.send, hwgw.decode(path) (the messages of a file as columns) and hwgw.books(path) (rows of its order books).
 """
 
 from typing import Any
 
 __version__ = "0.1.0"
 
-LAZY = ("capture", "rx")
+LAZY = ("capture", "rx", "send")
 LAZY_FUNCTIONS = {"books": "hwgw.feeds.books", "decode": "hwgw.feeds.messages"}
 
 

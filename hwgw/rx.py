@@ -454,6 +454,16 @@ class Receiver:
         finally:
             self._entered.release()
 
+    def pace(self, pace: Any, slice_ns: int) -> bool:
+        """One step of a struct hwgw_pace (hwgw.send.run); True when it has come to its end."""
+        handle = self._enter()
+        try:
+            if not self._can_send:
+                raise UsageError(f"rx {self.backend}: opened without tx_frame_cnt, so it cannot send")
+            return bool(lib.hwgw_pace_step(pace, handle, slice_ns))
+        finally:
+            self._entered.release()
+
     # ---- what it is and what it did ----
 
     def stats(self) -> dict[str, int]:

@@ -35,6 +35,7 @@ VERBS = {
     "audit": "Who told a gateway what, and whether the record is whole.",
     "check": "Check a configuration file.",
     "capture": "Record frames of an interface to pcapng files.",
+    "send": "Send a capture file or numbered datagrams by a schedule.",
     "decode": "Decode a capture file.",
     "doctor": "What this machine can and cannot do for hwgw.",
     "version": "Version, commit and receive backends.",
