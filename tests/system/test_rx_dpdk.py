@@ -6,6 +6,7 @@ DPDK starts once per process, so every test runs in a child of its own.
 """
 
 import os
+import re
 import signal
 import socket
 import struct
@@ -13,14 +14,18 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from hwgw_sim import wire
+from hwgw_sim.lab import Lab
 from hwgw_sim.receiver import Receiver
 from hwgw_sim.wire import udp_frame
 from support.alone import alone
+from support.market import Market
 
-from hwgw import native
+from hwgw import config, native
 from hwgw.errors import ConfigError, DeviceError, PrivilegeError
 from hwgw.native import ffi, lib, text
+from hwgw.telemetry import snapshot
 
 FLOW = ("239.1.2.3", 26400)
 PMDS = sorted(Path("/usr/lib/x86_64-linux-gnu/dpdk").glob("pmds-*/*.so*"))
@@ -150,6 +155,29 @@ def test_net_pcap_reads_a_capture_as_the_pcap_backend_does_to_the_microsecond(tm
     assert len(got) == 2000
     assert data(got) == data(want)
     assert [frame.ts_ns for frame in got] == [frame.ts_ns // 1000 * 1000 for frame in want]
+
+
+@needs("net_pcap")
+@alone
+def test_frames_of_several_buffers_are_gathered_into_one(tmp_path):
+    path = tmp_path / "jumbo.pcap"
+    frames = [udp_frame(*FLOW, bytes((i + k) & 0xFF for k in range(size))) for i, size in
+              enumerate([100, 9000, 2006, 2007, 5000, 16_000] * 70)]  # fmt: skip
+    write_pcap(path, [*frames, udp_frame(*FLOW, bytes(20_000))])
+    with open_rx(f"net_pcap0,rx_pcap={path}") as rx:
+        got = []
+        while batch := rx.poll(10):
+            got += batch
+        assert data(got) == frames
+        stats = rx.stats()
+        large = sum(len(frame) > 2048 for frame in frames)
+        assert (large, stats["gathered"], stats["drop_truncated"]) == (280, 280, 1)
+        assert (stats["drop_no_buffer"], rx.accounted()) == (0, 421)
+    with open_rx(f"net_pcap0,rx_pcap={path}") as rx:
+        while rx.poll(256, release=False):  # nothing is given back: there is room for 256 copies
+            pass
+        stats = rx.stats()
+        assert (stats["gathered"], stats["drop_no_buffer"], rx.accounted()) == (256, 280 - 256, 421)
 
 
 @pytest.mark.root
@@ -328,7 +356,7 @@ def test_net_pcap_on_a_live_interface_counts_what_libpcap_lost(pair, sender):
 @needs_tun
 @needs("net_tap")
 @alone
-def test_net_tap_gives_what_the_kernel_sends_and_finds_bad_udp_checksums(pair):
+def test_net_tap_counts_bad_udp_checksums_and_what_the_kernel_could_not_hand_over(pair):
     with pair.inside("rx"), open_rx("net_tap0,iface=hwgwtap0", tx_frame_cnt=64) as rx:
         pair.run("rx", "sysctl", "-qw", "net.ipv6.conf.hwgwtap0.disable_ipv6=1")
         with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as raw:
@@ -349,6 +377,14 @@ def test_net_tap_gives_what_the_kernel_sends_and_finds_bad_udp_checksums(pair):
             raw.send(bytes(bad))
             until(lambda: not rx.poll() and rx.stats()["drop_checksum"] > before)
             assert rx.stats()["drop_checksum"] == before + 1
+
+            first, sent = rx.accounted(), pair.run("rx", "ip", "-s", "-j", "link", "show", "hwgwtap0")
+            for i in range(3000):  # nobody polls: the interface's queue has 500 or 1,000 frames
+                raw.send(frames[i % 1000])
+            until(lambda: rx.stats()["drop_ring_full"] > 1000)
+            rx.settle(first + 3000)
+            assert rx.accounted() == first + 3000, sent
+            assert 1000 < rx.stats()["drop_ring_full"] < 3000
 
 
 # ---- what is refused, and in which words ----
@@ -458,3 +494,38 @@ def test_an_unavailable_backend_says_why_in_open_as_well():
     reason = ffi.new("char[]", 400)
     assert lib.hwgw_rx_available(b"dpdk", reason, 400)
     assert text(reason) == ""
+
+
+# ---- the gateway ----
+
+
+@pytest.mark.root
+@needs("net_af_packet")
+@pytest.mark.skipif(bool(Lab.missing()), reason=f"no lab here: {Lab.missing()}")
+def test_a_gateway_receives_by_dpdk_trades_and_is_refused_no_system_call(tmp_path):
+    with Lab() as lab, Market(tmp_path, lab) as market:
+        market.receive = {"backend": "dpdk", "port": f"net_af_packet0,iface={lab.gateway.interface},framecnt=8192"}
+        run = market.start()
+        with market.attached() as segment:
+            found = snapshot(segment)
+            assert found["receive"].startswith("dpdk: net_af_packet0 (net_af_packet) queue 0")
+            assert found["confined"]["calls_filtered"]
+            until(lambda: segment.counters()["mold.frames"] > 1000)
+            run.terminate()
+            out, err = run.communicate(timeout=20)
+            assert (run.returncode, err) == (0, b""), out
+            found = snapshot(segment)
+        assert found["confined"]["refused_calls"] == 0
+        assert found["ledgers"]["frames"]["exact"]
+        assert found["counters"]["rx.frames"] > 1000
+
+
+def test_the_example_of_the_documentation_is_a_valid_configuration(root):
+    (example,) = re.findall(r"```yaml\n(.*?)```", (root / "docs" / "dpdk.md").read_text(), re.DOTALL)
+    whole = yaml.safe_load((root / "deploy" / "examples" / "gateway.yaml").read_text())
+    whole["pipelines"][0]["receive"] = yaml.safe_load(example)["pipelines"][0]["receive"]
+    whole.pop("session", None)
+    settings = config.loads(yaml.safe_dump(whole, sort_keys=False).encode(), "dpdk.yaml", root / "deploy" / "examples")
+    receive = settings.pipelines[0].receive
+    assert (receive.backend, receive.port) == ("dpdk", "net_af_packet0,iface=eth1,framecnt=8192")
+    assert (receive.frame_cnt, receive.eal) == (4096, ("--log-level=lib.eal:info",))

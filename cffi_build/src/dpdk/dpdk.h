@@ -61,6 +61,11 @@ struct rx_dpdk {
   uint64_t socket_ids[DPDK_SOCKETS_MAX]; /* their inodes: descriptors are given again */
   int socket_kind;                       /* AF_PACKET, AF_XDP or 0 */
   uint64_t packet_drops;                 /* read and reset */
+  bool is_tap;
+  bool has_tap; /* tap_fd is open */
+  int tap_fd;   /* net/dev */
+  char tap[16]; /* IFNAMSIZ */
+  uint64_t tap_drops;
   uint32_t join_cnt;
   int joins[HWGW_FLOWS_MAX];
 };

@@ -2,6 +2,9 @@
  *
  * SPDX-License-Identifier: MIT
  *
+ * net_tap is the other end of an interface: the kernel drops what that interface's queue does not take and counts it as
+ * its own sending's loss, in net/dev of the namespace the port was opened in.
+ *
  * net_af_packet keeps a socket per queue whose ring drops it never asks for; net_af_xdp lumps causes. Both open their
  * sockets in this process, so the descriptors that appeared while the port was opened are looked through: AF_PACKET
  * ones that are bound to the port's interface, AF_XDP ones by their family. The kernel's own statistics of these
@@ -13,9 +16,11 @@
  * Thread: set-up, and stats by the polling thread.
  */
 #include <dirent.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/if_packet.h>
 #include <linux/if_xdp.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -85,7 +90,39 @@ static void look_at(void *context, int fd) {
   rx->sockets[rx->socket_cnt++] = fd;
 }
 
+/* the drop column of the interface's sending half; what was read last when the line is not there */
+static uint64_t read_tap(const struct rx_dpdk *rx) {
+  char text[4096];
+  size_t kept = 0, name_len = strlen(rx->tap);
+  off_t at = 0;
+  for (;;) {
+    ssize_t got = pread(rx->tap_fd, text + kept, sizeof text - 1 - kept, at);
+    if (got <= 0) return rx->tap_drops;
+    at += got;
+    text[kept + (size_t)got] = 0;
+    char *line = text;
+    for (char *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+      unsigned long long drops;
+      char *name = line + strspn(line, " ");
+      if (strncmp(name, rx->tap, name_len) == 0 && name[name_len] == ':' &&
+          sscanf(name + name_len + 1, "%*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %llu", &drops) == 1) {
+        return drops;
+      }
+    }
+    kept = strlen(line);
+    memmove(text, line, kept);
+  }
+}
+
+static void tap_find(struct rx_dpdk *rx, uint32_t if_index) {
+  if (!if_indextoname(if_index, rx->tap)) return;
+  rx->tap_fd = open("/proc/thread-self/net/dev", O_RDONLY | O_CLOEXEC);
+  rx->has_tap = rx->tap_fd >= 0;
+  if (!rx->has_tap) dpdk_host->note(&rx->base, "; what the kernel could not hand over is not counted");
+}
+
 void dpdk_loss_find(struct rx_dpdk *rx, uint32_t if_index) {
+  if (rx->is_tap && if_index) tap_find(rx, if_index); /* from 0: the interface is new */
   struct search search = {.rx = rx, .if_index = if_index};
   if (if_index) each_descriptor(look_at, &search);
 }
@@ -121,6 +158,7 @@ static void read_xdp(const struct rx_dpdk *rx, uint64_t *counters) {
 void dpdk_loss_read(struct rx_dpdk *rx, uint64_t *counters) {
   if (rx->socket_kind == AF_PACKET) read_packet(rx, counters);
   if (rx->socket_kind == AF_XDP) read_xdp(rx, counters);
+  if (rx->has_tap) counters[HWGW_CNT_RX_DROP_RING_FULL] = rx->tap_drops = read_tap(rx);
 }
 
 void dpdk_loss_end(struct rx_dpdk *rx) {
@@ -129,4 +167,6 @@ void dpdk_loss_end(struct rx_dpdk *rx) {
     if (fstat(rx->sockets[i], &info) == 0 && info.st_ino == rx->socket_ids[i]) close(rx->sockets[i]);
   }
   rx->socket_cnt = 0;
+  if (rx->has_tap) close(rx->tap_fd);
+  rx->has_tap = false;
 }

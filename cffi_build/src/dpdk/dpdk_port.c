@@ -177,7 +177,10 @@ static int32_t configure(struct rx_dpdk *rx, const struct hwgw_rx_cfg *cfg, cons
     dpdk_host->note(&rx->base, "; MTU %u, and the driver takes %u: longer frames are cut by it", mtu, mtu_max);
     mtu = (uint16_t)mtu_max;
   }
-  rx->gather_sz = ((uint32_t)mtu + LINK_OVERHEAD + HWGW_CACHE_LINE - 1) & ~(uint32_t)(HWGW_CACHE_LINE - 1);
+  /* a driver that knows no limit (net_pcap) may give what is longer than the MTU */
+  uint32_t longest = info->max_rx_pktlen > FRAME_SZ_MAX ? FRAME_SZ_MAX : info->max_rx_pktlen;
+  if (longest < (uint32_t)mtu + LINK_OVERHEAD) longest = (uint32_t)mtu + LINK_OVERHEAD;
+  rx->gather_sz = (longest + HWGW_CACHE_LINE - 1) & ~(uint32_t)(HWGW_CACHE_LINE - 1);
   rx->tx_len_max = (uint32_t)mtu + LINK_OVERHEAD;
 
   struct rte_eth_conf conf = {.rxmode.mtu = mtu};
@@ -356,6 +359,7 @@ static int32_t open_quietly(struct rx_dpdk *rx, const struct hwgw_rx_cfg *cfg, c
   struct rte_eth_dev_info info;
   int result = rte_eth_dev_info_get(rx->port, &info);
   if (result) return failed(error, "rte_eth_dev_info_get", device, -result);
+  rx->is_tap = strcmp(info.driver_name, "net_tap") == 0;
   rx->is_af_xdp = strcmp(info.driver_name, "net_af_xdp") == 0;
   rx->is_shared = strcmp(info.driver_name, "net_ring") == 0;
   dpdk_host->note(&rx->base, "dpdk: %s (%s) queue%s 0", device->name, info.driver_name, rx->queue_cnt > 1 ? "s" : "");

@@ -13,7 +13,8 @@
  *
  * Accounting: drop_nic is the port's imissed, drop_kernel its ierrors, drop_no_buffer its count of failed allocations
  * (not reached while the caller keeps to frame_cnt), drop_checksum UDP checksums found wrong by the driver, drop_truncated
- * frames of several buffers longer than the MTU allows. Losses at the driver's own kernel sockets: dpdk_loss.c.
+ * frames of several buffers longer than the driver's
+ * limit or 16 KiB. Losses at the driver's own kernel sockets: dpdk_loss.c.
  *
  * Cost: one burst call per poll; what the driver does in it is the driver's (af_packet, tap, pcap: copies and system
  * calls).
