@@ -16,6 +16,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#define BUSY_NS 100000000u
+
 static int sysfs_open(const char *interface, const char *file) {
   char path[96];
   snprintf(path, sizeof path, "/sys/class/net/%s/%s", interface, file);
@@ -128,8 +130,12 @@ static uint64_t grown(uint64_t now, uint64_t *last) {
   return step;
 }
 
-void hwgw_nic_update(struct hwgw_nic *nic) {
-  uint64_t missed, dropped;
+void hwgw_nic_update(struct hwgw_nic *nic, uint64_t frames) {
+  uint64_t missed, dropped, now_ns = hwgw_now_ns();
+  bool is_quiet = frames == nic->frames_last;
+  nic->frames_last = frames;
+  if (!is_quiet && now_ns - nic->t_last_ns < BUSY_NS) return;
+  nic->t_last_ns = now_ns;
   if (number_read(nic->missed_fd, &missed)) nic->missed += grown(missed, &nic->missed_last);
   if (!dropped_read(nic, &dropped)) return;
   uint64_t by_interface = grown(dropped, &nic->dropped_last);

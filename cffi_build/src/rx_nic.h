@@ -31,12 +31,15 @@ struct hwgw_nic {
   uint64_t missed_last;
   uint64_t dropped_last;
   uint64_t softnet_last;
+  uint64_t frames_last;
+  uint64_t t_last_ns;
 };
 
 /* fd: any socket in the interface's namespace. False when nothing can be read */
 bool hwgw_nic_open(struct hwgw_nic *nic, int fd, const char *interface);
-/* brings missed and dropped up to date; takes no lock that a change of a network device holds */
-void hwgw_nic_update(struct hwgw_nic *nic);
+/* brings missed and dropped up to date when frames (received so far) has not moved since the last call, else each 100 ms:
+ * it costs some 10 us, which traffic would wait for. Takes no lock that a change of a network device holds */
+void hwgw_nic_update(struct hwgw_nic *nic, uint64_t frames);
 void hwgw_nic_close(struct hwgw_nic *nic);
 
 /* does the interface stamp every frame it receives; that is switched on by whoever runs the NIC's clock, not by us */

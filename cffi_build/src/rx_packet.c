@@ -414,7 +414,7 @@ static void packet_stats(struct hwgw_rx *base, uint64_t *counters) {
   }
   uint64_t seen = base->count.frames + base->count.truncated + rx->vanished;
   if (rx->kernel_put > seen + rx->slot_cnt) rx->vanished += rx->kernel_put - seen - rx->slot_cnt;
-  if (rx->has_nic) hwgw_nic_update(&rx->nic);
+  if (rx->has_nic) hwgw_nic_update(&rx->nic, base->count.frames);
   counters[HWGW_CNT_RX_DROP_RING_FULL] = rx->kernel_drops;
   counters[HWGW_CNT_RX_DROP_NIC] = rx->nic.missed;
   counters[HWGW_CNT_RX_DROP_KERNEL] = rx->nic.dropped + rx->vanished;

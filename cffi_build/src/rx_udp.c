@@ -382,7 +382,7 @@ static void udp_stats(struct hwgw_rx *rx, uint64_t *counters) {
   busy_poll_probe(udp);
   hwgw_udp_causes_look(&udp->causes, drops_read, udp, rx->count.frames == udp->frames_looked);
   udp->frames_looked = rx->count.frames;
-  if (udp->has_nic) hwgw_nic_update(&udp->nic);
+  if (udp->has_nic) hwgw_nic_update(&udp->nic, rx->count.frames);
   counters[HWGW_CNT_RX_DROP_OVERRUN] = udp->causes.drops[HWGW_UDP_OVERRUN];
   counters[HWGW_CNT_RX_DROP_CHECKSUM] = udp->causes.drops[HWGW_UDP_CHECKSUM];
   counters[HWGW_CNT_RX_DROP_KERNEL] = udp->causes.drops[HWGW_UDP_OTHER] + udp->nic.dropped;
