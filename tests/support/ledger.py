@@ -55,6 +55,11 @@ class Backend:
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
+    def is_apart(self) -> bool:
+        """Wants a process of its own: what it loads is set up once per process and stays."""
+        return self.backend == "dpdk"
+
+    @property
     def missing(self) -> str:
         """Why it cannot be measured here; empty when it can."""
         reason = ffi.new("char[200]")
@@ -71,6 +76,8 @@ BACKENDS = (
     Backend("packet all frames", "packet", "packet all", {"all_frames": True}),
     Backend("udp", "udp", "udp"),
     Backend("pcap", "pcap", "pcap"),
+    Backend("dpdk net_af_packet", "dpdk", "dpdk packet", {"port": "net_af_packet0,iface={device}"}),
+    Backend("dpdk net_af_xdp", "dpdk", "dpdk xdp", {"port": "net_af_xdp0,iface={device}"}),
 )
 
 # What the kernel does with frames that are not of a flow, or cannot be told to be: not ours, and not lost by us.
@@ -153,6 +160,10 @@ WHERE: dict[str, dict[str, tuple[str, ...]]] = {
     "packet all": {kind: (*ours, *_STACK.get(kind, ())) for kind, ours in _ALL_FRAMES.items()},
     "afxdp all": _ALL_FRAMES,
     "pcap": _ALL_FRAMES,
+    "dpdk xdp": _ALL_FRAMES,
+    # its sockets have the kernel put fragments together first: one that stays alone never comes and is counted twice
+    "dpdk packet": {kind: (*ours, *_STACK.get(kind, ())) for kind, ours in _ALL_FRAMES.items()}
+    | dict.fromkeys(("first fragment", "later fragment"), ("Ip:ReasmReqds", "Ip:ReasmReqds")),
 }
 
 
@@ -215,7 +226,10 @@ class Line:
             return
         self.pair = self._stack.enter_context(Wire(queues=wire_queues, mtu=mtu))
         self._raw = self._stack.enter_context(self.pair.packet_socket("tx"))
-        self._settings["interface"] = self.pair.device["rx"]
+        device = self.pair.device["rx"]
+        self._settings["interface"] = device
+        if "port" in self._settings:
+            self._settings["port"] = str(self._settings["port"]).format(device=device)
         with self.pair.inside("rx"), _as_user(user):
             if pipeline:
                 self.rig = self._stack.enter_context(_rig(row.backend, self._settings))
@@ -357,13 +371,19 @@ def _as_user(user: int) -> Iterator[None]:
             os.seteuid(before)
 
 
-# frames that fit in while nobody polls, of so many that the backend was opened with; not in this table: it is large
+# frames that fit in while nobody polls: the share of those that the backend was opened with, or a number of its own
+DPDK_SLOTS = {"dpdk packet": 512, "dpdk xdp": 2048}
 RING_SHARE = {"afxdp": 2, "afxdp all": 2, "packet": 1, "packet all": 1}
 
 
 def ring_slots(row: Backend, frame_cnt: int) -> int | None:
     """Frames that wait for a poll at most; None when that is not a number of frames."""
     return frame_cnt // RING_SHARE[row.family] if row.family in RING_SHARE else None
+
+
+def ring_full(row: Backend) -> str:
+    """The counter of frames that came while nobody polled."""
+    return {"udp": "rx.drop_overrun", "dpdk xdp": "rx.drop_fill_empty"}.get(row.family, "rx.drop_ring_full")
 
 
 def owed(row: Backend, kind: str, cnt: int) -> int:
