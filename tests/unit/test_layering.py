@@ -28,6 +28,7 @@ LAYERS = (
         "hwgw.nic",
         "hwgw.strict_yaml",
         "hwgw.config",
+        "hwgw.conformance",
         "hwgw.risk",
         "hwgw.orders",
         "hwgw.feeds",
