@@ -74,10 +74,11 @@ class SharedObjectGate(Gate):
         self._ffi = FFI()
         self._ffi.cdef(_CDEF)
         try:
-            self._lib: Any = self._ffi.dlopen(str(path.absolute()))
-            functions = [self._lib.gate_open, self._lib.gate_event, self._lib.gate_close]
+            loaded: Any = self._ffi.dlopen(str(path.absolute()))
+            functions = [loaded.gate_open, loaded.gate_event, loaded.gate_close]
         except (OSError, AttributeError) as error:
             raise UsageError(f"{path}: {error}; a gate exports gate_open, gate_event and gate_close") from None
+        self._loaded = loaded  # unloaded with its last reference
         self._open, self._event, self._close = functions
         self._gate = self._open()
         if self._gate == self._ffi.NULL:
