@@ -13,7 +13,8 @@ enum hwgw_fault {
   HWGW_FAULT_HARDWARE_TIME = 1, /* afxdp: every interface passes for one whose NIC stamps all frames */
   HWGW_FAULT_ZERO_COPY = 2,     /* afxdp: a copy-mode socket passes for one with zero copy */
   HWGW_FAULT_NO_DELIVERY = 4,   /* afxdp: such a socket gets nothing of what the program gives it */
-  HWGW_FAULT_NO_COPY = 8        /* afxdp: and cannot be replaced by one in copy mode; read at that moment */
+  HWGW_FAULT_NO_COPY = 8,       /* afxdp: and cannot be replaced by one in copy mode; read at that moment */
+  HWGW_FAULT_NAPI = 16          /* afxdp: sockets pass for ones whose driver can be busy polled; read at stats */
 };
 
 /* of receivers that are opened from now on in this process; 0 = none */

@@ -295,20 +295,41 @@ void hwgw_afxdp_busy_poll(struct rx_afxdp *rx, uint32_t us) {
   }
 }
 
+/* Busy poll pays only while the interface holds its interrupts back. hwgw does not set that: the setting would outlive a
+ * process that is killed */
+static void deferral_note(struct rx_afxdp *rx) {
+  struct hwgw_deferral deferral;
+  const char *name = rx->interface.name;
+  if (!hwgw_deferral_read(&deferral, &rx->interface)) {
+    hwgw_rx_note(&rx->base, "; busy poll (whether %s holds its interrupts back cannot be read here)", name);
+  } else if (deferral.hard_irqs && deferral.timeout_ns) {
+    hwgw_rx_note(&rx->base, "; busy poll");
+  } else {
+    hwgw_rx_note(
+        &rx->base,
+        "; busy poll, but %s does not hold its interrupts back: echo 2 > /sys/class/net/%s/napi_defer_hard_irqs; "
+        "echo 200000 > /sys/class/net/%s/gro_flush_timeout",
+        name, name, name);
+  }
+}
+
 /* a NAPI id is known once a frame has come through; without one busy poll is accepted and does nothing */
 void hwgw_afxdp_busy_poll_probe(struct rx_afxdp *rx) {
   if (rx->busy_poll_known || !rx->queues[0].busy_poll || rx->base.count.frames == 0) return;
-  uint32_t known = 0;
+  bool is_known = hwgw_fault_get() & HWGW_FAULT_NAPI;
   for (uint32_t i = 0; i < rx->queue_cnt; i++) {
     unsigned napi_id = 0;
     socklen_t sz = sizeof napi_id;
     getsockopt(rx->queues[i].fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi_id, &sz);
-    known += napi_id != 0;
+    is_known |= napi_id != 0;
   }
   rx->busy_poll_known = true;
-  if (known == 0)
-    for (uint32_t i = 0; i < rx->queue_cnt; i++) rx->queues[i].busy_poll = false;
-  hwgw_rx_note(&rx->base, known ? "; busy poll" : "; busy poll does nothing here (no NAPI id), off");
+  if (is_known) {
+    deferral_note(rx);
+    return;
+  }
+  for (uint32_t i = 0; i < rx->queue_cnt; i++) rx->queues[i].busy_poll = false;
+  hwgw_rx_note(&rx->base, "; busy poll does nothing here (no NAPI id), off");
 }
 
 #endif

@@ -231,17 +231,38 @@ uint64_t hwgw_xdp_nic_read(struct hwgw_xdp_nic *nic) {
   return nic->last;
 }
 
-/* hardware: sysfs tells frames the device missed from what the stack dropped; its view may be of another namespace, so
- * the address must match */
-static int open_hardware(const struct hwgw_interface *interface) {
-  char path[96], text[32] = "", wanted[32];
+static ssize_t sysfs_read(const struct hwgw_interface *interface, const char *name, char *out, size_t sz) {
+  char path[96];
+  snprintf(path, sizeof path, "/sys/class/net/%s/%s", interface->name, name);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t got = fd >= 0 ? read(fd, out, sz - 1) : -1;
+  if (fd >= 0) close(fd);
+  out[got > 0 ? got : 0] = 0;
+  return got;
+}
+
+/* sysfs may show another namespace than ours, with a device of the same name */
+static bool sysfs_is_ours(const struct hwgw_interface *interface) {
+  char text[32], wanted[32];
   const uint8_t *mac = interface->address;
   snprintf(wanted, sizeof wanted, "%02x:%02x:%02x:%02x:%02x:%02x\n", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
-  snprintf(path, sizeof path, "/sys/class/net/%s/address", interface->name);
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  bool is_ours = fd >= 0 && read(fd, text, sizeof text - 1) > 0 && strcmp(text, wanted) == 0;
-  if (fd >= 0) close(fd);
-  if (!is_ours) return -1;
+  return sysfs_read(interface, "address", text, sizeof text) > 0 && strcmp(text, wanted) == 0;
+}
+
+bool hwgw_deferral_read(struct hwgw_deferral *deferral, const struct hwgw_interface *interface) {
+  char hard_irqs[32], timeout[32];
+  if (!sysfs_is_ours(interface) || sysfs_read(interface, "napi_defer_hard_irqs", hard_irqs, sizeof hard_irqs) <= 0 ||
+      sysfs_read(interface, "gro_flush_timeout", timeout, sizeof timeout) <= 0) {
+    return false;
+  }
+  *deferral = (struct hwgw_deferral){strtoull(hard_irqs, NULL, 10), strtoull(timeout, NULL, 10)};
+  return true;
+}
+
+/* hardware: sysfs tells frames the device missed from what the stack dropped */
+static int open_hardware(const struct hwgw_interface *interface) {
+  char path[96];
+  if (!sysfs_is_ours(interface)) return -1;
   snprintf(path, sizeof path, "/sys/class/net/%s/statistics/rx_missed_errors", interface->name);
   return open(path, O_RDONLY | O_CLOEXEC);
 }

@@ -37,4 +37,11 @@ void hwgw_xdp_nic_open(struct hwgw_xdp_nic *nic, const struct hwgw_interface *in
 uint64_t hwgw_xdp_nic_read(struct hwgw_xdp_nic *nic);
 void hwgw_xdp_nic_close(struct hwgw_xdp_nic *nic);
 
+/* how the interface holds interrupts back, which busy poll lives on; false when sysfs shows another namespace's */
+struct hwgw_deferral {
+  uint64_t hard_irqs;  /* polls without work after which interrupts come back (napi_defer_hard_irqs) */
+  uint64_t timeout_ns; /* after which an unpolled queue is looked at (gro_flush_timeout) */
+};
+bool hwgw_deferral_read(struct hwgw_deferral *deferral, const struct hwgw_interface *interface);
+
 #endif

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hwgw_sim.receiver import Receiver
@@ -32,9 +33,9 @@ while True:
 
 
 @contextlib.contextmanager
-def held(pair, mode="native", extra=""):
+def held(pair, mode="native", extra="", script=HOLDER):
     """Another process holds the interface."""
-    command = [sys.executable, "-c", HOLDER.replace("while True", extra + "\nwhile True"), pair.path("rx")]
+    command = [sys.executable, "-c", script.replace("while True", extra + "\nwhile True"), pair.path("rx")]
     holder = subprocess.Popen([*command, pair.device["rx"], mode], stdout=subprocess.PIPE, text=True)
     try:
         assert f"{mode} mode" in holder.stdout.readline()
@@ -216,18 +217,103 @@ def test_busy_poll_that_does_nothing_is_said_and_switched_off(pair, sender):
         assert rx.stats()["wakeups"] == first
 
 
-def test_huge_pages_work_or_the_reason_is_said(pair, sender):
+BUSY = """
+import sys
+from pathlib import Path
+from hwgw.native import lib
+from tests.support.afxdp import numbered, until
+from hwgw_sim.receiver import Receiver
+lib.hwgw_fault_set(lib.HWGW_FAULT_NAPI)
+for values in ((0, 0), (2, 200000)):
+    for name, value in zip(("napi_defer_hard_irqs", "gro_flush_timeout"), values):
+        Path(f"/sys/class/net/{sys.argv[1]}/{name}").write_text(str(value))
+    with Receiver("afxdp", [("239.1.2.3", 26400)], interface=sys.argv[1], busy_poll_us=20) as rx:
+        print("open", flush=True)
+        until(lambda: rx.poll())
+        rx.stats()
+        first = rx.stats()["wakeups"]
+        rx.poll()
+        print(rx.stats()["wakeups"] > first, rx.description, flush=True)
+"""
+
+
+def test_busy_poll_needs_deferred_interrupts_and_says_how_to_have_them(pair, sender):
+    """In a mount namespace whose sysfs shows the receiving end; the driver passes for one that can be busy polled."""
+    device = pair.device["rx"]
+    inside = f"mount -t sysfs none /sys && exec {sys.executable} -c '{BUSY}' {device}"
+    command = ["nsenter", f"--net={pair.path('rx')}", "unshare", "--mount", "sh", "-c", inside]
+    said = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+        for _ in range(2):
+            assert run.stdout.readline() == "open\n"
+            sender.send(numbered(0))
+            said.append(run.stdout.readline())
+    assert run.returncode == 0
+    path = f"/sys/class/net/{device}"
+    assert said[0].startswith("True afxdp: ")
+    assert said[0].endswith(
+        f"; busy poll, but {device} does not hold its interrupts back: echo 2 > {path}/napi_defer_hard_irqs; "
+        f"echo 200000 > {path}/gro_flush_timeout\n"
+    )
+    assert said[1].startswith("True afxdp: ")
+    assert said[1].endswith("; busy poll\n")
+
+
+HUGE_PAGES = Path("/proc/sys/vm/nr_hugepages")
+
+
+def huge_kib():
+    """Huge pages mapped by this process."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if "_Hugetlb:" in line)
+
+
+def huge_free():
+    """Huge pages of the machine that nobody has."""
+    return int(Path("/proc/meminfo").read_text().partition("HugePages_Free:")[2].split()[0])
+
+
+@pytest.fixture
+def huge_pages():
+    before = int(HUGE_PAGES.read_text())
+    HUGE_PAGES.write_text(str(before + 16))
+    if huge_free() < 16:
+        HUGE_PAGES.write_text(str(before))
+        pytest.skip("no 16 free huge pages to be had")
+    yield
+    HUGE_PAGES.write_text(str(before))
+
+
+def test_huge_pages_are_used_and_given_back_also_after_kill_9(pair, sender, huge_pages):
+    free = huge_free()
     with open_rx(pair, huge_pages=True) as rx:
-        assert (
-            "; huge pages" in rx.description
-            or "; no huge pages (Cannot allocate memory; see vm.nr_hugepages)" in rx.description
-        )
+        assert rx.description.count("; huge pages") == 1
+        assert huge_kib() == 4096 * 2048 >> 10
         for i in range(5000):
             sender.send(numbered(i))
             if i % 500 == 0:
                 rx.settle(i + 1, quiet_s=0)
         rx.settle(5000)
         assert rx.stats()["frames"] == 5000
+    assert huge_kib() == 0
+    until(lambda: huge_free() >= free)  # the socket is taken down a moment later
+    assert huge_free() >= free
+    huge = HOLDER.replace("mode=sys.argv[3])", "mode=sys.argv[3], huge_pages=True)")
+    with held(pair, script=huge) as holder:
+        taken = free - huge_free()
+        holder.send_signal(signal.SIGKILL)
+        holder.wait(timeout=10)
+        until(lambda: huge_free() >= free)
+        assert huge_free() >= free
+        assert taken >= 4
+
+
+def test_without_huge_pages_the_reason_is_said(pair):
+    if huge_free():
+        pytest.skip("there are free huge pages")
+    with open_rx(pair, huge_pages=True) as rx:
+        assert "; no huge pages (Cannot allocate memory; see vm.nr_hugepages)" in rx.description
+    assert huge_kib() == 0
 
 
 def test_set_up_errors_name_what_is_wrong(pair):
