@@ -3,6 +3,8 @@
 SPDX-License-Identifier: MIT
 """
 
+import contextlib
+import ctypes
 import json
 import os
 import select
@@ -382,6 +384,38 @@ def test_without_the_capability_open_says_which(pair):
             assert "needs root or CAP_NET_RAW" in text(reason)
         finally:
             os.seteuid(0)
+
+
+@contextlib.contextmanager
+def only(*capabilities):
+    """This thread as another user, with these capabilities in effect; their numbers are those of linux/capability.h."""
+    os.seteuid(65534)  # takes all from what is in effect, and leaves what is permitted
+    try:
+        libc, header = ctypes.CDLL(None), struct.pack("Ii", 0x20080522, 0)
+        data = ctypes.create_string_buffer(24)
+        assert libc.capget(header, data) == 0
+        _, *kept = struct.unpack("6I", data.raw)
+        effective = sum(1 << number for number in capabilities)
+        assert libc.capset(header, struct.pack("6I", effective, *kept)) == 0
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_cap_net_raw_is_all_that_opening_takes_and_receiving_takes_none(pair, sender):
+    if os.geteuid() != 0:
+        pytest.skip("needs root to give it up")
+    cap_net_raw = 13
+    with pair.inside("rx"), only(cap_net_raw):
+        rx = Receiver("packet", FLOWS, interface=pair.device["rx"], tx_frame_cnt=64, timestamps=True)
+        everything = Receiver("packet", interface=pair.device["rx"], all_frames=True)
+    with rx, everything:
+        for i in range(100):
+            sender.send(numbered(i))
+        with only():
+            assert [number_of(frame) for frame in rx.settle(100)] == list(range(100))
+            assert len(everything.settle(100)) == 100
+            assert send(rx, [numbered(1)]) == 1
 
 
 def test_set_up_errors_name_what_is_wrong_and_leave_nothing(pair):
