@@ -117,18 +117,23 @@ class Bench:
         self.seq += cnt
         return self.seq - cnt
 
-    def flood(self, source: Source, size: int, cnt: int, frames_per_s: int) -> tuple[int, float]:
-        """Send cnt frames at a rate (0 = as fast as it goes); frames that arrived, and their rate in Mpps."""
-        frame = self.frame(size)
-        source.begin(cnt)
-        try:
-            with self.pair.inside("tx"):
-                arguments = (self.program, self.map, self.ifindex, frame, size, cnt, frames_per_s)
-                failed = self.load.lib.load_flood(*arguments, self._take_seq(cnt), self.tx_cpu)
-        finally:
-            got = source.end()
+    def _inject(self, size: int, cnt: int, frames_per_s: int) -> int:
+        """Send cnt frames at a rate (0 = as fast as it goes); ns from the first to the last."""
+        span = self.load.ffi.new("uint64_t *")
+        arguments = (self.program, self.map, self.ifindex, self.frame(size), size, cnt, frames_per_s)
+        with self.pair.inside("tx"):
+            failed = self.load.lib.load_flood(*arguments, self._take_seq(cnt), self.tx_cpu, span)
         if failed:
             raise OSError(-failed, f"injecting: {os.strerror(-failed)}")
+        return int(span[0])
+
+    def flood(self, source: Source, size: int, cnt: int, frames_per_s: int) -> tuple[int, float]:
+        """The same into a source: frames that arrived, and their rate in Mpps."""
+        source.begin(cnt)
+        try:
+            self._inject(size, cnt, frames_per_s)
+        finally:
+            got = source.end()
         return got.frames, got.frames * 1e3 / got.span_ns if got.span_ns else 0.0
 
     def lossless_mpps(self, source: Source, size: int, cnt: int) -> float:
@@ -145,15 +150,9 @@ class Bench:
 
     def injector_mpps(self, open_source: Callable[[], Source], size: int, cnt: int) -> float:
         """What the sender does alone: nobody polls, so that each frame goes all the way into a ring that is full."""
-        frame, spent = self.frame(size), []
-        with open_source(), self.pair.inside("tx"):
-            for times in (1, 3):  # the difference is without the kernel's set-up of a run
-                begun = time.monotonic_ns()
-                arguments = (self.program, self.map, self.ifindex, frame, size, times * cnt, 0)
-                if failed := self.load.lib.load_flood(*arguments, self._take_seq(times * cnt), self.tx_cpu):
-                    raise OSError(-failed, f"injecting: {os.strerror(-failed)}")
-                spent.append(time.monotonic_ns() - begun)
-        return 2 * cnt * 1e3 / max(1, spent[1] - spent[0])
+        with open_source():
+            self._inject(size, min(cnt, WARM_UP), 0)
+            return cnt * 1e3 / self._inject(size, cnt, 0)
 
     def _paced(self, source: Source, size: int, cnt: int) -> Got:
         frame = self.load.ffi.new("uint8_t[]", self.frame(size))
@@ -234,6 +233,9 @@ def _usable(bench: Bench, ways: Mapping[str, Callable[[], Source]], options: Opt
                 raise Unavailable(absent.get(backend, f"this hwgw has no backend {backend}"))
             if name == "afxdp_huge" and huge:
                 raise Unavailable(huge)
+            if options.smoke:  # its only run will tell
+                found.append(name)
+                continue
             with open_source() as source:
                 arrived, _ = bench.flood(source, SIZES[0], 100, 10_000)
                 if not arrived:
@@ -287,8 +289,9 @@ def _judge(results: list[Result], options: Options) -> list[Result]:
     return more
 
 
-def run(options: Options, only: tuple[str, ...] = ()) -> list[Result]:
-    """Lossless rate and one-way time of each way to receive; only: of these ways."""
+def run(options: Options, only: tuple[str, ...] = (), sizes: tuple[int, ...] = ()) -> list[Result]:
+    """Lossless rate and one-way time of each way to receive; only these ways and sizes, when some are named."""
+    sizes = sizes or (SIZES[:1] if options.smoke else SIZES)
     if missing := wire.missing():
         raise Unavailable(missing)
     flood_cnt, paced_cnt = options.size(500_000, 10_000), options.size(10_000, 200)
@@ -298,13 +301,13 @@ def run(options: Options, only: tuple[str, ...] = ()) -> list[Result]:
         huge = stack.enter_context(huge_pages(HUGE_PAGES))
         bench = stack.enter_context(contextlib.closing(Bench(pair, Path(folder), 0.01 if options.smoke else PAUSE_S)))
         ways = {name: way for name, way in bench.ways().items() if not only or name in only}
-        keys = [(name, size) for name in _usable(bench, ways, options, huge) for size in SIZES]
+        keys = [(name, size) for name in _usable(bench, ways, options, huge) for size in sizes]
         busy: dict[tuple[str, int], str] = {}
 
         def job(name: str, size: int) -> Measured | None:
             try:
                 return bench.measure(ways[name], size, flood_cnt, paced_cnt)
-            except Unavailable as reason:
+            except (Unavailable, HwgwError) as reason:
                 busy[name, size] = str(reason)
                 return None
 

@@ -60,12 +60,14 @@ void load_core_give(const uint64_t *before) {
   core_give(&set);
 }
 
-/* what the injecting program reads and writes: when the next frame is due, how much later each one after it, and the
- * number of the next one */
+/* what the injecting program reads and writes: when the next frame is due, how much later each one after it, the number
+ * of the next one */
 struct pace {
   uint64_t next_ns;
   uint64_t gap_ns;
   uint64_t seq;
+  uint64_t first_ns; /* when the first frame was sent, and the last */
+  uint64_t last_ns;
 };
 
 int load_injector(int *program, int *map) {
@@ -88,14 +90,18 @@ int load_injector(int *program, int *map) {
       INSN(BPF_ALU64 | BPF_MOV | BPF_X, 2, 10, 0, 0),
       INSN(BPF_ALU64 | BPF_ADD | BPF_K, 2, 0, 0, -4),
       INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_map_lookup_elem),
-      INSN(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 21, 0), /* never: to the end */
+      INSN(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 25, 0), /* never: to the end */
       INSN(BPF_ALU64 | BPF_MOV | BPF_X, 6, 0, 0, 0),
       INSN(BPF_LDX | BPF_MEM | BPF_DW, 7, 6, 0, 0),     /* r7 = next_ns */
       INSN(BPF_ALU64 | BPF_MOV | BPF_K, 8, 0, 0, 2000), /* reads of the clock at most: some 40 us */
       INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_ktime_get_ns),
       INSN(BPF_JMP | BPF_JGE | BPF_X, 0, 7, 2, 0), /* due */
       INSN(BPF_ALU64 | BPF_SUB | BPF_K, 8, 0, 0, 1),
-      INSN(BPF_JMP | BPF_JNE | BPF_K, 8, 0, -4, 0), /* look again */
+      INSN(BPF_JMP | BPF_JNE | BPF_K, 8, 0, -4, 0),  /* look again */
+      INSN(BPF_STX | BPF_MEM | BPF_DW, 6, 0, 32, 0), /* last_ns */
+      INSN(BPF_LDX | BPF_MEM | BPF_DW, 1, 6, 24, 0),
+      INSN(BPF_JMP | BPF_JNE | BPF_K, 1, 0, 1, 0),
+      INSN(BPF_STX | BPF_MEM | BPF_DW, 6, 0, 24, 0), /* first_ns */
       INSN(BPF_LDX | BPF_MEM | BPF_DW, 1, 6, 8, 0),
       INSN(BPF_ALU64 | BPF_ADD | BPF_X, 7, 1, 0, 0),
       INSN(BPF_STX | BPF_MEM | BPF_DW, 6, 7, 0, 0), /* next_ns += gap_ns */
@@ -126,7 +132,7 @@ int load_injector(int *program, int *map) {
 }
 
 int load_flood(int program, int map, uint32_t ifindex, const uint8_t *frame, uint32_t len, uint64_t cnt,
-               uint64_t frames_per_s, uint64_t seq, int cpu) {
+               uint64_t frames_per_s, uint64_t seq, int cpu, uint64_t *span_ns) {
   uint32_t key = 0;
   struct pace pace = {
       .next_ns = frames_per_s ? now_ns() : 0, .gap_ns = frames_per_s ? 1000000000u / frames_per_s : 0, .seq = seq};
@@ -150,6 +156,12 @@ int load_flood(int program, int map, uint32_t ifindex, const uint8_t *frame, uin
   core_take(cpu, &before);
   int result = syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attr, sizeof attr) ? -errno : 0;
   core_give(&before);
+  attr = (union bpf_attr){0};
+  attr.map_fd = (uint32_t)map;
+  attr.key = (uintptr_t)&key;
+  attr.value = (uintptr_t)&pace;
+  if (!result && syscall(SYS_bpf, BPF_MAP_LOOKUP_ELEM, &attr, sizeof attr)) result = -errno;
+  *span_ns = pace.last_ns - pace.first_ns;
   return result;
 }
 

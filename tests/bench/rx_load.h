@@ -16,10 +16,10 @@
 
 /* hwgw cdef begin */
 
-/* seq: of the first frame's message; each frame has the next one */
+/* seq: of the first frame's message; each frame has the next one. span_ns: from the first frame sent to the last */
 int load_injector(int *program, int *map);
 int load_flood(int program, int map, uint32_t ifindex, const uint8_t *frame, uint32_t len, uint64_t cnt,
-               uint64_t frames_per_s, uint64_t seq, int cpu);
+               uint64_t frames_per_s, uint64_t seq, int cpu, uint64_t *span_ns);
 int load_paced(int fd, uint8_t *frame, uint32_t len, uint64_t cnt, uint64_t gap_ns, uint64_t seq, uint64_t start_ns,
                int cpu);
 void load_core_take(int cpu, uint64_t *before);
