@@ -701,7 +701,8 @@ def open(  # noqa: A001 (hwgw.rx.open is what it is called)
 ) -> Receiver:
     """Open a receive backend: afxdp, packet, udp, dpdk or pcap; 0 and "" mean the backend's default.
 
-    interface: the device. groups: "GROUP:PORT" or (group, port), up to 64, multicast or unicast; only they come in.
+    interface: the device. groups: "GROUP:PORT" or (group, port), up to 64, multicast or unicast; only they come in
+    (dpdk: every frame of the port does; batch.payload tells).
     all_frames: every frame of the queues comes in. queues: receive queues of the device, default 0.
     mode: afxdp: auto, native or generic. path: pcap: the file. local_address: udp: the address to join on.
     frame_cnt, frame_sz_bytes: buffers per queue and their size. tx_frame_cnt: frames that may wait to be sent, 0 = this

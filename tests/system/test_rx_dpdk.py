@@ -5,11 +5,14 @@ SPDX-License-Identifier: MIT
 DPDK starts once per process, so every test runs in a child of its own.
 """
 
+import json
 import os
 import re
 import signal
 import socket
 import struct
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -22,9 +25,10 @@ from hwgw_sim.wire import udp_frame
 from support.alone import alone
 from support.market import Market
 
+import hwgw.rx
 from hwgw import config, native
 from hwgw.errors import ConfigError, DeviceError, PrivilegeError
-from hwgw.native import ffi, lib, text
+from hwgw.native import ffi, lib
 from hwgw.telemetry import snapshot
 
 FLOW = ("239.1.2.3", 26400)
@@ -387,6 +391,86 @@ def test_net_tap_counts_bad_udp_checksums_and_what_the_kernel_could_not_hand_ove
             assert 1000 < rx.stats()["drop_ring_full"] < 3000
 
 
+@pytest.mark.root
+@needs_wire
+@needs("net_af_packet")
+@alone
+def test_several_queues_are_polled_by_turns_and_named_in_the_frames(pair, sender):
+    port = f"net_af_packet0,iface={pair.device['rx']},qpairs=2"
+    with pair.inside("rx"), open_rx(port, queues=[0, 1]) as rx:
+        assert "queues 0 to 1" in rx.description
+        assert "the driver has no RSS" in rx.description  # the kernel's fanout spreads by flow instead
+        sent = [udp_frame(*FLOW, i.to_bytes(4, "big"), source_port=1024 + i) for i in range(400)]
+        for frame in sent:
+            sender.send(frame)
+        got = rx.settle(400)
+        assert {frame.queue for frame in got} == {0, 1}
+        assert sorted(data(got)) == sorted(sent)
+        assert rx.accounted() == 400
+
+
+# ---- from Python ----
+
+
+@pytest.mark.root
+@needs_wire
+@needs("net_af_packet")
+@alone
+def test_python_sees_the_frames_in_place_and_sends_through_the_same_port(pair, sender):
+    frames = [numbered(i) for i in range(300)]
+    with pair.inside("rx"), pair.packet_socket("tx") as listener:
+        listener.bind((pair.device["tx"], 0x0800))
+        listener.settimeout(5)
+        port, groups = f"net_af_packet0,iface={pair.device['rx']}", [f"{FLOW[0]}:{FLOW[1]}"]
+        with hwgw.rx.open("dpdk", port=port, groups=groups, tx_frame_cnt=256, eal=["--log-level=lib.eal:info"]) as rx:
+            assert rx.describe.startswith("dpdk: net_af_packet0")
+            for frame in frames:
+                sender.send(frame)
+            got = []
+            while len(got) < 300:
+                batch = rx.recv(64, timeout=5)
+                assert len(batch)
+                assert not any(view.flags.owndata or view.flags.writeable for view in batch.data)
+                got += [view.tobytes() for view in batch.data]
+                assert [view.tobytes()[:4] for view in batch.payload] == [frame[42:46] for frame in got[-len(batch) :]]
+                batch.release()
+            assert got == frames
+            assert rx.send(frames[:100]) == 100
+            seen = []
+            while len(seen) < 100:  # beside the IGMP report of the kernel
+                seen += [frame for frame in [listener.recv(2000)] if frame in set(frames)]
+            assert seen == frames[:100]
+            ledger = rx.ledger()
+            assert (ledger.offered, ledger.used, sum(ledger.drops.values())) == (300, 300, 0)
+
+
+@pytest.mark.root
+@needs_wire
+@needs("net_af_packet")
+def test_capture_by_dpdk_takes_the_name_of_the_interface(pair, sender, tmp_path):
+    path = tmp_path / "dpdk.pcapng"
+    command = [sys.executable, "-m", "hwgw.cli", "capture", pair.device["rx"], "--backend", "dpdk"]
+    command += ["--write", str(path), "--group", f"{FLOW[0]}:{FLOW[1]}", "--count", "50", "--json"]
+    with pair.inside("rx"):
+        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        frames = [numbered(i) for i in range(50)]
+        end = time.monotonic() + 20
+        while run.poll() is None and time.monotonic() < end:
+            for frame in frames:
+                sender.send(frame)
+            time.sleep(0.05)
+        out, err = run.communicate(timeout=10)
+    finally:
+        run.kill()
+    assert run.returncode == 0, err
+    result = json.loads(out)
+    assert (result["backend"], result["ledger"]["written"], result["ledger"]["exact"]) == ("dpdk", 50, True)
+    with Receiver("pcap", [FLOW], path=str(path)) as rx:
+        assert set(data(rx.drain())) <= set(frames)
+        assert rx.stats()["frames"] == 50
+
+
 # ---- what is refused, and in which words ----
 
 
@@ -479,21 +563,46 @@ def test_without_privileges_a_device_of_the_kernel_is_a_privilege_error_and_net_
         assert len(rx.poll(5)) == 5
 
 
+@pytest.fixture
+def with_huge_pages():
+    """96 pages of 2 MB more for one test; as many as before afterwards."""
+    path = Path("/proc/sys/vm/nr_hugepages")
+    before = path.read_text()
+    path.write_text(str(int(before) + 96))
+    got = int(path.read_text()) - int(before)
+    try:
+        if got < 96:
+            pytest.skip(f"the kernel could make {got} huge pages of 96")
+        yield
+    finally:
+        path.write_text(before)
+
+
+def huge_free():
+    return int(Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages").read_text())
+
+
 @pytest.mark.root
 @needs("net_null")
 @alone
-def test_huge_pages_are_used_when_there_are_any_and_missed_by_name_when_not():
-    with open_rx("net_null0", huge_pages=True, frame_cnt=1 << 14) as rx:
-        free = int(Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages").read_text())
-        wanted = "no huge pages (" if free < 100 else "huge pages"
-        assert wanted in rx.description
+def test_huge_pages_are_used_where_there_are_enough(with_huge_pages):
+    before = huge_free()
+    with open_rx("net_null0", huge_pages=True) as rx:
+        assert ", huge pages;" in rx.description
         assert len(rx.poll(5)) == 5
+        assert huge_free() < before
 
 
-def test_an_unavailable_backend_says_why_in_open_as_well():
-    reason = ffi.new("char[]", 400)
-    assert lib.hwgw_rx_available(b"dpdk", reason, 400)
-    assert text(reason) == ""
+@pytest.mark.root
+@needs("net_null")
+@alone
+def test_missing_huge_pages_are_noted_with_both_numbers():
+    free = huge_free()
+    with open_rx("net_null0", huge_pages=True, frame_cnt=1 << 15) as rx:
+        if free < 100:
+            assert f"no huge pages ({free} of 2 MB free, 1" in rx.description
+            assert "needed; see vm.nr_hugepages)" in rx.description
+        assert len(rx.poll(5)) == 5
 
 
 # ---- the gateway ----
