@@ -5,6 +5,7 @@
 
 PYTHON ?= python3
 SECONDS ?= 60
+SEEDS ?= 10000
 ARGS ?=
 
 venv := .venv
@@ -21,7 +22,7 @@ native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help deps venv build demo test bench bench-rx ledger soak cycles lint fuzz docs clean
+.PHONY: help deps venv build demo test bench bench-rx ledger soak cycles lint fuzz seeds docs clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -34,6 +35,7 @@ help:
 	@echo "make soak [SECONDS=3600] [JSON=out.json]   a gateway at 80 % load: memory flat, no allocation, ledger exact"
 	@echo "make fuzz [SECONDS=60]      every fuzz target for that long, under sanitizers (clang)"
 	@echo "make cycles [N=100]         kill -9 under load and start again, so many times: nothing may be left"
+	@echo "make seeds [SEEDS=10000]    the feed side under so many seeds of faults, under sanitizers: never a wrong book"
 	@echo "make lint                   formatting, static checks and types"
 	@echo "make docs                   docs/protocols: a page per wire format and record, from the tables"
 	@echo "make build                  .venv with the native module in it; .venv/bin/hwgw runs this tree"
@@ -111,6 +113,15 @@ fuzz: $(build_stamp)
 	  build/fuzz/bin/$$name -max_total_time=$(SECONDS) -print_final_stats=1 -artifact_prefix=build/$$name- $$corpus \
 	    $$(test -d tests/fuzz/corpus/$$name && echo tests/fuzz/corpus/$$name); \
 	done
+
+seeds: $(build_stamp)
+	@echo "seeds: the feed side under $(SEEDS) seeds of faults"
+	@mkdir -p build
+	@$(bin)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_BUILD_TYPE=Release -DHWGW_SANITIZE=ON \
+	  -DCMAKE_MAKE_PROGRAM=$(abspath $(bin))/ninja -DPython_EXECUTABLE=$(abspath $(bin))/python >build/seeds.log || \
+	  { cat build/seeds.log >&2; exit 1; }
+	@$(bin)/cmake --build build/sanitize --target test_feed
+	@HWGW_SEEDS=$(SEEDS) build/sanitize/bin/test_feed
 
 docs: $(venv_stamp)
 	@$(bin)/python -m hwgw.specs.docs docs/protocols

@@ -27,8 +27,10 @@ from .settings import (
     Line,
     Pipeline,
     Receive,
+    Recover,
     Session,
     Settings,
+    Snapshot,
     Strategy,
     StrategyLimits,
 )
@@ -75,6 +77,31 @@ SYMBOL_PATTERN = pattern(r"[!-)+-~]{1,8}|[!-)+-~]{0,7}\*", "a symbol, or its beg
 PATH = pattern(r"[^\0]{1,1000}", "a file name")
 
 LINE = Section({"group": Key(ipv4()), "port": Key(PORT)})
+ENDPOINT = Section({"address": Key(ipv4()), "port": Key(PORT)})
+RECOVER = Section(
+    {
+        "servers": Key(Listing(ENDPOINT, 1, lib.HWGW_SERVERS_MAX)),
+        "timeout": Key(duration(100_000, 60 * SECOND_NS), 5_000_000),
+        "retries": Key(integer(0, 1000), 4),
+        "rate": Key(integer(1, 1_000_000), 1000),
+        "messages_max": Key(integer(0, U32_MAX), 10_000),
+    }
+)
+USERNAME = pattern(r"[!-~]{1,6}", "1 to 6 printable characters")
+PASSWORD = pattern(r"[!-~]{1,10}", "1 to 10 printable characters")
+SNAPSHOT = Section(
+    {
+        "protocol": Key(choice("glimpse"), "glimpse"),
+        "transport": Key(choice("soupbintcp"), "soupbintcp"),
+        "address": Key(ipv4()),
+        "port": Key(PORT),
+        "username": Key(USERNAME),
+        "password": Key(PASSWORD, None),
+        "password_file": Key(PATH, None),
+        "timeout": Key(duration(1_000_000, 600 * SECOND_NS), 5 * SECOND_NS),
+        "retry": Key(duration(1_000_000, 600 * SECOND_NS), SECOND_NS),
+    }
+)
 CHANNEL = Section(
     {
         "name": Key(NAME),
@@ -83,6 +110,10 @@ CHANNEL = Section(
         "lines": Key(Listing(LINE, 1, lib.HWGW_LINES_MAX)),
         "stale": Key(duration(1_000_000, DAY_NS), 3 * SECOND_NS),
         "jump_max": Key(integer(0, I63_MAX), 0),
+        "hold_max": Key(integer(0, lib.HWGW_HOLD_MAX), 65_536),
+        "reorder_window": Key(duration(0, SECOND_NS), 200_000),
+        "recover": Key(RECOVER, None),
+        "snapshot": Key(SNAPSHOT, None),
     }
 )
 RECEIVE = Section(
@@ -226,8 +257,8 @@ SESSION = Section(
         "transport": Key(choice("soupbintcp"), "soupbintcp"),
         "address": Key(ipv4()),
         "port": Key(PORT),
-        "username": Key(pattern(r"[!-~]{1,6}", "1 to 6 printable characters")),
-        "password": Key(pattern(r"[!-~]{1,10}", "1 to 10 printable characters"), None),
+        "username": Key(USERNAME),
+        "password": Key(PASSWORD, None),
         "password_file": Key(PATH, None),
         "session": Key(pattern(r"[A-Za-z0-9]{1,10}", "1 to 10 letters and digits"), ""),
         "firm": Key(pattern(r"[A-Za-z0-9]{1,4}", "1 to 4 letters and digits"), ""),
@@ -322,8 +353,7 @@ class Maker:
                 for line in channel["lines"]:
                     flow = (line["group"], line["port"])
                     self.once(flows, flow, (line.line, line.path), "this group and port")
-                lines = tuple(Line(line["group"], line["port"]) for line in channel["lines"])
-                channels.append(Channel(channel["name"], lines, channel["stale"], channel["jump_max"]))
+                channels.append(self.channel(channel))
             made.append(
                 Pipeline(
                     receive=self.receive(node["receive"]),
@@ -335,6 +365,39 @@ class Maker:
                 )
             )
         return tuple(made)
+
+    def channel(self, node: Node) -> Channel:
+        """A channel, and how its holes are repaired; what needs the hold must have one."""
+        for key in ("reorder_window", "recover", "snapshot"):
+            if key in node and not node["hold_max"]:
+                self.bad(node.where(key), "needs hold_max above 0")
+        recover, snapshot = node["recover"], node["snapshot"]
+        servers: dict[tuple[int, int], str] = {}
+        for server in recover["servers"] if recover else ():
+            self.once(servers, (server["address"], server["port"]), (server.line, server.path), "this address and port")
+        return Channel(
+            name=node["name"],
+            lines=tuple(Line(line["group"], line["port"]) for line in node["lines"]),
+            stale_ns=node["stale"],
+            jump_max=node["jump_max"],
+            hold_max=node["hold_max"],
+            reorder_window_ns=node["reorder_window"],
+            recover=Recover(
+                tuple(servers), recover["timeout"], recover["retries"], recover["rate"], recover["messages_max"]
+            )
+            if recover
+            else None,
+            snapshot=Snapshot(
+                snapshot["address"],
+                snapshot["port"],
+                snapshot["username"],
+                self.secret(snapshot),
+                snapshot["timeout"],
+                snapshot["retry"],
+            )
+            if snapshot
+            else None,
+        )
 
     def once(self, seen: dict[Any, str], value: Any, where: tuple[int, str], what: str = "") -> None:
         """Note a value that stands for something else already."""
@@ -378,7 +441,8 @@ class Maker:
 
     # ---- session ----
 
-    def session(self, node: Node) -> Session:
+    def secret(self, node: Node) -> str:
+        """The password, from where exactly one of its two keys says."""
         password, file = node["password"], node["password_file"]
         if (password is None) == (file is None):
             text = (
@@ -389,11 +453,14 @@ class Maker:
             self.bad(node.where("password"), text)
         elif file is not None:
             password = self.password(node.where("password_file"), Path(self.path(file)))
+        return password or ""
+
+    def session(self, node: Node) -> Session:
         return Session(
             address=node["address"],
             port=node["port"],
             username=node["username"],
-            password=password or "",
+            password=self.secret(node),
             session=node["session"],
             firm=node["firm"],
             capacity=CAPACITY[node["capacity"]],

@@ -39,7 +39,7 @@ from .native import call, ffi, lib
 from .risk import signature
 from .risk.control import of_settings
 from .segment import Segment
-from .settings import Pipeline, Receive, Settings, Strategy
+from .settings import Channel, Pipeline, Receive, Settings, Strategy
 from .strategies import load_numba
 
 __all__ = ["Gateway", "choose_backend"]
@@ -71,6 +71,29 @@ def choose_backend(receive: Receive) -> tuple[str, str]:
         return "udp", ""
     afxdp = native.backend("afxdp")
     return ("afxdp", "") if afxdp.available else ("udp", f"no afxdp: {afxdp.reason}")
+
+
+def _channel(cfg: Any, channel: Channel) -> None:
+    """struct hwgw_channel_cfg of a channel."""
+    cfg.line_cnt = len(channel.lines)
+    cfg.jump_max = channel.jump_max
+    cfg.stale_ns = channel.stale_ns
+    cfg.hold_max = channel.hold_max
+    cfg.recover.window_ns = channel.reorder_window_ns
+    if channel.recover:
+        cfg.recover.server_cnt = len(channel.recover.servers)
+        for server, (address, port) in zip(cfg.recover.server, channel.recover.servers, strict=False):
+            server.address, server.port = address, port
+        cfg.recover.timeout_ns = channel.recover.timeout_ns
+        cfg.recover.retries = channel.recover.retries
+        cfg.recover.rate = channel.recover.rate
+        cfg.recover.messages_max = channel.recover.messages_max
+    if channel.snapshot:
+        cfg.recover.snapshot.address, cfg.recover.snapshot.port = channel.snapshot.address, channel.snapshot.port
+        cfg.recover.username = f"{channel.snapshot.username:<6}".encode()
+        cfg.recover.password = f"{channel.snapshot.password:<10}".encode()
+        cfg.recover.snapshot_timeout_ns = channel.snapshot.timeout_ns
+        cfg.recover.snapshot_retry_ns = channel.snapshot.retry_ns
 
 
 class _Native:
@@ -147,9 +170,7 @@ class _Native:
         cfg.books.huge_pages = True
         cfg.channel_cnt = len(pipeline.channels)
         for index, channel in enumerate(pipeline.channels):
-            cfg.channel[index].line_cnt = len(channel.lines)
-            cfg.channel[index].jump_max = channel.jump_max
-            cfg.channel[index].stale_ns = channel.stale_ns
+            _channel(cfg.channel[index], channel)
         cfg.end_with_feed = receive.backend == "pcap"
 
     def fall_back(self, why: str) -> bool:

@@ -27,6 +27,11 @@ STAGES = tuple(code.slug for code in specs.load("segment").enums["hist"].values)
 _ACKNOWLEDGE_SECONDS = 1.0  # a pipeline looks before every order and each millisecond
 _SHM = Path("/dev/shm")  # noqa: S108 (the segment's place is part of the interface)
 
+_CHANNEL_KEYS = (
+    "next_seq", "seen_seq", "missing_cnt", "held_cnt", "sessions", "repairs", "requests", "snapshots",
+    "snapshot_failures", "changed_ns",
+)  # fmt: skip
+
 
 def gateways() -> list[str]:
     """Names of the gateways that have a segment on this host, running or left over."""
@@ -294,6 +299,42 @@ class Segment:
                 found[name] = {
                     "number": number, "armed": bool(row["is_armed"]), **values, "pnl": values["cash"] + values["mark"],
                 }  # fmt: skip
+        return found
+
+    def channel_status(self) -> list[dict[str, Any]]:
+        """What each feed channel of each pipeline says of itself; lines are A, B ... and the re-request servers last.
+
+        lag_ns: upper edge of each step -> packets that another line had brought before, later by less than that.
+        """
+        states = _enum_names("feed_state")
+        tick_ns = 1e9 / int(self.head["tsc_hz"])
+        found = []
+        for thread in range(self.thread_cnt):
+            rows = self._view(lib.hwgw_segment_channel(self._pointer, thread, 0), "channel", lib.HWGW_CHANNELS_MAX)
+            for index, row in enumerate(rows):
+                line_cnt = int(row["line_cnt"])
+                if not line_cnt:
+                    continue
+                slots = row["line_lag"].reshape(lib.HWGW_LINES_MAX, -1)
+                lines: dict[str, dict[str, Any]] = {
+                    name: {
+                        key: int(row[f"line_{key}"][at]) for key in ("frames", "first", "late", "missed", "next_seq")
+                    }
+                    for at, name in [*enumerate("ABCD"[:line_cnt]), (lib.HWGW_LINE_RECOVERY, "recovery")]
+                }
+                for at, name in enumerate("ABCD"[:line_cnt]):
+                    lags = {round((128 << step) * tick_ns): int(cnt) for step, cnt in enumerate(slots[at]) if cnt}
+                    lines[name]["lag_ns"] = lags
+                found.append(
+                    {
+                        "pipeline": thread,
+                        "channel": index,
+                        "state": states[int(row["state"])],
+                        "session": bytes(row["session"]).rstrip(b"\0").decode("ascii", "replace").strip(),
+                        **{key: int(row[key]) for key in _CHANNEL_KEYS},
+                        "lines": lines,
+                    }
+                )
         return found
 
     def thread_status(self) -> list[dict[str, Any]]:

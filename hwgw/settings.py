@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "AccountLimits", "Channel", "Confine", "Control", "InstrumentLimits", "Limits", "Line", "Pipeline", "Receive",
-    "Session", "Settings", "Strategy", "StrategyLimits",
+    "Recover", "Session", "Settings", "Snapshot", "Strategy", "StrategyLimits",
 ]  # fmt: skip
 
 
@@ -27,13 +27,43 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Recover:
+    """MoldUDP64 re-request servers, asked in turn: (address, port) each. messages_max 0 = no bound."""
+
+    servers: tuple[tuple[int, int], ...]
+    timeout_ns: int = 5_000_000
+    retries: int = 4
+    rate: int = 1000
+    messages_max: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A GLIMPSE 5.0 server over SoupBinTCP."""
+
+    address: int
+    port: int
+    username: str
+    password: str
+    timeout_ns: int = 5_000_000_000
+    retry_ns: int = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
 class Channel:
-    """One sequenced stream of ITCH 5.0 over MoldUDP64; lines A, B ... carry the same messages."""
+    """One sequenced stream of ITCH 5.0 over MoldUDP64; lines A, B ... carry the same messages.
+
+    hold_max 0: delivery goes on behind holes, and nothing is repaired.
+    """
 
     name: str
     lines: tuple[Line, ...]
     stale_ns: int = 3_000_000_000
     jump_max: int = 0
+    hold_max: int = 65_536
+    reorder_window_ns: int = 200_000
+    recover: Recover | None = None
+    snapshot: Snapshot | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,7 +205,8 @@ static bool session_begins(struct hwgw_mold *mold, const uint8_t *session, uint6
 
 /* is a number ahead of the expected one too far to be believed */
 static bool is_far(struct hwgw_mold *mold, uint64_t seq, uint64_t expected) {
-  if (mold->next_seq && mold->jump_max && seq - expected > mold->jump_max) return true;
+  if (!mold->next_seq) return false; /* where a channel is joined is not known before */
+  if (mold->jump_max && seq - expected > mold->jump_max) return true;
   uint64_t seen = mold->seen_seq > expected ? mold->seen_seq : expected;
   if (!mold->slot || seq <= seen || seq - seen <= mold->hold_max) return false;
   uint64_t apart = seq > mold->far_seq ? seq - mold->far_seq : mold->far_seq - seq;

@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 @click.option("--feed", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE.itch50",
               help="Publish this capture (BinaryFILE framing) instead of an order flow.")  # fmt: skip
 @click.option("--pace", metavar="PACE", default="", help="Pace of a capture: recorded or 'scale X', instead of a rate.")
+@click.option(
+    "--loss", default="", metavar="SHARE", help="Each line of the feed loses so many packets, 1% for example."
+)
+@click.option("--faults", default="", metavar="FAULTS",
+              help="Both lines are bad: loss=1%,duplicate=1%,reorder=16,damage=0.1%,outage=2-4 ...")  # fmt: skip
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the order flow.")
 def command(
     out: Output,
@@ -43,6 +48,8 @@ def command(
     backend: str,
     feed: Path | None,
     pace: str,
+    loss: str,
+    faults: str,
     seed: int,
 ) -> int:
     """The simulated exchange against the gateway, on one machine.
@@ -53,6 +60,9 @@ def command(
     if pace and (feed is None or rate is not None):
         raise UsageError(f"--pace {pace}: it goes with --feed, and takes the place of --rate")
 
+    faults = ",".join(filter(None, (f"loss={loss}" if loss else "", faults)))
+
+    from hwgw_sim.faults import parse
     from rich.console import Console
     from rich.live import Live
 
@@ -60,6 +70,7 @@ def command(
     from hwgw.demo.report import failures, lines
     from hwgw.demo.stage import Options, run
 
+    parse(faults)
     length = seconds if seconds is not None else 0 if feed else 10
     console = Console(stderr=True) if out.as_json else Console()
 
@@ -75,7 +86,7 @@ def command(
 
     if rate is None:
         rate = 2_000 if feed else 100_000
-    options = Options(length, symbols, 0 if pace else rate, backend, feed, pace, seed)
+    options = Options(length, symbols, 0 if pace else rate, backend, feed, pace, seed, faults)
     result = run(options, watch, lambda line: click.echo(line, err=True))
     wrong = failures(result)
     for line in lines(result):

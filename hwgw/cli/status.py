@@ -37,6 +37,18 @@ def _describe(out: Output, name: str, running: bool, look: dict[str, Any]) -> No
             out.say(f"  pipeline {index} {row['error']}")
         if row["receive_reason"]:
             out.row(f"  pipeline {index} ", f"receives nothing that counts: {row['receive']}: {row['receive_reason']}")
+    for row in look["channels"]:
+        waiting = f", {row['missing_cnt']:,} missing, {row['held_cnt']:,} held" if row["missing_cnt"] else ""
+        out.say(
+            f"  channel {row['channel']}  {row['state']} at {row['next_seq']:,} of session {row['session'] or '?'}"
+            f"{waiting}; {row['repairs']:,} repairs, {row['requests']:,} re-requests, {row['snapshots']:,} snapshots"
+        )
+        for line, cnt in row["lines"].items():
+            if cnt["frames"]:
+                out.say(
+                    f"    {line:<8} {cnt['frames']:,} packets; first with {cnt['first']:,} messages, late with"
+                    f" {cnt['late']:,}, jumped over {cnt['missed']:,}"
+                )
     for ledger, row in look["ledgers"].items():
         drops = ", ".join(f"{cause} {cnt:,}" for cause, cnt in row["dropped"].items()) or "none dropped"
         verdict = "" if row["exact"] else "  (in flight)"

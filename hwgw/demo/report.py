@@ -55,6 +55,16 @@ def report(look: Mapping[str, Any], exchange: Mapping[str, Any], user: str, back
         "messages_sent": int(exchange["messages_sent"]),
         "book_updates": counters["book.updates"],
         "gaps": counters["mold.gaps"],
+        "recovery": {
+            "missing": counters["mold.missing"],
+            "filled": counters["hold.filled"],
+            "covered": counters["hold.covered"],
+            "lost": counters["hold.lost"] + counters["hold.missing_now"],
+            "requests": counters["recover.requests"],
+            "answers": counters["recover.frames"],
+            "snapshots": counters["recover.snapshots"],
+        },
+        "faults": exchange["faults"],
         "orders": {
             "sent": counters["order.encoded"],
             "at_exchange": {kind: int(exchange["orders"][key]) for kind, key in _KINDS.items()},
@@ -90,6 +100,8 @@ def failures(result: Mapping[str, Any]) -> list[str]:
         ]
     if not result["messages"]:
         found.append("no message was decoded")
+    if result["recovery"]["lost"]:
+        found.append(f"{result['recovery']['lost']:,} messages of the feed are lost for good")
     if not result["position_match"]:
         found.append("the gateway's positions are not the exchange's")
     if result["halted"]:
@@ -115,7 +127,7 @@ def _causes(causes: Mapping[str, int]) -> str:
 def lines(result: Mapping[str, Any]) -> list[str]:
     """The report as text for a terminal of 80 columns, a line each."""
     ledger, orders = result["ledger"], result["orders"]
-    kinds = orders["at_exchange"]
+    kinds, recovery = orders["at_exchange"], result["recovery"]
     rate = result["messages"] / result["seconds"] if result["seconds"] else 0
     lost = sum(ledger["dropped"].values())
     drops = f" ({_causes(ledger['dropped'])})" if lost else ""
@@ -127,6 +139,9 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         "feed": f"{result['messages']:,} of {result['messages_sent']:,} messages decoded in {result['seconds']:.1f} s"
         f" ({rate:,.0f}/s)",
         "books": f"{result['book_updates']:,} updates, {result['gaps']:,} gaps in the feed",
+        "recovery": f"{recovery['missing']:,} messages missing = {recovery['filled']:,} came later +"
+        f" {recovery['covered']:,} covered by {recovery['snapshots']:,} snapshots + {recovery['lost']:,} lost;"
+        f" {recovery['requests']:,} re-requests",
         "orders": f"{orders['sent']:,} sent ({kinds['new']:,} new, {kinds['replace']:,} replaces,"
         f" {kinds['cancel']:,} cancels)",
         "venue": f"{orders['accepted']:,} accepted, {orders['replaced']:,} replaced, {orders['canceled']:,} canceled,"

@@ -33,10 +33,10 @@ from hwgw.telemetry import snapshot
 
 from .report import report
 
-__all__ = ["Options", "run"]
+__all__ = ["Options", "gateway_yaml", "recovery_keys", "run"]
 
 USER, PASSWORD = "DEMO", "DEMO"
-GROUP, PORT = "233.54.12.111", 26477
+GROUP, GROUP_B, PORT = "233.54.12.111", "233.49.196.111", 26477
 FRAMES = 16_384  # a second of the default rate, for a machine that is busy with other things
 _START_SECONDS = 20.0
 _END_SECONDS = 10.0
@@ -54,6 +54,7 @@ class Options:
     feed: Path | None = None
     pace: str = ""
     seed: int = 1
+    faults: str = ""  # of each line, as hwgw_sim.faults.parse reads them
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +106,11 @@ def _sides(wanted: str) -> Iterator[_Sides]:
 
 
 def _exchange_options(options: Options, sides: _Sides) -> list[str]:
+    at = sides.exchange_address
     given = [
-        *sides.exchange_options, "--group", GROUP, "--port", str(PORT), "--listen", f"{sides.exchange_address}:0",
-        "--user", f"{USER}:{PASSWORD}", "--wait-clients", "1", "--cancel-at-close", "--seed", str(options.seed),
+        *sides.exchange_options, "--group", GROUP, "--port", str(PORT), "--group-b", GROUP_B, "--port-b", str(PORT),
+        "--requests", f"{at}:0", "--snapshots", f"{at}:0", "--listen", f"{at}:0", "--user", f"{USER}:{PASSWORD}",
+        "--wait-clients", "1", "--cancel-at-close", "--seed", str(options.seed),
     ]  # fmt: skip
     if options.feed:
         given += ["--feed", str(options.feed), "--seconds", str(options.seconds)]
@@ -116,16 +119,37 @@ def _exchange_options(options: Options, sides: _Sides) -> list[str]:
         given += ["--symbols", str(options.symbols), "--seconds", str(options.seconds)]
     if options.rate:
         given += ["--rate", str(options.rate)]
+    if options.faults:
+        given += ["--faults", options.faults, "--faults", options.faults, "--request-loss", "0.01"]
     return given
 
 
+def recovery_keys(ready: dict[str, Any]) -> dict[str, Any]:
+    """The exchange's recovery servers as keys of the channel."""
+    (address, requests), (_, snapshots) = ready["requests"], ready["snapshots"]
+    return {
+        "recover": {"servers": [{"address": address, "port": requests}], "timeout": "20ms", "rate": 5000},
+        "snapshot": {"address": address, "port": snapshots, "username": USER, "password": PASSWORD},
+    }
+
+
 def gateway_yaml(
-    name: str, symbols: list[str], receive: dict[str, Any], address: str, port: int, cpu: int | None = None
+    name: str,
+    symbols: list[str],
+    receive: dict[str, Any],
+    address: str,
+    port: int,
+    cpu: int | None = None,
+    recovery: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The configuration of the demo's gateway; the limits are those of a small prop desk."""
+    """The configuration of the demo's gateway; the limits are those of a small prop desk.
+
+    recovery: more keys of the channel, see recovery_keys.
+    """
+    lines = [{"group": GROUP, "port": PORT}, {"group": GROUP_B, "port": PORT}]
     pipeline: dict[str, Any] = {
         "receive": receive,
-        "channels": [{"name": "demo", "lines": [{"group": GROUP, "port": PORT}], "stale": "3s"}],
+        "channels": [{"name": "demo", "lines": lines, "stale": "3s", **(recovery or {})}],
     }
     if cpu is not None:
         pipeline["cpu"] = cpu
@@ -182,12 +206,12 @@ def _attach(name: str, process: subprocess.Popen[bytes]) -> Segment:
 
 
 @contextlib.contextmanager
-def _gateway(
-    sides: _Sides, name: str, symbols: list[str], address: tuple[str, int], cpu: int | None
-) -> Iterator[subprocess.Popen[bytes]]:
+def _gateway(sides: _Sides, name: str, ready: dict[str, Any], cpu: int | None) -> Iterator[subprocess.Popen[bytes]]:
     # a file without a name, so that nothing is left of it whatever ends this process
     with tempfile.TemporaryFile("w+", encoding="utf-8") as config:
-        yaml.safe_dump(gateway_yaml(name, symbols, sides.receive, *address, cpu), config, sort_keys=False)
+        address, port = ready["listen"]
+        made = gateway_yaml(name, ready["names"], sides.receive, address, port, cpu, recovery_keys(ready))
+        yaml.safe_dump(made, config, sort_keys=False)
         config.flush()
         command = [sys.executable, "-m", "hwgw.cli", "-q", "run", "/dev/stdin"]
         process = sides.gateway(command, stdin=config, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -259,7 +283,7 @@ def run(options: Options, watch: Watch, say: Callable[[str], None]) -> dict[str,
         if sides.missing:
             say(f"no AF_XDP, receiving through kernel sockets (udp): {sides.missing}")
         symbols: list[str] = exchange.ready["names"]
-        with _gateway(sides, name, symbols, exchange.address, cpu) as process, _attach(name, process) as segment:
+        with _gateway(sides, name, exchange.ready, cpu) as process, _attach(name, process) as segment:
             rate = f"{options.rate:,} messages/s" if options.rate else "at full speed"
             what = options.feed.name if options.feed else f"{len(symbols)} symbols, {rate}"
             with watch(segment, f"hwgw demo: {what}, {sides.backend}") as tick:

@@ -54,6 +54,7 @@ def snapshot(segment: Segment) -> dict[str, Any]:
         "confined": segment.confined(),
         "limits_hash": in_force(segment).digest if int(segment.control["limits_generation"]) else "",
         "pipelines": threads,
+        "channels": segment.channel_status(),
         "counters": counters,
         "ledgers": {row.name: row.as_dict() for row in ledger_rows(counters)},
         "refused": refused,

@@ -27,6 +27,8 @@ from hwgw_sim.exchange.engine import (
     default_symbols,
     die_with_parent,
 )
+from hwgw_sim.faults import Faults
+from hwgw_sim.faults import parse as parse_faults
 
 from hwgw.errors import ConfigError, HwgwError, UsageError
 
@@ -146,6 +148,16 @@ def parser() -> argparse.ArgumentParser:
     )
     feed.add_argument("--end-packets", type=_natural, default=5, metavar="N", help="end of session packets (5)")
     feed.add_argument("--end-interval-ms", type=_natural, default=20, metavar="MS", help="time between them (20)")
+    feed.add_argument("--group-b", metavar="GROUP", help="line B: the same packets again (none)")
+    feed.add_argument("--port-b", type=_natural, default=DEFAULT_PORT, help=f"its UDP port ({DEFAULT_PORT})")
+    feed.add_argument(
+        "--faults", action="append", metavar="FAULTS",
+        help="of line A, and given again of line B: loss=1%%,duplicate=0.1%%,damage=0.01%%,reorder=16,outage=2-4 ...",
+    )  # fmt: skip
+    feed.add_argument("--requests", type=_endpoint, metavar="ADDR:PORT", help="MoldUDP64 re-request server (none)")
+    feed.add_argument("--snapshots", type=_endpoint, metavar="ADDR:PORT", help="GLIMPSE server for the users (none)")
+    feed.add_argument("--request-loss", type=float, default=0.0, metavar="SHARE",
+                      help="of re-requests, and of answers, are lost (0)")  # fmt: skip
     feed.add_argument("--record", type=Path, metavar="FILE", help="write what is published as BinaryFILE too")
     entry = made.add_argument_group("order entry")
     entry.add_argument(
@@ -206,11 +218,20 @@ def config_of(args: argparse.Namespace) -> ExchangeConfig:
     for name, value, most in (
         ("--port", args.port, 65535),
         ("--ttl", args.ttl, 255),
+        ("--port-b", args.port_b, 65535),
         ("--batch-us", args.batch_us, 10**6),
     ):
         if value > most:
             raise ConfigError(f"{name} {value}: at most {most} is allowed")
+    if args.requests and args.snapshots and args.requests[0] != args.snapshots[0]:
+        raise UsageError("--requests and --snapshots: one address is wanted")
+    if not 0 <= args.request_loss <= 1:
+        raise UsageError(f"--request-loss {args.request_loss}: 0 to 1 is wanted")
+    lines = [parse_faults(text, args.seed + index) for index, text in enumerate(args.faults or [])]
+    faults = (lines[0], lines[1] if len(lines) > 1 else Faults()) if lines else None
     return ExchangeConfig(
+        group_b=args.group_b, port_b=args.port_b, faults=faults, requests=args.requests, snapshots=args.snapshots,
+        request_loss=args.request_loss,
         symbols=args.symbols, seed=args.seed, depth=args.depth, pace=pace, rate=args.rate, pace_scale=scale,
         batch_us=args.batch_us, seconds=args.seconds, messages_max=args.messages, feed=args.feed, linger=args.linger,
         wait_clients=args.wait_clients, start_delay_ms=args.start_delay_ms, virtual_clock=args.clock == "virtual",

@@ -384,15 +384,16 @@ static void read_in(sim_exchange *x, struct sim_connection *connection, uint64_t
 }
 
 void sim_clients_poll(sim_exchange *x, uint64_t now) {
-  struct epoll_event events[SIM_CONNECTIONS_MAX + 1];
+  struct epoll_event events[SIM_CONNECTIONS_MAX + SIM_SNAPSHOTS_MAX + 3];
   if (x->epoll_fd < 0) return;
-  int cnt = epoll_wait(x->epoll_fd, events, SIM_CONNECTIONS_MAX + 1, 0);
+  int cnt = epoll_wait(x->epoll_fd, events, SIM_CONNECTIONS_MAX + SIM_SNAPSHOTS_MAX + 3, 0);
   bool accepting = false;
   for (int i = 0; i < cnt; i++) {
     if (events[i].data.u32 == LISTENER) {
       accepting = true;
       continue;
     }
+    if (events[i].data.u32 == SIM_RECOVERY_ID) continue;
     struct sim_connection *connection = &x->connections[events[i].data.u32];
     if (connection->fd >= 0 && events[i].events & EPOLLOUT) flush(x, connection, now);
     if (connection->fd >= 0 && events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) read_in(x, connection, now);
@@ -436,7 +437,7 @@ void sim_clients_end(sim_exchange *x) {
     int cnt = epoll_wait(x->epoll_fd, events, SIM_CONNECTIONS_MAX, 10);
     now = sim_now();
     for (int i = 0; i < cnt; i++) {
-      if (events[i].data.u32 == LISTENER) continue;
+      if (events[i].data.u32 >= SIM_RECOVERY_ID) continue; /* that, and the listener */
       struct sim_connection *connection = &x->connections[events[i].data.u32];
       if (connection->fd >= 0 && events[i].events & EPOLLOUT) flush(x, connection, now);
       if (connection->fd < 0 || !(events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))) continue;

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hwgw_sim._native import ffi, lib
+from hwgw_sim.faults import Faults
 
 from hwgw import specs
 from hwgw.errors import BY_EXIT_CODE, ConfigError, HwgwError
@@ -50,7 +51,9 @@ class ExchangeConfig:
     """What an exchange publishes, where, and whom it lets in. Times and limits of 0 mean their defaults.
 
     pace: "rate" (rate messages per second), "max", and for a capture also "recorded" and "scale" (recorded time
-    divided by pace_scale). group None: nothing is sent, which is of use with record. listen None: no order entry.
+    divided by pace_scale). group None: nothing is sent, which is of use with record. group_b: a second line with the
+    same packets; faults are those of both lines. requests, snapshots: where the recovery servers listen, at one
+    address; request_loss: share of re-requests, and of answers, that are lost. listen None: no order entry.
     """
 
     symbols: Sequence[str] = default_symbols(8)
@@ -79,6 +82,12 @@ class ExchangeConfig:
     end_packets: int = 5
     end_interval_ms: int = 20
     record: Path | None = None
+    group_b: str | None = None
+    port_b: int = DEFAULT_PORT
+    faults: tuple[Faults, Faults] | None = None
+    requests: tuple[str, int] | None = None
+    snapshots: tuple[str, int] | None = None
+    request_loss: float = 0.0
     listen: tuple[str, int] | None = ("127.0.0.1", 0)
     users: Sequence[tuple[str, str]] = (DEFAULT_USER,)
     client_orders: int = 0
@@ -157,6 +166,18 @@ class Exchange:
         if config.listen is not None:
             cfg.listen = True
             cfg.listen_address, cfg.listen_port = _address("listen address", config.listen[0]), config.listen[1]
+        cfg.group_b = _address("group", config.group_b) if config.group_b else 0
+        cfg.port_b, cfg.request_loss_ppm = config.port_b, round(config.request_loss * 1_000_000)
+        if config.faults is not None:
+            cfg.has_faults = True
+            for line, faults in zip(cfg.faults, config.faults, strict=True):
+                faults.fill(line)
+        if config.requests is not None:
+            cfg.requests, cfg.request_port = True, config.requests[1]
+            cfg.recovery_address = _address("recovery address", config.requests[0])
+        if config.snapshots is not None:
+            cfg.snapshots, cfg.snapshot_port = True, config.snapshots[1]
+            cfg.recovery_address = _address("recovery address", config.snapshots[0])
         cfg.client_orders_max, cfg.store_sz_bytes = config.client_orders, config.replay_bytes
         cfg.client_timeout_ms, cfg.cancel_on_disconnect = config.client_timeout_ms, config.cancel_on_disconnect
         cfg.cancel_at_close = config.cancel_at_close
@@ -205,6 +226,12 @@ class Exchange:
             "port": config.port if config.group else None,
             "session": config.session,
             "listen": [config.listen[0], self.listen_port] if config.listen else None,
+            "requests": [config.requests[0], int(lib.hwgw_sim_exchange_request_port(self._handle))]
+            if config.requests
+            else None,
+            "snapshots": [config.snapshots[0], int(lib.hwgw_sim_exchange_snapshot_port(self._handle))]
+            if config.snapshots
+            else None,
             "users": [name.upper() for name, _ in config.users],
             "symbols": len(self.symbols),
             "names": list(self.symbols),
@@ -241,6 +268,16 @@ class Exchange:
             "bytes_sent": stats.bytes_sent,
             "send": {"calls": stats.send_calls, "retries": stats.send_retries, "errors": stats.send_errors},
             "record_errors": stats.record_errors,
+            "faults": [
+                {name: int(getattr(line, name)) for name in ("taken", "lost", "duplicated", "reordered", "damaged")}
+                for line in stats.faults
+            ]
+            if self.config.faults
+            else None,
+            "recovery": {
+                name: int(getattr(stats, name))
+                for name in ("requests_in", "requests_lost", "answers", "answered_messages", "snapshots")
+            },
             "messages_sent": messages,
             "messages_by_type": by_type,
             "messages_per_s": messages / elapsed_s if elapsed_s else 0.0,

@@ -103,7 +103,8 @@ int32_t hwgw_sim_exchange_open(struct hwgw_sim_exchange **exchange, const struct
   if (!x->cfg.client_timeout_ms) x->cfg.client_timeout_ms = 15000;
   x->is_capture = cfg->path && cfg->path[0];
   x->party_cnt = cfg->user_cnt + 1u;
-  x->listen_fd = x->epoll_fd = x->publish.fd = x->publish.record_fd = -1;
+  x->listen_fd = x->epoll_fd = x->publish.fd[0] = x->publish.fd[1] = x->publish.record_fd = -1;
+  x->recovery.request_fd = x->recovery.snapshot_fd = -1;
   x->open_ns = sim_now();
   struct timespec wall;
   clock_gettime(CLOCK_REALTIME, &wall);
@@ -112,6 +113,7 @@ int32_t hwgw_sim_exchange_open(struct hwgw_sim_exchange **exchange, const struct
   status = open_source(x, error, error_sz);
   if (!status) status = sim_publish_open(x, error, error_sz);
   if (!status) status = sim_clients_open(x, error, error_sz);
+  if (!status) status = sim_recovery_open(x, error, error_sz);
   if (status) {
     hwgw_sim_exchange_close(x);
     return status;
@@ -123,6 +125,7 @@ int32_t hwgw_sim_exchange_open(struct hwgw_sim_exchange **exchange, const struct
 
 void hwgw_sim_exchange_close(struct hwgw_sim_exchange *x) {
   if (!x) return;
+  sim_recovery_close(x);
   sim_clients_close(x);
   sim_publish_close(x);
   sim_map_fini(&x->symbol_index);
@@ -196,6 +199,8 @@ static void serve_clients(sim_exchange *x, uint64_t now) {
   sim_clients_poll(x, now);
   sim_clients_flush(x, now);
   sim_publish_flush(x);
+  sim_publish_late(x, now);
+  sim_recovery_poll(x);
 }
 
 static void wait_until(sim_exchange *x, uint64_t wake, uint64_t last_wake) {
@@ -234,9 +239,14 @@ static void finish(sim_exchange *x) {
   x->is_open = false;
   sim_venue_system(x, OUCH50_EVENT_CODE_END_OF_DAY);
   sim_clients_end(x);
-  for (uint32_t i = 0; i < x->cfg.end_cnt; i++) {
-    if (i) poll(NULL, 0, (int)x->cfg.end_interval_ms);
+  for (uint32_t i = 0; i < x->cfg.end_cnt; i++) { /* requests are still answered */
+    uint64_t end = sim_now() + x->cfg.end_interval_ms * UINT64_C(1000000);
     sim_publish_end(x);
+    do {
+      sim_publish_late(x, sim_now());
+      sim_recovery_poll(x);
+      poll(NULL, 0, x->cfg.requests || x->cfg.snapshots ? 1 : (int)x->cfg.end_interval_ms);
+    } while (sim_now() < end);
   }
 }
 

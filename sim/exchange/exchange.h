@@ -133,8 +133,9 @@ struct sim_packet {
 };
 
 struct sim_publish {
-  int fd;        /* -1 = nothing is sent */
-  int record_fd; /* -1 = nothing is recorded */
+  int fd[HWGW_SIM_LINES_MAX];                         /* -1 = nothing is sent */
+  struct hwgw_sim_faults *faults[HWGW_SIM_LINES_MAX]; /* NULL: a perfect line */
+  int record_fd;                                      /* -1 = nothing is recorded */
   uint32_t packet_sz_max;
   uint32_t current; /* packet being filled */
   uint64_t next_seq;
@@ -177,6 +178,35 @@ struct sim_user {
   uint64_t store_head; /* bytes written so far */
   uint8_t *store;
   uint64_t *positions; /* of message seq: where it starts */
+};
+
+/* ---- recovery.c: MoldUDP64 re-requests, GLIMPSE ---- */
+
+#define SIM_SNAPSHOTS_MAX 8
+#define SIM_RECOVERY_ID (UINT32_MAX - 1) /* in the epoll set */
+
+/* a client of the snapshot server */
+struct sim_snapshot {
+  int fd; /* -1 = free */
+  uint32_t len, sent, room;
+  uint32_t in_len;
+  uint8_t *data; /* everything it gets; NULL before the login */
+  uint8_t in[256];
+};
+
+struct sim_recovery {
+  int request_fd; /* -1 = no such server */
+  int snapshot_fd;
+  uint16_t request_port;
+  uint16_t snapshot_port;
+  uint32_t loss_ppm;
+  uint64_t random;
+  uint8_t *store; /* blocks of the last messages, a ring */
+  uint64_t *position;
+  uint64_t head;
+  uint64_t next_seq;
+  struct sim_snapshot *making; /* messages go here instead of to the feed */
+  struct sim_snapshot client[SIM_SNAPSHOTS_MAX];
 };
 
 /* ---- source: flow.c, capture.c ---- */
@@ -244,6 +274,7 @@ struct hwgw_sim_exchange {
   struct sim_map symbol_index;  /* name as 8 bytes -> symbol */
   struct sim_map client_orders; /* party << 32 | user reference number -> index */
   struct sim_publish publish;
+  struct sim_recovery recovery;
   int listen_fd;
   int epoll_fd;
   uint16_t listen_port;
@@ -270,6 +301,15 @@ uint8_t *sim_publish_reserve(sim_exchange *x, uint32_t len); /* room for one mes
 void sim_publish_flush(sim_exchange *x);
 void sim_publish_heartbeat(sim_exchange *x, uint64_t now); /* when one is due */
 void sim_publish_end(sim_exchange *x);                     /* one end of session packet */
+
+void sim_publish_late(sim_exchange *x, uint64_t now); /* what the lines' faults have held back */
+
+/* recovery.c */
+int32_t sim_recovery_open(sim_exchange *x, char *error, uint32_t error_sz); /* after the clients */
+void sim_recovery_close(sim_exchange *x);
+void sim_recovery_keep(sim_exchange *x, uint64_t seq, const uint8_t *blocks, uint32_t cnt);
+void sim_recovery_poll(sim_exchange *x);
+uint8_t *sim_snapshot_reserve(sim_exchange *x, uint32_t len); /* room for one message of the one being made */
 
 /* itch.c: encodes and publishes one message each */
 void sim_itch_system(sim_exchange *x, char event);

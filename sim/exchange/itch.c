@@ -7,12 +7,13 @@
 #include "exchange.h"
 
 static uint8_t *begin(sim_exchange *x, char code, uint32_t len, uint32_t locate) {
-  uint8_t *p = sim_publish_reserve(x, len);
+  bool is_live = !x->recovery.making;
+  uint8_t *p = is_live ? sim_publish_reserve(x, len) : sim_snapshot_reserve(x, len);
   memset(p, 0, len);
   itch50_add_order_message_type_set(p, code);
   itch50_add_order_stock_locate_set(p, (uint16_t)locate);
   itch50_add_order_timestamp_set(p, x->ts);
-  x->stats.messages[(uint8_t)code]++;
+  x->stats.messages[(uint8_t)code] += is_live;
   return p;
 }
 

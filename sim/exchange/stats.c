@@ -49,6 +49,8 @@ void hwgw_sim_exchange_stats(const struct hwgw_sim_exchange *x, struct hwgw_sim_
   stats->lateness_p99_ns = sim_hist_percentile(&x->lateness, 99);
   stats->lateness_p999_ns = sim_hist_percentile(&x->lateness, 99.9);
   stats->lateness_max_ns = x->lateness.max;
+  for (uint32_t line = 0; line < HWGW_SIM_LINES_MAX; line++)
+    if (x->publish.faults[line]) hwgw_sim_faults_stats(x->publish.faults[line], &stats->faults[line]);
 }
 
 int64_t hwgw_sim_exchange_position(const struct hwgw_sim_exchange *x, uint32_t party, uint32_t symbol) {
@@ -66,6 +68,14 @@ uint32_t hwgw_sim_exchange_open_orders(const struct hwgw_sim_exchange *x, uint32
 
 uint16_t hwgw_sim_exchange_listen_port(const struct hwgw_sim_exchange *x) {
   return x->listen_port;
+}
+
+uint16_t hwgw_sim_exchange_request_port(const struct hwgw_sim_exchange *x) {
+  return x->recovery.request_port;
+}
+
+uint16_t hwgw_sim_exchange_snapshot_port(const struct hwgw_sim_exchange *x) {
+  return x->recovery.snapshot_port;
 }
 
 uint32_t hwgw_sim_exchange_symbol_cnt(const struct hwgw_sim_exchange *x) {

@@ -206,7 +206,9 @@ class Mold:
     # ---- packets ----
 
     def _is_far(self, seq: int, expected: int) -> bool:
-        if self.next_seq and self.jump_max and seq - expected > self.jump_max:
+        if not self.next_seq:
+            return False
+        if self.jump_max and seq - expected > self.jump_max:
             return True
         if not self.hold_max or seq - max(self.seen, expected) <= self.hold_max:
             return False

@@ -28,6 +28,38 @@ enum hwgw_sim_pace {
   HWGW_SIM_PACE_MAX = 3       /* as fast as it goes */
 };
 
+/* what a bad line does; all 0: nothing. Times are those that take and give are told (an exchange: since its start) */
+struct hwgw_sim_faults_cfg {
+  uint64_t seed;
+  uint32_t loss_ppm;
+  uint32_t duplicate_ppm;
+  uint32_t damage_ppm;
+  uint32_t reorder_max; /* one packet in ten comes up to so many packets late */
+  uint32_t delay_us;    /* the others up to so much */
+  uint32_t reserved;
+  uint64_t outage_from_ns;
+  uint64_t outage_to_ns;
+};
+
+struct hwgw_sim_faults_stats {
+  uint64_t taken;
+  uint64_t lost;
+  uint64_t duplicated;
+  uint64_t reordered;
+  uint64_t damaged;
+};
+
+struct hwgw_sim_faults;
+
+struct hwgw_sim_faults *hwgw_sim_faults_open(const struct hwgw_sim_faults_cfg *cfg); /* NULL: no memory */
+void hwgw_sim_faults_close(struct hwgw_sim_faults *faults);                          /* NULL is allowed */
+void hwgw_sim_faults_take(struct hwgw_sim_faults *faults, const uint8_t *data, uint32_t len, uint64_t now_ns);
+/* the next packet that arrives now into data (1,472 bytes): its length, or 0 */
+uint32_t hwgw_sim_faults_give(struct hwgw_sim_faults *faults, uint8_t *data, uint64_t now_ns);
+void hwgw_sim_faults_stats(const struct hwgw_sim_faults *faults, struct hwgw_sim_faults_stats *stats);
+
+#define HWGW_SIM_LINES_MAX 2
+
 struct hwgw_sim_user {
   char name[6];      /* upper case, space padded */
   char password[10]; /* upper case, space padded */
@@ -68,6 +100,19 @@ struct hwgw_sim_cfg {
   uint32_t end_interval_ms;
   const char *record_path; /* also writes what is published as BinaryFILE; NULL or "" = no */
 
+  uint32_t group_b; /* line B: the same packets again; 0 = there is none */
+  uint16_t port_b;
+  bool has_faults; /* else the lines are perfect */
+  struct hwgw_sim_faults_cfg faults[HWGW_SIM_LINES_MAX];
+
+  /* recovery: MoldUDP64 re-requests over UDP, GLIMPSE over TCP; port 0 = any free one */
+  bool requests;
+  bool snapshots;
+  uint32_t recovery_address; /* IPv4, host order */
+  uint16_t request_port;
+  uint16_t snapshot_port;
+  uint32_t request_loss_ppm; /* of requests, and of answers */
+
   /* order entry: OUCH 5.0 over SoupBinTCP; listen_port 0 = any free one */
   bool listen;
   uint32_t listen_address; /* IPv4, host order */
@@ -88,8 +133,14 @@ struct hwgw_sim_stats {
   uint64_t ends_sent;
   uint64_t bytes_sent; /* UDP payload of all of them */
   uint64_t send_calls;
-  uint64_t send_retries;                 /* EAGAIN or ENOBUFS; sent later */
-  uint64_t send_errors;                  /* packets the kernel refused for good; not among packets_sent */
+  uint64_t send_retries; /* EAGAIN or ENOBUFS; sent later */
+  uint64_t send_errors;  /* packets the kernel refused for good; not among packets_sent */
+  struct hwgw_sim_faults_stats faults[HWGW_SIM_LINES_MAX];
+  uint64_t requests_in; /* re-requests */
+  uint64_t requests_lost;
+  uint64_t answers;
+  uint64_t answered_messages;
+  uint64_t snapshots;
   uint64_t record_errors;                /* the recording is torn: it could not be written */
   uint64_t next_seq;                     /* messages published + 1 */
   uint64_t messages[HWGW_SIM_CODES_MAX]; /* by ITCH type code */
@@ -145,6 +196,8 @@ void hwgw_sim_exchange_stop(
     struct hwgw_sim_exchange *exchange); /* any thread, signal handlers too; acts within 50 ms */
 void hwgw_sim_exchange_close(struct hwgw_sim_exchange *exchange); /* NULL is allowed */
 uint16_t hwgw_sim_exchange_listen_port(const struct hwgw_sim_exchange *exchange);
+uint16_t hwgw_sim_exchange_request_port(const struct hwgw_sim_exchange *exchange);
+uint16_t hwgw_sim_exchange_snapshot_port(const struct hwgw_sim_exchange *exchange);
 uint32_t hwgw_sim_exchange_symbol_cnt(const struct hwgw_sim_exchange *exchange);
 const char *hwgw_sim_exchange_symbol(const struct hwgw_sim_exchange *exchange, uint32_t symbol); /* 8 bytes, no zero */
 void hwgw_sim_exchange_stats(const struct hwgw_sim_exchange *exchange, struct hwgw_sim_stats *stats);

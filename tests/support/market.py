@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import yaml
 from hwgw_sim.exchange.process import ExchangeProcess
 from hwgw_sim.lab import Lab
 
-from hwgw.demo.stage import GROUP, PASSWORD, USER, gateway_yaml
+from hwgw.demo.stage import GROUP, GROUP_B, PASSWORD, USER, gateway_yaml, recovery_keys
 from hwgw.errors import HwgwError
 from hwgw.segment import Segment
 
@@ -54,8 +54,17 @@ class Market:
     """An exchange and the gateways that trade there: on loopback, or on both sides of a lab."""
 
     def __init__(
-        self, folder: Path, lab: Lab | None = None, *, rate: int = 20_000, seconds: float = 60, symbols: int = 4
+        self,
+        folder: Path,
+        lab: Lab | None = None,
+        *,
+        rate: int = 20_000,
+        seconds: float = 60,
+        symbols: int = 4,
+        recovery: Sequence[str] | None = None,
+        clients: int = 1,
     ) -> None:
+        """recovery: more options of the exchange; then there are a line B and recovery servers as well."""
         self.folder = folder
         self.port = free_port()
         self.popen = subprocess.Popen if lab is None else lab.gateway.popen
@@ -66,9 +75,15 @@ class Market:
             else ["--interface", lab.exchange.interface, "--listen", f"{lab.exchange.address}:0"]
         )
         options = [
-            *place, "--group", GROUP, "--port", str(self.port), "--user", f"{USER}:{PASSWORD}", "--wait-clients", "1",
-            "--symbols", str(symbols), "--rate", str(rate), "--seconds", str(seconds), "--cancel-at-close",
+            *place, "--group", GROUP, "--port", str(self.port), "--user", f"{USER}:{PASSWORD}",
+            "--wait-clients", str(clients), "--symbols", str(symbols), "--rate", str(rate), "--seconds", str(seconds),
+            "--cancel-at-close",
         ]  # fmt: skip
+        self.recovery = recovery is not None
+        if recovery is not None:
+            options += ["--group-b", GROUP_B, "--port-b", str(self.port), *recovery]
+            options += ["--requests", "127.0.0.1:0", "--snapshots", "127.0.0.1:0"]
+        self.channel: dict[str, Any] = {}  # more keys of the channel
         self.exchange = ExchangeProcess(options, subprocess.Popen if lab is None else lab.exchange.popen)
         self.strategies: list[dict[str, Any]] = []  # of the demo unless a test names its own
         self.cpu: int | None = None  # of the pipeline; None: not pinned
@@ -99,7 +114,11 @@ class Market:
     def config(self, **limits: Any) -> Path:
         names = self.exchange.ready["names"]
         settings = gateway_yaml(self.name, names, dict(self.receive), *self.exchange.address, self.cpu)
-        settings["pipelines"][0]["channels"][0]["lines"][0]["port"] = self.port
+        channel = settings["pipelines"][0]["channels"][0]
+        channel["lines"] = [line | {"port": self.port} for line in channel["lines"][: 1 + self.recovery]]
+        if self.recovery:
+            channel.update(recovery_keys(self.exchange.ready))
+        channel.update(self.channel)
         settings["limits"].update(limits)
         settings["strategies"] = self.strategies or settings["strategies"]
         bucket = settings["limits"]["strategies"]["revert"]

@@ -54,13 +54,25 @@ def test_the_demo_receives_by_afxdp_trades_and_adds_up(hwgw):
     assert result["gaps"] == 0
 
 
+def test_a_demo_with_bad_lines_repairs_every_hole_and_adds_up(hwgw):
+    done = hwgw("demo", "--seconds", "2", "--rate", "10000", "--backend", "udp", "--loss", "5%", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    check(result, "udp")
+    recovery = result["recovery"]
+    assert sum(line["lost"] for line in result["faults"]) > 100
+    assert result["gaps"] > 0
+    assert recovery["missing"] == recovery["filled"] + recovery["covered"] > 0
+    assert recovery["lost"] == 0
+
+
 @pytest.mark.root
 def test_the_demo_receives_by_a_packet_socket_trades_and_adds_up(hwgw):
     done = hwgw("demo", "--seconds", "2", "--symbols", "5", "--rate", "20000", "--backend", "packet", "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     check(result, "packet")
-    assert result["receive"].startswith("packet: gateway0, 1 flow, ring of ")
+    assert result["receive"].startswith("packet: gateway0, 2 flows, ring of ")
     assert result["messages"] == result["messages_sent"] > 30_000
     assert result["gaps"] == 0
 
