@@ -67,8 +67,9 @@ struct hwgw_pipeline {
   struct pipeline_recover_io recover_io;
   uint32_t open_mask; /* channels that recovery looks after */
   uint32_t channel_cnt;
-  bool udp_checksum;  /* verify it */
-  bool receive_is_up; /* else no channel is good */
+  bool udp_checksum;        /* verify it */
+  bool receive_is_up;       /* else no channel is good */
+  uint64_t receive_reopens; /* when the segment was told last what is open */
   struct hwgw_instruments *instruments;
   struct hwgw_books *books;
   struct pipeline_instrument *instrument;

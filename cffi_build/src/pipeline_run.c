@@ -177,7 +177,18 @@ void hwgw_pipeline_close(struct hwgw_pipeline *p) {
   free(p);
 }
 
+/* a path that was opened anew may be of another mode; why it is not the backend one would expect stays true */
+static void receive_describe(struct hwgw_pipeline *p) {
+  struct hwgw_segment_header *head = hwgw_segment_head(p->segment);
+  char why[sizeof head->receive + 1] = "";
+  const char *from = strstr(head->receive, "; no afxdp: ");
+  if (from) snprintf(why, sizeof why, "%s", from);
+  snprintf(head->receive, sizeof head->receive, "%s%s", hwgw_rx_describe(p->rx), why);
+  p->receive_reopens = p->counters[HWGW_CNT_RX_REOPENS];
+}
+
 static void receive_state(struct hwgw_pipeline *p) {
+  if (HWGW_UNLIKELY(p->counters[HWGW_CNT_RX_REOPENS] != p->receive_reopens)) receive_describe(p);
   uint32_t state = hwgw_rx_state(p->rx);
   p->receive_is_up = state == HWGW_SEGMENT_RECEIVE_STATE_UP;
   p->thread->receive_state = state;

@@ -16,7 +16,7 @@
  * Cost: one non-blocking recv per stats. While no frame comes, two more system calls each ASK_NS: the kernel does not
  * tell when a program goes off by its bpf_link, nor when queues change.
  *
- * Thread: that of the caller; the helper touches only what it was given.
+ * Thread: that of the caller; the helper touches only what it was given. In a forked child the state is gone.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -77,6 +77,7 @@ struct rx_watch {
   uint64_t t_bad_ns; /* since when a reopen is wanted, 0 = it is not */
   uint64_t t_due_ns; /* of the next try */
   uint64_t backoff_ns;
+  pid_t owner;     /* a forked child has neither the interface nor the helper */
   bool is_working; /* the helper */
   pthread_t helper;
   struct reopen reopen;
@@ -330,9 +331,20 @@ static void ask(struct rx_watch *watch, uint64_t now_ns) {
   if (queue_cnt) watch->queue_cnt = queue_cnt;
 }
 
+/* in a forked child: nothing is read, for the messages are the parent's, and nothing opened */
+static void forked_stats(struct rx_watch *watch, uint64_t *counters) {
+  judged(watch, HWGW_SEGMENT_RECEIVE_STATE_GONE, "%s was opened by process %d, before a fork", watch->link.wanted,
+         (int)watch->owner);
+  for (uint32_t i = COUNTER_FIRST; i < COUNTER_END; i++) counters[i] = watch->before[i] + watch->now[i];
+}
+
 static void watch_stats(struct hwgw_rx *rx, uint64_t *counters) {
   struct rx_watch *watch = (struct rx_watch *)rx;
   uint64_t now_ns = hwgw_now_ns();
+  if (HWGW_UNLIKELY(getpid() != watch->owner)) {
+    forked_stats(watch, counters);
+    return;
+  }
   if (watch->is_working) reopen_end(watch, now_ns);
   if (!watch->is_working) ask(watch, now_ns);
   if (hwgw_rx_link_read(&watch->link) && watch->t_due_ns > now_ns + BACKOFF_MIN_NS) {
@@ -363,7 +375,9 @@ static void watch_stats(struct hwgw_rx *rx, uint64_t *counters) {
 
 static void watch_close(struct hwgw_rx *rx) {
   struct rx_watch *watch = (struct rx_watch *)rx;
-  if (watch->is_working) {
+  if (watch->is_working && getpid() != watch->owner) {
+    if (watch->reopen.old) watch->reopen.old->ops->close(watch->reopen.old);
+  } else if (watch->is_working) {
     pthread_join(watch->helper, NULL);
     if (watch->reopen.opened) watch->reopen.opened->ops->close(watch->reopen.opened);
   } else if (rx->live != &watch->idle) {
@@ -424,6 +438,7 @@ struct hwgw_rx *hwgw_rx_watch_open(struct hwgw_rx *live, const struct hwgw_rx_cf
   struct hwgw_error error = {.text = "no memory"};
   if (!watch) goto without;
   watch->base = (struct hwgw_rx){.ops = &WATCH};
+  watch->owner = getpid();
   watch->idle = (struct hwgw_rx){.ops = &IDLE};
   watch->link.fd = -1;
   watch->reopen.netns_fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);

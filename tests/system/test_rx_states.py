@@ -269,6 +269,31 @@ def test_a_receive_path_whose_interface_is_gone_closes_at_once(wire: Wire, rx: R
     assert time.monotonic() - began < 2
 
 
+def test_a_forked_child_watches_nothing_and_takes_nothing_from_its_parent(wire: Wire, rx: Receiver) -> None:
+    carries(wire, rx)
+    frames = rx.stats()["frames"]
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            end = time.monotonic() + 0.7  # more than two questions to the kernel
+            while time.monotonic() < end:
+                stats = rx.stats()
+                time.sleep(0.01)
+            right = (rx.state, stats["reopens"], stats["frames"]) == ("gone", 0, frames)
+            status = 0 if right and rx.reason.endswith("before a fork") else 2
+            rx.close()
+        finally:
+            os._exit(status)
+    wire.run("rx", "ip", "link", "set", wire.device["rx"], "down")
+    reaches(rx, "link_down")
+    wire.run("rx", "ip", "link", "set", wire.device["rx"], "up")
+    reaches(rx, "up")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    carries(wire, rx)
+    assert rx.stats()["reopens"] == 0
+
+
 def test_link_messages_that_were_lost_are_asked_for_again(wire: Wire) -> None:
     for rx in opened(wire, **BACKENDS["udp"]):
         for _ in range(300):  # more than the socket takes, and nobody reads
