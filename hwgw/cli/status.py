@@ -49,6 +49,12 @@ def _describe(out: Output, name: str, running: bool, look: dict[str, Any]) -> No
                     f"    {line:<8} {cnt['frames']:,} packets; first with {cnt['first']:,} messages, late with"
                     f" {cnt['late']:,}, jumped over {cnt['missed']:,}"
                 )
+    link = {name: look["counters"][f"rx.{name}"] for name in ("link_downs", "link_ups", "reopens")}
+    if any(link.values()):
+        out.say(
+            f"  interface  went down {link['link_downs']} times, came back {link['link_ups']},"
+            f" receive path opened anew {link['reopens']}"
+        )
     for ledger, row in look["ledgers"].items():
         drops = ", ".join(f"{cause} {cnt:,}" for cause, cnt in row["dropped"].items()) or "none dropped"
         verdict = "" if row["exact"] else "  (in flight)"

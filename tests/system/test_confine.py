@@ -113,9 +113,16 @@ def test_the_order_session_reconnects_behind_the_filter(market: Market) -> None:
 
 @pytest.mark.root
 @pytest.mark.afxdp
-@pytest.mark.parametrize("confine", [{}, {"privileges": "keep"}], ids=["dropped", "kept"])
-def test_what_dropped_privileges_cannot_do_is_said_and_what_kept_ones_can_is_done(tmp_path, confine, hwgw) -> None:
+@pytest.mark.parametrize(
+    ("backend", "confine", "can_reopen"),
+    [("afxdp", {}, False), ("afxdp", {"privileges": "keep"}, True), ("udp", {}, True)],
+    ids=["dropped", "kept", "udp"],
+)
+def test_what_dropped_privileges_cannot_do_is_said_and_the_rest_is_done(
+    tmp_path, backend, confine, can_reopen, hwgw
+) -> None:
     with Lab() as lab, Market(tmp_path, lab) as market:
+        market.receive["backend"] = backend
         start(market, **confine)
         with market.attached() as segment:
             device = lab.gateway.interface
@@ -128,14 +135,16 @@ def test_what_dropped_privileges_cannot_do_is_said_and_what_kept_ones_can_is_don
             assert segment.thread_status()[0]["feed"] != "good"
             reason = segment.thread_status()[0]["receive_reason"]
             said = f"{device} is gone; dropped privileges (CAP_NET_RAW and CAP_NET_ADMIN), cannot reopen"
-            assert reason.startswith(said) if not confine else reason == f"{device} is gone"
+            assert reason == f"{device} is gone" if can_reopen else reason.startswith(said)
             shown = hwgw("status", market.name).stdout
-            assert "gone" in shown
-            if confine:
+            assert f"{device} is gone" in " ".join(shown.split())
+            assert "interface  went down 2 times, came back 1, receive path opened anew 0" in shown
+            if can_reopen:
                 peer = lab.exchange.interface
                 lab.gateway.ip(f"link add {device} type veth peer name {peer} netns {lab.exchange.path}")
                 lab.exchange.ip(f"link set {peer} up")
                 lab.gateway.ip(f"addr add {lab.gateway.address}/24 dev {device}", f"link set {device} up")
                 until(lambda: segment.thread_status()[0]["receive"] == "up", "it is open again")
                 assert segment.counters()["rx.reopens"] == 1
-            assert segment.confined()["refused_calls"] == 0
+                assert bytes(segment.head["receive"]).startswith(backend.encode())
+            assert segment.confined()["refused_calls"] == 0, segment.confined()
