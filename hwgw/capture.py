@@ -18,6 +18,7 @@ import logging
 import os
 import platform
 import queue
+import stat
 import threading
 import time
 from collections import deque
@@ -28,6 +29,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import __version__
 from .errors import DeviceError, HwgwError, PrivilegeError, UsageError
@@ -50,6 +52,8 @@ QUIET_S = 0.02
 DRAIN_S = 0.25
 """At the end: until nothing has come for QUIET_S, at most DRAIN_S."""
 RECV_FRAMES = 4096
+UNSTEERED = ("dpdk", "pcap")
+"""Backends whose frames may be of no group, although groups were named."""
 
 
 @dataclass(slots=True)
@@ -104,6 +108,8 @@ class PcapngWriter:
         self.frames = 0
         """Frames that were taken; those on disk are frames_written."""
         self.frames_written = 0
+        self.foreign = 0
+        """Frames of no group, left out by record()."""
         self.bytes_written = 0
         self.file_cnt = 0
         self.files: deque[Path] = deque()
@@ -189,13 +195,16 @@ class PcapngWriter:
         self._work.put(_Part(buffer=self._buffer, used=self._used, frames=self._buffer_frames))
         self._buffer = None
 
-    def write(self, batch: Batch) -> int:
-        """Format a batch; it can be released afterwards. Returns how many frames. Raises what the disk said."""
+    def write(self, batch: Batch, chosen: NDArray[np.bool_] | None = None) -> int:
+        """Format a batch, or the chosen of its frames; it can be released afterwards. Returns how many frames.
+
+        Raises what the disk said.
+        """
         if self._closed:
             raise UsageError(f"capture: {self.path}: the writer is closed")
         if self.error:
             raise self.error
-        shown = batch.frames
+        shown = batch.frames if chosen is None else batch.frames[chosen]
         cnt = len(shown)
         if cnt and int(shown["flow"].min()) != lib.HWGW_FLOW_NONE:
             raise UsageError("capture: the udp backend gives payloads, not frames; use afxdp, packet or dpdk")
@@ -338,10 +347,8 @@ class PcapngWriter:
         whole = int(lib.hwgw_pcapng_whole(ffi.from_buffer("uint8_t[]", part.buffer), at, frames))
         self.frames_written += int(frames[0])
         self.bytes_written += whole
-        try:
+        if stat.S_ISREG(os.fstat(self._fd).st_mode):  # the reader of a pipe sees the cut
             os.ftruncate(self._fd, self._offset + whole)
-        except OSError as error:  # a pipe: its reader sees the cut
-            log.warning("capture: %s: %s", self._path, error.strerror)
 
 
 def _c(word: str) -> Any:
@@ -387,6 +394,7 @@ def _record(
     progress: Callable[[Capture], None] | None,
 ) -> int:
     writer.count_drops(receiver.stats)
+    is_mixed = receiver.backend in UNSTEERED and bool(receiver.filters)
     first = writer.frames
     end = time.monotonic() + seconds if seconds is not None else float("inf")
     ticked, draining = time.monotonic(), False
@@ -395,7 +403,12 @@ def _record(
         if left <= 0:
             break
         with receiver.recv(left, timeout=QUIET_S if draining else 0.05) as batch:
-            got = writer.write(batch)
+            got = len(batch)
+            if is_mixed and got:
+                ours = batch.payloads["drop"] == 0
+                writer.foreign += got - writer.write(batch, ours)
+            else:
+                writer.write(batch)
         now = time.monotonic()
         if (draining and (not got or now > end)) or (not got and receiver.ended):
             break

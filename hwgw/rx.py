@@ -298,7 +298,7 @@ class Receiver:
         self._kept: Any = kept  # what views hold on to; None: the handle itself
         self._kept_refs = sys.getrefcount(kept) - 2  # without this parameter and its caller's variable
         self._flows, self._flow_cnt = flows, flow_cnt
-        self._all_frames = all_frames or backend == "pcap"
+        self._all_frames = all_frames or flow_cnt == 0
         self._can_send = can_send
         self._spin_ns = spin_ns
         self._entered = threading.Lock()

@@ -140,8 +140,10 @@ def _record(out: Output, receiver: Receiver, writer: PcapngWriter, count: int | 
 def _report(out: Output, receiver: Receiver, writer: PcapngWriter, path: str, took_s: float) -> None:
     ledger = receiver.ledger()
     dropped = dict(ledger.drops)
-    if writer.error and ledger.used > writer.frames_written:
-        dropped["disk"] = ledger.used - writer.frames_written
+    if writer.foreign:
+        dropped["foreign"] = writer.foreign
+    if writer.error and ledger.used > writer.foreign + writer.frames_written:
+        dropped["disk"] = ledger.used - writer.foreign - writer.frames_written
     exact = ledger.offered == writer.frames_written + sum(dropped.values())
     files = [str(name) for name in writer.files] or [path]
     result = {

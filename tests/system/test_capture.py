@@ -161,6 +161,17 @@ def test_losses_of_a_stopped_capture_stand_in_ledger_and_file(pair: Wire, tmp_pa
     assert numbers[-500:] == list(range(2500, 3000))
 
 
+def test_a_full_disk_ends_with_5_and_what_was_not_written_is_in_the_ledger(pair: Wire) -> None:
+    with Capturing(pair, "--group", GROUPS[0], "--write", "/dev/full", "--json") as capture:
+        send(pair, [udp_frame("239.1.2.3", 26400, bytes(100))] * 200)
+        stdout, stderr = capture.wait()
+    assert capture.process.returncode == 5
+    assert stderr == "hwgw capture: capture: /dev/full: No space left on device; what was written before is complete\n"
+    ledger = json.loads(stdout)["ledger"]
+    assert ledger["exact"]
+    assert (ledger["written"], ledger["dropped"].get("disk")) == (0, ledger["offered"])
+
+
 def test_seconds_end_a_capture_of_nothing_with_a_complete_file(pair: Wire, tmp_path: Path) -> None:
     target = tmp_path / "out.pcapng"
     with Capturing(pair, "--group", GROUPS[0], "--write", target, "--seconds", "200ms") as capture:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hwgw_sim.wire import udp_frame
 from scapy.utils import RawPcapWriter
 from support import captures
 
@@ -66,6 +67,22 @@ def test_count_stops_exactly_and_the_rest_can_follow(source: Make, tmp_path: Pat
         assert receiver.recv_into_pcapng(tmp_path / "b.pcapng") == 877
     assert captures.read(tmp_path / "a.pcapng").frames == frames[:123]
     assert captures.read(tmp_path / "b.pcapng").frames == frames[123:]
+
+
+def test_frames_of_no_group_are_left_out_and_counted(tmp_path: Path) -> None:
+    frames = [udp_frame(f"239.1.2.{number % 3}", 26400, bytes([number])) for number in range(90)]
+    with RawPcapWriter(str(tmp_path / "x.pcap"), linktype=1, nano=True) as file:
+        file.write_header(None)
+        for number, data in enumerate(frames):
+            file.write_packet(data, sec=1, usec=number)
+    with (
+        rx.open("pcap", path=tmp_path / "x.pcap", groups=["239.1.2.0:26400", "239.1.2.2:26400"]) as receiver,
+        PcapngWriter(tmp_path / "out.pcapng") as writer,
+    ):
+        assert receiver.recv_into_pcapng(writer) == 60
+        assert (writer.foreign, receiver.ledger().used) == (30, 90)
+    found = captures.read(tmp_path / "out.pcapng").frames
+    assert [data for _, data in found] == [data for number, data in enumerate(frames) if number % 3 != 1]
 
 
 def test_rotation_by_size_loses_and_doubles_nothing(source: Make, tmp_path: Path) -> None:

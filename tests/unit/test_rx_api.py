@@ -462,3 +462,33 @@ def test_import_of_hwgw_alone_is_light_and_finds_rx() -> None:
     assert done.stdout == "False True\n"
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
         hwgw.nonsense  # noqa: B018
+
+
+def test_views_of_dpdk_outlive_close_and_its_port_goes_with_the_last(capture: Make) -> None:
+    """The memory is DPDK's own and cannot be kept: the close waits. In a process of its own, which DPDK may keep."""
+    if reason := rx.backends().get("dpdk", "not in this version"):
+        pytest.skip(f"dpdk: {reason}")
+    script = """
+import gc, logging, sys, hwgw
+logging.basicConfig(format="%(message)s")
+sent = hwgw.rx.open("pcap", path=sys.argv[1]).recv()
+with hwgw.rx.open("dpdk", port=f"net_pcap0,rx_pcap={sys.argv[1]}", all_frames=True) as rx:
+    views = []
+    while len(views) < 50:
+        batch = rx.recv(50 - len(views), timeout=5)
+        assert len(batch)
+        views += batch.data
+        if len(views) < 50:
+            views = [view.copy() for view in views]
+    kept = views[-1]
+    del views[:-1], batch
+assert kept.tobytes() == sent.data[49].tobytes()
+del kept, views
+gc.collect()
+with hwgw.rx.open("dpdk", port=f"net_pcap0,rx_pcap={sys.argv[1]}", all_frames=True) as rx:  # the name is free again
+    assert len(rx.recv(timeout=5))
+print("done")
+"""
+    done = subprocess.run([sys.executable, "-c", script, capture(50)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+    assert "closed, but 1 views still hold its memory" in done.stderr
