@@ -3,8 +3,8 @@
  * SPDX-License-Identifier: MIT
  *
  * Files are read instead of asking by netlink because RTM_GETLINK waits for the lock that every change of a network
- * device holds, and a pipeline must not. net/softnet_stat, which grows with the processors, is read only when
- * rx_dropped has moved.
+ * device holds, and a pipeline must not. net/softnet_stat, which grows with the processors, is read when rx_dropped has
+ * moved, and each SOFTNET_NS.
  */
 #include "rx_nic.h"
 
@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define BUSY_NS 100000000u
+#define SOFTNET_NS 100000000u /* drops of other interfaces are forgotten after so long */
 
 static int sysfs_open(const char *interface, const char *file) {
   char path[96];
@@ -115,33 +116,46 @@ bool hwgw_nic_open(struct hwgw_nic *nic, int fd, const char *interface) {
     nic->dropped_fd = open("/proc/thread-self/net/dev", O_RDONLY | O_CLOEXEC);
   }
   number_read(nic->missed_fd, &nic->missed_last);
-  if (nic->softnet_fd < 0 || !dropped_read(nic, &nic->dropped_last)) {
-    hwgw_nic_close(nic);
-    return false;
-  }
-  nic->softnet_last = softnet_read(nic);
-  return true;
+  nic->softnet_last = nic->softnet_fd >= 0 ? softnet_read(nic) : 0;
+  if (nic->softnet_fd >= 0 && dropped_read(nic, &nic->dropped_last)) return true;
+  hwgw_nic_close(nic);
+  return false;
 }
 
 /* how far a counter went on; one that fell (its interface was made anew) starts again */
-static uint64_t grown(uint64_t now, uint64_t *last) {
-  uint64_t step = now > *last ? now - *last : 0;
-  *last = now;
-  return step;
+static uint64_t grown(uint64_t now, uint64_t last) {
+  return now > last ? now - last : 0;
+}
+
+/* The kernel counts a drop in the backlog's counter first. So that no drop of the interface is without its own there, the
+ * backlog's counter is taken before the interface's for the next stretch, and after it for this one */
+static void dropped_update(struct hwgw_nic *nic, uint64_t now_ns) {
+  uint64_t dropped;
+  if (!dropped_read(nic, &dropped)) return;
+  if (dropped == nic->dropped_last && now_ns - nic->t_softnet_ns < SOFTNET_NS) return;
+  uint64_t before = softnet_read(nic);
+  if (!dropped_read(nic, &dropped)) return;
+  uint64_t by_interface = grown(dropped, nic->dropped_last);
+  if (by_interface) {
+    uint64_t by_backlog = grown(softnet_read(nic), nic->softnet_last);
+    nic->dropped += by_interface < by_backlog ? by_interface : by_backlog;
+  }
+  nic->dropped_last = dropped;
+  nic->softnet_last = before;
+  nic->t_softnet_ns = now_ns;
 }
 
 void hwgw_nic_update(struct hwgw_nic *nic, uint64_t frames) {
-  uint64_t missed, dropped, now_ns = hwgw_now_ns();
+  uint64_t missed, now_ns = hwgw_now_ns();
   bool is_quiet = frames == nic->frames_last;
   nic->frames_last = frames;
   if (!is_quiet && now_ns - nic->t_last_ns < BUSY_NS) return;
   nic->t_last_ns = now_ns;
-  if (number_read(nic->missed_fd, &missed)) nic->missed += grown(missed, &nic->missed_last);
-  if (!dropped_read(nic, &dropped)) return;
-  uint64_t by_interface = grown(dropped, &nic->dropped_last);
-  if (by_interface == 0) return;
-  uint64_t by_backlog = grown(softnet_read(nic), &nic->softnet_last); /* read second: the kernel counts it first */
-  nic->dropped += by_interface < by_backlog ? by_interface : by_backlog;
+  if (number_read(nic->missed_fd, &missed)) {
+    nic->missed += grown(missed, nic->missed_last);
+    nic->missed_last = missed;
+  }
+  dropped_update(nic, now_ns);
 }
 
 void hwgw_nic_close(struct hwgw_nic *nic) {

@@ -33,6 +33,7 @@ struct hwgw_nic {
   uint64_t softnet_last;
   uint64_t frames_last;
   uint64_t t_last_ns;
+  uint64_t t_softnet_ns;
 };
 
 /* fd: any socket in the interface's namespace. False when nothing can be read */

@@ -346,6 +346,20 @@ def test_what_the_kernels_backlog_loses_in_front_of_the_socket_is_counted(pair):
         assert fits < len(got) < backlog.FRAMES
 
 
+def test_frames_that_no_protocol_wants_are_not_taken_for_lost_ones(pair, sender):
+    """The interface counts a second VLAN tag as dropped, behind us; other interfaces' backlogs overflow meanwhile."""
+    backlog.limit()
+    with Wire() as other, open_rx(pair) as rx:
+        assert backlog.overflow(other, *FLOWS[0]) > 0
+        time.sleep(0.11)
+        rx.stats()
+        for i in range(100):
+            sender.send(tagged(numbered(i), (0x88A8, 8), (0x8100, 9)))
+        assert len(rx.settle(100)) == 100
+        assert pair.statistics("rx")["rx_dropped"] == 100
+        assert drops(rx) == {}
+
+
 # ---- set-up ----
 
 
