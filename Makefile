@@ -22,7 +22,7 @@ native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help deps venv build demo test bench bench-rx ledger soak cycles lint fuzz seeds docs clean
+.PHONY: help deps venv build demo test bench bench-rx ledger soak cycles lint fuzz seeds docs clean mutants
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -36,6 +36,7 @@ help:
 	@echo "make fuzz [SECONDS=60]      every fuzz target for that long, under sanitizers (clang)"
 	@echo "make cycles [N=100]         kill -9 under load and start again, so many times: nothing may be left"
 	@echo "make seeds [SEEDS=10000]    the feed side under so many seeds of faults, under sanitizers: never a wrong book"
+	@echo "make mutants                the gate's C code changed in one place at a time: how many changes its tests notice"
 	@echo "make lint                   formatting, static checks and types"
 	@echo "make docs                   docs/protocols: a page per wire format and record, from the tables"
 	@echo "make build                  .venv with the native module in it; .venv/bin/hwgw runs this tree"
@@ -122,6 +123,9 @@ seeds: $(build_stamp)
 	  { cat build/seeds.log >&2; exit 1; }
 	@$(bin)/cmake --build build/sanitize --target test_feed
 	@HWGW_SEEDS=$(SEEDS) build/sanitize/bin/test_feed
+mutants: $(build_stamp)
+	@echo "mutants: each comparison, sign and constant of the gate's C code changed in turn, some minutes"
+	@$(bin)/python -m tests.mutation $(ARGS)
 
 docs: $(venv_stamp)
 	@$(bin)/python -m hwgw.specs.docs docs/protocols

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -25,11 +25,11 @@ def generated() -> str:
     return str(folder)
 
 
-def build(built: Path, changed: Mapping[str, str] | None = None) -> bool:
+def build(built: Path, changed: Mapping[str, str] | None = None, more: Sequence[str] = ()) -> bool:
     """Compile the gate to built; changed maps a source's name to other text. False when that does not compile."""
     folder = built.parent
     sources = []
-    for name in SOURCES:
+    for name in (*SOURCES, *more):
         path = ROOT / "cffi_build" / "src" / name
         if changed and name in changed:
             path = folder / f"{built.stem}-{name}"

@@ -1,0 +1,215 @@
+"""Change the gate's C code in one place at a time and count how many changes its tests notice.
+
+SPDX-License-Identifier: MIT
+
+The gate's tests (contract, boundaries, random streams) are run once and what they say to the gate is recorded with
+the golden model's answers and states. Each mutant is compiled behind the three functions of the conformance kit and
+must answer otherwise somewhere in that record or in a scenario of the kit. What survives is listed with its line:
+some mutants mean the same as the original, and docs/risk.md explains them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import pickle
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cffi import FFI
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from support.gate_build import SOURCES, build  # noqa: E402
+
+from hwgw.conformance import scenarios  # noqa: E402
+from tests.mutation.record import digest  # noqa: E402
+
+TESTS = ("test_risk.py", "test_risk_contract.py", "test_risk_boundaries.py")
+READOUTS = "bool hwgw_risk_halted("  # behind it only copies of state, which other tests compare
+SECONDS_MAX = 60  # a mutant that takes longer hangs, which is noticed too
+DUMP_SZ = 8 << 20
+SWAPS = {
+    "<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "&&": "||", "||": "&&",
+    "+": "-", "-": "+", "+=": "-=", "-=": "+=", "++": "--", "--": "++", "|=": "&=", "<<": ">>", ">>": "<<",
+}  # fmt: skip
+TOKEN = re.compile(
+    r"(?P<skip>/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|^\s*#(?:[^\n]*\\\n)*[^\n]*|_Static_assert\([^;]*;|->)"
+    r"|(?P<op><<=|>>=|<=|>=|==|!=|&&|\|\||\+\+|--|\+=|-=|\|=|<<|>>|<|>|(?<=\s)[+-](?=\s))"
+    r"|(?P<not>!(?=[\w(]))|(?P<number>(?<![\w.])\d+(?=[uU]?[lL]*\b))",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change: the whole text of one source, and what stands where in it."""
+
+    source: str
+    line: int
+    old: str
+    new: str
+    code: str
+    text: str
+
+
+def mutants(source: str) -> Iterator[Mutant]:
+    """Every change of one token of what decides: each comparison, sign, connective, negation and constant."""
+    text = (ROOT / "cffi_build" / "src" / source).read_text(encoding="utf-8")
+    readouts = text.find(READOUTS)
+    for match in TOKEN.finditer(text):
+        if match["skip"] or match.start() > readouts > 0:
+            continue
+        old = match[0]
+        if match["op"]:
+            news = [SWAPS[old]] if old in SWAPS else []
+        elif match["not"]:
+            news = [""]
+        else:
+            news = [str(int(old) + 1)]
+        line = text.count("\n", 0, match.start()) + 1
+        for new in news:
+            changed = text[: match.start()] + new + text[match.end() :]
+            yield Mutant(source, line, old, new, text.splitlines()[line - 1].strip(), changed)
+
+
+class Loaded:
+    """A gate in a shared object, with its dump."""
+
+    def __init__(self, path: Path) -> None:
+        self.ffi = FFI()
+        self.ffi.cdef(
+            "void *gate_open(void); uint32_t gate_event(void *, const void *, const void *); void gate_close(void *);"
+            "uint32_t hwgw_risk_dump(const void *risk, char *text, uint32_t sz);"
+        )
+        self.lib: Any = self.ffi.dlopen(str(path))
+        self.text = self.ffi.new("char[]", DUMP_SZ)
+        self.gates: dict[int, Any] = {}
+        self.tables: dict[int, Any] = {}
+
+    def event(self, gate: int, record: bytes, table: bytes | None) -> int:
+        """One event to the gate of that number, made when it is new."""
+        if gate not in self.gates:
+            self.gates[gate] = self.lib.gate_open()
+        if table is None:
+            return int(self.lib.gate_event(self.gates[gate], self.ffi.from_buffer(record), self.ffi.NULL))
+        given = self.ffi.new("uint64_t[]", len(table) // 8)
+        self.ffi.memmove(given, table, len(table))
+        answer = int(self.lib.gate_event(self.gates[gate], self.ffi.from_buffer(record), given))
+        self.tables[gate] = given
+        return answer
+
+    def look(self, gate: int) -> bytes:
+        """The digest of a gate's whole state."""
+        if gate not in self.gates:
+            self.gates[gate] = self.lib.gate_open()
+        size = self.lib.hwgw_risk_dump(self.gates[gate], self.text, DUMP_SZ)
+        return digest(bytes(self.ffi.buffer(self.text, size)).decode())
+
+
+def noticed(path: Path, trace: Path) -> str:
+    """What noticed that this gate is not ours; empty when nothing did."""
+    loaded = Loaded(path)
+    codes = {reason: code for code, reason in _reasons().items()}
+    for number, scenario in enumerate(scenarios()):
+        for step in scenario.steps:
+            if loaded.event(-1 - number, step.record, step.table) != codes[step.expect]:
+                return f"scenario {scenario.name}"
+    with trace.open("rb") as stream:
+        at = 0
+        while True:
+            try:
+                item = pickle.load(stream)
+            except EOFError:
+                return ""
+            at += 1
+            if len(item) == 2:
+                if loaded.look(item[0]) != item[1]:
+                    return f"state at item {at}"
+            elif loaded.event(*item[:3]) != item[3]:
+                return f"verdict at item {at}"
+
+
+def _reasons() -> dict[int, str]:
+    from hwgw import specs
+
+    return {reason.code: reason.name for reason in specs.reasons()}
+
+
+def judge(job: tuple[int, Mutant, str, str]) -> tuple[int, str]:
+    """Compile one mutant and try it in a process of its own; who noticed it, "does not compile", or nothing."""
+    index, mutant, folder, trace = job
+    built = Path(folder) / f"gate{index}.so"
+    if not build(built, {mutant.source: mutant.text}, ("risk_dump.c",)):
+        return index, "does not compile"
+    command = [sys.executable, "-m", "tests.mutation", "--try", str(built), "--trace", trace]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
+    except subprocess.TimeoutExpired:
+        return index, "hangs"
+    finally:
+        built.unlink(missing_ok=True)
+    return index, done.stdout.strip() if done.returncode == 0 else f"ended with {done.returncode}"
+
+
+def record(trace: Path, seed: int) -> int:
+    """Run the gate's tests once and write the trace; how many bytes it has."""
+    environment = {**os.environ, "HWGW_GATE_TRACE": str(trace), "HWGW_SEED": str(seed)}
+    files = [str(ROOT / "tests" / "unit" / name) for name in TESTS]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.mutation.record", *files]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL, timeout=600)
+    return trace.stat().st_size
+
+
+def main() -> int:
+    """Judge every mutant, print the survivors and the score."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__.splitlines()[0])
+    parser.add_argument("--only", help="only mutants whose line contains this text")
+    parser.add_argument("--every", type=int, default=1, help="judge every Nth mutant")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--output", type=Path, help="write the result as JSON")
+    parser.add_argument("--try", dest="candidate", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--trace", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.candidate:
+        print(noticed(options.candidate, options.trace))
+        return 0
+    chosen = [mutant for source in SOURCES for mutant in mutants(source)]
+    chosen = [mutant for mutant in chosen if not options.only or options.only in mutant.code][:: options.every]
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / "trace"
+        print(f"mutants: recording the gate's tests: {record(trace, options.seed) >> 20} MiB", flush=True)
+        whole = Path(folder) / "whole.so"
+        if not build(whole, None, ("risk_dump.c",)) or (wrong := noticed(whole, trace)):
+            raise SystemExit(f"mutants: the gate itself does not pass: {wrong}")
+        jobs = [(index, mutant, folder, str(trace)) for index, mutant in enumerate(chosen)]
+        with multiprocessing.Pool(options.jobs) as pool:
+            verdicts = dict(pool.imap_unordered(judge, jobs))
+    compiled = [index for index, verdict in verdicts.items() if verdict != "does not compile"]
+    alive = sorted(index for index in compiled if not verdicts[index])
+    for index in alive:
+        mutant = chosen[index]
+        print(f"survives: {mutant.source}:{mutant.line}: {mutant.old} -> {mutant.new or 'nothing'}: {mutant.code}")
+    caught = len(compiled) - len(alive)
+    by_kit = sum(verdicts[index].startswith("scenario") for index in compiled)
+    share = f"{caught} of {len(compiled)} noticed ({caught / len(compiled):.1%})"
+    print(f"mutants: {share}, {by_kit} by the conformance kit; {len(chosen) - len(compiled)} do not compile")
+    if options.output:
+        rows = [{"source": m.source, "line": m.line, "old": m.old, "new": m.new} for m in chosen]
+        result = {"noticed": caught, "compiled": len(compiled), "mutants": rows, "verdicts": verdicts}
+        options.output.write_text(json.dumps(result), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
