@@ -386,6 +386,17 @@ def ring_full(row: Backend) -> str:
     return {"udp": "rx.drop_overrun", "dpdk xdp": "rx.drop_fill_empty"}.get(row.family, "rx.drop_ring_full")
 
 
+def provable(row: Backend, counts: Mapping[str, int]) -> dict[str, int]:
+    """The counts with those causes added up that a backend cannot always tell apart when they come at once.
+
+    udp: a wrong checksum is proven by counters of the whole namespace, unless another error moved them meanwhile.
+    """
+    merged = dict(counts)
+    if row.backend == "udp" and (unproven := merged.pop("rx.drop_kernel", 0)):
+        merged["rx.drop_checksum"] = merged.get("rx.drop_checksum", 0) + unproven
+    return merged
+
+
 def owed(row: Backend, kind: str, cnt: int) -> int:
     """How many of cnt frames of a kind come to us or are ours to count."""
     return cnt if any(name == DELIVERED or name.startswith(("rx.", "net.")) for name in WHERE[row.family][kind]) else 0
