@@ -12,6 +12,7 @@
 #include <linux/net_tstamp.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -25,12 +26,12 @@ static int sysfs_open(const char *interface, const char *file) {
   return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-/* sysfs shows the namespace it was mounted in: the address tells whether that is ours */
+/* sysfs shows the namespace it was mounted in: the address tells whether that is ours; every loopback device has the same */
 static bool sysfs_is_ours(int socket_fd, const char *interface) {
   char text[32] = "", wanted[32];
   struct ifreq request = {0};
   snprintf(request.ifr_name, sizeof request.ifr_name, "%s", interface);
-  if (ioctl(socket_fd, SIOCGIFHWADDR, &request)) return false;
+  if (ioctl(socket_fd, SIOCGIFHWADDR, &request) || request.ifr_hwaddr.sa_family == ARPHRD_LOOPBACK) return false;
   uint8_t mac[6];
   memcpy(mac, request.ifr_hwaddr.sa_data, sizeof mac);
   snprintf(wanted, sizeof wanted, "%02x:%02x:%02x:%02x:%02x:%02x\n", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);

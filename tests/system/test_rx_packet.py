@@ -10,6 +10,8 @@ import os
 import select
 import socket
 import struct
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -344,6 +346,35 @@ def test_what_the_kernels_backlog_loses_in_front_of_the_socket_is_counted(pair):
         assert rx.accounted() == backlog.FRAMES
         assert drops(rx) == {"drop_kernel": dropped}
         assert fits < len(got) < backlog.FRAMES
+
+
+IN_A_NAMESPACE_WITH_ITS_OWN_SYSFS = """
+import json, sys
+from hwgw_sim.receiver import Receiver
+with Receiver("packet", [(sys.argv[2], int(sys.argv[3]))], interface=sys.argv[1], frame_cnt=16384) as rx:
+    print("open", flush=True)
+    input()
+    rx.settle(int(sys.argv[4]))
+    print(json.dumps(rx.stats()), flush=True)
+"""
+
+
+def test_the_interfaces_counters_are_read_from_sysfs_where_that_is_ours(pair):
+    backlog.limit()
+    program = [sys.executable, "-c", IN_A_NAMESPACE_WITH_ITS_OWN_SYSFS, pair.device["rx"], *map(str, FLOWS[0])]
+    own_sysfs = ["unshare", "-m", "sh", "-c", 'mount -t sysfs none /sys && exec "$@"', "sh"]
+    with pair.inside("rx"):
+        child = subprocess.Popen(
+            [*own_sysfs, *program, str(backlog.FRAMES)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+    with child:
+        assert child.stdout.readline() == "open\n"
+        opened = {os.readlink(path) for path in Path(f"/proc/{child.pid}/fd").iterdir()}
+        assert {Path(path).name for path in opened} >= {"rx_missed_errors", "rx_dropped", "softnet_stat"}
+        dropped = backlog.overflow(pair, *FLOWS[0])
+        stats = json.loads(child.communicate("\n", timeout=20)[0])
+    assert stats["drop_kernel"] == dropped > 0
+    assert stats["frames"] + dropped == backlog.FRAMES
 
 
 def test_frames_that_no_protocol_wants_are_not_taken_for_lost_ones(pair, sender):
