@@ -24,6 +24,8 @@ from hwgw_sim.exchange.process import ExchangeProcess
 from hwgw_sim.wire import Wire, udp_frame
 from support import captures
 
+from hwgw.cli import run
+
 GROUPS = ("239.1.2.3:26400", "239.1.2.4:26401")
 READY_S = 20
 
@@ -214,16 +216,19 @@ def test_a_terminal_shows_one_status_line_that_goes_away(pair: Wire, tmp_path: P
     ],
 )
 def test_a_mistake_is_one_line_with_its_exit_code(
-    pair: Wire, tmp_path: Path, options: tuple[str, ...], exit_code: int, message: str
+    pair: Wire,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    exit_code: int,
+    message: str,
 ) -> None:
     target = tmp_path / "out.pcapng"
-    with Capturing(pair, "--write", target, *options) as capture:
-        stdout, stderr = capture.wait()
-    said = (capture.first + stderr).splitlines()
-    assert capture.process.returncode == exit_code
-    assert stdout == ""
-    assert len(said) == 1
-    assert message in said[0]
+    with pair.inside("rx"):
+        assert run(["capture", pair.device["rx"], "--write", str(target), *options]) == exit_code
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert message in said.err
     assert not target.exists()
 
 
