@@ -51,6 +51,20 @@ PROBE_FIRST, PROBE_HIGHEST = 50_000, 3_200_000
 KEPT_UP = 0.97  # of the rate asked for: what a paced exchange gives when nothing holds it up
 FRAMES = 16_384
 
+# The demo's limits are those of a desk for some minutes: an hour at full load would end at its loss limit or its fills.
+ACCOUNT = {
+    "credit_max": 1_000_000_000, "loss_max": 1_000_000_000_000, "open_max": 1000, "rate_burst": 1000,
+    "rate_refill": "50us",
+}  # fmt: skip
+STRATEGY = {"rate_burst": 500, "rate_refill": "100us", "fills_max": 4_000_000_000, "rejects_run_max": 4_000_000_000}
+
+
+def limits() -> dict[str, Any]:
+    """What replaces them; each a copy of its own, as the configuration knows no aliases."""
+    accounts = {number: dict(ACCOUNT) for number in (1, 2)}
+    return {"gateway": dict(ACCOUNT), "accounts": accounts, "strategies": {"revert": dict(STRATEGY)}}
+
+
 FUNCTIONS = ("malloc", "calloc", "realloc", "memalign", "free", "mmap", "munmap", "brk")
 ROWS = 4096
 ROW = struct.Struct(f"=II{len(FUNCTIONS)}Q{len(FUNCTIONS)}Q")
@@ -275,7 +289,7 @@ def _finish(market: Market, segment: Segment) -> dict[str, Any]:
 def _kept_up(rate: int, symbols: int) -> tuple[bool, str]:
     """Whether a short run at that rate loses nothing and gets what it asked for, and what was the limit if not."""
     with tempfile.TemporaryDirectory() as folder, _market(rate, symbols, Path(folder)) as market:
-        market.start()
+        market.start(**limits())
         with market.attached("itch.messages") as segment:
             first, begun = segment.counters()["itch.messages"], time.monotonic()
             time.sleep(PROBE_S)
@@ -322,7 +336,7 @@ def run(settings: Settings) -> Soak:
         market = stack.enter_context(_market(rate, settings.symbols, folder))
         market.strategies = settings.strategies
         market.environment = allocations.environment
-        market.start()
+        market.start(**limits())
         segment = stack.enter_context(market.attached("itch.messages"))
         pid, control = int(segment.head["data_pid"]), int(segment.head["control_pid"])
         before, begun = allocations.of(pid), time.monotonic()
