@@ -57,7 +57,8 @@ unpack_dpdk_headers() { # the headers of libdpdk-dev, without its 195 packages
   has apt-get && has dpkg-deb && has tar && has mktemp || return 0
   mkdir -p "$dpdk_root"
   folder=$(mktemp -d "$dpdk_root/XXXXXX")
-  if (cd "$folder" && apt-get download -q libdpdk-dev >/dev/null 2>&1); then
+  download() { (cd "$folder" && apt-get download -q libdpdk-dev >/dev/null 2>&1); }
+  if download || { apt-get update -q -o DPkg::Lock::Timeout=300 >/dev/null 2>&1 && download; }; then
     dpkg-deb --fsys-tarfile "$folder"/*.deb | tar -x -C "$dpdk_root" ./usr/include
   fi
   rm -r "$folder"
