@@ -137,7 +137,7 @@ RECEIVE = Section(
 )
 # the backends that know a key of receive; the rest know them all
 RECEIVE_KEYS = {
-    "interface": ("auto", "afxdp", "packet", "udp"),
+    "interface": ("auto", "afxdp", "packet", "udp", "dpdk"),
     "queues": ("auto", "afxdp", "dpdk"),
     "mode": ("auto", "afxdp"),
     "busy_poll": ("auto", "afxdp", "udp"),
@@ -313,11 +313,11 @@ class Maker:
         for key, backends in RECEIVE_KEYS.items():
             if key in node and backend not in backends:
                 self.bad(node.where(key), f"backend {backend} has no use for it; {', '.join(backends)} have")
-        needs = {
-            "auto": "interface", "afxdp": "interface", "packet": "interface", "pcap": "path", "dpdk": "port"
-        }.get(backend)  # fmt: skip
+        needs = {"auto": "interface", "afxdp": "interface", "packet": "interface", "pcap": "path"}.get(backend)
         if needs and needs not in node:
             self.bad(node.where(needs), f"missing; backend {backend} needs it")
+        if backend == "dpdk" and "interface" not in node and "port" not in node:
+            self.bad(node.where("port"), "missing; backend dpdk needs it or interface")
         if backend == "udp" and "interface" not in node and "local_address" not in node:
             self.bad(node.where("interface"), "missing; backend udp needs it or local_address")
         if node["busy_poll"] % 1000:

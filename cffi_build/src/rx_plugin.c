@@ -94,4 +94,5 @@ const struct hwgw_rx_ops hwgw_rx_dpdk = {
     .open = plugin_open,
     .send = plugin_send,
     .available = plugin_available,
+    .has_interface = true, /* where one is named beside the port, or instead of it */
 };

@@ -65,7 +65,7 @@ struct rx_watch {
 
   struct hwgw_rx_cfg cfg; /* copies of all it points to follow */
   char interface[16];
-  char *texts[3]; /* backend, path, mode */
+  char *texts[4]; /* backend, path, mode, port */
   uint32_t queues[HWGW_QUEUES_MAX];
   struct hwgw_flow flows[HWGW_FLOWS_MAX];
 
@@ -411,7 +411,8 @@ void hwgw_rx_watch_describe(struct hwgw_rx *rx) {
 /* ---- open ---- */
 
 static bool cfg_copy(struct rx_watch *watch, const struct hwgw_rx_cfg *cfg) {
-  const char *texts[] = {cfg->backend, cfg->path ? cfg->path : "", cfg->mode ? cfg->mode : ""};
+  const char *texts[] = {cfg->backend, cfg->path ? cfg->path : "", cfg->mode ? cfg->mode : "",
+                         cfg->port ? cfg->port : ""};
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
     watch->texts[i] = strdup(texts[i]);
     if (!watch->texts[i]) return false;
@@ -420,6 +421,9 @@ static bool cfg_copy(struct rx_watch *watch, const struct hwgw_rx_cfg *cfg) {
   watch->cfg.backend = watch->texts[0];
   watch->cfg.path = watch->texts[1];
   watch->cfg.mode = watch->texts[2];
+  watch->cfg.port = watch->texts[3];
+  watch->cfg.eal_args = NULL; /* of use at the first open of a process only */
+  watch->cfg.eal_arg_cnt = 0;
   snprintf(watch->interface, sizeof watch->interface, "%s", cfg->interface);
   watch->cfg.interface = watch->interface;
   if (cfg->queues) {

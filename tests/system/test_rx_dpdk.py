@@ -409,6 +409,46 @@ def test_several_queues_are_polled_by_turns_and_named_in_the_frames(pair, sender
         assert rx.accounted() == 400
 
 
+@pytest.mark.root
+@needs_wire
+@needs("net_af_packet")
+@alone
+def test_a_named_interface_is_watched_and_the_port_opened_anew_when_it_is_back(pair):
+    tx, device = pair.device["tx"], pair.device["rx"]
+
+    def carries(rx, cnt):
+        before = rx.stats()["frames"]
+        with pair.packet_socket("tx") as raw:
+            for i in range(cnt):
+                raw.send(numbered(i))
+        got = []
+        until(lambda: got.extend(rx.poll()) or len(got) == cnt)
+        assert data(got) == [numbered(i) for i in range(cnt)]
+        assert rx.stats()["frames"] == before + cnt
+
+    def reaches(rx, state):
+        until(lambda: not rx.poll() and rx.stats() and rx.state == state)
+        assert (rx.state, bool(rx.reason)) == (state, state != "up")
+
+    with pair.inside("rx"), open_rx("", interface=device, eal_args=["--log-level=lib.eal:info"]) as rx:
+        assert rx.description.startswith(f"dpdk: net_af_packet_{device} (net_af_packet)")
+        carries(rx, 20)
+        pair.run("rx", "ip", "link", "set", device, "down")
+        reaches(rx, "link_down")
+        pair.run("rx", "ip", "link", "set", device, "up")
+        reaches(rx, "up")
+        pair.run("rx", "ip", "link", "delete", device)
+        reaches(rx, "gone")
+        pair.run("rx", "ip", "link", "add", device, "type", "veth", "peer", "name", tx, "netns", pair.path("tx"))
+        pair.run("rx", "ip", "address", "add", f"{pair.address['rx']}/24", "dev", device)
+        pair.run("tx", "ip", "link", "set", tx, "up")
+        pair.run("rx", "ip", "link", "set", device, "up")
+        reaches(rx, "up")
+        until(lambda: '"operstate":"UP"' in pair.run("rx", "ip", "-j", "link", "show", device))
+        carries(rx, 30)
+        assert (rx.stats()["reopens"], rx.accounted()) == (1, rx.stats()["frames"])
+
+
 # ---- from Python ----
 
 
