@@ -30,6 +30,23 @@
 
 #include "rx.h"
 
+#define OPS(poll_, release_)                                 \
+  {                                                          \
+      .name = "afxdp",                                       \
+      .keeps_memory = true,                                  \
+      .open = afxdp_open,                                    \
+      .poll = (poll_),                                       \
+      .release = (release_),                                 \
+      .send = hwgw_afxdp_send,                               \
+      .unsent = hwgw_afxdp_unsent,                           \
+      .stats = afxdp_stats,                                  \
+      .ended = afxdp_ended,                                  \
+      .close = afxdp_close,                                  \
+      .available = afxdp_available,                          \
+      .has_interface = true,                                 \
+      .needs_caps = 1u << CAP_NET_RAW | 1u << CAP_NET_ADMIN, \
+  }
+
 #ifndef HWGW_NO_XDP
 
 #include <stdlib.h>
@@ -270,6 +287,8 @@ static int32_t start(struct rx_afxdp *rx, struct hwgw_error *error) {
   return status;
 }
 
+static const struct hwgw_rx_ops PLAIN;
+
 static int32_t afxdp_open(struct hwgw_rx **out, const struct hwgw_rx_cfg *cfg, struct hwgw_error *error) {
   uint32_t frame_cnt = cfg->frame_cnt ? cfg->frame_cnt : FRAMES_DEFAULT;
   uint32_t frame_sz = cfg->frame_sz_bytes ? cfg->frame_sz_bytes : HWGW_RX_FRAME_SZ_DEFAULT;
@@ -298,6 +317,7 @@ static int32_t afxdp_open(struct hwgw_rx **out, const struct hwgw_rx_cfg *cfg, s
     afxdp_close(&rx->base);
     return status;
   }
+  if (rx->queue_cnt == 1 && !rx->has_parts && !rx->has_stamps) rx->base.ops = &PLAIN;
   describe(rx);
   *out = &rx->base;
   return HWGW_OK;
@@ -336,6 +356,33 @@ static inline void take(struct rx_afxdp *rx, struct afxdp_queue *queue, struct h
   queue->held += cnt;
   __atomic_store_n(queue->ring.consumer, queue->ring_at, __ATOMIC_RELEASE);
   rx->base.count.bytes += bytes;
+}
+
+static inline void give_back(struct rx_afxdp *rx, struct afxdp_queue *queue) {
+  if (queue->held == 0) return;
+  queue->fill_at += queue->held;
+  queue->held = 0;
+  __atomic_store_n(queue->fill.producer, queue->fill_at, __ATOMIC_RELEASE);
+  if (wants_wake(queue)) wake(rx, queue);
+}
+
+/* one queue, one buffer a frame, no time stamps: what most receivers are */
+static uint32_t plain_poll(struct hwgw_rx *base, struct hwgw_frame *frames, uint32_t max) {
+  struct rx_afxdp *rx = (struct rx_afxdp *)base;
+  struct afxdp_queue *queue = rx->queues;
+  uint32_t cnt = __atomic_load_n(queue->ring.producer, __ATOMIC_ACQUIRE) - queue->ring_at;
+  if (cnt == 0) {
+    if (HWGW_UNLIKELY(queue->busy_poll) || wants_wake(queue)) wake(rx, queue);
+    return 0;
+  }
+  if (cnt > max) cnt = max;
+  take(rx, queue, frames, cnt, hwgw_rdtsc());
+  return cnt;
+}
+
+static void plain_release(struct hwgw_rx *base) {
+  struct rx_afxdp *rx = (struct rx_afxdp *)base;
+  give_back(rx, rx->queues);
 }
 
 /* entries of the frame that begins at an entry, of avail that are there; 0 = its end is not there yet */
@@ -448,14 +495,7 @@ static uint32_t afxdp_poll(struct hwgw_rx *base, struct hwgw_frame *frames, uint
 static void afxdp_release(struct hwgw_rx *base) {
   struct rx_afxdp *rx = (struct rx_afxdp *)base;
   rx->slot_held = 0;
-  for (uint32_t i = 0; i < rx->queue_cnt; i++) {
-    struct afxdp_queue *queue = &rx->queues[i];
-    if (queue->held == 0) continue;
-    queue->fill_at += queue->held;
-    queue->held = 0;
-    __atomic_store_n(queue->fill.producer, queue->fill_at, __ATOMIC_RELEASE);
-    if (wants_wake(queue)) wake(rx, queue);
-  }
+  for (uint32_t i = 0; i < rx->queue_cnt; i++) give_back(rx, &rx->queues[i]);
 }
 
 static void afxdp_stats(struct hwgw_rx *base, uint64_t *counters) {
@@ -517,6 +557,8 @@ static bool afxdp_available(char *text, uint32_t sz) {
   return cause == 0;
 }
 
+static const struct hwgw_rx_ops PLAIN = OPS(plain_poll, plain_release);
+
 #else /* built without the steering program */
 
 static int32_t afxdp_open(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, struct hwgw_error *error) {
@@ -540,18 +582,4 @@ static bool afxdp_available(char *text, uint32_t sz) {
 
 #endif
 
-const struct hwgw_rx_ops hwgw_rx_afxdp = {
-    .name = "afxdp",
-    .keeps_memory = true,
-    .open = afxdp_open,
-    .poll = afxdp_poll,
-    .release = afxdp_release,
-    .send = hwgw_afxdp_send,
-    .unsent = hwgw_afxdp_unsent,
-    .stats = afxdp_stats,
-    .ended = afxdp_ended,
-    .close = afxdp_close,
-    .available = afxdp_available,
-    .has_interface = true,
-    .needs_caps = 1u << CAP_NET_RAW | 1u << CAP_NET_ADMIN,
-};
+const struct hwgw_rx_ops hwgw_rx_afxdp = OPS(afxdp_poll, afxdp_release);
