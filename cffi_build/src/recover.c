@@ -93,6 +93,8 @@ static uint32_t closed(struct hwgw_recover *recover, struct hwgw_mold *mold, uin
 uint32_t hwgw_recover_step(struct hwgw_recover *recover, struct hwgw_mold *mold, uint64_t now, uint64_t *counters) {
   bool wants_load = mold->is_lost && recover->has_snapshot;
   if (recover->phase != HWGW_RECOVER_IDLE && !mold->is_open && !wants_load) return closed(recover, mold, counters);
+  if (!mold->is_open && (recover->phase == HWGW_RECOVER_HOLDING || recover->phase == HWGW_RECOVER_REQUESTING))
+    return resort(recover, mold, now, counters); /* the hole is closed, and a message was lost on the way */
   switch (recover->phase) {
     case HWGW_RECOVER_IDLE:
       if (wants_load) return resort(recover, mold, now, counters);
@@ -132,7 +134,7 @@ void hwgw_recover_loaded(struct hwgw_recover *recover, uint64_t now, uint64_t *c
   counters[HWGW_CNT_RECOVER_SNAPSHOTS]++;
   recover->loaded++;
   recover->t_load = now;
-  recover->phase = HWGW_RECOVER_HOLDING; /* what is missing behind the snapshot is asked for at once */
+  recover->phase = HWGW_RECOVER_HOLDING; /* what is missing behind the snapshot is another hole */
   recover->hole_seq = 0;
   recover->t_next = now;
 }

@@ -16,7 +16,7 @@ import pytest
 
 from hwgw import config, strict_yaml
 from hwgw.errors import ConfigError
-from hwgw.settings import Confine, Settings
+from hwgw.settings import Confine, Recover, Settings, Snapshot
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -385,3 +385,51 @@ def test_check_reports_every_problem_and_exits_3(hwgw: Run, tmp_path: Path) -> N
         (17, "strategies[0].armed"),
     ]
     assert [line.rpartition(str(file))[2][:3] for line in done.stderr.splitlines()] == [":3:", ":17"]
+
+
+# ---- recovery of a channel ----
+
+RECOVERY = """\
+        stale: 2s
+        hold_max: 4096
+        reorder_window: 500us
+        recover:
+          servers: [{address: 10.1.2.5, port: 26500}, {address: 10.1.2.6, port: 26500}]
+          timeout: 3ms
+          retries: 2
+          rate: 500
+          messages_max: 2000
+        snapshot: {address: 10.1.2.7, port: 26501, username: SNAP01, password: hush, timeout: 2s, retry: 3s}
+"""
+
+
+def test_the_recovery_of_a_channel_arrives_exactly():
+    channel = load(changed("        stale: 2s\n", RECOVERY)).pipelines[0].channels[0]
+    assert (channel.hold_max, channel.reorder_window_ns) == (4096, 500_000)
+    servers = ((0x0A010205, 26500), (0x0A010206, 26500))
+    assert channel.recover == Recover(servers, 3_000_000, 2, 500, 2000)
+    assert channel.snapshot == Snapshot(0x0A010207, 26501, "SNAP01", "hush", 2 * 10**9, 3 * 10**9)
+
+
+def test_without_keys_a_channel_holds_and_asks_nobody():
+    channel = load(BASE).pipelines[0].channels[0]
+    assert (channel.hold_max, channel.reorder_window_ns) == (65_536, 200_000)
+    assert channel.recover is None
+    assert channel.snapshot is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("hold_max: 4096", "hold_max: 0", "needs hold_max above 0"),
+        ("hold_max: 4096", "hold_max: 4194305", "4194305"),
+        ("10.1.2.6", "10.1.2.5", "is used already by"),
+        ("reorder_window: 500us", "reorder_window: 2s", "reorder_window"),
+        (", password: hush", "", "password or password_file is required"),
+        ("          servers: [{address: 10.1.2.5, port: 26500}, {address: 10.1.2.6, port: 26500}]\n", "", "servers"),
+    ],
+)
+def test_a_recovery_that_cannot_be_is_named(old, new, what):
+    assert RECOVERY.count(old) == 1
+    found = problems(changed("        stale: 2s\n", RECOVERY.replace(old, new)))
+    assert any(what in text for text in found), found
