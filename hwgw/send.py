@@ -119,6 +119,8 @@ def run(
     """Send count frames (0 = each once) of a source, over and over, at a rate; ends early at seconds or stop()."""
     if rate.kind == "recorded" and source.due_ns is None:
         raise UsageError("rate recorded: a template has no recorded times; give pps, bps or max")
+    if rate.kind == "recorded" and source.pass_ns == 0 and count > len(source):
+        raise UsageError("rate recorded: the recording has no duration, so it cannot be repeated; give pps, bps or max")
     if not 0 <= count < 1 << 62:
         raise UsageError(f"count {count}: allowed are 0 to 2^62")
     cfg = ffi.new("struct hwgw_pace_cfg *")

@@ -15,7 +15,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.utils import RawPcapWriter
 
-from hwgw import send
+from hwgw import rx, send
 from hwgw.errors import CheckFailed, ConfigError, DeviceError, UsageError
 from hwgw.native import call, ffi, lib
 
@@ -154,6 +154,15 @@ def test_a_file_that_cannot_be_sent_whole_is_refused(tmp_path: Path) -> None:
     path.write_bytes(data[:24] + struct.pack("<IIII", 0, 0, 60, 99) + data[40:])
     with pytest.raises(CheckFailed, match=r"1 records cannot be sent \(truncated 1\)"):
         send.read(path)
+
+
+def test_a_recording_without_duration_is_not_repeated(tmp_path: Path) -> None:
+    source = send.read(write(tmp_path / "x.pcap", [5]))
+    with rx.open("pcap", path=tmp_path / "x.pcap") as receiver:
+        with pytest.raises(UsageError, match="the recording has no duration"):
+            send.run(receiver, source, send.Rate.parse("recorded"), count=2)
+        with pytest.raises(UsageError, match="opened without tx_frame_cnt"):
+            send.run(receiver, source, send.Rate.parse("max"), count=2)
 
 
 # ---- schedules ----
