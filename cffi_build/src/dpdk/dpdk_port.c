@@ -13,16 +13,11 @@
  *
  * Thread: set-up, one at a time.
  */
-#include <ctype.h>
 #include <errno.h>
-#include <linux/if_xdp.h>
 #include <net/if.h>
-#include <rte_bus.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_flow.h>
-#include <rte_lcore.h>
-#include <rte_malloc.h>
 #include <rte_mbuf_dyn.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -181,7 +176,7 @@ static int32_t configure(struct rx_dpdk *rx, const struct hwgw_rx_cfg *cfg, cons
   uint32_t longest = info->max_rx_pktlen > FRAME_SZ_MAX ? FRAME_SZ_MAX : info->max_rx_pktlen;
   if (longest < (uint32_t)mtu + LINK_OVERHEAD) longest = (uint32_t)mtu + LINK_OVERHEAD;
   rx->gather_sz = (longest + HWGW_CACHE_LINE - 1) & ~(uint32_t)(HWGW_CACHE_LINE - 1);
-  rx->tx_len_max = (uint32_t)mtu + LINK_OVERHEAD;
+  rx->tx_len_max = (uint32_t)mtu + LINK_OVERHEAD < FRAME_SZ_MAX ? (uint32_t)mtu + LINK_OVERHEAD : FRAME_SZ_MAX;
 
   struct rte_eth_conf conf = {.rxmode.mtu = mtu};
   uint64_t wanted = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;

@@ -23,6 +23,7 @@
  */
 #include <errno.h>
 #include <linux/capability.h>
+#include <pthread.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
 #include <rte_mbuf_dyn.h>
@@ -32,6 +33,9 @@
 #include "dpdk.h"
 
 const struct hwgw_rx_host *dpdk_host;
+
+/* set-up is one at a time: rx_watch.c opens anew on a thread of its own */
+static pthread_mutex_t set_up = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- receive ---- */
 
@@ -209,7 +213,9 @@ static bool dpdk_ended(const struct hwgw_rx *base) {
 static void dpdk_close(struct hwgw_rx *base) {
   struct rx_dpdk *rx = (struct rx_dpdk *)base;
   if (rx->held) rte_pktmbuf_free_bulk(rx->held, rx->held_cnt + rx->ready_cnt);
+  pthread_mutex_lock(&set_up);
   dpdk_port_close(rx);
+  pthread_mutex_unlock(&set_up);
   free(rx);
 }
 
@@ -235,7 +241,9 @@ static int32_t dpdk_open(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, str
   struct rx_dpdk *made = calloc(1, sizeof *made);
   if (!made) return hwgw_error_set(error, HWGW_ERR_INTERNAL, ENOMEM, "rx dpdk: no memory");
   made->base.ops = &ops;
+  pthread_mutex_lock(&set_up);
   int32_t status = dpdk_port_open(made, cfg, error);
+  pthread_mutex_unlock(&set_up);
   if (status) {
     dpdk_close(&made->base);
     return status;
