@@ -105,6 +105,8 @@ static const struct rule RULES[] = {
     {SYS_ioctl, {{1, EQUAL, FIONREAD}}},
     {SYS_bpf, {{0, EQUAL, BPF_MAP_LOOKUP_ELEM}}},
     {SYS_bpf, {{0, EQUAL, BPF_MAP_LOOKUP_BATCH}}},
+    {SYS_bpf, {{0, EQUAL, BPF_MAP_UPDATE_ELEM}}}, /* a receiver leaves those that share its program */
+    {SYS_bpf, {{0, EQUAL, BPF_MAP_DELETE_ELEM}}},
     {SYS_prctl, {{0, EQUAL, PR_SET_NAME}}},
     {SYS_prctl, {{0, EQUAL, PR_SET_VMA}}},
     {SYS_prlimit64, {{2, ZERO, 0}}}, /* read only */

@@ -3,6 +3,8 @@
 SPDX-License-Identifier: MIT
 """
 
+import os
+
 import pytest
 from hwgw_sim.wire import Wire
 
@@ -57,6 +59,23 @@ def test_zero_copy_that_delivers_nothing_becomes_copy_and_what_it_lost_is_counte
         assert rx.send([numbered(0)]) == 1
         assert rx.unsent() == 0
         assert rx.sent()["frames"] == 1
+
+
+def test_copy_mode_is_taken_up_without_privileges_too(pair, sender, fault):
+    fault(lib.HWGW_FAULT_ZERO_COPY | lib.HWGW_FAULT_NO_DELIVERY)
+    with open_rx(pair, frame_cnt=64) as rx:
+        os.seteuid(65534)
+        try:
+            for i in range(80):
+                sender.send(numbered(i))
+            until(lambda: rx.stats()["drop_kernel"])
+            assert "queue 0: zero copy delivered none of 80 frames, copy mode instead" in rx.description
+            for i in range(30):
+                sender.send(numbered(i))
+            assert [number(f.data) for f in rx.settle(110)] == list(range(30))
+            assert (rx.accounted(), rx.stats()["reopens"]) == (110, 0)
+        finally:
+            os.seteuid(0)
 
 
 def test_when_copy_mode_fails_too_the_path_is_opened_anew(pair, sender, fault):
