@@ -22,7 +22,7 @@ def command(out: Output, name: str) -> int:
     from hwgw import audit
 
     entries = []
-    fixed = ("seq", "time_ns", "uid", "pid", "gateway", "action", "prev")
+    fixed = ("seq", "time_ns", "uid", "pid", "gateway", "action", "prev", "halts")
     for entry in audit.verify(name):
         entries.append(entry)
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(entry["time_ns"] // 10**9))

@@ -35,9 +35,8 @@ def command(out: Output, name: str, reasons: tuple[str, ...]) -> int:
             if reason not in halts:
                 raise CheckFailed(f"{name} is not halted by {reason}, but by {', '.join(halts)}")
         cleared = [halts[reason] for reason in dict.fromkeys(reasons)]
-        audit.record(
-            name, "resume", reasons=[row["reason"] for row in cleared]
-        )  # before: what is not on record is not done
+        # before the act, and with who had halted: a halt by hwgw-halt stands in the segment alone until now
+        audit.record(name, "resume", reasons=[row["reason"] for row in cleared], halts=cleared)
         segment.resume(*reasons)
         left = segment.halts
         for row in cleared:
