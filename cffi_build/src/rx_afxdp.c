@@ -301,6 +301,8 @@ static int32_t afxdp_open(struct hwgw_rx **out, const struct hwgw_rx_cfg *cfg, s
   if (status) return status;
 
   status = mtu_judge(rx, rx->queue_cnt > 0, error);
+  if (!cfg->frame_sz_bytes)
+    rx->base.mtu_reopen_max = UINT16_MAX; /* in several buffers; a size that was asked for stays */
   if (!status) status = hwgw_afxdp_tx_init(rx, cfg->tx_frame_cnt, error);
   if (!status && rx->queue_cnt) {
     status = hwgw_xdp_join(&rx->user, &rx->interface, mode, rx->has_parts ? HWGW_XDP_FRAGS : 0, error);

@@ -133,7 +133,7 @@ def test_held_frames_keep_their_slots_and_the_rest_waits_in_the_ring(jumbo):
 
 
 def test_frames_beyond_the_mtu_at_open_are_dropped_and_counted():
-    with Wire(mtu=3000) as pair, pair.packet_socket("tx") as raw, open_rx(pair) as rx:
+    with Wire(mtu=3000) as pair, pair.packet_socket("tx") as raw, open_rx(pair, frame_sz_bytes=2048) as rx:
         for end in ("tx", "rx"):  # behind its back
             pair.run(end, "ip", "link", "set", pair.device[end], "mtu", "9000")
         for i in range(90):

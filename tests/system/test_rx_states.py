@@ -234,7 +234,7 @@ def test_a_program_that_was_taken_off_is_noticed_and_put_back(wire: Wire, afxdp:
 
 
 def test_an_mtu_that_the_frames_do_not_take_is_a_change_until_it_is_set_back(wire: Wire) -> None:
-    for rx in opened(wire, **BACKENDS["generic"]):
+    for rx in opened(wire, **BACKENDS["generic"], frame_sz_bytes=2048):
         carries(wire, rx)
         wire.run("rx", "ip", "link", "set", wire.device["rx"], "mtu", "9000")
         reaches(rx, "changed")
@@ -246,6 +246,24 @@ def test_an_mtu_that_the_frames_do_not_take_is_a_change_until_it_is_set_back(wir
         reaches(rx, "up")
         carries(wire, rx)
         assert rx.stats()["reopens"] == 0
+
+
+@pytest.mark.parametrize("backend", ["generic", "packet"])
+def test_a_larger_mtu_is_taken_by_opening_anew_where_the_frame_size_is_not_given(wire: Wire, backend: str) -> None:
+    for rx in opened(wire, **BACKENDS[backend]):
+        carries(wire, rx)
+        for end in ("tx", "rx"):
+            wire.run(end, "ip", "link", "set", wire.device[end], "mtu", "9000")
+
+        def reopened(rx: Receiver = rx) -> bool:
+            rx.poll()
+            return rx.stats()["reopens"] == 1 and rx.state == "up"
+
+        until(reopened, f"it is open for larger frames; {rx.state}: {rx.reason}")
+        with wire.packet_socket("tx") as raw:
+            raw.send(udp_frame(GROUP, PORT, bytes(7000)))
+        assert [len(frame.data) for frame in rx.settle(21)] == [7042]
+        assert rx.stats()["drop_truncated"] == 0
 
 
 def test_the_kernel_keeps_our_queue_and_more_queues_are_told() -> None:
