@@ -135,3 +135,28 @@ def test_what_cannot_be_opened_for_sending_says_why(pair):
         assert rx.sent()["full"] == 1
         with pytest.raises(DeviceError, match="to send where a receiver of yours is, send through that receiver"):
             open_tx(pair, end="rx")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_flood_from_ring_to_ring_is_accounted_to_the_frame(mode):
+    """Faster than a slow reader with small rings on two queues takes; both ends are ours."""
+    cnt, batch = 30_000, 250
+    with (
+        Wire(queues=2) as wide,
+        open_rx(wide, mode, queues=[0, 1], frame_cnt=256) as rx,
+        open_tx(wide, queues=[0]) as one,
+        open_tx(wide, queues=[1]) as two,
+    ):
+        got = []
+        for at in range(0, cnt, batch):
+            sent = (one, two)[at // batch % 2].send([numbered(i) for i in range(at, at + batch)])
+            assert sent == batch
+            got += rx.poll(at // batch % 200)
+        got += rx.settle(cnt)
+        stats = rx.stats()
+        numbers = [number(f.data) for f in got]
+        assert len(numbers) == len(set(numbers)) == stats["frames"] > 5000
+        assert stats["drop_ring_full"] > 1000
+        assert rx.accounted() == cnt
+        assert one.sent()["frames"] + two.sent()["frames"] == cnt
+        assert one.unsent() + two.unsent() == 0
