@@ -184,6 +184,8 @@ def _promise(backend: str, card: Nic) -> str:
         native_mode = "basic" in card.xdp_features
         mode = "native mode" if native_mode else "generic mode"
         return f"{mode}, {'zero copy' if native_mode and 'zero copy' in card.xdp_features else 'copy'}"
+    if backend == "dpdk":
+        return f"port net_af_xdp0,iface={card.name} or net_af_packet0,iface={card.name}, or the card's own driver"
     return {"packet": "memory-mapped ring, copy", "udp": "kernel sockets"}.get(backend, "see docs")
 
 
@@ -204,6 +206,8 @@ def _backend(backend: native.Backend, card: Nic, have: set[str], attempt: bool) 
         return Row(name, WARN, "not available", backend.reason)
     if not card.is_up:
         return Row(name, WARN, f"{card.name} is down", f"ip link set {card.name} up")
+    if backend.name == "dpdk":
+        return Row(name, OK, f"{_promise(backend.name, card)}; not tried here, see docs/dpdk.md")
     if attempt:
         opened, told = _open_once(backend.name, card)
         return Row(name, OK if opened else WARN, told if opened else "cannot be opened", "" if opened else told)
@@ -216,8 +220,6 @@ def examine(name: str, *, attempt: bool = False) -> tuple[Row, ...]:
     """Every row of one interface; UsageError when there is none of that name."""
     card = nic.read(name)
     have = doctor.capabilities()
-    backends = [
-        _backend(backend, card, have, attempt) for backend in native.backends() if backend.name not in ("pcap", "dpdk")
-    ]
+    backends = [_backend(backend, card, have, attempt) for backend in native.backends() if backend.name != "pcap"]
     own = (*_device(card), *_queues(card), *_xdp(card), *_times(card))
     return (*own, *doctor.huge_pages(), *doctor.privileges(), *backends)
