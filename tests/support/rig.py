@@ -143,6 +143,8 @@ class Rig:
         limits: np.ndarray | None = None,
         stale_ns: int = 0,
         jump_max: int = 0,
+        hold_max: int = 0,
+        window_ns: int = 0,
         orders_max: int = 100_000,
         sample_shift: int = 0,
         rx: dict[str, Any] | None = None,
@@ -177,6 +179,7 @@ class Rig:
         cfg.books.instrument_cnt, cfg.books.orders_max = len(symbols), orders_max
         cfg.channel_cnt = 1
         cfg.channel[0].line_cnt, cfg.channel[0].stale_ns, cfg.channel[0].jump_max = 1, stale_ns, jump_max
+        cfg.channel[0].hold_max, cfg.channel[0].recover.window_ns = hold_max, window_ns
         cfg.strategy, cfg.strategy_cnt = chosen, len(strategies)
         cfg.session = ffi.NULL if session is None else session
         self._keep += [cfg, flows, chosen]
