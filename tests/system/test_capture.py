@@ -24,6 +24,7 @@ from hwgw_sim.exchange.process import ExchangeProcess
 from hwgw_sim.wire import Wire, udp_frame
 from support import captures
 
+from hwgw import rx
 from hwgw.cli import run
 
 GROUPS = ("239.1.2.3:26400", "239.1.2.4:26401")
@@ -130,6 +131,26 @@ def test_rotation_under_load_loses_nothing_between_files(pair: Wire, tmp_path: P
     assert [data for part in parts for _, data in part.frames] == frames
     assert sum(part.statistics[0]["usrdeliv"] for part in parts) == 4000
     assert all(name.stat().st_size <= 200_000 for name in names)
+
+
+def test_frames_of_several_queues_lie_in_one_file_with_their_queue(tmp_path: Path, rng: random.Random) -> None:
+    target = tmp_path / "out.pcapng"
+    frames = numbered(400, rng)
+    with Wire(queues=2) as pair:
+        options = ["--group", GROUPS[0], "--group", GROUPS[1], "--queues", "0-1", "--count", "400"]
+        with Capturing(pair, *options, "--write", target) as capture:
+            for queue in (0, 1):
+                with pair.inside("tx"):
+                    out = rx.open("afxdp", interface=pair.device["tx"], queues=[queue], tx_only=True, tx_frame_cnt=256)
+                with out:
+                    assert out.send(frames[queue::2]) == 200
+                    assert out.flush(5) == 0
+            capture.wait()
+    assert capture.process.returncode == 0
+    found = captures.read(target)
+    for queue in (0, 1):
+        of_queue = [data for (_, data), at in zip(found.frames, found.queues, strict=True) if at == queue]
+        assert of_queue == frames[queue::2]
 
 
 def test_losses_of_a_stopped_capture_stand_in_ledger_and_file(pair: Wire, tmp_path: Path) -> None:
