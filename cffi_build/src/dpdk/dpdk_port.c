@@ -36,7 +36,7 @@ enum {
   CACHE_SZ = 256,
   CACHES = 2,             /* the opening and the polling thread each keep up to 1.5 * CACHE_SZ buffers */
   LINK_OVERHEAD = 14 + 8, /* Ethernet header and two VLAN tags: not part of the MTU */
-  QUEUE_PAUSE_MS = 40,    /* AF_XDP: a queue that was just closed is busy for up to 18 ms */
+  QUEUE_PAUSE_MS = 100,   /* AF_XDP: a queue that was just closed is busy for up to 18 ms, longer under load */
   CLOCK_PAUSE_MS = 20
 };
 
