@@ -63,6 +63,8 @@ uint32_t drive(void *frames, void *step, void *object, const uint8_t *data, cons
                uint64_t gap, struct samples *samples);
 uint64_t hook_batches(void *fn, const void *hooks, uint32_t hook_cnt, void *state, uint32_t per, uint32_t *ticks,
                       uint32_t batches);
+uint64_t halt_and_watch(void *halt, void *segment, uint32_t reason, const uint64_t *counter, uint64_t watch,
+                        uint64_t *late);
 void clock_reads(uint32_t *ticks, uint32_t cnt);
 struct venue *venue_open(void);
 uint16_t venue_port(const struct venue *venue);

@@ -91,6 +91,7 @@ EXPORT uint32_t recorded_hooks(void) {
 
 typedef void (*frames_fn)(void *object, const uint8_t *data, const uint32_t *lens, uint32_t cnt);
 typedef bool (*step_fn)(void *object);
+typedef bool (*halt_fn)(void *segment, uint32_t reason, const char *text);
 
 /* Hands over frame i when it is due, gap ticks after frame i - 1, whatever became of that one; in between the object
  * goes through idle rounds as its own loop would. gap 0: back to back, a round every 64 frames. Returns how many frames
@@ -122,6 +123,24 @@ EXPORT uint32_t drive(frames_fn frames, step_fn step, void *object, const uint8_
   }
   sampling = NULL;
   return late;
+}
+
+/* ---- halt ---- */
+
+/* Halts, and watches a counter of bytes handed to the venue for so many ticks: ticks from before the halt until it was in
+ * force or the last byte went, whichever was later. *late: bytes that went after it was in force */
+EXPORT uint64_t halt_and_watch(halt_fn halt, void *segment, uint32_t reason, const uint64_t *counter, uint64_t watch,
+                               uint64_t *late) {
+  uint64_t from = hwgw_rdtsc();
+  halt(segment, reason, "benchmark");
+  uint64_t last = hwgw_rdtsc(), first = __atomic_load_n(counter, __ATOMIC_ACQUIRE), seen = first;
+  for (uint64_t now = last; now - from < watch; now = hwgw_rdtsc()) {
+    uint64_t value = __atomic_load_n(counter, __ATOMIC_ACQUIRE);
+    if (value != seen) last = now;
+    seen = value;
+  }
+  *late = seen - first;
+  return last - from;
 }
 
 /* ---- costs that a clock read would spoil ---- */
