@@ -14,6 +14,8 @@ deps_stamp := build/deps.stamp
 venv_stamp := $(venv)/venv.stamp
 build_stamp := $(venv)/build.stamp
 
+bench_stamp := $(venv)/bench.stamp
+
 # what the native modules are made from; a package's __init__.py counts because the editable install lists them
 c_sources := $(shell find cffi_build sim -name '*.[ch]' -o -name '*.py' -path 'cffi_build/*' -o -name '*.cmake' \
                -o -name CMakeLists.txt) $(wildcard hwgw/specs/*.yaml hwgw/specs/*.py)
@@ -71,7 +73,12 @@ test: $(build_stamp)
 	@echo "test: pytest $(ARGS)"
 	@$(bin)/python -m pytest $(ARGS)
 
-bench: $(build_stamp)
+# peers to compare with; without them their figures are left out
+$(bench_stamp): tests/bench/requirements.txt $(venv_stamp)
+	@echo "bench: installing what is compared with"
+	@$(bin)/pip install --quiet --no-compile -r $< && touch $@ || echo "bench: not to be had, left out"
+
+bench: $(build_stamp) $(bench_stamp)
 	@echo "bench: full size, a few minutes"
 	@$(bin)/python -m tests.bench $(if $(JSON),--output '$(JSON)') $(if $(FILE),--file '$(FILE)') $(ARGS)
 

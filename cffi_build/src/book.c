@@ -70,6 +70,15 @@ static inline void index_insert(struct hwgw_books *books, uint64_t ref, uint32_t
   }
 }
 
+/* the same, which an entry of its home bucket may be already */
+static inline struct entry index_find_hinted(const struct hwgw_books *books, uint64_t ref, uint32_t instrument,
+                                             uint32_t hint) {
+  struct hwgw_book_bucket *bucket = &books->bucket[hint / HWGW_BOOK_CELLS];
+  uint32_t at = hint % HWGW_BOOK_CELLS, cell = bucket->number[at];
+  if (HWGW_LIKELY(cell && cell_is(books, cell, ref, instrument))) return (struct entry){bucket, at, cell};
+  return index_find(books, ref, instrument);
+}
+
 static inline void index_erase(struct hwgw_books *books, uint64_t ref, struct entry entry) {
   entry.bucket->number[entry.at] = 0;
   uint32_t mask = books->bucket_mask, home = hwgw_book_home(books, hwgw_book_check(ref));
@@ -228,6 +237,7 @@ static inline void level_close(struct hwgw_books *books, uint32_t side_number, u
   } else {
     hwgw_book_far_remove(books, side_number, hwgw_book_key(side_number & 1, books->block[number].px));
   }
+  books->block[number].owner = 0; /* for hints */
   block_give(books, number);
 }
 
@@ -257,7 +267,8 @@ static inline void order_end(struct hwgw_books *books, uint32_t side_number, uin
 
 /* ---- the events ---- */
 
-static inline uint32_t apply_add(struct hwgw_books *books, const struct hwgw_event *event, bool *top_changed) {
+static inline uint32_t apply_add(struct hwgw_books *books, const struct hwgw_event *event, uint32_t hint,
+                                 bool *top_changed) {
   uint32_t side_idx = event->side - (uint32_t)HWGW_EVENT_SIDE_BUY;
   if (HWGW_UNLIKELY(index_find(books, event->ref, event->instrument).cell)) return HWGW_CNT_BOOK_DROP_DUPLICATE_REF;
   if (HWGW_UNLIKELY(!event->qty)) return HWGW_CNT_BOOK_DROP_QUANTITY;
@@ -265,7 +276,10 @@ static inline uint32_t apply_add(struct hwgw_books *books, const struct hwgw_eve
   if (HWGW_UNLIKELY(books->live == books->orders_max)) return HWGW_CNT_BOOK_DROP_FULL;
   uint32_t side_number = event->instrument << 1 | side_idx, key = hwgw_book_key(side_idx, event->px), cell;
   struct hwgw_book_side *side = &books->side[side_number];
-  struct hwgw_book_place place = place_find(books, side_number, key);
+  const union hwgw_book_block *hinted = &books->block[hint];
+  struct hwgw_book_place place = {.level = hint};
+  if (hinted->owner != (HWGW_BOOK_IS_LEVEL | side_number) || HWGW_UNLIKELY(hinted->px != event->px))
+    place = place_find(books, side_number, key);
   if (place.level) {
     cell = level_append(books, place.level, event->ref, event->qty);
   } else {
@@ -280,8 +294,9 @@ static inline uint32_t apply_add(struct hwgw_books *books, const struct hwgw_eve
 }
 
 /* execute, execute with price, reduce, delete: take qty shares, or all, from an order */
-static inline uint32_t apply_take(struct hwgw_books *books, struct hwgw_event *event, bool *top_changed) {
-  struct entry entry = index_find(books, event->ref, event->instrument);
+static inline uint32_t apply_take(struct hwgw_books *books, struct hwgw_event *event, uint32_t hint,
+                                  bool *top_changed) {
+  struct entry entry = index_find_hinted(books, event->ref, event->instrument, hint);
   if (HWGW_UNLIKELY(!entry.cell)) return HWGW_CNT_BOOK_DROP_UNKNOWN_REF;
   struct hwgw_book_cell *order = hwgw_book_cell(books, entry.cell);
   uint32_t qty = event->kind == HWGW_EVENT_KIND_DELETE ? order->qty : event->qty;
@@ -309,8 +324,9 @@ static inline uint32_t apply_take(struct hwgw_books *books, struct hwgw_event *e
   return HWGW_CNT_BOOK_UPDATES;
 }
 
-static inline uint32_t apply_replace(struct hwgw_books *books, const struct hwgw_event *event, bool *top_changed) {
-  struct entry entry = index_find(books, event->ref, event->instrument);
+static inline uint32_t apply_replace(struct hwgw_books *books, const struct hwgw_event *event, uint32_t hint,
+                                     bool *top_changed) {
+  struct entry entry = index_find_hinted(books, event->ref, event->instrument, hint);
   if (HWGW_UNLIKELY(!entry.cell)) return HWGW_CNT_BOOK_DROP_UNKNOWN_REF;
   if (HWGW_UNLIKELY(index_find(books, event->ref_new, event->instrument).cell)) return HWGW_CNT_BOOK_DROP_DUPLICATE_REF;
   if (HWGW_UNLIKELY(!event->qty)) return HWGW_CNT_BOOK_DROP_QUANTITY;
@@ -337,19 +353,19 @@ static inline uint32_t apply_replace(struct hwgw_books *books, const struct hwgw
   return HWGW_CNT_BOOK_UPDATES;
 }
 
-uint32_t hwgw_books_apply(struct hwgw_books *books, struct hwgw_event *event, bool *top_changed) {
+uint32_t hwgw_book_apply(struct hwgw_books *books, struct hwgw_event *event, uint32_t hint, bool *top_changed) {
   *top_changed = false;
   bool is_known = event->instrument < books->instrument_cnt;
   switch (event->kind) {
     case HWGW_EVENT_KIND_ADD:
-      return HWGW_LIKELY(is_known) ? apply_add(books, event, top_changed) : HWGW_CNT_BOOK_DROP_INSTRUMENT;
+      return HWGW_LIKELY(is_known) ? apply_add(books, event, hint, top_changed) : HWGW_CNT_BOOK_DROP_INSTRUMENT;
     case HWGW_EVENT_KIND_EXECUTE:
     case HWGW_EVENT_KIND_EXECUTE_WITH_PRICE:
     case HWGW_EVENT_KIND_REDUCE:
     case HWGW_EVENT_KIND_DELETE:
-      return HWGW_LIKELY(is_known) ? apply_take(books, event, top_changed) : HWGW_CNT_BOOK_DROP_INSTRUMENT;
+      return HWGW_LIKELY(is_known) ? apply_take(books, event, hint, top_changed) : HWGW_CNT_BOOK_DROP_INSTRUMENT;
     case HWGW_EVENT_KIND_REPLACE:
-      return HWGW_LIKELY(is_known) ? apply_replace(books, event, top_changed) : HWGW_CNT_BOOK_DROP_INSTRUMENT;
+      return HWGW_LIKELY(is_known) ? apply_replace(books, event, hint, top_changed) : HWGW_CNT_BOOK_DROP_INSTRUMENT;
     case HWGW_EVENT_KIND_TRADE:
     case HWGW_EVENT_KIND_CROSS:
       if (is_known && event->qty && event->flags & HWGW_EVENT_FLAGS_PRINTABLE)
@@ -358,6 +374,10 @@ uint32_t hwgw_books_apply(struct hwgw_books *books, struct hwgw_event *event, bo
     default:
       return HWGW_CNT_BOOK_IGNORED;
   }
+}
+
+uint32_t hwgw_books_apply(struct hwgw_books *books, struct hwgw_event *event, bool *top_changed) {
+  return hwgw_book_apply(books, event, 0, top_changed);
 }
 
 /* ---- one instrument ---- */
@@ -370,6 +390,7 @@ static void level_clear(struct hwgw_books *books, uint32_t number, uint32_t inst
     index_erase(books, ref, index_find(books, ref, instrument));
     books->live--;
   }
+  books->block[number].owner = 0;
   while (number) {
     uint32_t next = books->block[number].next;
     block_give(books, number);

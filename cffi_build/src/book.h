@@ -253,7 +253,7 @@ static inline void hwgw_book_expect_side(const struct hwgw_books *books, uint32_
   __builtin_prefetch(&books->side[side], 1);
 }
 
-/* returns the level the price has, most likely, or 0 */
+/* returns the level the price has, most likely, or 0: a hint for hwgw_book_apply */
 static inline uint32_t hwgw_book_expect_level(const struct hwgw_books *books, uint32_t side, uint32_t px) {
   uint32_t level = hwgw_book_near_find(&books->side[side], hwgw_book_key(side & 1, px)).level;
   __builtin_prefetch(&books->block[level], 1);
@@ -265,23 +265,26 @@ static inline void hwgw_book_expect_tail(const struct hwgw_books *books, uint32_
   __builtin_prefetch(hwgw_book_block_of(books, books->block[level].tail), 1);
 }
 
-/* returns the order, most likely, or 0 */
+/* returns the number of the index entry that names the order, most likely: a hint for hwgw_book_apply */
 static inline uint32_t hwgw_book_expect_order(const struct hwgw_books *books, uint64_t ref) {
-  uint32_t check = hwgw_book_check(ref);
-  const struct hwgw_book_bucket *bucket = &books->bucket[hwgw_book_home(books, check)];
+  uint32_t check = hwgw_book_check(ref), home = hwgw_book_home(books, check);
+  const struct hwgw_book_bucket *bucket = &books->bucket[home];
   uint32_t found = hwgw_book_lanes_equal(hwgw_book_lanes(bucket->check), check);
-  uint32_t cell = bucket->number[__builtin_ctz(found | 1u << (HWGW_BOOK_BUCKET - 1))];
-  __builtin_prefetch(hwgw_book_block_of(books, cell), 1);
-  return cell;
+  uint32_t at = (uint32_t)__builtin_ctz(found | 1u << (HWGW_BOOK_BUCKET - 1));
+  __builtin_prefetch(hwgw_book_block_of(books, bucket->number[at]), 1);
+  return home * HWGW_BOOK_CELLS + at;
 }
 
-/* the side and level of an order, as its block has them; returns the side */
-static inline uint32_t hwgw_book_expect_rest(const struct hwgw_books *books, uint32_t cell, uint32_t instrument) {
+/* the side and level of the order that an index entry names, as its block has them */
+static inline void hwgw_book_expect_rest(const struct hwgw_books *books, uint32_t entry, uint32_t instrument) {
+  uint32_t cell = books->bucket[entry / HWGW_BOOK_CELLS].number[entry % HWGW_BOOK_CELLS];
   uint32_t owner = hwgw_book_block_of(books, cell)->owner;
-  uint32_t side = instrument << 1 | (owner & 1);
-  __builtin_prefetch(&books->side[side], 1);
+  __builtin_prefetch(&books->side[instrument << 1 | (owner & 1)], 1);
   __builtin_prefetch(&books->block[hwgw_book_level_of(books, cell)], 1);
-  return side;
 }
+
+/* hwgw_books_apply for who asked ahead: hint is what expect_level (add) or expect_order (others) returned, or
+ * 0: it is believed only when it is still true */
+uint32_t hwgw_book_apply(struct hwgw_books *books, struct hwgw_event *event, uint32_t hint, bool *top_changed);
 
 #endif

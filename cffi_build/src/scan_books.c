@@ -19,55 +19,65 @@ struct ahead {
   uint32_t cnt;
   uint32_t add_cnt;
   uint32_t take_cnt;
-  uint8_t add[AHEAD];    /* which of the events are adds */
-  uint8_t take[AHEAD];   /* which name an order: the others that touch a book */
-  uint32_t place[AHEAD]; /* an add's level, another's order, as far as known */
+  uint32_t add[AHEAD];  /* which of the events are adds */
+  uint32_t take[AHEAD]; /* which name an order: the others that touch a book */
+  uint32_t hint[AHEAD]; /* of hwgw_book_apply */
 };
 
 /* decodes up to AHEAD messages and asks for what they need first */
 static void ahead_decode(struct ahead *ahead, const uint8_t *data, const struct hwgw_scan_message *messages,
                          uint32_t cnt, struct hwgw_instruments *instruments, const struct hwgw_books *books,
                          uint64_t *counters) {
-  ahead->cnt = ahead->add_cnt = ahead->take_cnt = 0;
+  uint32_t made = 0, add_cnt = 0, take_cnt = 0;
   for (uint32_t i = 0; i < cnt; i++) {
     const uint8_t *message = data + messages[i].offset;
-    struct hwgw_event *event = &ahead->event[ahead->cnt];
-    uint32_t cause = hwgw_itch_event(message, messages[i].len, event);
+    uint32_t len = messages[i].len;
+    struct hwgw_event *event = &ahead->event[made];
+    uint32_t cause = hwgw_itch_event(message, len, event);
     if (HWGW_UNLIKELY(cause)) {
       counters[cause]++;
       continue;
     }
     event->seq = messages[i].seq;
     event->channel = messages[i].channel;
-    hwgw_instruments_find(instruments, message, messages[i].len, event);
+    hwgw_instruments_find(instruments, message, len, event);
     hwgw_book_expect_ref(books, event->ref);
-    bool is_known = event->instrument < books->instrument_cnt;
-    ahead->add[ahead->add_cnt] = ahead->take[ahead->take_cnt] = (uint8_t)ahead->cnt;
-    ahead->add_cnt += is_known && event->kind == HWGW_EVENT_KIND_ADD;
-    ahead->take_cnt += is_known && event->kind >= HWGW_EVENT_KIND_EXECUTE && event->kind <= HWGW_EVENT_KIND_REPLACE;
-    ahead->cnt++;
+    uint32_t is_known = event->instrument < books->instrument_cnt;
+    uint32_t rank = (uint32_t)event->kind - HWGW_EVENT_KIND_ADD; /* add, then what names an order */
+    ahead->add[add_cnt] = ahead->take[take_cnt] = made;
+    add_cnt += is_known & (rank == 0);
+    take_cnt += is_known & (rank - 1 <= HWGW_EVENT_KIND_REPLACE - HWGW_EVENT_KIND_EXECUTE);
+    made++;
   }
+  ahead->cnt = made;
+  ahead->add_cnt = add_cnt;
+  ahead->take_cnt = take_cnt;
 }
 
 /* the steps of book.h, adds and others apart: which of both a message is cannot be predicted */
 static void ahead_expect(struct ahead *ahead, const struct hwgw_books *books) {
-  for (uint32_t i = 0; i < ahead->add_cnt; i++) {
+  const uint32_t add_cnt = ahead->add_cnt, take_cnt = ahead->take_cnt;
+  for (uint32_t i = 0; i < add_cnt; i++) {
     const struct hwgw_event *event = &ahead->event[ahead->add[i]];
     hwgw_book_expect_side(books, event->instrument << 1 | (event->side == HWGW_EVENT_SIDE_SELL));
   }
-  for (uint32_t i = 0; i < ahead->take_cnt; i++)
-    ahead->place[ahead->take[i]] = hwgw_book_expect_order(books, ahead->event[ahead->take[i]].ref);
-  for (uint32_t i = 0; i < ahead->add_cnt; i++) {
-    const struct hwgw_event *event = &ahead->event[ahead->add[i]];
-    ahead->place[ahead->add[i]] =
-        hwgw_book_expect_level(books, event->instrument << 1 | (event->side == HWGW_EVENT_SIDE_SELL), event->px);
+  for (uint32_t i = 0; i < take_cnt; i++) {
+    uint32_t number = ahead->take[i];
+    ahead->hint[number] = hwgw_book_expect_order(books, ahead->event[number].ref);
   }
-  for (uint32_t i = 0; i < ahead->take_cnt; i++) {
-    const struct hwgw_event *event = &ahead->event[ahead->take[i]];
-    hwgw_book_expect_rest(books, ahead->place[ahead->take[i]], event->instrument);
-    if (event->kind == HWGW_EVENT_KIND_REPLACE) hwgw_book_expect_ref(books, event->ref_new);
+  for (uint32_t i = 0; i < add_cnt; i++) {
+    uint32_t number = ahead->add[i];
+    const struct hwgw_event *event = &ahead->event[number];
+    uint32_t side = event->instrument << 1 | (event->side == HWGW_EVENT_SIDE_SELL);
+    ahead->hint[number] = hwgw_book_expect_level(books, side, event->px);
   }
-  for (uint32_t i = 0; i < ahead->add_cnt; i++) hwgw_book_expect_tail(books, ahead->place[ahead->add[i]]);
+  for (uint32_t i = 0; i < take_cnt; i++) {
+    uint32_t number = ahead->take[i];
+    hwgw_book_expect_rest(books, ahead->hint[number], ahead->event[number].instrument);
+    /* an execution's is its match number, which hurts nobody */
+    hwgw_book_expect_ref(books, ahead->event[number].ref_new);
+  }
+  for (uint32_t i = 0; i < add_cnt; i++) hwgw_book_expect_tail(books, ahead->hint[ahead->add[i]]);
 }
 
 /* ---- rows ---- */
@@ -132,7 +142,7 @@ apply(const uint8_t *data, const struct hwgw_scan_message *messages, uint32_t cn
       bool top_changed, is_known = event->instrument < books->instrument_cnt;
       if (depth > 1 && is_known) row_write(books, event, depth, before);
       totals->types[event->code]++;
-      uint32_t outcome = hwgw_books_apply(books, event, &top_changed);
+      uint32_t outcome = hwgw_book_apply(books, event, ahead.hint[i], &top_changed);
       counters[outcome]++;
       top_changes += top_changed;
       if (depth == 1 && top_changed) {

@@ -1,18 +1,26 @@
-"""Decode and books from records in memory, against plain code of the same kind; resident memory of deep books.
+"""Decode, books and rows from records in memory, against a peer and plain code; memory and instructions of the books.
 
 SPDX-License-Identifier: MIT
 
-Figures are messages per second of CPU time of the thread: neighbours on the machine take turns on the core, and what
-they take is not ours. With --file the stream is the user's; else shallow (45,000 live orders) and deep (1,250,000) ones
-over 8,000 symbols are generated from the seed.
+Figures are per second of CPU time of the thread: neighbours on the machine take turns on the core, and what they take
+is not ours. Streams are made, or read, before the first clock is; every figure walks the same bytes in memory several
+times. With --file the stream is the user's; else shallow (45,000 live orders) and deep (1,250,000) ones over 8,000
+symbols are generated from the seed. The peer is itch-book from PyPI (tests/bench/requirements.txt), whose rows and
+final books must be ours. Instructions are counted by callgrind, which no neighbour moves.
 """
 
 from __future__ import annotations
 
 import ctypes
+import importlib
+import importlib.metadata
+import re
+import shutil
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +28,20 @@ import numpy as np
 from hwgw_sim.stream import Stream
 
 from hwgw import specs
-from hwgw.native import call, ffi, lib
+from hwgw.feeds.books import FeedBooks
+from hwgw.feeds.source import MESSAGE, Batch
+from hwgw.native import ffi, lib
 
-from .harness import RUNS_LARGE, Options, Result, by_turns, compile_shared, result
+from .harness import ROOT, RUNS_LARGE, Options, Result, by_turns, compile_shared, result
 
 HERE = Path(__file__).parent
 SYMBOLS = 8000
 SHALLOW, DEEP = (10_000_000, 45_000), (11_000_000, 1_250_000)  # messages, live orders
-CHUNK = 65_536
+CHUNK = 65_536  # messages
+PEER_CHUNK = 4 << 20  # bytes
+PEER = "itch-book"
 MIB = 1 << 20
+COUNTED = 200_000  # messages for callgrind
 
 
 def fields_header() -> str:
@@ -72,47 +85,40 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
-class OurBooks:
-    """Records through decoder and books as hwgw decode --summary runs them."""
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
-    def __init__(self, live_max: int) -> None:
-        instruments, books = ffi.new("struct hwgw_instruments **"), ffi.new("struct hwgw_books **")
-        call(lib.hwgw_instruments_open, instruments, ffi.NULL, 0, 65_536, True)
-        self.instruments = ffi.gc(instruments[0], lib.hwgw_instruments_close)
-        cfg = {"instrument_cnt": 65_536, "orders_max": live_max, "huge_pages": True}
-        call(lib.hwgw_books_open, books, ffi.new("struct hwgw_books_cfg *", cfg))
-        self.books = ffi.gc(books[0], lib.hwgw_books_close)
-        self.counters = ffi.new("uint64_t[]", int(lib.HWGW_COUNTER_CNT))
-        self.totals = ffi.new("struct hwgw_scan_totals *")
-        self.messages = ffi.new("struct hwgw_scan_message[]", CHUNK)
 
-    def apply(self, data: np.ndarray[Any, np.dtype[np.uint8]]) -> int:
-        """Every record of data; how many there are."""
-        used, ended = ffi.new("uint32_t *"), ffi.new("bool *")
-        at, cnt = 0, 0
-        while at < len(data) and not ended[0]:
-            window = ffi.from_buffer("uint8_t[]", data[at : at + 64 * MIB])
-            found = lib.hwgw_scan_records(window, len(window), cnt + 1, self.messages, CHUNK, used, ended)
-            lib.hwgw_scan_apply(window, self.messages, found, self.instruments, self.books, self.counters, self.totals)
-            if not used[0]:
-                break
-            at, cnt = at + used[0], cnt + found
-        return cnt
+def batches(data: Bytes) -> Iterator[Batch]:
+    """Records in memory as hwgw reads them from a file."""
+    used, ended, cnt = ffi.new("uint32_t *"), ffi.new("bool *"), 0
+    while len(data) and not ended[0]:
+        window = data[: 64 * MIB]
+        messages = np.empty(CHUNK, MESSAGE)
+        place = ffi.cast("struct hwgw_scan_message *", messages.ctypes.data)
+        view = ffi.from_buffer("uint8_t[]", window)
+        found = lib.hwgw_scan_records(view, len(window), cnt + 1, place, CHUNK, used, ended)
+        if not found:
+            return
+        yield Batch(window, messages[:found], None)
+        data, cnt = data[used[0] :], cnt + found
 
-    @property
-    def refused(self) -> int:
-        """Events that were dropped."""
-        first, last = lib.HWGW_CNT_BOOK_DROP_INSTRUMENT, lib.HWGW_CNT_BOOK_DROP_FULL
-        return sum(self.counters[first : last + 1])
 
-    def hash(self) -> int:
-        """Of all books."""
-        return int(lib.hwgw_books_hash(self.books))
+def refused(books: FeedBooks) -> int:
+    """Events that were dropped."""
+    return sum(cnt for name, cnt in books.counters.items() if name.startswith("book.drop_"))
+
+
+def peer_session(tables: list[str]) -> Any:
+    """A session of the peer, or None when it is not installed."""
+    try:
+        return importlib.import_module("itch_book._core").Session(tables, 0, [])
+    except ImportError:
+        return None
 
 
 def measure_decode(options: Options, data: Any, library: Any) -> list[Result]:
     """Every field of every message into a sum, which all ways must agree on."""
-    names = ("bench_columns", "bench_in_order", "bench_plain", "bench_framing")
+    names = ("bench_shuffled", "bench_columns", "bench_in_order", "bench_plain", "bench_framing")
     pointer, work = ctypes.c_void_p(data.ctypes.data), {}
 
     def run(name: str) -> float:
@@ -121,29 +127,38 @@ def measure_decode(options: Options, data: Any, library: Any) -> list[Result]:
         work[name] = cnt, total.value
         return found
 
-    columns, in_order, plain, framing = by_turns(options.runs(), *[lambda n=name: run(n) for name in names])
-    if len({work[name] for name in names[:3]}) != 1:
+    shuffled, columns, in_order, plain, framing = by_turns(options.runs(), *[lambda n=name: run(n) for name in names])
+    if len({work[name] for name in names[:4]}) != 1:
         raise AssertionError(f"the decoders disagree: {work}")
-    cnt, total = work["bench_columns"]
+    cnt, total = work["bench_shuffled"]
     options.say(f"decode: {cnt:,} messages, sum of every field {total:016x}")
+    plainly = "switch with byte-wise loads"
     return [
-        result("decode_msgs_per_s", "1/s", columns, "switch with byte-wise loads", plain),
-        result("decode_in_order_msgs_per_s", "1/s", in_order, "switch with byte-wise loads", plain),
+        result("decode_msgs_per_s", "1/s", shuffled, plainly, plain),
+        result("decode_columns_msgs_per_s", "1/s", columns, plainly, plain),
+        result("decode_in_order_msgs_per_s", "1/s", in_order, plainly, plain),
         result("framing_msgs_per_s", "1/s", framing),
     ]
 
 
-def measure_books(options: Options, name: str, data: Any, live_max: int, library: Any) -> list[Result]:
-    """The same records into our books and into the reference's, which must end equal."""
+def measure_books(options: Options, name: str, data: Bytes, live_max: int, library: Any) -> list[Result]:
+    """The same records into our books, the peer's and the reference's; the reference's must end equal to ours."""
     ends: set[tuple[int, int]] = set()
-    grown: list[float] = []
+    grown: dict[str, list[float]] = {"ours": [], "peer": []}
 
     def ours() -> float:
         before = resident()
-        books = OurBooks(live_max)
-        found, _ = rate(lambda: books.apply(data))
-        grown.append((resident() - before) / MIB)
-        ends.add((books.hash(), books.refused))
+        books = FeedBooks(orders_max=live_max, resident=True)
+        found, _ = rate(lambda: sum(books.apply(batch) or len(batch) for batch in batches(data)))
+        grown["ours"].append((resident() - before) / MIB)
+        ends.add((books.hash(), refused(books)))
+        return found
+
+    def peer() -> float:
+        before = resident()
+        session = peer_session([])
+        found, _ = rate(lambda: session.feed(data) or session.stats()["messages"])
+        grown["peer"].append((resident() - before) / MIB)
         return found
 
     def reference() -> float:
@@ -154,24 +169,118 @@ def measure_books(options: Options, name: str, data: Any, live_max: int, library
         library.reference_close(other)
         return found
 
-    mine, theirs = by_turns(options.runs(RUNS_LARGE), ours, reference)
+    has_peer = peer_session([]) is not None
+    mine, plain, *others = by_turns(options.runs(RUNS_LARGE), ours, reference, *[peer] * has_peer)
     if len(ends) != 1:
         raise AssertionError(f"the two books end differently: {ends}")
-    ((final, refused),) = ends
-    options.say(f"{name}: {len(data) / MIB:,.0f} MiB, {refused:,} refused, book hash {final:016x}")
-    found = [result(f"book_{name}_msgs_per_s", "1/s", mine, "linked levels and chained hash", theirs)]
+    ((final, dropped),) = ends
+    options.say(f"{name}: {len(data) / MIB:,.0f} MiB, {dropped:,} refused, book hash {final:016x}")
+    baseline, theirs = (PEER, others[0]) if others else ("linked levels and chained hash", plain)
+    found = [
+        result(f"book_{name}_msgs_per_s", "1/s", mine, baseline, theirs),
+        result(f"book_{name}_plain_msgs_per_s", "1/s", plain),
+    ]
     if name == "deep":
-        found.append(result("book_deep_rss_mb", "MiB", grown))
+        found.append(result("book_deep_rss_mb", "MiB", grown["ours"], *((PEER, grown["peer"]) if others else ())))
     return found
 
 
+def measure_rows(options: Options, name: str, data: Bytes, live_max: int) -> list[Result]:
+    """A NumPy row for every change of the best levels, ours and the peer's, which must say the same."""
+    rows: list[np.ndarray[Any, Any]] = []
+    symbols: list[str] = []
+    theirs: dict[str, np.ndarray[Any, Any]] = {}
+    messages = 0
+
+    def ours() -> float:
+        nonlocal messages
+        books = FeedBooks(orders_max=live_max, resident=True)
+        rows.clear()
+        start = time.thread_time_ns()
+        for batch in batches(data):
+            rows.append(books.rows(batch, 1))
+        spent = time.thread_time_ns() - start
+        messages = books.counters["itch.messages"]
+        symbols[:] = books.symbols
+        return sum(map(len, rows)) * 1e9 / spent
+
+    def peer() -> float:
+        session, found = peer_session(["bbo"]), []
+        start = time.thread_time_ns()
+        for at in range(0, len(data), PEER_CHUNK):
+            session.feed(data[at : at + PEER_CHUNK])
+            found.append(session.take_bbo())
+        spent = time.thread_time_ns() - start
+        theirs.update({key: np.concatenate([table[key] for table in found]) for key in found[0]})
+        return len(theirs["seq"]) * 1e9 / spent
+
+    has_peer = peer_session([]) is not None
+    mine, *others = by_turns(options.runs(RUNS_LARGE), ours, *[peer] * has_peer)
+    all_rows = np.concatenate(rows)
+    if has_peer:
+        compared = rows_compare(all_rows, theirs)
+        options.say(f"{name}: {len(all_rows):,} rows of {len(symbols):,} symbols, {compared:,} equal to {PEER}'s")
+    rows.clear()
+    per_message = [value * messages / len(all_rows) for value in mine]
+    return [
+        result(f"tob_rows_{name}_per_s", "1/s", mine, *((PEER, others[0]) if others else ())),
+        result(f"tob_rows_{name}_msgs_per_s", "1/s", per_message),
+    ]
+
+
+def rows_compare(ours: np.ndarray[Any, Any], theirs: dict[str, np.ndarray[Any, Any]]) -> int:
+    """Every row of the peer must be ours; ours also has those where only the number of orders changed. How many."""
+    places = np.searchsorted(ours["seq"], theirs["seq"])
+    if places.max(initial=0) >= len(ours) or not np.array_equal(ours["seq"][places], theirs["seq"]):
+        raise AssertionError(f"{PEER} has rows that are not ours")
+    for name, other in (("bid_px", "bid_px"), ("bid_qty", "bid_sz"), ("ask_px", "ask_px"), ("ask_qty", "ask_sz")):
+        if not np.array_equal(ours[name][places].astype(np.int64), theirs[other].astype(np.int64)):
+            raise AssertionError(f"{PEER} has another {name}")
+    return len(places)
+
+
+def count_instructions(options: Options, name: str, data: Bytes, live_max: int) -> list[Result]:
+    """Executed instructions per message from records to books, by callgrind, over the first messages of a stream."""
+    if options.smoke:
+        return []  # callgrind alone takes a minute to start Python
+    if not shutil.which("valgrind"):
+        options.leave_out(f"book_{name}_instructions", "valgrind is not installed")
+        return []
+    cnt = COUNTED
+    with tempfile.TemporaryDirectory() as folder:
+        path, out = Path(folder) / "stream.itch50", Path(folder) / "callgrind.out"
+        path.write_bytes(data[: 64 * cnt].tobytes())
+        code = f"from tests.bench import bench_feed; bench_feed.counted({str(path)!r}, {live_max}, {cnt})"
+        command = ["valgrind", "--tool=callgrind", "--toggle-collect=*hwgw_scan_apply*", f"--callgrind-out-file={out}"]
+        subprocess.run([*command, sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+        total = re.search(r"^(?:totals|summary): (\d+)", out.read_text(), re.MULTILINE)
+    if not total or not int(total[1]):
+        options.leave_out(f"book_{name}_instructions", "callgrind does not see the function")
+        return []
+    return [result(f"book_{name}_instructions", "1/message", [int(total[1]) / cnt])]
+
+
+def counted(path: str, live_max: int, cnt: int) -> None:
+    """What callgrind watches: the first cnt messages of a file into books."""
+    books, left = FeedBooks(orders_max=live_max), cnt
+    for batch in batches(np.fromfile(path, np.uint8)):
+        books.apply(Batch(batch.data, batch.messages[:left], None))
+        left -= min(left, len(batch))
+        if not left:
+            return
+
+
 def run(options: Options) -> list[Result]:
-    """decode_msgs_per_s, book_shallow_ and book_deep_msgs_per_s, book_deep_rss_mb and what stands beside them."""
+    """decode_msgs_per_s, book_*_msgs_per_s, book_deep_rss_mb, tob_rows_*_per_s and what stands beside them."""
+    if peer_session([]) is None:
+        options.leave_out(PEER, "pip install -r tests/bench/requirements.txt")
+    else:
+        options.say(f"{PEER} {importlib.metadata.version(PEER)}")
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "feed_fields.h").write_text(fields_header())
         decode = ctypes.CDLL(str(compile_shared(HERE / "feed_decode.c", Path(folder))))
         reference = ctypes.CDLL(str(compile_shared(HERE / "feed_reference.c", Path(folder))))
-    for name in ("bench_columns", "bench_in_order", "bench_plain", "bench_framing"):
+    for name in ("bench_shuffled", "bench_columns", "bench_in_order", "bench_plain", "bench_framing"):
         getattr(decode, name).restype = ctypes.c_uint64
     for name in ("reference_apply", "reference_hash"):
         getattr(reference, name).restype = ctypes.c_uint64
@@ -184,9 +293,13 @@ def run(options: Options) -> list[Result]:
     else:
         shallow = stream_new(options, SHALLOW)
     results = measure_decode(options, shallow, decode)
-    results += measure_books(options, "shallow", shallow, 4 << 20 if options.file else SHALLOW[1], reference)
-    if not options.file:
-        del shallow
-        deep = stream_new(options, DEEP)
-    results += measure_books(options, "deep", deep, 4 << 20 if options.file else DEEP[1], reference)
+    for name, shape in (("shallow", SHALLOW), ("deep", DEEP)):
+        live_max = 4 << 20 if options.file else shape[1]
+        if name == "deep" and not options.file:
+            del shallow
+            deep = stream_new(options, DEEP)
+        data = shallow if name == "shallow" else deep
+        results += measure_books(options, name, data, live_max, reference)
+        results += measure_rows(options, name, data, live_max)
+        results += count_instructions(options, name, data, live_max)
     return results

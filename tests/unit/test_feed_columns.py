@@ -83,7 +83,7 @@ def test_rows_of_a_capture_are_those_of_the_record_file(shared):
 @pytest.mark.parametrize("depth", [1, 8])
 def test_rows_of_a_damaged_stream_equal_the_golden_books_and_damage_is_counted(tmp_path, seed, depth):
     with Stream(seed, 20, live_max=600) as stream:
-        messages = list(spoil(stream.messages(4000), seed, 10))
+        messages = list(spoil(stream.messages(4000), seed, 4))
     path = tmp_path / "damaged.itch50"
     path.write_bytes(join(message for message in messages if message))
     found = hwgw.books(str(path), depth=depth)
@@ -91,7 +91,7 @@ def test_rows_of_a_damaged_stream_equal_the_golden_books_and_damage_is_counted(t
     assert list(native_rows(found)) == want
     assert len(want) > 1000
     errors = found.errors
-    assert all(errors[f"book.drop_{cause}"] > 5 for cause in ("unknown_ref", "duplicate_ref", "quantity")), errors
+    assert all(errors[f"book.drop_{cause}"] > 1 for cause in ("unknown_ref", "duplicate_ref", "quantity")), errors
     assert errors["itch.drop_length"] > 5
 
 
