@@ -181,7 +181,8 @@ static inline void near_remove(struct hwgw_book_side *side, uint32_t at) {
 static inline struct hwgw_book_place place_find(const struct hwgw_books *books, uint32_t side_number, uint32_t key) {
   const struct hwgw_book_side *side = &books->side[side_number];
   struct hwgw_book_place place = hwgw_book_near_find(side, key);
-  if (HWGW_UNLIKELY((int)(place.above == hwgw_book_near_cnt(side)) & hwgw_book_has_far(side)))
+  uint32_t is_behind = place.above == hwgw_book_near_cnt(side), has_far = hwgw_book_has_far(side);
+  if (HWGW_UNLIKELY(is_behind & has_far)) /* one branch: either alone cannot be predicted */
     place.level = hwgw_book_far_find(books, side_number, key);
   return place;
 }
