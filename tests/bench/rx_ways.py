@@ -277,8 +277,8 @@ def huge_pages(cnt: int) -> Iterator[str]:
     try:
         got = int(path.read_text()) - before
         yield "" if got >= cnt else f"the kernel gave {got} of {cnt} huge pages"
-    finally:
-        path.write_text(str(before))
+    finally:  # what others have taken meanwhile stays theirs
+        path.write_text(str(max(0, int(path.read_text()) - got)))
 
 
 def cores() -> tuple[int, int]:
