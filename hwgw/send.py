@@ -31,9 +31,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import specs
+from .batch import FRAME, NO_FLOW
 from .errors import CheckFailed, ConfigError, DeviceError, UsageError
 from .native import call, ffi, lib
-from .rx import FRAME, NO_FLOW, SLICE_NS, Receiver
+from .rx import SLICE_NS, Receiver
 from .rx import open as open_rx
 
 __all__ = ["Rate", "Report", "Source", "datagrams", "read", "run"]

@@ -35,6 +35,7 @@ LAYERS = (
         "hwgw.telemetry",
         "hwgw.journal",
         "hwgw.segment",
+        "hwgw.batch",
         "hwgw.rx",
         "hwgw.capture",
         "hwgw.send",
