@@ -572,15 +572,16 @@ def test_a_device_of_the_eal_arguments_is_opened_once_by_its_name():
 
 
 @needs("net_null")
+@pytest.mark.parametrize("memory", [[], ["--no-huge", "-m128"], ["--no-huge", "--no-shconf"]])
 @alone
-def test_the_process_is_as_before_but_for_the_interrupt_thread(capfd):
+def test_the_process_is_as_before_but_for_the_interrupt_thread(capfd, memory):
     def caught():
         """Signals with a handler; glibc takes those of its own (32, 33) when threads start."""
         return int(Path("/proc/self/status").read_text().split("SigCgt:")[1].split()[0], 16) & (1 << 31) - 1
 
     before = caught()
     cores = os.sched_getaffinity(0)
-    with open_rx("net_null0", cpu=min(cores)) as rx:
+    with open_rx("net_null0", cpu=min(cores), eal_args=memory) as rx:
         assert os.sched_getaffinity(0) == cores
         assert caught() == before
         for thread in Path("/proc/self/task").iterdir():

@@ -148,6 +148,8 @@ static void memory_choose(struct args *args, const struct hwgw_rx_cfg *cfg, bool
   static const char *const MEMORY[] = {"--no-huge",    "--in-memory", "-m", "--socket-mem",
                                        "--legacy-mem", "--huge",      NULL};
   if (is_asked(cfg, MEMORY)) {
+    static const char *const UNSHARED[] = {"--in-memory", "--no-shconf", "--proc-type", NULL};
+    if (!is_asked(cfg, UNSHARED)) arg_add(args, "--no-shconf");
     snprintf(eal.memory, sizeof eal.memory, "memory by eal arguments");
     return;
   }
