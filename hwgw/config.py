@@ -272,6 +272,7 @@ SESSION = Section(
 CONTROL = Section(
     {
         "heartbeat": Key(duration(1_000_000, 10 * SECOND_NS), 50_000_000),
+        "cancel_on_halt": Key(FLAG, False),
         "limits_keys": Key(Listing(pattern(r"[0-9a-f]{64}", "a public key of 64 hexadecimal digits"), 0, 4), ()),
     }
 )
@@ -603,7 +604,9 @@ class Maker:
         confine = Confine(given["privileges"] == "drop", given["seccomp"]) if given else Confine()
         control = Control()
         if at := node["control"]:
-            control = Control(at["heartbeat"], tuple(bytes.fromhex(key) for key in at["limits_keys"]))
+            control = Control(
+                at["heartbeat"], tuple(bytes.fromhex(key) for key in at["limits_keys"]), at["cancel_on_halt"]
+            )
         if node["limits"]:
             limits = self.limits(node["limits"], symbols, strategies, node["strategies"])
             self.heartbeat(node, control, limits)

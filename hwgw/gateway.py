@@ -171,6 +171,7 @@ class _Native:
         cfg.channel_cnt = len(pipeline.channels)
         for index, channel in enumerate(pipeline.channels):
             _channel(cfg.channel[index], channel)
+        cfg.cancel_on_halt = settings.control.cancel_on_halt
         cfg.end_with_feed = receive.backend == "pcap"
 
     def fall_back(self, why: str) -> bool:

@@ -185,6 +185,7 @@ class Control:
 
     heartbeat_ns: int = 50_000_000
     limits_keys: tuple[bytes, ...] = ()
+    cancel_on_halt: bool = False
 
 
 @dataclass(frozen=True, slots=True)

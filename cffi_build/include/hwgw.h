@@ -557,6 +557,7 @@ struct hwgw_pipeline_cfg {
   bool dynamic_instruments; /* subscribe to symbols as they come, for decode and tests */
   bool ref_is_last;         /* reference price: last trade instead of midpoint */
   bool end_with_feed;       /* stop when the feed has ended (files, end of session) */
+  bool cancel_on_halt;      /* when halted, cancel every open order, and again until the venue has answered for all */
   bool udp_checksum;        /* verify it where the backend gives whole frames */
   uint32_t batch;           /* frames per poll, 0 = 64 */
   uint32_t sample_shift;    /* stage times of 1 message in 2^shift that leads to no order */

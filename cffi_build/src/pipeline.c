@@ -63,6 +63,7 @@ void pipeline_control(struct hwgw_pipeline *p) {
   uint32_t halt = __atomic_load_n(&control->halt, __ATOMIC_ACQUIRE);
   if (HWGW_UNLIKELY((halt != 0) != p->is_halted)) {
     p->is_halted = halt != 0;
+    p->t_cancel = 0;
     struct hwgw_order event = {.kind = halt ? HWGW_ORDER_KIND_HALT : HWGW_ORDER_KIND_RESUME,
                                .reason = halt ? (uint32_t)__builtin_ctz(halt) : 0};
     pipeline_gate(p, &event, NULL);
@@ -425,6 +426,7 @@ bool hwgw_pipeline_step(struct hwgw_pipeline *p) {
   if (now - p->t_session >= p->session_ticks) {
     p->t_session = now;
     pipeline_venue(p);
+    if (HWGW_UNLIKELY(p->is_halted && p->cancel_on_halt)) pipeline_cancel_halted(p, now);
     if (HWGW_UNLIKELY(p->open_mask)) pipeline_feed_poll(p, now);
   }
   if (now - p->t_house >= p->house_ticks) {

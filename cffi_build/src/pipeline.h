@@ -104,6 +104,8 @@ struct hwgw_pipeline {
   uint64_t house_ticks;
   bool ref_is_last;
   bool end_with_feed;
+  bool cancel_on_halt;
+  uint64_t t_cancel; /* ticks of the last round of cancels while halted; 0 = none yet */
   bool strategy_is_stopped; /* while draining: books go on, hooks do not */
   int32_t cpu;
   int32_t fifo_priority;
@@ -144,6 +146,7 @@ void pipeline_venue(struct hwgw_pipeline *p);
 void pipeline_flush(struct hwgw_pipeline *p);
 uint32_t pipeline_open_orders(const struct hwgw_pipeline *p);
 void pipeline_cancel_all(struct hwgw_pipeline *p);
+void pipeline_cancel_halted(struct hwgw_pipeline *p, uint64_t now);
 
 /* pipeline_exposure.c: accounts and strategies as the rest of the world sees them */
 int32_t pipeline_exposure_open(struct hwgw_pipeline *p, struct pipeline_strategy *strategy, const char *name,

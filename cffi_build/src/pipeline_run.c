@@ -139,6 +139,7 @@ int32_t hwgw_pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pi
   p->house_ticks = HOUSE_US * ticks_per_us;
   p->ref_is_last = cfg->ref_is_last;
   p->end_with_feed = cfg->end_with_feed;
+  p->cancel_on_halt = cfg->cancel_on_halt;
   p->receive_is_up = true; /* frames may be pushed without a receive path */
   p->cpu = cfg->cpu;
   p->fifo_priority = cfg->fifo_priority;

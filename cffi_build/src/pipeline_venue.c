@@ -7,6 +7,7 @@
 #include "risk.h"
 
 #define CANCELS_PER_FLUSH 256 /* the send buffer holds ten times as many */
+#define CANCEL_AGAIN_MS 250   /* a venue that answers has answered long before */
 
 /* The row of the shared segment: exposure as the gate has it, money as the executions made it that the gate took. What
  * it does not believe has latched the halt and moved no position. */
@@ -128,4 +129,12 @@ void pipeline_cancel_all(struct hwgw_pipeline *p) {
     if (++cnt % CANCELS_PER_FLUSH == 0) pipeline_flush(p);
   }
   pipeline_flush(p);
+}
+
+/* Halted, what is open goes too: at once, and once more for what a full send buffer or a lost link has kept */
+void pipeline_cancel_halted(struct hwgw_pipeline *p, uint64_t now) {
+  if (p->session_state != HWGW_SEGMENT_SESSION_STATE_UP || pipeline_open_orders(p) == 0) return;
+  if (p->t_cancel && now - p->t_cancel < CANCEL_AGAIN_MS * (hwgw_ticks_hz() / 1000)) return;
+  p->t_cancel = now;
+  pipeline_cancel_all(p);
 }

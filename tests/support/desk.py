@@ -27,7 +27,13 @@ class Desk:
     """Logged in, with the probe strategy unless another is given."""
 
     def __init__(
-        self, *, strategy: Any = None, params: dict[str, int] | None = None, receive_sz: int = 0, **probe_params: int
+        self,
+        *,
+        strategy: Any = None,
+        params: dict[str, int] | None = None,
+        receive_sz: int = 0,
+        cancel_on_halt: bool = False,
+        **probe_params: int,
     ) -> None:
         self.venue = sv.Venue(receive_sz)
         cfg = ffi.new("struct hwgw_session_cfg *")
@@ -39,7 +45,7 @@ class Desk:
         for name, value in values.items():
             setattr(cfg, name, value)
         chosen = probe(**probe_params) if strategy is None else [(strategy, params or {})]
-        self.rig = Rig(SYMBOLS, chosen, session=cfg)
+        self.rig = Rig(SYMBOLS, chosen, session=cfg, cancel_on_halt=cancel_on_halt)
         self.packets: list[bytes] = []
         self.wait(1)
         self.venue.send(sv.login_accepted())

@@ -147,6 +147,7 @@ class Rig:
         window_ns: int = 0,
         orders_max: int = 100_000,
         sample_shift: int = 0,
+        cancel_on_halt: bool = False,
         rx: dict[str, Any] | None = None,
         flow: dict[str, int] | None = None,
         udp_checksum: bool = False,
@@ -177,6 +178,7 @@ class Rig:
         for key, value in (rx or {}).items():
             setattr(cfg.rx, key, value)
         cfg.books.instrument_cnt, cfg.books.orders_max = len(symbols), orders_max
+        cfg.cancel_on_halt = cancel_on_halt
         cfg.channel_cnt = 1
         cfg.channel[0].line_cnt, cfg.channel[0].stale_ns, cfg.channel[0].jump_max = 1, stale_ns, jump_max
         cfg.channel[0].hold_max, cfg.channel[0].recover.window_ns = hold_max, window_ns

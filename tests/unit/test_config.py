@@ -144,7 +144,7 @@ IPV4 = "an IPv4 address such as 233.54.12.111 is allowed"
 SYMBOL = "a symbol of 1 to 8 printable characters without blank and * is allowed"
 CPU = "an integer from 0 to 1023 is allowed"
 USE = "builtin:NAME, c:FILE.so or numba:MODULE:FUNCTION is allowed"
-KEYS_CONTROL = "heartbeat, limits_keys are allowed"
+KEYS_CONTROL = "heartbeat, cancel_on_halt, limits_keys are allowed"
 KEYS_LINE = "group, port are allowed"
 TOP = "name, pipelines, instruments, strategies, limits, session, confine, control are allowed"
 

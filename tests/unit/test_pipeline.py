@@ -353,6 +353,36 @@ def test_an_order_leaves_fills_and_reaches_the_position():
         desk.rig.ledgers()
 
 
+@pytest.mark.parametrize("cancel_on_halt", [True, False])
+def test_a_halt_cancels_what_is_open_until_the_venue_has_answered_where_that_is_wanted(cancel_on_halt):
+    with Desk(qty=100, tif=lib.HWGW_ORDER_TIF_DAY, orders=2, cancel_on_halt=cancel_on_halt) as desk:
+        desk.rig.quote()
+        desk.wait(4)  # login, query, two orders
+        desk.venue.sequenced(*(sv.accepted(ref, b"B", 100, b"AAPL    ", 1_000_200) for ref in (1, 2)))
+        desk.until(lambda: desk.cnt("session.accepted") == 2)
+        desk.rig.segment.halt("drill")
+        if not cancel_on_halt:
+            end = time.monotonic() + 0.4
+            while time.monotonic() < end:
+                desk.rig.step()
+                desk.venue.step()
+                desk.packets += desk.venue.packets()
+            assert len(desk.packets) == 4
+            assert desk.rig.segment.halted is not None
+            return
+        desk.wait(6)
+        asked = {packet[3:8] for packet in desk.packets[4:6]}  # behind length and packet type
+        assert asked == {b"X" + ref.to_bytes(4, "big") for ref in (1, 2)}
+        desk.venue.sequenced(sv.canceled(1, 100))  # the other answer is lost: it is asked for again
+        desk.wait(7)
+        assert desk.packets[6][3:8] == b"X" + (2).to_bytes(4, "big")
+        desk.venue.sequenced(sv.canceled(2, 100))
+        desk.until(lambda: desk.cnt("session.canceled") == 2)
+        desk.rig.publish()
+        assert desk.rig.segment.thread_status()[0]["open_orders"] == 0
+        desk.rig.ledgers()
+
+
 def test_a_session_lost_with_an_order_open_latches_the_halt():
     with Desk(qty=100, tif=lib.HWGW_ORDER_TIF_DAY) as desk:
         desk.rig.quote()
