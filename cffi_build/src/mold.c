@@ -35,7 +35,8 @@
 #define COUNT_END MOLDUDP64_END_OF_SESSION_COUNT
 #define FIRST MOLDUDP64_FIRST_SEQUENCE_NUMBER
 #define LAG_SHIFT 7
-#define FAR_CNT (UINT64_C(1) << 20) /* a snapshot is not so much older than what the lines bring */
+#define COLD __attribute__((noinline, cold)) /* out of the way of the path without loss */
+#define FAR_CNT (UINT64_C(1) << 20)          /* a snapshot is not so much older than what the lines bring */
 
 _Static_assert(sizeof(((struct hwgw_mold *)0)->session) == SESSION_LEN, "session of the header");
 
@@ -196,7 +197,7 @@ void hwgw_mold_restart(struct hwgw_mold *mold, uint64_t *counters) {
   state_update(mold);
 }
 
-static bool session_begins(struct hwgw_mold *mold, const uint8_t *session, uint64_t seq) {
+static COLD bool session_begins(struct hwgw_mold *mold, const uint8_t *session, uint64_t seq) {
   bool again = mold->has_other && memcmp(mold->other, session, SESSION_LEN) == 0;
   memcpy(mold->other, session, SESSION_LEN);
   mold->has_other = true;
@@ -204,7 +205,7 @@ static bool session_begins(struct hwgw_mold *mold, const uint8_t *session, uint6
 }
 
 /* is a number ahead of the expected one too far to be believed */
-static bool is_far(struct hwgw_mold *mold, uint64_t seq, uint64_t expected) {
+static COLD bool is_far(struct hwgw_mold *mold, uint64_t seq, uint64_t expected) {
   if (!mold->next_seq) return false; /* where a channel is joined is not known before */
   if (mold->jump_max && seq - expected > mold->jump_max) return true;
   uint64_t seen = mold->seen_seq > expected ? mold->seen_seq : expected;
@@ -230,9 +231,9 @@ static void lag_record(struct hwgw_mold *mold, struct hwgw_mold_line *line, uint
 }
 
 /* the longer way, while a hole is open or the packet shows one. cursor is at block `skip` */
-static uint32_t packet_open(struct hwgw_mold *mold, struct hwgw_mold_line *line, const uint8_t *cursor, uint64_t seq,
-                            uint64_t skip, uint32_t blocks, uint64_t t_rx, uint64_t *counters,
-                            struct hwgw_mold_iter *iter) {
+static COLD uint32_t packet_open(struct hwgw_mold *mold, struct hwgw_mold_line *line, const uint8_t *cursor,
+                                 uint64_t seq, uint64_t skip, uint32_t blocks, uint64_t t_rx, uint64_t *counters,
+                                 struct hwgw_mold_iter *iter) {
   uint64_t from = seq + skip, end = seq + blocks, seen = mold->seen_seq;
   uint64_t known = 0, fresh = 0;
   if (seq > seen) {
@@ -280,10 +281,26 @@ static uint32_t packet_open(struct hwgw_mold *mold, struct hwgw_mold_line *line,
   return HWGW_CNT_MOLD_FRAMES;
 }
 
+/* the next packet in sequence, while no hole is open */
+static inline void packet_next(struct hwgw_mold *mold, struct hwgw_mold_line *line, uint64_t seq, uint32_t blocks,
+                               uint64_t t_rx) {
+  uint64_t end = seq + blocks;
+  if (HWGW_UNLIKELY(seq > line->next_seq && line->next_seq)) line->missed += seq - line->next_seq;
+  if (HWGW_LIKELY(end > line->next_seq)) line->next_seq = end;
+  line->first += blocks;
+  line->t_last = t_rx;
+  mold->has_other = false;
+  mold->next_seq = mold->seen_seq = mold->hold_base = end;
+  if (mold->line_cnt > 1) *recent_of(mold, seq) = (struct hwgw_mold_recent){seq, t_rx};
+}
+
 uint32_t hwgw_mold_packet(struct hwgw_mold *mold, uint32_t line_idx, const uint8_t *data, uint32_t len, uint64_t t_rx,
                           uint64_t *counters, struct hwgw_mold_iter *iter) {
   struct hwgw_mold_line *line = &mold->line[line_idx <= HWGW_LINE_RECOVERY ? line_idx : 0];
-  *iter = (struct hwgw_mold_iter){.cursor = data};
+  iter->cursor = data;
+  iter->seq = 0;
+  iter->left = 0;
+  iter->mold = NULL;
   line->frames++;
   if (HWGW_UNLIKELY(len < HEADER_LEN)) return HWGW_CNT_MOLD_DROP_SHORT;
 
@@ -304,10 +321,18 @@ uint32_t hwgw_mold_packet(struct hwgw_mold *mold, uint32_t line_idx, const uint8
     }
     return HWGW_CNT_MOLD_DROP_SESSION;
   }
+  if (HWGW_LIKELY(seq == mold->next_seq && seq && blocks && seq <= UINT64_MAX - blocks && !mold->is_open)) {
+    packet_next(mold, line, seq, blocks, t_rx);
+    iter->cursor = cursor;
+    iter->seq = seq;
+    iter->left = blocks;
+    counters[HWGW_CNT_MOLD_MESSAGES] += blocks;
+    return HWGW_CNT_MOLD_FRAMES;
+  }
   if (HWGW_UNLIKELY(!seq || seq > UINT64_MAX - blocks)) return HWGW_CNT_MOLD_DROP_GAP;
   if (HWGW_UNLIKELY(seq > expected && is_far(mold, seq, expected))) return HWGW_CNT_MOLD_DROP_GAP;
 
-  mold->has_other = false;
+  if (HWGW_UNLIKELY(mold->has_other)) mold->has_other = false;
   if (HWGW_UNLIKELY(first)) {
     memcpy(mold->session, session, SESSION_LEN);
     mold->next_seq = mold->seen_seq = mold->hold_base = expected;
@@ -362,7 +387,7 @@ uint32_t hwgw_mold_packet(struct hwgw_mold *mold, uint32_t line_idx, const uint8
 }
 
 /* what was held right behind the last message; ends the iteration when there is none */
-static const uint8_t *held_next(struct hwgw_mold_iter *iter, uint32_t *len, uint64_t *seq) {
+static COLD const uint8_t *held_next(struct hwgw_mold_iter *iter, uint32_t *len, uint64_t *seq) {
   struct hwgw_mold *mold = iter->mold;
   struct hwgw_mold_slot *slot = slot_of(mold, mold->next_seq);
   if (slot->seq != mold->next_seq || mold->is_frozen) {
