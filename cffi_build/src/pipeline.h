@@ -105,7 +105,7 @@ struct hwgw_pipeline {
   bool ref_is_last;
   bool end_with_feed;
   bool cancel_on_halt;
-  uint64_t t_cancel; /* ticks of the last round of cancels while halted; 0 = none yet */
+  uint64_t t_cancel;        /* ticks of the last round of cancels while halted; 0 = none yet */
   bool strategy_is_stopped; /* while draining: books go on, hooks do not */
   int32_t cpu;
   int32_t fifo_priority;
