@@ -57,7 +57,6 @@
 #include "rx_afxdp.h"
 
 enum {
-  MTU_MAX = 65535,
   FRAMES_DEFAULT = 4096,
   FRAMES_MIN = 64,
   FRAMES_MAX = 1 << 20,
@@ -174,10 +173,7 @@ static int32_t mtu_judge(struct rx_afxdp *rx, bool receives, struct hwgw_error *
   uint32_t len_max = interface->mtu + HWGW_AFXDP_LINK_OVERHEAD;
   rx->has_parts = len_max > rx->frame_sz - (receives ? HWGW_AFXDP_HEADROOM : 0);
   if (!receives) return HWGW_OK;
-  if (rx->has_parts) {
-    rx->slot_sz = (len_max + HWGW_CACHE_LINE - 1) & ~(uint32_t)(HWGW_CACHE_LINE - 1);
-    rx->base.mtu_reopen_max = MTU_MAX; /* larger ones only need larger slots */
-  }
+  if (rx->has_parts) rx->slot_sz = (len_max + HWGW_CACHE_LINE - 1) & ~(uint32_t)(HWGW_CACHE_LINE - 1);
   rx->base.mtu_max = (rx->has_parts ? rx->slot_sz : rx->frame_sz - HWGW_AFXDP_HEADROOM) - HWGW_AFXDP_LINK_OVERHEAD;
   return HWGW_OK;
 }
