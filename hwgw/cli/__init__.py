@@ -109,8 +109,8 @@ def _run(args: list[str]) -> int:
         return result if isinstance(result, int) else 0
 
 
-def run(args: list[str]) -> int:
-    """Run one command line and return its exit code; every outcome ends here."""
+def execute(args: list[str]) -> int:
+    """Run one command line and return its exit code; every outcome ends here. (`run` is the module of that verb.)"""
     debug = "--debug" in args
     verb = next((f"hwgw {arg}" for arg in args if arg in VERBS), "hwgw")
     try:
@@ -154,4 +154,4 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.stdout.reconfigure(errors="replace")  # what a terminal cannot show is no reason to end
     if "_HWGW_COMPLETE" in os.environ:
         cli.main(args, prog_name="hwgw")
-    sys.exit(run(args))
+    sys.exit(execute(args))

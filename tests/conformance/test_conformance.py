@@ -108,10 +108,10 @@ def test_a_gate_with_a_fault_is_found_out(tmp_path, root, fault):
 def test_a_gate_in_a_shared_object_is_tried_by_the_command(tmp_path, capsys):
     built = tmp_path / "libgate.so"
     assert build(built)
-    assert cli.run(["conformance", "--gate", str(built), "--json"]) == 0
+    assert cli.execute(["conformance", "--gate", str(built), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["failed"], told["passed"]) == (0, len(scenarios()))
-    assert cli.run(["conformance", "--gate", str(built), "--only", "burst"]) == 0
+    assert cli.execute(["conformance", "--gate", str(built), "--only", "burst"]) == 0
     assert "2 of 2 scenarios as they must be" in capsys.readouterr().out
 
 
@@ -123,11 +123,11 @@ def test_a_gate_that_lets_everything_pass_fails_wherever_something_is_to_be_refu
         "void gate_close(void *g) { (void)g; }\n"
     )
     subprocess.run(["cc", "-shared", "-fPIC", "-o", str(built), str(source)], check=True, timeout=60)
-    assert cli.run(["conformance", "--gate", str(built), "--json"]) == 1
+    assert cli.execute(["conformance", "--gate", str(built), "--json"]) == 1
     rows = json.loads(capsys.readouterr().out)["scenarios"]
     passed = {row["name"] for row in rows if row["passed"]}
     assert passed == set()
-    assert cli.run(["conformance", "--gate", str(built), "--only", "burst before"]) == 1
+    assert cli.execute(["conformance", "--gate", str(built), "--only", "burst before"]) == 1
     said = capsys.readouterr().out
     assert "WRONG  burst before fills" in said
     assert "position was expected, pass came" in said
@@ -144,7 +144,7 @@ def test_what_is_no_gate_is_refused_by_name(tmp_path, capsys, text, why):
     if text is not None:
         (tmp_path / "no.c").write_text(text)
         subprocess.run(["cc", "-shared", "-fPIC", "-o", str(built), str(tmp_path / "no.c")], check=True, timeout=60)
-    assert cli.run(["conformance", "--gate", str(built)]) == 2
+    assert cli.execute(["conformance", "--gate", str(built)]) == 2
     assert why in capsys.readouterr().err
 
 

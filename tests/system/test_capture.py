@@ -25,7 +25,7 @@ from hwgw_sim.wire import Wire, udp_frame
 from support import captures
 
 from hwgw import rx
-from hwgw.cli import run
+from hwgw.cli import execute
 
 GROUPS = ("239.1.2.3:26400", "239.1.2.4:26401")
 READY_S = 20
@@ -246,7 +246,7 @@ def test_a_mistake_is_one_line_with_its_exit_code(
 ) -> None:
     target = tmp_path / "out.pcapng"
     with pair.inside("rx"):
-        assert run(["capture", pair.device["rx"], "--write", str(target), *options]) == exit_code
+        assert execute(["capture", pair.device["rx"], "--write", str(target), *options]) == exit_code
     said = capsys.readouterr()
     assert (said.out, said.err.count("\n")) == ("", 1)
     assert message in said.err

@@ -24,7 +24,7 @@ from scapy.layers.l2 import Dot1Q, Ether
 from scapy.utils import RawPcapWriter
 
 from hwgw import rx, send
-from hwgw.cli import run
+from hwgw.cli import execute
 
 FLOW = "239.1.2.3:26400"
 
@@ -217,7 +217,7 @@ def test_a_mistake_is_one_line_with_its_exit_code(
     pair: Wire, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], exit_code: int, message: str
 ) -> None:
     with pair.inside("tx"):
-        assert run(["send", "--interface", pair.device["tx"], *options]) == exit_code
+        assert execute(["send", "--interface", pair.device["tx"], *options]) == exit_code
     said = capsys.readouterr()
     assert (said.out, said.err.count("\n")) == ("", 1)
     assert message in said.err

@@ -87,37 +87,37 @@ def test_a_halt_that_cannot_be_recorded_stands_and_a_resume_that_cannot_is_refus
     blocked.write_text("")
     monkeypatch.setenv("HWGW_STATE_DIR", str(blocked / "folder"))
     with Segment.create(name, ["AAPL"]) as gateway:
-        assert cli.run(["halt", name]) == 0
+        assert cli.execute(["halt", name]) == 0
         assert "HWGW_STATE_DIR" in capsys.readouterr().err
         assert gateway.halted is not None
         with pytest.raises(DeviceError, match="Not a directory"):
             audit.record(name, "resume")
-        assert cli.run(["resume", name, "--reason", "operator"]) == 5
+        assert cli.execute(["resume", name, "--reason", "operator"]) == 5
         assert gateway.halted is not None
         gateway.resume()
 
 
 def test_resume_repeats_each_reason_and_leaves_the_others(name, capsys):
     with Segment.create(name, ["AAPL"]) as gateway:
-        assert cli.run(["halt", name, "--reason", "lunch"]) == 0
+        assert cli.execute(["halt", name, "--reason", "lunch"]) == 0
         gateway.halt("an order that cannot be", "state")
-        assert cli.run(["resume", name]) == 2
+        assert cli.execute(["resume", name]) == 2
         assert f"hwgw resume {name} --reason operator --reason state" in capsys.readouterr().err
-        assert cli.run(["resume", name, "--reason", "loss"]) == 1
+        assert cli.execute(["resume", name, "--reason", "loss"]) == 1
         assert "not halted by loss, but by operator, state" in capsys.readouterr().err
-        assert cli.run(["resume", name, "--reason", "operator", "--json"]) == 6
+        assert cli.execute(["resume", name, "--reason", "operator", "--json"]) == 6
         told = json.loads(capsys.readouterr().out)
         assert [row["reason"] for row in told["cleared"]] == ["operator"]
         assert [row["reason"] for row in told["halts"]] == ["state"]
         assert [row["reason"] for row in gateway.halts] == ["state"]
-        assert cli.run(["resume", name, "--reason", "state"]) == 0
+        assert cli.execute(["resume", name, "--reason", "state"]) == 0
         assert gateway.halted is None
-        assert cli.run(["resume", name, "--reason", "state"]) == 1
+        assert cli.execute(["resume", name, "--reason", "state"]) == 1
         capsys.readouterr()
-        assert cli.run(["audit", name, "--json"]) == 0
+        assert cli.execute(["audit", name, "--json"]) == 0
         acts = json.loads(capsys.readouterr().out)["acts"]
         assert [(act["action"], act.get("text") or act["reasons"]) for act in acts] == [
             ("halt", "lunch"), ("resume", ["operator"]), ("resume", ["state"]),
         ]  # fmt: skip
-        assert cli.run(["audit", name]) == 0
+        assert cli.execute(["audit", name]) == 0
         assert "3 acts, the chain is whole" in capsys.readouterr().out

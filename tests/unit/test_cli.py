@@ -73,7 +73,7 @@ def test_outcome_is_one_line_and_an_exit_code(
     line: str | None,
 ) -> None:
     outcome(result)
-    assert cli.run(["version"]) == exit_code
+    assert cli.execute(["version"]) == exit_code
     assert capsys.readouterr().err == ("" if line is None else f"{line}\n")
 
 
@@ -82,7 +82,7 @@ def test_debug_shows_the_traceback_and_the_line(
     outcome: Callable[[object], None], capsys: pytest.CaptureFixture[str], args: list[str]
 ) -> None:
     outcome(errors.ConfigError("what is wrong"))
-    assert cli.run(args) == 3
+    assert cli.execute(args) == 3
     text = capsys.readouterr().err
     assert text.startswith("Traceback (most recent call last):")
     assert text.endswith("\nhwgw version: what is wrong\n")
@@ -117,7 +117,7 @@ def test_global_and_own_verbosity_add_up(monkeypatch: pytest.MonkeyPatch) -> Non
     module.command = command  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "hwgw.cli.version", module)
     for args in (["version"], ["-v", "version"], ["-v", "version", "-vv"], ["-q", "version"], ["-q", "version", "-v"]):
-        assert cli.run(args) == 0
+        assert cli.execute(args) == 0
     assert seen == [0, 1, 3, -1, 0]
 
 

@@ -32,7 +32,7 @@ def names(monkeypatch):
 @pytest.mark.parametrize("by_name", [False, True])
 def test_halt_halts_every_gateway_it_can_and_says_which_it_could_not(names, by_name, capsys):
     broken, good, late = names
-    assert cli.run(["halt", *([broken, good, late, f"{good}-none"] if by_name else ["--all"])]) == 1
+    assert cli.execute(["halt", *([broken, good, late, f"{good}-none"] if by_name else ["--all"])]) == 1
     for name in (good, late):
         with Segment.attach(name) as seen:
             assert seen.halted is not None
@@ -44,7 +44,7 @@ def test_halt_halts_every_gateway_it_can_and_says_which_it_could_not(names, by_n
 
 def test_status_shows_every_gateway_it_can_and_says_which_it_could_not(names, capsys):
     broken, good, late = names
-    assert cli.run(["status", "--json"]) == 1
+    assert cli.execute(["status", "--json"]) == 1
     out, err = capsys.readouterr()
     assert [look["name"] for look in json.loads(out)["gateways"]] == [good, late]
     assert f"/dev/shm/hwgw-{broken}" in err

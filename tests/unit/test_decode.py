@@ -20,7 +20,7 @@ from hwgw_sim.golden.book import Books
 from hwgw_sim.stream import Stream, join, split, spoil
 from support.feed import data_file
 
-from hwgw.cli import run
+from hwgw.cli import execute
 from hwgw.feeds.columns import Selection
 from hwgw.feeds.columns import split as split_types
 from hwgw.feeds.source import open_source
@@ -36,7 +36,7 @@ def decode(capsys):
     """hwgw decode in this process: exit code, stdout, stderr."""
 
     def call(*args) -> tuple[int, str, str]:
-        code = run(["decode", *map(str, args)])
+        code = execute(["decode", *map(str, args)])
         return (code, *capsys.readouterr())
 
     return call

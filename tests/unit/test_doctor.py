@@ -43,7 +43,7 @@ def test_every_row_is_there_and_those_that_are_not_ok_say_what_to_do(hwgw: Run) 
 def test_row_that_fails_makes_exit_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     row = doctor.Row("tsc", doctor.FAIL, "without nonstop_tsc", "another machine")
     monkeypatch.setattr(doctor, "examine", lambda: (row,))
-    assert cli.run(["doctor"]) == 1
+    assert cli.execute(["doctor"]) == 1
     assert "fail  tsc" in capsys.readouterr().out
 
 

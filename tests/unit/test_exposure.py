@@ -91,24 +91,24 @@ def test_what_the_gate_disarmed_comes_back_by_arm_alone_and_both_are_on_record(c
         rig.publish()
         assert rig.segment.strategies()["probe"]["armed"] is False
         with Stepping(rig):
-            assert cli.run(["arm", name, "probe", "--json"]) == 0
+            assert cli.execute(["arm", name, "probe", "--json"]) == 0
             row = json.loads(capsys.readouterr().out)["strategies"]["probe"]
             assert (row["armed"], row["rejects"]) == (True, 0)
-            assert cli.run(["disarm", name, "probe"]) == 0
+            assert cli.execute(["disarm", name, "probe"]) == 0
             assert rig.segment.strategies()["probe"]["armed"] is False
-            assert cli.run(["disarm", name, "probe"]) == 0  # twice is no mistake
-            assert cli.run(["arm", name, "probe"]) == 0
+            assert cli.execute(["disarm", name, "probe"]) == 0  # twice is no mistake
+            assert cli.execute(["arm", name, "probe"]) == 0
         assert [act["action"] for act in audit.verify(name)] == ["arm", "disarm", "disarm", "arm"]
 
 
 def test_arming_says_what_is_wrong(capsys):
     with Rig(SYMBOLS, probe()) as rig:
-        assert cli.run(["arm", rig.segment.name, "porbe"]) == 2
+        assert cli.execute(["arm", rig.segment.name, "porbe"]) == 2
         assert "has no strategy 'porbe'; it has probe" in capsys.readouterr().err
         with pytest.raises(UsageError, match="0 to 63"):
             rig.segment.arm(64)
     with Segment.create("test-empty-strategies", []) as empty:
-        assert cli.run(["disarm", empty.name, "x"]) == 2
+        assert cli.execute(["disarm", empty.name, "x"]) == 2
         assert "it has none" in capsys.readouterr().err
 
 
@@ -116,5 +116,5 @@ def test_arming_a_gateway_without_a_pipeline_is_not_said_to_be_done(capsys):
     with Rig(SYMBOLS, probe()) as rig:
         rig.publish()
         assert rig.segment.strategies()["probe"]["armed"] is True
-        assert cli.run(["disarm", rig.segment.name, "probe"]) == 1
+        assert cli.execute(["disarm", rig.segment.name, "probe"]) == 1
         assert "probe not disarmed within 1 s" in capsys.readouterr().err

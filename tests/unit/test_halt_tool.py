@@ -47,7 +47,7 @@ def test_it_halts_each_gateway_named_and_says_which_it_could_not(name):
 def test_what_it_did_is_on_record_with_the_resume(name):
     with Segment.create(name, ["AAPL"]):
         assert tool(name, "--reason", "the button").returncode == 0
-        assert cli.run(["resume", name, "--reason", "operator"]) == 0
+        assert cli.execute(["resume", name, "--reason", "operator"]) == 0
     (act,) = audit.verify(name)
     assert [(row["reason"], row["text"]) for row in act["halts"]] == [("operator", "the button")]
 

@@ -76,10 +76,10 @@ def in_force(rig: Rig) -> dict[str, int]:
 
 def test_a_file_is_put_in_force_whole_acknowledged_and_on_record(running, file, capsys):
     name, before = running.segment.name, in_force(running)
-    assert cli.run(["limits", "reload", name, str(file), "--json"]) == 1
+    assert cli.execute(["limits", "reload", name, str(file), "--json"]) == 1
     assert "checks_enabled would be looser; nothing was changed" in capsys.readouterr().err
     assert in_force(running) == before
-    assert cli.run(["limits", "reload", name, str(file), "--allow-looser", "--json"]) == 0
+    assert cli.execute(["limits", "reload", name, str(file), "--allow-looser", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["schema"] == "hwgw.limits-reload/1"
     assert told["generation"] == 2
@@ -95,23 +95,23 @@ def test_a_file_is_put_in_force_whole_acknowledged_and_on_record(running, file, 
     assert (act["action"], act["source"], act["hash"], len(act["changes"])) == (
         "limits", str(file), told["hash"], len(changed),
     )  # fmt: skip
-    assert cli.run(["limits", "reload", name, str(file)]) == 0
+    assert cli.execute(["limits", "reload", name, str(file)]) == 0
     assert "nothing to change" in capsys.readouterr().out
     assert int(running.segment.control["limits_generation"]) == 2
-    assert cli.run(["limits", "diff", name, str(file)]) == 0
-    assert cli.run(["limits", "check", str(file), "--gateway", name]) == 0
+    assert cli.execute(["limits", "diff", name, str(file)]) == 0
+    assert cli.execute(["limits", "check", str(file), "--gateway", name]) == 0
     assert "0 change(s)" in capsys.readouterr().out
 
 
 def test_single_limits_are_set_by_name_and_looser_ones_need_the_word(running, capsys):
     name = running.segment.name
-    assert cli.run(["limits", "set", name, "instruments.AAPL.qty_max=100", "gateway.open_max=7"]) == 0
+    assert cli.execute(["limits", "set", name, "instruments.AAPL.qty_max=100", "gateway.open_max=7"]) == 0
     assert "instruments.AAPL.qty_max  1,000,000 -> 100" in capsys.readouterr().out
     now = in_force(running)
     assert (now["instruments.AAPL.qty_max"], now["gateway.open_max"]) == (100, 7)
-    assert cli.run(["limits", "set", name, "gateway.open_max=8"]) == 1
+    assert cli.execute(["limits", "set", name, "gateway.open_max=8"]) == 1
     assert "gateway.open_max would be looser" in capsys.readouterr().err
-    assert cli.run(["limits", "set", name, "gateway.open_max=8", "--allow-looser"]) == 0
+    assert cli.execute(["limits", "set", name, "gateway.open_max=8", "--allow-looser"]) == 0
     assert "(looser)" in capsys.readouterr().out
     # each way of saying something looser or stricter, as the table directs
     for assignment, is_looser in (
@@ -122,9 +122,9 @@ def test_single_limits_are_set_by_name_and_looser_ones_need_the_word(running, ca
         ("instruments.IBM.collar_pct=2.5", False), ("instruments.IBM.collar_px_min=0.01", False),
         ("beat_age_max=1ms", False), ("beat_age_max=2ms", True), ("dup_window=1s", False), ("dup_window=1ms", True),
     ):  # fmt: skip
-        assert cli.run(["limits", "set", name, assignment]) == int(is_looser), assignment
+        assert cli.execute(["limits", "set", name, assignment]) == int(is_looser), assignment
         if is_looser:
-            assert cli.run(["limits", "set", name, assignment, "--allow-looser"]) == 0, assignment
+            assert cli.execute(["limits", "set", name, assignment, "--allow-looser"]) == 0, assignment
     now = in_force(running)
     assert (now["accounts.3.credit_max"], now["instruments.IBM.collar_pct"]) == (105_100, 25_000 * 65_536 // 10**6)
     assert (now["instruments.IBM.enabled"], now["instruments.IBM.collar_both"], now["dup_window"]) == (1, 0, 10**6)
@@ -202,7 +202,7 @@ def test_a_wrong_file_changes_nothing_and_is_told_by_key_value_and_what_is_allow
     assert GOOD.count(old) >= 1
     file.write_text(GOOD.replace(old, new, 1))
     before, generation = in_force(running), int(running.segment.control["limits_generation"])
-    assert cli.run(["limits", "reload", running.segment.name, str(file), "--allow-looser"]) == 3
+    assert cli.execute(["limits", "reload", running.segment.name, str(file), "--allow-looser"]) == 3
     said = capsys.readouterr().err
     assert key in said
     assert why in said, said
@@ -227,7 +227,7 @@ def test_the_table_of_mistakes_is_long_enough():
 def test_a_file_that_is_not_all_there_changes_nothing(running, file, capsys, make, code, why):
     before = in_force(running)
     make(file)
-    assert cli.run(["limits", "reload", running.segment.name, str(file), "--allow-looser"]) == code
+    assert cli.execute(["limits", "reload", running.segment.name, str(file), "--allow-looser"]) == code
     assert why in capsys.readouterr().err
     assert in_force(running) == before
 
@@ -249,20 +249,20 @@ def test_a_file_that_is_not_all_there_changes_nothing(running, file, capsys, mak
 def test_a_wrong_assignment_changes_nothing(running, capsys, assignment, code, why):
     before = in_force(running)
     name = running.segment.name
-    assert cli.run(["limits", "set", name, "gateway.open_max=1", assignment, "--allow-looser"]) == code
+    assert cli.execute(["limits", "set", name, "gateway.open_max=1", assignment, "--allow-looser"]) == code
     assert why in capsys.readouterr().err
     assert in_force(running) == before
 
 
 def test_a_whole_gateway_file_fits_only_its_own_gateway(running, root, capsys):
     example = root / "deploy" / "examples" / "gateway.yaml"
-    assert cli.run(["limits", "show", str(example)]) == 0
+    assert cli.execute(["limits", "show", str(example)]) == 0
     assert "checks_enabled         off: short_sale" in capsys.readouterr().out
-    assert cli.run(["limits", "reload", running.segment.name, str(example)]) == 3
+    assert cli.execute(["limits", "reload", running.segment.name, str(example)]) == 3
     assert "name is not that of the running gateway" in capsys.readouterr().err
-    assert cli.run(["limits", "diff", str(example), str(example)]) == 0
-    assert cli.run(["limits", "diff", str(example), running.segment.name]) == 2
-    assert cli.run(["limits", "reload", running.segment.name]) == 2
+    assert cli.execute(["limits", "diff", str(example), str(example)]) == 0
+    assert cli.execute(["limits", "diff", str(example), running.segment.name]) == 2
+    assert cli.execute(["limits", "reload", running.segment.name]) == 2
     assert "was not started from a file" in capsys.readouterr().err
 
 
@@ -270,7 +270,7 @@ def test_what_cannot_be_recorded_is_not_done(running, file, capsys, monkeypatch,
     (tmp_path / "blocked").write_text("")
     monkeypatch.setenv("HWGW_STATE_DIR", str(tmp_path / "blocked"))
     before = in_force(running)
-    assert cli.run(["limits", "reload", running.segment.name, str(file), "--allow-looser"]) == 5
+    assert cli.execute(["limits", "reload", running.segment.name, str(file), "--allow-looser"]) == 5
     assert in_force(running) == before
 
 
@@ -301,10 +301,10 @@ def keys(running, tmp_path):
 
 def test_a_signed_file_is_taken_and_every_flipped_bit_is_refused(running, file, keys, capsys, rng):
     name = running.segment.name
-    assert cli.run(["limits", "reload", name, str(file), "--allow-looser"]) == 3
+    assert cli.execute(["limits", "reload", name, str(file), "--allow-looser"]) == 3
     assert "limits.yaml.sig: missing; this gateway takes signed limits only" in capsys.readouterr().err
-    assert cli.run(["limits", "sign", str(file), "--key", str(keys), "--gateway", name]) == 0
-    assert cli.run(["limits", "set", name, "gateway.open_max=1"]) == 2
+    assert cli.execute(["limits", "sign", str(file), "--key", str(keys), "--gateway", name]) == 0
+    assert cli.execute(["limits", "set", name, "gateway.open_max=1"]) == 2
     assert "takes signed limits only" in capsys.readouterr().err
     book = control.read(file, running.segment)
     beside = signature.signature_file(file)
@@ -333,28 +333,28 @@ def test_a_signed_file_is_taken_and_every_flipped_bit_is_refused(running, file, 
         refused += 1
     assert refused == 512 + words * 8 + 3000
     file.write_text("# a remark changes nothing\n" + GOOD)
-    assert cli.run(["limits", "reload", name, str(file), "--allow-looser"]) == 0
+    assert cli.execute(["limits", "reload", name, str(file), "--allow-looser"]) == 0
     assert list(audit.verify(name))[-1]["key"] == allowed[0].hex()
     file.write_text(GOOD.replace("qty_max: 200", "qty_max: 201"))
-    assert cli.run(["limits", "reload", name, str(file), "--allow-looser"]) == 3
+    assert cli.execute(["limits", "reload", name, str(file), "--allow-looser"]) == 3
     assert "not a signature of these limits" in capsys.readouterr().err
 
 
 def test_a_signature_of_another_gateway_or_key_is_refused(running, file, keys, tmp_path, capsys):
     name = running.segment.name
     other = tmp_path / "other"
-    assert cli.run(["limits", "keygen", str(other)]) == 0
+    assert cli.execute(["limits", "keygen", str(other)]) == 0
     assert stat.S_IMODE(other.stat().st_mode) == 0o600
-    assert cli.run(["limits", "keygen", str(other)]) == 2
-    assert cli.run(["limits", "sign", str(file), "--key", str(other), "--gateway", name]) == 0
-    assert cli.run(["limits", "reload", name, str(file), "--allow-looser"]) == 3
+    assert cli.execute(["limits", "keygen", str(other)]) == 2
+    assert cli.execute(["limits", "sign", str(file), "--key", str(other), "--gateway", name]) == 0
+    assert cli.execute(["limits", "reload", name, str(file), "--allow-looser"]) == 3
     book = control.read(file, running.segment)
     renamed = control.Book("another", book.symbols, book.strategies, book.table)
     signature.signature_file(file).write_text(signature.sign(renamed.canonical, keys))
-    assert cli.run(["limits", "check", str(file), "--gateway", name]) == 3
+    assert cli.execute(["limits", "check", str(file), "--gateway", name]) == 3
     other.chmod(0o644)
     capsys.readouterr()
-    assert cli.run(["limits", "sign", str(file), "--key", str(other), "--gateway", name]) == 3
+    assert cli.execute(["limits", "sign", str(file), "--key", str(other), "--gateway", name]) == 3
     assert "others can read it" in capsys.readouterr().err
 
 

@@ -159,7 +159,7 @@ def test_reader_that_goes_away_is_no_error(root: Path) -> None:
 
 def test_version_answers_quickly(hwgw: Run) -> None:
     """Nothing heavy is imported for a small verb."""
-    script = "import sys; from hwgw.cli import run; run(['version', '-q']); print(*sorted(sys.modules))"
+    script = "import sys; from hwgw.cli import execute; execute(['version', '-q']); print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert not loaded & {"numpy", "rich", "scapy", "numba", "pyarrow"}
