@@ -68,7 +68,7 @@ class Views(Sequence[NDArray[np.uint8]]):
     def __getitem__(self, index: int | slice) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
         """One view, or a list of them for a slice."""
         batch = self._batch
-        frames, keep = batch.frames, batch._keep
+        frames, keep = batch._held()
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(batch)))]
         at = index + len(batch) if index < 0 else index
@@ -102,9 +102,14 @@ class Batch:
     @property
     def frames(self) -> NDArray[np.void]:
         """The C frame array itself, dtype FRAME, read-only."""
-        if self._receiver is None:
+        return self._held()[0]
+
+    def _held(self) -> tuple[NDArray[np.void], Any]:
+        """The frame array and what keeps the memory mapped that it points into, also while another thread closes."""
+        keep = self._keep
+        if self._receiver is None or keep is None:
             raise UsageError("batch: it was released (by release(), the next recv() or close()); copy what is kept")
-        return self._frames
+        return self._frames, keep
 
     @property
     def data(self) -> Views:
@@ -119,8 +124,9 @@ class Batch:
     @property
     def payloads(self) -> NDArray[np.void]:
         """Where the UDP payloads lie, dtype PAYLOAD: parsed in C, once, when asked for. Whole headers are checked."""
-        frames, receiver, keep = self.frames, self._receiver, self._keep
-        if self._payloads is None and receiver is not None and keep is not None:
+        receiver = self._receiver
+        frames, keep = self._held()
+        if self._payloads is None and receiver is not None:
             out = np.zeros(self._cnt, PAYLOAD)
             lib.hwgw_rx_payloads(
                 receiver._flows,
@@ -130,6 +136,7 @@ class Batch:
                 ffi.from_buffer("struct hwgw_payload[]", out, require_writable=True),
             )
             self._payloads = out
+        del keep
         return self._payloads  # type: ignore[return-value]
 
     @property
@@ -164,7 +171,7 @@ class Batch:
 
         The copy is made in C without the GIL. out: an array to fill instead, C-contiguous, shape (n, width).
         """
-        frames, keep = self.frames, self._keep  # the memory stays mapped while this call has it
+        frames, keep = self._held()  # the memory stays mapped while this call has it
         for name, value in (("offset", offset), ("width", width)):
             if not 0 <= value <= 1 << 20:
                 raise UsageError(f"gather: {name} {value}: allowed are 0 to {1 << 20}")
@@ -208,10 +215,10 @@ def outgoing(frames: Any, lengths: Any) -> tuple[Any, int, Any]:
     if isinstance(frames, Batch):
         if lengths is not None:
             raise UsageError("send: lengths go with a 2-D array; a batch knows its own")
-        shown = frames.frames
+        shown, memory = frames._held()
         if len(shown) and int(shown["flow"].min()) != NO_FLOW:
             raise UsageError("send: a batch of the udp backend holds payloads, not whole frames")
-        return frames_of(shown), len(shown), frames
+        return frames_of(shown), len(shown), (frames, memory)
     if isinstance(frames, np.ndarray):
         if frames.ndim != 2 or frames.dtype != np.uint8 or (frames.size and frames.strides[1] != 1):
             raise UsageError("send: an array of frames must be uint8, 2-D, its rows contiguous")

@@ -130,6 +130,7 @@ class Receiver:
         self._clock = _CLOCKS[int(lib.hwgw_rx_clock(handle))]
         self._state = _STATES[int(lib.hwgw_rx_state(handle))]
         self._reason = ""
+        self._ended = bool(lib.hwgw_rx_ended(handle))
         self._reserve(lib.HWGW_BATCH_MAX)
 
     def _reserve(self, cnt: int) -> None:
@@ -149,6 +150,9 @@ class Receiver:
             raise UsageError(f"rx {self.backend}: the receiver was opened before a fork; open one in this process")
         if not self._entered.acquire(blocking=False):
             raise UsageError(f"rx {self.backend}: the receiver is in use by another thread; open one for each thread")
+        if self._handle is not handle:  # another thread has closed it meanwhile
+            self._entered.release()
+            raise UsageError(f"rx {self.backend}: the receiver is closed")
         return handle
 
     def _release(self, batch: Batch | None) -> None:
@@ -179,6 +183,13 @@ class Receiver:
             if sys.getrefcount(self._kept) == self._kept_refs:
                 lib.hwgw_rx_kept_unmap(self._kept)
 
+    def _housekeep(self, handle: Any) -> int:
+        """Look at the interface when that is due; returns the time."""
+        now = time.monotonic_ns()
+        if now - self._looked_ns > HOUSEKEEPING_NS:
+            self._look(handle)
+        return now
+
     # ---- receiving ----
 
     def recv(self, max_frames: int = 256, timeout: float | None = None) -> Batch:
@@ -193,21 +204,17 @@ class Receiver:
         handle = self._enter()
         try:
             self._give_back(handle)
-            now = time.monotonic_ns()
-            if now - self._looked_ns > HOUSEKEEPING_NS:
-                self._look(handle)
+            now = self._housekeep(handle)
             if max_frames > len(self._array):
                 self._reserve(max_frames)
             end, spin_ns = now + left, self._spin_ns
             while True:
                 cnt = int(lib.hwgw_rx_wait(handle, self._frames, max_frames, min(left, SLICE_NS), spin_ns))
-                if cnt or left <= 0 or self._handle is not handle or lib.hwgw_rx_ended(handle):
+                self._ended = bool(lib.hwgw_rx_ended(handle))
+                if cnt or left <= 0 or self._handle is not handle or self._ended:
                     break
-                now = time.monotonic_ns()
-                left = max(end - now, 0)
+                left = max(end - self._housekeep(handle), 0)
                 spin_ns = max(spin_ns - SLICE_NS, 0)
-                if now - self._looked_ns > HOUSEKEEPING_NS:
-                    self._look(handle)
             batch = Batch(self, self._kept or handle, self._shown[:cnt])
             if self._handle is handle:
                 self._batch = batch
@@ -253,7 +260,7 @@ class Receiver:
             done, end = 0, time.monotonic_ns() + left
             while True:
                 done += int(lib.hwgw_rx_send_wait(handle, array + done, cnt - done, min(left, SLICE_NS)))
-                left = end - time.monotonic_ns()
+                left = end - self._housekeep(handle)
                 if done == cnt or left <= 0 or self._handle is not handle:
                     return done
         finally:
@@ -268,7 +275,7 @@ class Receiver:
             end = time.monotonic_ns() + left
             while True:
                 unsent = int(lib.hwgw_rx_flush(handle, min(left, SLICE_NS)))
-                left = end - time.monotonic_ns()
+                left = end - self._housekeep(handle)
                 if unsent == 0 or left <= 0 or self._handle is not handle:
                     return unsent
         finally:
@@ -308,7 +315,7 @@ class Receiver:
 
     @property
     def reason(self) -> str:
-        """Why the state is not up; "" when it is. recv and stats open the backend anew when that helps."""
+        """Why the state is not up; "" when it is. recv, send, flush and stats open the backend anew when it helps."""
         return self._reason
 
     @property
@@ -331,9 +338,8 @@ class Receiver:
 
     @property
     def ended(self) -> bool:
-        """No frame can come any more: the end of a file."""
-        handle = self._handle
-        return handle is None or bool(lib.hwgw_rx_ended(handle))
+        """No frame can come any more: closed, or the end of a file, as of the last recv."""
+        return self._handle is None or self._ended
 
     @property
     def closed(self) -> bool:

@@ -27,6 +27,7 @@ from scapy.utils import wrpcap
 
 import hwgw
 from hwgw import rx
+from hwgw.batch import outgoing
 from hwgw.errors import ConfigError, UsageError
 from hwgw.native import ffi, lib
 
@@ -328,6 +329,58 @@ def test_a_second_thread_is_refused_and_close_ends_the_first() -> None:
     thread.join(10)
     assert ended == [[]]
     assert time.monotonic() - start < 0.5
+
+
+class _ClosedMeanwhile:
+    """A lock that another thread uses to close the receiver just before it is taken."""
+
+    def __init__(self, receiver: rx.Receiver) -> None:
+        self.receiver, self.lock = receiver, receiver._entered
+
+    def acquire(self, blocking: bool) -> bool:
+        self.receiver._entered = self.lock
+        closing = threading.Thread(target=self.receiver.close)
+        closing.start()
+        closing.join()
+        return self.lock.acquire(blocking=blocking)
+
+
+def test_a_receiver_that_is_closed_while_a_call_begins_refuses_the_call() -> None:
+    calls: list[Callable[[rx.Receiver], object]] = [
+        rx.Receiver.recv,
+        rx.Receiver.stats,
+        rx.Receiver.flush,
+        lambda one: one.send([]),
+    ]
+    for call in calls:
+        receiver = listen()
+        receiver._entered = _ClosedMeanwhile(receiver)  # type: ignore[assignment]
+        with pytest.raises(UsageError, match="is closed"):
+            call(receiver)
+        assert not receiver._entered.locked()
+        assert receiver.ended
+
+
+def test_a_batch_half_way_through_a_close_gives_no_view(capture: Make) -> None:
+    with rx.open("pcap", path=capture(20), groups=GROUPS) as receiver:
+        batch = receiver.recv(4)
+        batch._keep = None
+        for use in (lambda: batch.data[0], lambda: batch.payload[0], lambda: batch.gather(0, 1), lambda: batch.length):
+            with pytest.raises(UsageError, match="it was released"):
+                use()
+
+
+def test_frames_that_are_being_forwarded_stay_mapped_when_their_receiver_closes(capture: Make) -> None:
+    path = capture(20)
+    receiver = rx.open("pcap", path=path)
+    array, cnt, keep = outgoing(receiver.recv(), None)
+    receiver.close()
+    gc.collect()
+    assert mapped(path)
+    assert [bytes(ffi.buffer(array[i].data, array[i].len)) for i in range(cnt)] == [frame(i) for i in range(20)]
+    del keep
+    gc.collect()
+    assert not mapped(path)
 
 
 def test_ctrl_c_ends_a_waiting_recv_soon() -> None:
