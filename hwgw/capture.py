@@ -208,17 +208,18 @@ class PcapngWriter:
         cnt = len(shown)
         if cnt and int(shown["flow"].min()) != lib.HWGW_FLOW_NONE:
             raise UsageError("capture: the udp backend gives payloads, not frames; use afxdp, packet or dpdk")
-        frames, done = ffi.from_buffer("struct hwgw_frame[]", shown), 0
+        frames, done, alone = ffi.from_buffer("struct hwgw_frame[]", shown), 0, False
         while done < cnt:
             room = BUFFER_BYTES - self._used
             file_room = self._rotate_bytes - STATISTICS_BYTES - self._file_bytes if self._rotate_bytes else room
+            limit, most = (room, 1) if alone else (max(min(room, file_room), 0), cnt - done)
             target = self._c_buffer + self._used
             used = lib.hwgw_pcapng_packets(
                 target,
-                max(min(room, file_room), 0),
+                limit,
                 0,
                 frames + done,
-                cnt - done,
+                most,
                 self._with_queue,
                 self._clock,
                 self._done,
@@ -234,7 +235,9 @@ class PcapngWriter:
                 break
             if file_room < room and (self._file_frames or fitted):
                 self.rotate()
+                alone = False
             else:
+                alone = file_room < room  # larger than a file may be: it gets one of its own
                 self._ship()
                 self._take_buffer()
         return cnt

@@ -111,6 +111,21 @@ def test_rotation_by_size_loses_and_doubles_nothing(source: Make, tmp_path: Path
     assert writer.bytes_written == sum(name.stat().st_size for name in names)
 
 
+def test_a_frame_larger_than_a_file_may_be_gets_one_of_its_own(tmp_path: Path, rng: random.Random) -> None:
+    frames = [(START_NS + number, rng.randbytes(size)) for number, size in enumerate([100, 65_400, 65_500, 200, 300])]
+    with RawPcapWriter(str(tmp_path / "source.pcap"), linktype=1, nano=True, snaplen=1 << 17) as file:
+        file.write_header(None)
+        for ts, data in frames:
+            file.write_packet(data, sec=ts // 10**9, usec=ts % 10**9)
+    with (
+        rx.open("pcap", path=tmp_path / "source.pcap") as receiver,
+        PcapngWriter(tmp_path / "out.pcapng", rotate_bytes=ROTATE_BYTES_MIN) as writer,
+    ):
+        assert receiver.recv_into_pcapng(writer) == 5
+    found = [captures.read(name).frames for name in sorted(tmp_path.glob("out.*.pcapng"))]
+    assert found == [frames[:1], frames[1:2], frames[2:3], frames[3:]]
+
+
 def test_only_the_newest_files_are_kept(source: Make, tmp_path: Path) -> None:
     path, frames = source(2000)
     with (
