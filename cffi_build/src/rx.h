@@ -21,6 +21,7 @@ struct hwgw_rx_ops {
   void (*release)(struct hwgw_rx *rx);
   uint32_t (*send)(struct hwgw_rx *rx, const struct hwgw_frame *frames, uint32_t cnt); /* NULL: cannot send */
   uint32_t (*unsent)(struct hwgw_rx *rx);                                              /* with send */
+  uint64_t (*give_up)(struct hwgw_rx *rx); /* before close: how many frames it took that will not leave; NULL: none */
   void (*stats)(struct hwgw_rx *rx, uint64_t *counters); /* the drop counters; rx.c does the others */
   bool (*ended)(const struct hwgw_rx *rx);
   void (*close)(struct hwgw_rx *rx);

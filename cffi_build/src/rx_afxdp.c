@@ -39,6 +39,7 @@
       .release = (release_),                                 \
       .send = hwgw_afxdp_send,                               \
       .unsent = hwgw_afxdp_unsent,                           \
+      .give_up = afxdp_give_up,                              \
       .stats = afxdp_stats,                                  \
       .ended = afxdp_ended,                                  \
       .close = afxdp_close,                                  \
@@ -540,6 +541,14 @@ static void afxdp_stats(struct hwgw_rx *base, uint64_t *counters) {
   counters[HWGW_CNT_RX_GATHERED] = rx->gathered;
 }
 
+/* after the last stats: the ring has no entry that is not counted, or lost with it */
+static uint64_t afxdp_give_up(struct hwgw_rx *base) {
+  struct rx_afxdp *rx = (struct rx_afxdp *)base;
+  uint64_t before = base->count.tx_drop_kernel;
+  if (rx->tx.frame_cnt) hwgw_afxdp_tx_give_up(rx);
+  return base->count.tx_drop_kernel - before;
+}
+
 static bool afxdp_available(char *text, uint32_t sz) {
   int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
   if (fd < 0) {
@@ -578,6 +587,7 @@ static bool afxdp_available(char *text, uint32_t sz) {
 #define afxdp_release NULL
 #define hwgw_afxdp_send NULL
 #define hwgw_afxdp_unsent NULL
+#define afxdp_give_up NULL
 #define afxdp_stats NULL
 #define afxdp_ended NULL
 #define afxdp_close NULL

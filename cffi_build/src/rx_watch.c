@@ -50,6 +50,7 @@ struct reopen {
   int netns_fd;
   uint64_t counters[HWGW_COUNTER_CNT]; /* the last ones of the old backend */
   struct hwgw_error error;
+  uint32_t is_closing; /* old is, or is no more */
   uint32_t is_done;
 };
 
@@ -129,6 +130,7 @@ static uint64_t drain(struct hwgw_rx *rx) {
   uint64_t bytes = rx->count.bytes, sum = 0;
   for (uint32_t cnt; sum < UINT32_MAX && (cnt = rx->ops->poll(rx, frames, HWGW_BATCH_MAX)) > 0; sum += cnt) {
     rx->ops->release(rx);
+    rx->count.frames += cnt; /* as a poll does: backends hold it against what the kernel says */
   }
   rx->count.bytes = bytes;
   return sum;
@@ -145,7 +147,10 @@ static void *reopen_main(void *argument) {
   if (job->old) {
     uint64_t lost = drain(job->old);
     hwgw_rx_count(job->old, job->counters);
+    job->counters[HWGW_CNT_RX_FRAMES] -= lost;
     job->counters[HWGW_CNT_RX_DROP_REOPEN] += lost;
+    if (job->old->ops->give_up) job->counters[HWGW_CNT_TX_DROP_KERNEL] += job->old->ops->give_up(job->old);
+    __atomic_store_n(&job->is_closing, 1, __ATOMIC_RELEASE);
     job->old->ops->close(job->old);
   }
   enter(job->netns_fd);
@@ -284,7 +289,7 @@ static void reopen_begin(struct rx_watch *watch, uint64_t now_ns) {
   watch->reopen.old = live == &watch->idle ? NULL : live;
   watch->reopen.opened = NULL;
   watch->reopen.error = (struct hwgw_error){0};
-  watch->reopen.is_done = 0;
+  watch->reopen.is_closing = watch->reopen.is_done = 0;
   watch->idle.clock = live->clock;
   watch->base.live = &watch->idle;
   watch->is_working = true;
@@ -376,7 +381,8 @@ static void watch_stats(struct hwgw_rx *rx, uint64_t *counters) {
 static void watch_close(struct hwgw_rx *rx) {
   struct rx_watch *watch = (struct rx_watch *)rx;
   if (watch->is_working && getpid() != watch->owner) {
-    if (watch->reopen.old) watch->reopen.old->ops->close(watch->reopen.old);
+    bool is_closing = __atomic_load_n(&watch->reopen.is_closing, __ATOMIC_ACQUIRE); /* as the fork found it */
+    if (watch->reopen.old && !is_closing) watch->reopen.old->ops->close(watch->reopen.old);
   } else if (watch->is_working) {
     pthread_join(watch->helper, NULL);
     if (watch->reopen.opened) watch->reopen.opened->ops->close(watch->reopen.opened);

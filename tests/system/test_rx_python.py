@@ -40,6 +40,14 @@ def open_rx(pair: Wire, backend: str = "afxdp", end: str = "rx", **settings: Any
         return rx.open(backend, interface=pair.device[end], **settings)
 
 
+def make_again(pair: Wire) -> None:
+    """A new pair under the names of the old one."""
+    device, peer = pair.device["rx"], pair.device["tx"]
+    pair.run("rx", "ip", "link", "add", device, "type", "veth", "peer", "name", peer, "netns", pair.path("tx"))
+    pair.run("tx", "ip", "link", "set", peer, "up")
+    pair.run("rx", "ip", "link", "set", device, "up")
+
+
 def receive(receiver: rx.Receiver, cnt: int, seconds: float = 10) -> list[bytes]:
     """Copies of what comes, until there are cnt frames."""
     got: list[bytes] = []
@@ -173,7 +181,7 @@ def test_views_survive_close_and_a_new_receiver_gets_the_queue_at_once(pair: Wir
 
 
 def test_views_survive_an_interface_that_goes_away_and_comes_back(pair: Wire) -> None:
-    device, peer = pair.device["rx"], pair.device["tx"]
+    device = pair.device["rx"]
     with open_rx(pair) as receiver:
         with pair.packet_socket("tx") as raw:
             raw.send(frame(7))
@@ -183,9 +191,7 @@ def test_views_survive_an_interface_that_goes_away_and_comes_back(pair: Wire) ->
         while receiver.state != "gone" and time.monotonic() < end:
             assert len(receiver.recv(timeout=0.02)) == 0
         assert (receiver.state, receiver.reason) == ("gone", f"{device} is gone")
-        pair.run("rx", "ip", "link", "add", device, "type", "veth", "peer", "name", peer, "netns", pair.path("tx"))
-        pair.run("tx", "ip", "link", "set", peer, "up")
-        pair.run("rx", "ip", "link", "set", device, "up")
+        make_again(pair)
         while receiver.state != "up" and time.monotonic() < end:
             assert len(receiver.recv(timeout=0.02)) == 0
         assert receiver.stats()["rx_reopens"] == 1
@@ -196,6 +202,27 @@ def test_views_survive_an_interface_that_goes_away_and_comes_back(pair: Wire) ->
         new = receiver.recv(timeout=5).data[0]
         assert new.tobytes() == frame(8)
         assert old.tobytes() == frame(7)
+
+
+@pytest.mark.parametrize("backend", ["afxdp", "packet"])
+def test_a_sender_goes_on_when_its_interface_is_there_again_and_counts_what_waited(pair: Wire, backend: str) -> None:
+    with open_rx(pair, backend, "tx", groups=[], tx_only=True, tx_frame_cnt=64) as out:
+        pair.run("tx", "ip", "link", "set", pair.device["tx"], "down")
+        taken = out.send([frame(number) for number in range(100)], timeout=0.2)
+        assert taken >= 64
+        pair.run("tx", "ip", "link", "del", pair.device["tx"])
+        make_again(pair)
+        end, states = time.monotonic() + 10, [out.state]
+        while states[-2:] != ["gone", "up"] and time.monotonic() < end:  # nothing but send, which watches, too
+            taken += out.send([frame(taken)], timeout=0.03)
+            states += [out.state] if out.state != states[-1] else []
+        assert states[-2:] == ["gone", "up"]
+        assert out.send([frame(number) for number in range(100)], timeout=10) == 100
+        assert out.flush(5) == 0
+        stats = out.stats()
+        assert stats["rx_reopens"] == 1
+        assert stats["tx_frames"] + stats["tx_drop_kernel"] == taken + 100
+        assert stats["tx_frames"] >= 100
 
 
 def test_a_queue_that_is_taken_is_refused_by_name(pair: Wire) -> None:
