@@ -130,6 +130,7 @@ seeds: $(build_stamp)
 	  { cat build/seeds.log >&2; exit 1; }
 	@$(bin)/cmake --build build/sanitize --target test_feed
 	@HWGW_SEEDS=$(SEEDS) build/sanitize/bin/test_feed
+
 mutants: $(build_stamp)
 	@echo "mutants: each comparison, sign and constant of the gate's C code changed in turn, some minutes"
 	@$(bin)/python -m tests.mutation $(ARGS)
