@@ -62,6 +62,7 @@ struct hwgw_rx {
   uint32_t mtu_reopen_max;   /* up to this a new open would take them */
   uint32_t program_id;       /* the XDP program that must be attached */
   uint32_t queue_end;        /* the interface must have so many receive queues */
+  bool is_behind_xdp;        /* what an XDP program takes does not come here: describe tells of one */
   struct hwgw_rx_kept *kept; /* of the configuration; set by whoever opened it */
   const uint8_t *memory;     /* in which all frames lie, NULL when there is no such memory */
   uint64_t memory_sz_bytes;

@@ -271,6 +271,7 @@ static int32_t receive_open(struct rx_packet *rx, const struct hwgw_rx_cfg *cfg,
   if (!status) status = groups_join(rx, cfg, device->index, error);
   if (status) return status;
   rx->has_nic = hwgw_nic_open(&rx->nic, rx->fd, rx->interface);
+  rx->base.is_behind_xdp = true;
   if (!rx->has_nic) hwgw_rx_note(&rx->base, "; the interface's own drops cannot be read");
   return HWGW_OK;
 }

@@ -254,6 +254,7 @@ static int32_t udp_open(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, stru
   struct rx_udp *udp = calloc(1, sizeof *udp);
   if (!udp) return hwgw_error_set(error, HWGW_ERR_INTERNAL, ENOMEM, "rx udp: no memory");
   udp->base.ops = &hwgw_rx_udp;
+  udp->base.is_behind_xdp = true;
   udp->epoll_fd = udp->causes.fd = -1;
   udp->timestamps = cfg->timestamps;
   udp->base.clock = cfg->timestamps ? HWGW_RX_CLOCK_KERNEL : HWGW_RX_CLOCK_NONE;

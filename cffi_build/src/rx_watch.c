@@ -411,6 +411,10 @@ void hwgw_rx_watch_describe(struct hwgw_rx *rx) {
   if (watch->queue_cnt != watch->open_queue_cnt) {
     hwgw_rx_note(rx, "; %u receive queues, %u when it was opened", watch->queue_cnt, watch->open_queue_cnt);
   }
+  if (rx->live->is_behind_xdp && watch->link.program[0]) {
+    hwgw_rx_note(rx, "; XDP program %u is attached: what it takes does not come here, and is not counted",
+                 watch->link.program[0]);
+  }
   if (watch->reason[0]) hwgw_rx_note(rx, "; %s", watch->reason);
 }
 

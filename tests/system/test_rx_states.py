@@ -233,6 +233,19 @@ def test_a_program_that_was_taken_off_is_noticed_and_put_back(wire: Wire, afxdp:
     assert afxdp.stats()["reopens"] == 1
 
 
+@pytest.mark.parametrize("rx", ["packet", "udp"], indirect=True)
+def test_a_program_in_front_of_a_socket_is_told_while_it_is_there(wire: Wire, rx: Receiver) -> None:
+    carries(wire, rx)
+    assert "XDP" not in rx.description
+    for taker in opened(wire, **BACKENDS["generic"]):
+        text = f"XDP program {link(wire)['xdp']['prog']['id']} is attached: what it takes does not come here"
+        until(lambda text=text: rx.stats() and text in rx.description, "the program is told")
+        carries(wire, taker)
+        assert rx.poll() == []
+    until(lambda: rx.stats() and "XDP" not in rx.description, "the program is gone")
+    carries(wire, rx)
+
+
 def test_an_mtu_that_the_frames_do_not_take_is_a_change_until_it_is_set_back(wire: Wire) -> None:
     for rx in opened(wire, **BACKENDS["generic"], frame_sz_bytes=2048):
         carries(wire, rx)
