@@ -131,7 +131,7 @@ def execute(args: list[str]) -> int:
     except HwgwError as error:
         if debug:
             traceback.print_exc()
-        return _fail(verb, str(error), error.exit_code)
+        return _fail(verb, str(error).removeprefix(f"{verb.removeprefix('hwgw ')}: "), error.exit_code)
     except OSError as error:
         if debug:
             traceback.print_exc()

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hwgw.errors import CheckFailed, DeviceError, HwgwError, UsageError
+from hwgw.errors import CheckFailed, HwgwError, UsageError
 
-from .common import Output, verb
+from .common import Output, choose, verb, wrapped
 from .units import integers, seconds, size, stopping
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def command(
     rotate_bytes = size("--rotate-size", rotate_size, ROTATE_BYTES_MIN)
     rotate_s, stop_s = seconds("--rotate-time", rotate_time) or 0, seconds("--seconds", limit)
     numbers = integers("--queues", queues)
-    chosen = _choose(backend, rx.backends())
+    chosen = choose(backend, ("afxdp", "packet"), "capture")
     if not frame_cnt and chosen == "afxdp" and os.geteuid() == 0:
         frame_cnt = FRAMES_AS_ROOT
     with rx.open(
@@ -106,18 +106,6 @@ def command(
         _report(out, receiver, writer, path, time.monotonic() - start)
     if failed:
         raise failed
-
-
-def _choose(backend: str, reasons: dict[str, str]) -> str:
-    if backend == "auto":
-        for name in ("afxdp", "packet"):
-            if reasons.get(name) == "":
-                return name
-        said = "; ".join(f"{name}: {reasons[name]}" for name in ("afxdp", "packet") if name in reasons)
-        raise DeviceError(f"no backend can capture here ({said})")
-    if backend not in reasons:
-        raise UsageError(f"--backend {backend}: not in this version; there are {', '.join(reasons)}")
-    return backend
 
 
 def _record(out: Output, receiver: Receiver, writer: PcapngWriter, count: int | None, limit: float | None) -> None:
@@ -166,12 +154,15 @@ def _report(out: Output, receiver: Receiver, writer: PcapngWriter, path: str, to
     err = path == "-"
     if not out.as_json and out.level >= 0:
         lost = ", ".join(f"{name} {cnt:,}" for name, cnt in dropped.items()) or "none"
-        lines = (
+        lines = [
             f"{ledger.offered:,} frames = {writer.frames_written:,} written + {sum(dropped.values()):,} lost ({lost})",
             f"{writer.bytes_written:,} bytes in {writer.file_cnt} file{'s' * (writer.file_cnt > 1)}: {files[-1]}",
             f"{took_s:.1f} s, times of {CLOCKS[receiver.clock]}; {receiver.describe}",
-        )
+        ]
+        if dropped.get("other_queue"):
+            lines.append("other_queue: they came in on queues that are not taken; --queues takes more, such as 0-3")
         for line in lines:
-            click.echo(line, err=err)
+            for part in wrapped(line):
+                click.echo(part, err=err)
     if not exact:
         raise CheckFailed(f"{ledger.offered} frames, but {writer.frames_written} written and {dropped} lost")

@@ -5,9 +5,11 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import logging
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
@@ -45,6 +47,29 @@ class Output:
         """Print the result as one JSON object with its schema name; nothing without --json."""
         if self.as_json:
             click.echo(json.dumps({"schema": f"hwgw.{self.verb}/1", **result}, ensure_ascii=False, allow_nan=False))
+
+
+def wrapped(text: str, indent: str = "  ") -> list[str]:
+    """A text in lines for a terminal of 80 columns."""
+    return textwrap.wrap(text, 79, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+
+
+def choose(wanted: str, order: tuple[str, ...], purpose: str) -> str:
+    """The wanted receive backend, or with auto the first of the order that can run here."""
+    from hwgw import rx
+    from hwgw.errors import DeviceError, PrivilegeError, UsageError
+
+    reasons = rx.backends()
+    if wanted != "auto":
+        if wanted not in reasons:
+            raise UsageError(f"--backend {wanted}: not in this version; there are {', '.join(reasons)}")
+        return wanted
+    for name in order:
+        if reasons.get(name) == "":
+            return name
+    said = "; ".join(f"{name}: {reasons[name]}" for name in order if name in reasons)
+    is_privilege = all(os.strerror(errno.EPERM) in reasons.get(name, "") for name in order)
+    raise (PrivilegeError if is_privilege else DeviceError)(f"no backend can {purpose} here ({said})")
 
 
 def for_each(out: Output, names: Iterable[str], act: Callable[[str], None]) -> int:

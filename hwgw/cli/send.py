@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
-from hwgw.errors import CheckFailed, DeviceError, UsageError
+from hwgw.errors import CheckFailed, UsageError
 
-from .common import Output, verb
+from .common import Output, choose, verb, wrapped
 from .units import seconds, stopping
 
 BACKENDS = ("auto", "packet", "afxdp", "dpdk")
@@ -63,12 +63,16 @@ def command(
         total = count or (loop or (1 if stop_s is None else 1 << 32)) * len(source)
     else:
         if rate is None or loop or (count is None and stop_s is None):
-            raise UsageError("--template goes with --rate, and with --count or --seconds")
+            raise UsageError("--template needs --rate, and --count or --seconds")
         speed = Rate.parse(rate)
         source = datagrams(str(template), interface)
         total = count or 1 << 61
     with rx.open(
-        _choose(backend, rx.backends()), interface=interface, queues=[queue], tx_only=True, tx_frame_cnt=4096
+        choose(backend, ("packet", "afxdp"), "send"),
+        interface=interface,
+        queues=[queue],
+        tx_only=True,
+        tx_frame_cnt=4096,
     ) as sender:
         out.note(sender.describe)
         start = time.monotonic()
@@ -95,18 +99,7 @@ def command(
     if report.late_ns:
         late = ", ".join(f"{key} {value / 1000:,.1f} us" for key, value in report.late_ns.items())
         out.say(f"late: {late}")
-    out.say(describe)
+    for line in wrapped(describe):
+        out.say(line)
     if lost or not exact:
         raise CheckFailed(f"{report.taken} frames, {report.sent} sent, {report.dropped} lost, {report.unsent} unsent")
-
-
-def _choose(backend: str, reasons: dict[str, str]) -> str:
-    if backend == "auto":
-        for name in ("packet", "afxdp"):
-            if reasons.get(name) == "":
-                return name
-        said = "; ".join(f"{name}: {reasons[name]}" for name in ("packet", "afxdp") if name in reasons)
-        raise DeviceError(f"no backend can send here ({said})")
-    if backend not in reasons:
-        raise UsageError(f"--backend {backend}: not in this version; there are {', '.join(reasons)}")
-    return backend

@@ -189,7 +189,7 @@ def test_a_full_disk_ends_with_5_and_what_was_not_written_is_in_the_ledger(pair:
         send(pair, [udp_frame("239.1.2.3", 26400, bytes(100))] * 200)
         stdout, stderr = capture.wait()
     assert capture.process.returncode == 5
-    assert stderr == "hwgw capture: capture: /dev/full: No space left on device; what was written before is complete\n"
+    assert stderr == "hwgw capture: /dev/full: No space left on device; what was written before is complete\n"
     ledger = json.loads(stdout)["ledger"]
     assert ledger["exact"]
     assert (ledger["written"], ledger["dropped"].get("disk")) == (0, ledger["offered"])
@@ -253,9 +253,28 @@ def test_a_mistake_is_one_line_with_its_exit_code(
     assert not target.exists()
 
 
-def test_without_privilege_the_error_names_what_is_needed(pair: Wire, tmp_path: Path) -> None:
+def test_frames_of_queues_that_are_not_taken_are_told_with_what_takes_them(tmp_path: Path) -> None:
+    with (
+        Wire(queues=2) as wire2,
+        Capturing(wire2, "--group", GROUPS[0], "--backend", "afxdp", "--write", tmp_path / "x.pcapng") as capture,
+    ):
+        with (
+            wire2.inside("tx"),
+            rx.open("afxdp", interface=wire2.device["tx"], queues=[1], tx_only=True, tx_frame_cnt=64) as out,
+        ):
+            group, port = GROUPS[0].split(":")
+            assert out.send([udp_frame(group, int(port), bytes(20))] * 30) == 30
+            assert out.flush(5) == 0
+        stdout, _ = capture.end()
+    assert "30 frames = 0 written + 30 lost (other_queue 30)" in stdout
+    assert "--queues takes more" in stdout
+    assert max(map(len, stdout.splitlines())) < 80
+
+
+@pytest.mark.parametrize("backend", ["afxdp", "auto"])
+def test_without_privilege_the_error_names_what_is_needed(pair: Wire, tmp_path: Path, backend: str) -> None:
     command = [sys.executable, "-m", "hwgw.cli", "capture", pair.device["rx"], "--group", GROUPS[0]]
-    command += ["--backend", "afxdp", "--write", str(tmp_path / "x.pcapng")]
+    command += ["--backend", backend, "--write", str(tmp_path / "x.pcapng")]
     bare = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--reuid=65534", "--clear-groups", "--no-new-privs"]
     if subprocess.run([*bare, sys.executable, "-c", "import hwgw.cli"], check=False, capture_output=True).returncode:
         pytest.skip("another user may not read this Python or this tree")

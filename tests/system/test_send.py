@@ -205,7 +205,7 @@ def test_frames_that_are_too_long_are_lost_by_name_and_end_with_1(
         (
             ("--template", f"udp {FLOW}", "--count", "5"),
             2,
-            "--template goes with --rate, and with --count or --seconds",
+            "--template needs --rate, and --count or --seconds",
         ),
         (("--template", f"udp {FLOW}", "--rate", "recorded", "--count", "5"), 2, "a template has no recorded times"),
         (("--template", f"udp {FLOW}", "--rate", "5", "--count", "5"), 2, "rate 5: allowed are recorded, max"),
