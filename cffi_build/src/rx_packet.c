@@ -86,6 +86,8 @@ struct rx_packet {
   struct hwgw_packet_tx *tx; /* NULL: cannot send */
   uint32_t join_cnt;
   int joins[HWGW_FLOWS_MAX];
+  uint32_t member_cnt;
+  struct packet_mreq members[HWGW_FLOWS_MAX + 1]; /* the groups and promiscuous mode */
   char interface[16];
 };
 
@@ -93,9 +95,11 @@ struct rx_packet {
 
 static void packet_close(struct hwgw_rx *base) {
   struct rx_packet *rx = (struct rx_packet *)base;
-  /* a ring that stays mapped keeps its socket: let it take no more */
+  /* a ring that stays mapped keeps its socket: let it take no more, and ask the interface for nothing more */
   if (rx->fd >= 0)
     bind(rx->fd, (struct sockaddr *)&(struct sockaddr_ll){.sll_family = AF_PACKET}, sizeof(struct sockaddr_ll));
+  for (uint32_t i = 0; i < rx->member_cnt; i++)
+    setsockopt(rx->fd, SOL_PACKET, PACKET_DROP_MEMBERSHIP, &rx->members[i], sizeof rx->members[i]);
   if (rx->ring) hwgw_rx_unmap(base, rx->ring, rx->ring_sz);
   if (rx->fd >= 0) close(rx->fd);
   for (uint32_t i = 0; i < rx->join_cnt; i++) close(rx->joins[i]);
@@ -237,7 +241,10 @@ static int32_t member_add(struct rx_packet *rx, int ifindex, uint16_t kind, uint
     request.mr_alen = ETH_ALEN;
     for (uint32_t i = 0; i < ETH_ALEN; i++) request.mr_address[i] = (uint8_t)(mac >> (40 - 8 * i));
   }
-  if (setsockopt(rx->fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof request) == 0) return HWGW_OK;
+  if (setsockopt(rx->fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof request) == 0) {
+    rx->members[rx->member_cnt++] = request;
+    return HWGW_OK;
+  }
   return failed(error, rx, kind == PACKET_MR_PROMISC ? "PACKET_MR_PROMISC" : "PACKET_MR_MULTICAST", errno);
 }
 

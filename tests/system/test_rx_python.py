@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -202,6 +203,22 @@ def test_views_survive_an_interface_that_goes_away_and_comes_back(pair: Wire) ->
         new = receiver.recv(timeout=5).data[0]
         assert new.tobytes() == frame(8)
         assert old.tobytes() == frame(7)
+
+
+def test_close_ends_promiscuous_mode_and_memberships_although_views_live(pair: Wire, sender: Any) -> None:
+    device, mac = pair.device["rx"], "01:00:5e:01:02:03"
+
+    def wants() -> tuple[int, bool]:
+        (link,) = json.loads(pair.run("rx", "ip", "-d", "-j", "link", "show", "dev", device))
+        return link["promiscuity"], mac in pair.run("rx", "ip", "maddress", "show", "dev", device)
+
+    with open_rx(pair, "packet", all_frames=True) as receiver:
+        sender.send(frame(5))
+        while (view := receiver.recv(timeout=5).data[-1]).tobytes() != frame(5):
+            pass  # what the kernel itself has to say on a new link
+        assert wants() == (1, True)
+    assert wants() == (0, False)
+    assert view.tobytes() == frame(5)
 
 
 @pytest.mark.parametrize("backend", ["afxdp", "packet"])
