@@ -259,16 +259,23 @@ class PcapngWriter:
             self._take_buffer()
 
     def close(self) -> None:
-        """End the file with its statistics and wait until all is written; a second call does nothing."""
+        """End the file with its statistics and wait until all is written; a second call does nothing.
+
+        Ctrl-C ends the wait for a disk that hangs: the file is then not complete.
+        """
         if self._closed:
             return
-        self._closed = True
+        self._closed, waits = True, True
         try:
             if not self.error:
                 self._end_file()
+        except KeyboardInterrupt:
+            waits = False
+            raise
         finally:
             self._work.put(None)
-            self._thread.join()
+            if waits:
+                self._thread.join()
         if self.error:
             raise self.error
 
@@ -280,6 +287,10 @@ class PcapngWriter:
     ) -> None:
         if value is None:
             self.close()
+            return
+        if isinstance(value, KeyboardInterrupt) and self._free.empty():  # it was the disk that was waited for
+            self._closed = True
+            self._work.put(None)
             return
         try:
             self.close()

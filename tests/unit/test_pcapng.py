@@ -5,7 +5,9 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import socket
 import struct
 import subprocess
@@ -231,6 +233,34 @@ def test_an_error_of_the_disk_reaches_the_receiving_thread(source: Make) -> None
         with pytest.raises(DeviceError, match=r"capture: /dev/full: No space left on device"):
             receiver.recv_into_pcapng("/dev/full")
         assert receiver.state == "up"
+
+
+def test_ctrl_c_ends_a_capture_whose_disk_hangs(tmp_path: Path) -> None:
+    """The disk is a pipe that nobody reads; the frames are more than all buffers hold."""
+    record = struct.pack("<IIII", 1, 0, 60_000, 60_000) + bytes(60_000)
+    (tmp_path / "source.pcap").write_bytes(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 1 << 17, 1) + record * 700)
+    os.mkfifo(tmp_path / "pipe")
+    script = f"""
+import hwgw
+with hwgw.rx.open("pcap", path="{tmp_path}/source.pcap") as rx:
+    print("begin", flush=True)
+    rx.recv_into_pcapng("{tmp_path}/pipe")
+"""
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begin\n"
+        time.sleep(1)  # the buffers are full by then; before, Ctrl-C has to end it as well
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=10)
+        assert stderr.rstrip().endswith("KeyboardInterrupt")
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(reader)
 
 
 def test_what_cannot_be_written_is_refused(source: Make, tmp_path: Path) -> None:
