@@ -68,6 +68,14 @@ static bool lines_read(int fd, bool (*take)(const char *line, void *context), vo
   }
 }
 
+/* it may have been renamed; false when it is gone */
+static bool name_renew(struct hwgw_nic *nic) {
+  struct ifreq request = {.ifr_ifindex = nic->index};
+  if (ioctl(nic->socket_fd, SIOCGIFNAME, &request)) return false;
+  memcpy(nic->name, request.ifr_name, sizeof nic->name);
+  return true;
+}
+
 struct table {
   const char *name;
   unsigned long long drops;
@@ -83,10 +91,12 @@ static bool table_line(const char *line, void *context) {
   return sscanf(line + name_len + 1, "%llu %llu %llu %llu", &bytes, &packets, &errors, &table->drops) == 4;
 }
 
-static bool dropped_read(const struct hwgw_nic *nic, uint64_t *value) {
+static bool dropped_read(struct hwgw_nic *nic, uint64_t *value) {
   if (!nic->dropped_is_table) return number_read(nic->dropped_fd, value);
   struct table table = {.name = nic->name};
-  if (!lines_read(nic->dropped_fd, table_line, &table)) return false;
+  bool is_found = lines_read(nic->dropped_fd, table_line, &table);
+  if (!is_found && name_renew(nic)) is_found = lines_read(nic->dropped_fd, table_line, &table);
+  if (!is_found) return false;
   *value = table.drops;
   return true;
 }
@@ -106,13 +116,16 @@ static uint64_t softnet_read(const struct hwgw_nic *nic) {
 }
 
 bool hwgw_nic_open(struct hwgw_nic *nic, int fd, const char *interface) {
-  *nic = (struct hwgw_nic){.missed_fd = -1, .dropped_fd = -1};
+  *nic = (struct hwgw_nic){.missed_fd = -1, .dropped_fd = -1, .socket_fd = fd};
   snprintf(nic->name, sizeof nic->name, "%s", interface);
   nic->softnet_fd = open("/proc/net/softnet_stat", O_RDONLY | O_CLOEXEC);
   if (sysfs_is_ours(fd, interface)) {
     nic->missed_fd = sysfs_open(interface, "statistics/rx_missed_errors");
     nic->dropped_fd = sysfs_open(interface, "statistics/rx_dropped");
   } else {
+    struct ifreq request = {0};
+    snprintf(request.ifr_name, sizeof request.ifr_name, "%s", interface);
+    if (ioctl(fd, SIOCGIFINDEX, &request) == 0) nic->index = request.ifr_ifindex;
     nic->dropped_is_table = true;
     nic->dropped_fd = open("/proc/thread-self/net/dev", O_RDONLY | O_CLOEXEC);
   }

@@ -23,7 +23,9 @@ struct hwgw_nic {
   uint64_t missed;
   uint64_t dropped;
 
-  char name[16];
+  int index;
+  int socket_fd; /* the caller's */
+  char name[16]; /* another one once it was renamed */
   int missed_fd; /* -1: not here */
   int dropped_fd;
   int softnet_fd;
@@ -36,7 +38,7 @@ struct hwgw_nic {
   uint64_t t_softnet_ns;
 };
 
-/* fd: any socket in the interface's namespace. False when nothing can be read */
+/* fd: any socket in the interface's namespace, open for as long as this is. False when nothing can be read */
 bool hwgw_nic_open(struct hwgw_nic *nic, int fd, const char *interface);
 /* brings missed and dropped up to date when frames (received so far) has not moved since the last call, else each 100 ms:
  * it costs some 10 us, which traffic would wait for. Takes no lock that a change of a network device holds */

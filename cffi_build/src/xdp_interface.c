@@ -16,6 +16,7 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -195,15 +196,16 @@ int32_t hwgw_interface_held(const struct hwgw_interface *interface, int cause, s
 
 /* ---- its own drop counter ---- */
 
-/* veth: the drop column of its line in net/dev, which takes no lock and always is of this thread's namespace */
-static uint64_t read_veth(const struct hwgw_xdp_nic *nic) {
+/* veth: the drop column of its line in net/dev, which takes no lock and always is of this thread's namespace; false when
+ * there is no line of that name */
+static bool read_veth(const struct hwgw_xdp_nic *nic, uint64_t *value) {
   char text[8192], wanted[20];
   size_t kept = 0;
   off_t at = 0;
   int wanted_len = snprintf(wanted, sizeof wanted, "%s:", nic->interface);
   for (;;) {
     ssize_t got = pread(nic->fd, text + kept, sizeof text - 1 - kept, at);
-    if (got <= 0) return nic->last;
+    if (got <= 0) return false;
     at += got;
     text[kept + (size_t)got] = 0;
     char *line = text;
@@ -212,7 +214,8 @@ static uint64_t read_veth(const struct hwgw_xdp_nic *nic) {
       unsigned long long bytes, packets, errors, drops;
       if (strncmp(name, wanted, (size_t)wanted_len) == 0 &&
           sscanf(name + wanted_len, "%llu %llu %llu %llu", &bytes, &packets, &errors, &drops) == 4) {
-        return drops;
+        *value = drops;
+        return true;
       }
     }
     kept = strlen(line);
@@ -220,11 +223,20 @@ static uint64_t read_veth(const struct hwgw_xdp_nic *nic) {
   }
 }
 
+/* it may have been renamed; false when it is gone */
+static bool name_renew(struct hwgw_xdp_nic *nic) {
+  struct ifreq request = {.ifr_ifindex = nic->index};
+  if (nic->socket_fd < 0 || ioctl(nic->socket_fd, SIOCGIFNAME, &request)) return false;
+  memcpy(nic->interface, request.ifr_name, sizeof nic->interface);
+  return true;
+}
+
 uint64_t hwgw_xdp_nic_read(struct hwgw_xdp_nic *nic) {
   if (nic->fd < 0) return 0;
   char text[32] = "";
   if (nic->is_veth) {
-    nic->last = read_veth(nic);
+    bool is_found = read_veth(nic, &nic->last);
+    if (!is_found && name_renew(nic)) read_veth(nic, &nic->last);
   } else if (pread(nic->fd, text, sizeof text - 1, 0) > 0) {
     nic->last = strtoull(text, NULL, 10);
   }
@@ -268,15 +280,18 @@ static int open_hardware(const struct hwgw_interface *interface) {
 }
 
 void hwgw_xdp_nic_open(struct hwgw_xdp_nic *nic, const struct hwgw_interface *interface) {
-  *nic = (struct hwgw_xdp_nic){.is_veth = strcmp(interface->kind, "veth") == 0};
+  *nic = (struct hwgw_xdp_nic){
+      .index = interface->index, .socket_fd = -1, .is_veth = strcmp(interface->kind, "veth") == 0};
   snprintf(nic->interface, sizeof nic->interface, "%s", interface->name);
   nic->fd = nic->is_veth ? open("/proc/thread-self/net/dev", O_RDONLY | O_CLOEXEC) : open_hardware(interface);
+  if (nic->is_veth) nic->socket_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   hwgw_xdp_nic_read(nic);
 }
 
 void hwgw_xdp_nic_close(struct hwgw_xdp_nic *nic) {
   if (nic->fd >= 0) close(nic->fd);
-  nic->fd = -1;
+  if (nic->socket_fd >= 0) close(nic->socket_fd);
+  nic->fd = nic->socket_fd = -1;
 }
 
 #endif

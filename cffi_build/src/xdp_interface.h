@@ -28,7 +28,9 @@ int32_t hwgw_interface_held(const struct hwgw_interface *interface, int cause, s
 struct hwgw_xdp_nic {
   int fd; /* -1 = cannot be read here */
   bool is_veth;
-  char interface[16];
+  int index;
+  int socket_fd;      /* to ask for its name; -1 = none */
+  char interface[16]; /* its name; another one once it was renamed */
   uint64_t last;
 };
 

@@ -128,6 +128,16 @@ def test_a_renamed_interface_goes_on_under_its_new_name(wire: Wire, rx: Receiver
     assert (rx.state, rx.stats()["reopens"]) == ("up", 0)
 
 
+def test_drops_of_a_renamed_interface_are_still_counted(wire: Wire, afxdp: Receiver) -> None:
+    wire.run("rx", "ip", "link", "set", wire.device["rx"], "name", "other0")
+    wire.device["rx"] = "other0"
+    before = afxdp.stats()["drop_nic"]
+    with wire.packet_socket("tx") as raw:
+        for _ in range(20):  # of an ethertype that nobody takes: the kernel counts them as drops of the interface
+            raw.send(bytes(12) + b"\x88\xb6" + bytes(50))
+    until(lambda: afxdp.stats()["drop_nic"] == before + 20, "the drops are counted", 10)
+
+
 def test_a_removed_interface_is_gone_until_it_is_there_again(wire: Wire, rx: Receiver) -> None:
     carries(wire, rx)
     wire.run("rx", "ip", "link", "del", wire.device["rx"])
