@@ -14,6 +14,8 @@
 
 #define PAGE_SZ 4096
 #define INDEX_ENTRIES 2 /* per order, at least */
+#define LADDER_RESIDENT_BYTES \
+  16u /* per order: ladders of up to 64 prices for 8,000 instruments, of any size for eight */
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14; glibc before 2.35 does not name it */
 #endif
@@ -47,13 +49,23 @@ static size_t arrays_place(struct hwgw_books *books, uint8_t *base, uint32_t lev
 }
 
 /* All but the ladders on huge pages, where a random access does not wait for a page table; and, when `resident`, index,
- * sides and one block per order there before the first message, which then does not wait for the kernel either. Both
- * are advice, without them everything is right as well. The rest is touched when it is used: most of it never is. */
+ * sides, one block per order and the ladders of usual sizes there before the first message, which then does not wait for
+ * the kernel either. Both are advice, without them everything is right as well. The rest, the largest ladders, is touched
+ * when it is used: most of it never is. */
 static void pages_advise(const struct hwgw_books *books, bool resident) {
   const uint8_t *all_end = (const uint8_t *)books->slab[0].base;
   const uint8_t *resident_end = (const uint8_t *)(books->block + books->orders_max + 1);
   (void)madvise(books->map, (size_t)(all_end - (const uint8_t *)books->map), MADV_HUGEPAGE);
-  if (resident) (void)madvise(books->map, (size_t)(resident_end - (const uint8_t *)books->map), MADV_POPULATE_WRITE);
+  if (!resident) return;
+  (void)madvise(books->map, (size_t)(resident_end - (const uint8_t *)books->map), MADV_POPULATE_WRITE);
+  size_t left = (size_t)books->orders_max * LADDER_RESIDENT_BYTES;
+  for (uint32_t i = 0; i < books->slab_cnt; i++) {
+    const struct hwgw_book_slab *slab = &books->slab[i];
+    size_t sz = (size_t)slab->max * slab->cap * sizeof *slab->base;
+    if (sz > left) break;
+    left -= sz;
+    (void)madvise(slab->base, sz, MADV_POPULATE_WRITE);
+  }
 }
 
 int32_t hwgw_books_open(struct hwgw_books **out, const struct hwgw_books_cfg *cfg, struct hwgw_error *error) {

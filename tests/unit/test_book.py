@@ -307,6 +307,13 @@ def test_resident_books_have_their_memory_before_the_first_message():
     resident = NativeBooks(4, 1_000_000, resident=True)
     assert between - before < 8_000_000
     assert resident_bytes() - between > 64 * 1_000_000
+    # and none is added by the first messages: many prices on few sides, some of them in ladders of thousands
+    event = ffi.new("struct hwgw_event *", {"kind": lib.HWGW_EVENT_KIND_ADD, "qty": 1})
+    before, changed = resident_bytes(), ffi.new("bool *")
+    for ref in range(1, 40_001):
+        event.ref, event.instrument, event.side, event.px = ref, ref % 4, 1 + ref // 4 % 2, 1_000_000 + ref
+        assert lib.hwgw_books_apply(resident.native, event, changed) == lib.HWGW_CNT_BOOK_UPDATES
+    assert resident_bytes() - before <= 64 << 10
     del lazy, resident
 
 
