@@ -329,6 +329,21 @@ def test_net_af_xdp_splits_its_losses_and_gives_the_interface_back(pair, sender)
 @needs_wire
 @needs("net_af_xdp")
 @alone
+def test_net_af_xdp_goes_on_when_every_buffer_of_its_pool_has_been_used(pair, sender):
+    with pair.inside("rx"), open_rx(f"net_af_xdp0,iface={pair.device['rx']}") as rx:
+        for start in range(0, 20_000, 500):  # the pool has some 7,000 buffers
+            frames = [numbered(start + i) for i in range(500)]
+            for frame in frames:
+                sender.send(frame)
+            assert data(rx.settle(start + 500, quiet_s=0)) == frames
+        assert rx.accounted() == rx.stats()["frames"] == 20_000
+
+
+@pytest.mark.root
+@pytest.mark.afxdp
+@needs_wire
+@needs("net_af_xdp")
+@alone
 def test_a_queue_that_another_socket_has_is_an_error_and_no_crash(pair):
     with pair.inside("rx"), Receiver("afxdp", [FLOW], interface=pair.device["rx"]) as other:
         for _ in range(2):

@@ -21,6 +21,7 @@
 #include <rte_mbuf_dyn.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -41,6 +42,7 @@ enum {
 };
 
 #define US_TO_NS 1000
+#define PAGE_SZ 4096u
 
 static bool is_port_used[RTE_MAX_ETHPORTS];
 static uint32_t pool_seq; /* names of pools */
@@ -214,6 +216,37 @@ static struct rte_mempool *pool_make(const char *kind, uint32_t cnt, uint32_t ca
   return rte_pktmbuf_pool_create(name, cnt, cache, 0, (uint16_t)(frame_sz + RTE_PKTMBUF_HEADROOM), node);
 }
 
+static void area_free(struct rte_mempool_memhdr *header, void *opaque) {
+  munmap(header->addr, (size_t)(uintptr_t)opaque);
+}
+
+/* A pool in one piece of memory. net_af_xdp 22.11 registers the first piece of its pool as UMEM and no other: the kernel
+ * refuses buffers from the rest without a word, and the fill ring runs dry. On plain pages EAL makes pools of pieces. */
+static struct rte_mempool *pool_in_one(const char *kind, uint32_t cnt, uint32_t cache, uint32_t frame_sz, int node) {
+  char name[RTE_MEMPOOL_NAMESIZE];
+  snprintf(name, sizeof name, "hwgw-%s-%u", kind, pool_seq++);
+  struct rte_pktmbuf_pool_private private = {.mbuf_data_room_size = (uint16_t)(frame_sz + RTE_PKTMBUF_HEADROOM)};
+  uint32_t element_sz = (uint32_t)sizeof(struct rte_mbuf) + private.mbuf_data_room_size;
+  unsigned flags =
+      RTE_MEMPOOL_F_NO_IOVA_CONTIG; /* the kernel's copies need no physical order: buffers may cross pages */
+  struct rte_mempool *pool = rte_mempool_create_empty(name, cnt, element_sz, cache, sizeof private, node, flags);
+  if (!pool) return NULL;
+  rte_mempool_set_ops_byname(pool, "ring_mp_mc", NULL);
+  rte_pktmbuf_pool_init(pool, &private);
+  size_t object_sz = rte_mempool_calc_obj_size(element_sz, flags, NULL);
+  size_t sz = ((size_t)cnt + 1) * object_sz + PAGE_SZ;
+  void *area = mmap(NULL, sz, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+  if (area == MAP_FAILED ||
+      rte_mempool_populate_iova(pool, area, RTE_BAD_IOVA, sz, area_free, (void *)(uintptr_t)sz) < (int)cnt) {
+    if (area != MAP_FAILED && pool->nb_mem_chunks == 0) munmap(area, sz);
+    rte_mempool_free(pool);
+    rte_errno = ENOMEM;
+    return NULL;
+  }
+  rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+  return pool;
+}
+
 static int32_t pool_failed(const struct device *device, uint32_t cnt, uint32_t frame_sz, struct hwgw_error *error) {
   return hwgw_error_set(error, HWGW_ERR_CONFIG, rte_errno,
                         "rx dpdk: rte_pktmbuf_pool_create(%u buffers of %u bytes) for %s: %s (%s): lower frame_cnt, or "
@@ -239,7 +272,7 @@ static int32_t queues_make(struct rx_dpdk *rx, const struct hwgw_rx_cfg *cfg, co
   if (result) return failed(error, "rte_eth_dev_adjust_nb_rx_tx_desc", device, -result);
   int node = rte_eth_dev_socket_id(rx->port);
   uint32_t cnt = rx->queue_cnt * (uint32_t)rx_ring + rx->held_max + HWGW_BATCH_MAX + CACHES * CACHE_SZ * 3 / 2;
-  rx->rx_pool = pool_make("rx", cnt, CACHE_SZ, frame_sz, node);
+  rx->rx_pool = (rx->is_af_xdp ? pool_in_one : pool_make)("rx", cnt, CACHE_SZ, frame_sz, node);
   if (!rx->rx_pool) return pool_failed(device, cnt, frame_sz, error);
   for (uint16_t queue = 0; queue < rx->queue_cnt; queue++) {
     dpdk_hear_anew();
