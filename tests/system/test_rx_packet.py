@@ -42,18 +42,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def pair():
-    with Wire() as made:
-        yield made
-
-
-@pytest.fixture
-def sender(pair):
-    with pair.packet_socket("tx") as raw:
-        yield raw
-
-
 def open_rx(pair, flows=FLOWS, end="rx", **settings):
     settings.setdefault("interface", pair.device[end])
     with pair.inside(end):

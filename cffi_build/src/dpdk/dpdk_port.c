@@ -220,8 +220,9 @@ static void area_free(struct rte_mempool_memhdr *header, void *opaque) {
   munmap(header->addr, (size_t)(uintptr_t)opaque);
 }
 
-/* A pool in one piece of memory. net_af_xdp 22.11 registers the first piece of its pool as UMEM and no other: the kernel
- * refuses buffers from the rest without a word, and the fill ring runs dry. On plain pages EAL makes pools of pieces. */
+/* A pool in one piece of memory, for net_af_xdp, which registers it as UMEM. With the pools that EAL makes on plain pages
+ * (no buffer crosses a page, seen with 22.11) the fill ring ran dry after some thousand frames and nothing came any more;
+ * with huge pages, and from one piece, frames go on coming. Which of the two the driver minds was not looked into. */
 static struct rte_mempool *pool_in_one(const char *kind, uint32_t cnt, uint32_t cache, uint32_t frame_sz, int node) {
   char name[RTE_MEMPOOL_NAMESIZE];
   snprintf(name, sizeof name, "hwgw-%s-%u", kind, pool_seq++);
