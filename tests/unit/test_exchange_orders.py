@@ -346,6 +346,7 @@ def trade_at_random(client: OuchClient, symbols: tuple[str, ...], rng: random.Ra
             ref += 1
             symbol = rng.choice(symbols)
             limit = px[symbol] + rng.randrange(-20, 21) * 100 if px[symbol] else rng.randrange(10, 500) * 10_000
+            limit = max(limit, 100)  # two clients trading with one another may walk a price down to nothing
             roll = rng.random()
             if roll < 0.7 or not client.orders:
                 tif, display = rng.choice("003"), rng.choice("YYAN")
@@ -355,7 +356,7 @@ def trade_at_random(client: OuchClient, symbols: tuple[str, ...], rng: random.Ra
             elif roll < 0.85:
                 old = rng.choice(list(client.orders))
                 limit = px[client.orders[old]["symbol"]] + rng.randrange(-20, 21) * 100
-                batch.append(replace(old, ref, rng.randrange(1, 900), max(limit, 10_000)))
+                batch.append(replace(old, ref, rng.randrange(1, 900), max(limit, 100)))
             else:
                 batch.append(cancel(rng.choice(list(client.orders)), rng.choice((0, 0, 50))))
         client.send(*batch)
