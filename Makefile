@@ -15,6 +15,7 @@ venv_stamp := $(venv)/venv.stamp
 build_stamp := $(venv)/build.stamp
 
 bench_stamp := $(venv)/bench.stamp
+formal_stamp := $(venv)/formal.stamp
 
 # what the native modules are made from; a package's __init__.py counts because the editable install lists them
 c_sources := $(shell find cffi_build sim -name '*.[ch]' -o -name '*.py' -path 'cffi_build/*' -o -name '*.cmake' \
@@ -24,7 +25,7 @@ native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help deps venv build demo test bench bench-rx ledger soak cycles lint fuzz seeds docs clean mutants
+.PHONY: help deps venv build demo test bench bench-rx ledger soak cycles lint fuzz seeds docs clean mutants rtl formal synth
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -39,6 +40,9 @@ help:
 	@echo "make cycles [N=100]         kill -9 under load and start again, so many times: nothing may be left"
 	@echo "make seeds [SEEDS=10000]    the feed side under so many seeds of faults, under sanitizers: never a wrong book"
 	@echo "make mutants                the gate's C code changed in one place at a time: how many changes its tests notice"
+	@echo "make rtl [JSON=out.json]    the card's Verilog in simulation, at full length: events compared, coverage, latency"
+	@echo "make formal [JSON=out.json] the proofs on the card's Verilog, each with a planted bug that it has to find"
+	@echo "make synth [JSON=out.json]  the card placed and routed for ECP5 over three seeds, and mapped for UltraScale+"
 	@echo "make lint                   formatting, static checks and types"
 	@echo "make docs                   docs/protocols: a page per wire format and record, from the tables"
 	@echo "make build                  .venv with the native module in it; .venv/bin/hwgw runs this tree"
@@ -52,12 +56,13 @@ $(deps_stamp): deploy/deps.sh
 	@mkdir -p $(@D) && touch $@
 
 venv: $(venv_stamp)
-$(venv_stamp): requirements.txt | $(deps_stamp)
+$(venv_stamp): requirements.txt fpga/requirements.txt | $(deps_stamp)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "venv: $(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "venv: installing the pinned packages into $(venv)"
 	@$(PYTHON) -m venv $(venv)
 	@$(bin)/pip install --quiet --no-compile -r requirements.txt
+	@$(bin)/pip install --quiet --no-compile --no-deps --ignore-requires-python -r fpga/requirements.txt
 	@touch $@
 
 build: $(build_stamp)
@@ -100,12 +105,31 @@ cycles: $(build_stamp)
 	@echo "cycles: $(or $(N),100) times kill -9 and start again"
 	@HWGW_CYCLES=$(or $(N),100) $(bin)/python -m pytest tests/system/test_kill.py -q -k again_and_again $(ARGS)
 
+# 360 MB that nothing else needs
+$(formal_stamp): fpga/requirements-formal.txt $(venv_stamp)
+	@echo "venv: installing what proves and synthesizes"
+	@$(bin)/pip install --quiet --no-compile -r $<
+	@touch $@
+
+rtl: $(build_stamp)
+	@echo "rtl: every bench at full length"
+	@HWGW_RTL_FULL=1 HWGW_RTL_JSON='$(if $(JSON),$(abspath $(JSON)))' $(bin)/python -m pytest tests/rtl $(ARGS)
+
+formal: $(build_stamp) $(formal_stamp)
+	@echo "formal: every proof and its planted bug, some minutes"
+	@$(bin)/python -m fpga.formal $(if $(JSON),--json '$(JSON)') $(ARGS)
+
+synth: $(build_stamp) $(formal_stamp)
+	@echo "synth: three seeds, some minutes"
+	@$(bin)/python -m fpga.synth $(if $(JSON),--json '$(JSON)') $(ARGS)
+
 lint: $(build_stamp)
-	@echo "lint: ruff, mypy, clang-format"
+	@echo "lint: ruff, mypy, clang-format, verilator"
 	@$(bin)/ruff check .
 	@$(bin)/ruff format --check .
 	@$(bin)/mypy
 	@git ls-files -z '*.c' '*.h' | xargs -0 -r $(bin)/clang-format --dry-run -Werror
+	@test ! -e fpga/gen.py || $(bin)/python -m fpga.tools lint
 
 fuzz: $(build_stamp)
 	@command -v clang >/dev/null || { echo "fuzz: needs clang (make deps)" >&2; exit 1; }

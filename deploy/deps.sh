@@ -18,6 +18,7 @@ has_python_header() {
   "$python" -c 'import os, sys, sysconfig
 sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' >/dev/null 2>&1
 }
+has_trace_headers() { [ -e /usr/include/lz4.h ] && [ -e /usr/include/zlib.h ]; }
 has_fuzzer() { has clang && [ -e "$(clang -print-file-name=libclang_rt.fuzzer-x86_64.a)" ]; }
 has_dpdk() {
   local name
@@ -38,6 +39,11 @@ has llvm-objdump|llvm|may|the XDP program cannot be disassembled
 has ip|iproute2|may|the demo has no network namespaces and falls back to loopback
 has ethtool|ethtool|may|interface settings cannot be read or changed
 has git|git|may|builds do not know their commit
+has g++|g++|may|the card cannot be simulated
+has perl|perl|may|the card cannot be simulated
+has ccache|ccache|may|the simulated card is compiled again where it need not be
+has iverilog|iverilog|may|the card is not tried on a second simulator
+has_trace_headers|liblz4-dev zlib1g-dev|may|the card gives no waves
 has_dpdk|'"$dpdk_packages"'|may|the dpdk backend is left out
 has_dpdk_headers|libdpdk-dev|may|the dpdk backend is left out'
 
