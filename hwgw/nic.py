@@ -9,9 +9,7 @@ not told is None.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import fcntl
 import os
 import platform
 import re
@@ -25,7 +23,6 @@ from .errors import UsageError
 
 __all__ = ["Channels", "Nic", "Program", "Timestamps", "names", "read"]
 
-_SIOCETHTOOL = 0x8946
 # linux/ethtool.h
 _GDRVINFO, _GRINGPARAM, _GFLAGS, _GRXCLSRLCNT = 0x3, 0x10, 0x25, 0x2E
 _GCHANNELS, _GET_TS_INFO, _GRSSH, _GLINKSETTINGS = 0x3C, 0x41, 0x46, 0x4C
@@ -143,24 +140,12 @@ def _bits(value: bytes | None, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for bit, name in enumerate(names) if mask >> bit & 1)
 
 
-class _Ethtool:
-    """The ethtool ioctl of one interface."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name.encode()
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-
-    def get(self, command: int, size: int, fill: bytes = b"") -> bytes | None:
-        """The structure that a command fills, size bytes; None when the driver has it not."""
-        memory = ctypes.create_string_buffer((struct.pack("=I", command) + fill).ljust(size, b"\0"), size)
-        try:
-            fcntl.ioctl(self._socket, _SIOCETHTOOL, struct.pack("16sP16x", self._name, ctypes.addressof(memory)))
-        except OSError:
-            return None
-        return memory.raw
-
-    def close(self) -> None:
-        self._socket.close()
+def _ask(name: str, command: int, size: int) -> bytes | None:
+    """The structure that an ethtool command fills, size bytes; None when the driver has it not."""
+    try:
+        return netlink.KERNEL.ethtool(name, struct.pack("=I", command).ljust(size, b"\0"))
+    except OSError:
+        return None
 
 
 def _link(name: str) -> Nic:
@@ -235,37 +220,35 @@ def _program_link(number: int, index: int) -> int | None:
 
 
 def _ethtool(nic: Nic) -> None:
-    tool = _Ethtool(nic.name)
-    with contextlib.closing(tool):
-        if raw := tool.get(_GDRVINFO, 196):
-            nic.driver, nic.driver_version = _text(raw[4:36]), _text(raw[36:68])
-            nic.firmware = _text(raw[68:100])
-            nic.bus = nic.bus or _text(raw[100:132])
-        if raw := tool.get(_GCHANNELS, 36):
-            rx_max, tx_max, _, all_max, rx, tx, _, both = struct.unpack_from("=8I", raw, 4)
-            nic.channels = Channels(rx, rx_max, tx, tx_max, both, all_max)
-        if raw := tool.get(_GRINGPARAM, 36):
-            values = struct.unpack_from("=8I", raw, 4)
-            nic.rx_ring_max, nic.rx_ring = int(values[0]), int(values[4])
-        if raw := tool.get(_GLINKSETTINGS, 512):
-            speed = _word(raw[4:8])
-            nic.speed_mbps = speed if speed not in (0, _SPEED_UNKNOWN, 0xFFFF) else None
-        if raw := tool.get(_GET_TS_INFO, 44):
-            what, clock = struct.unpack_from("=Ii", raw, 4)
-            filters = _word(raw[28:32])
-            nic.timestamps = Timestamps(
-                software=bool(what & _TS_RX_SOFTWARE),
-                hardware=bool(what & _TS_RX_HARDWARE and what & _TS_RAW_HARDWARE),
-                hardware_all=bool(filters & _FILTER_ALL),
-                clock=int(clock) if clock >= 0 else None,
-            )
-        if raw := tool.get(_GRSSH, 24):
-            nic.rss_table_entries, nic.rss_key_bytes = struct.unpack_from("=II", raw, 8)
-        if raw := tool.get(_GFLAGS, 8):
-            flags = _word(raw[4:8])
-            nic.has_ntuple, nic.lro = bool(flags & _FLAG_NTUPLE), bool(flags & _FLAG_LRO)
-        if raw := tool.get(_GRXCLSRLCNT, 192):
-            nic.steering_rules = _word(raw[184:188])  # struct ethtool_rxnfc, rule_cnt behind the flow specification
+    if raw := _ask(nic.name, _GDRVINFO, 196):
+        nic.driver, nic.driver_version = _text(raw[4:36]), _text(raw[36:68])
+        nic.firmware = _text(raw[68:100])
+        nic.bus = nic.bus or _text(raw[100:132])
+    if raw := _ask(nic.name, _GCHANNELS, 36):
+        rx_max, tx_max, _, all_max, rx, tx, _, both = struct.unpack_from("=8I", raw, 4)
+        nic.channels = Channels(rx, rx_max, tx, tx_max, both, all_max)
+    if raw := _ask(nic.name, _GRINGPARAM, 36):
+        values = struct.unpack_from("=8I", raw, 4)
+        nic.rx_ring_max, nic.rx_ring = int(values[0]), int(values[4])
+    if raw := _ask(nic.name, _GLINKSETTINGS, 512):
+        speed = _word(raw[4:8])
+        nic.speed_mbps = speed if speed not in (0, _SPEED_UNKNOWN, 0xFFFF) else None
+    if raw := _ask(nic.name, _GET_TS_INFO, 44):
+        what, clock = struct.unpack_from("=Ii", raw, 4)
+        filters = _word(raw[28:32])
+        nic.timestamps = Timestamps(
+            software=bool(what & _TS_RX_SOFTWARE),
+            hardware=bool(what & _TS_RX_HARDWARE and what & _TS_RAW_HARDWARE),
+            hardware_all=bool(filters & _FILTER_ALL),
+            clock=int(clock) if clock >= 0 else None,
+        )
+    if raw := _ask(nic.name, _GRSSH, 24):
+        nic.rss_table_entries, nic.rss_key_bytes = struct.unpack_from("=II", raw, 8)
+    if raw := _ask(nic.name, _GFLAGS, 8):
+        flags = _word(raw[4:8])
+        nic.has_ntuple, nic.lro = bool(flags & _FLAG_NTUPLE), bool(flags & _FLAG_LRO)
+    if raw := _ask(nic.name, _GRXCLSRLCNT, 192):
+        nic.steering_rules = _word(raw[184:188])  # struct ethtool_rxnfc, rule_cnt behind the flow specification
 
 
 def _netdev(nic: Nic) -> None:

@@ -25,6 +25,8 @@ LAYERS = (
         "hwgw.doctor",
         "hwgw.doctor_nic",
         "hwgw.netlink",
+        "hwgw.genl",
+        "hwgw.napi",
         "hwgw.nic",
         "hwgw.strict_yaml",
         "hwgw.config",
