@@ -69,7 +69,7 @@ def lint() -> int:
     generate()
     status = 0
     for top in tops():
-        command = ["verilator", "--lint-only", "-Wall", "--top-module", top, f"-I{GENERATED}", f"-I{RTL}"]
+        command = ["verilator", "--lint-only", "--quiet", "-Wall", "--top-module", top, f"-I{GENERATED}", f"-I{RTL}"]
         status |= subprocess.run([*command, str(locate(top))], env=environment(), cwd=ROOT, timeout=120).returncode
     return status
 

@@ -86,7 +86,9 @@ def event(message: bytes) -> Event:
     result["instrument"] = INSTRUMENT_NONE
     result["ts_ns"] = int(fields["timestamp"])
     result["locate"] = int(fields["stock_locate"])
-    if KINDS.get(letter, "system") in ("system", "status", "directory"):
+    if letter == "R":
+        result["ref"] = int.from_bytes(str(fields["stock"]).encode("latin-1"), "big")
+    elif KINDS.get(letter, "system") in ("system", "status"):
         pass  # neither order nor trade: no reference, quantity, price or side
     else:
         for name, sources in SOURCES.items():

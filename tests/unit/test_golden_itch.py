@@ -83,7 +83,7 @@ def test_real_messages_decode_field_by_field():
         (blank("H", trading_state="H"), {"kind": "status"}),
         (blank("h", operational_halt_action="T"), {"kind": "status", "flags": 2}),
         (blank("h", operational_halt_action="H"), {"kind": "status"}),
-        (blank("R", round_lot_size=100), {"kind": "directory"}),
+        (blank("R", stock="ABC", round_lot_size=100), {"kind": "directory", "ref": 0x4142432020202020}),
         (blank("S", event_code="Q"), {"kind": "system"}),
         (blank("Y"), {"kind": "none"}),
         (blank("L"), {"kind": "none"}),
