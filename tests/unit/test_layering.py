@@ -29,6 +29,7 @@ LAYERS = (
         "hwgw.napi",
         "hwgw.nic",
         "hwgw.strict_yaml",
+        "hwgw.tune",
         "hwgw.config",
         "hwgw.conformance",
         "hwgw.risk",

@@ -1,0 +1,48 @@
+"""Knobs that are threads and services.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+from .cpus import list_text, parse_list
+from .host import Host
+from .knob import Unsupported, register
+
+__all__ = ["Thread"]
+
+
+class Thread:
+    """The CPUs of a thread; the target is "TID STARTED", so that a later thread of that number is another one."""
+
+    @staticmethod
+    def _tid(host: Host, target: str) -> int | None:
+        tid, _, started = target.partition(" ")
+        return int(tid) if host.started(int(tid)) == started else None
+
+    def read(self, host: Host, target: str) -> str | None:
+        """The CPUs it may run on; None when it has ended."""
+        tid = self._tid(host, target)
+        return None if tid is None else host.status(tid).get("Cpus_allowed_list")
+
+    def write(self, host: Host, target: str, value: str) -> None:
+        """Let it run there only; a thread that ended meanwhile is no error."""
+        tid = self._tid(host, target)
+        if tid is None:
+            raise Unsupported(f"thread {target}: it has ended")
+        try:
+            host.pin(tid, parse_list(value))
+        except ProcessLookupError:
+            raise Unsupported(f"thread {target}: it has ended") from None
+
+    def effective(self, host: Host, target: str) -> str | None:
+        """The CPUs that it may run on and that are in use."""
+        value = self.read(host, target)
+        return None if value is None else list_text(parse_list(value) & host.online)
+
+    def place(self, host: Host, target: str) -> str:
+        """The thread itself."""
+        return f"thread {target}"
+
+
+register("thread", Thread())
