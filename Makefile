@@ -74,9 +74,12 @@ $(build_stamp): $(native_inputs) $(venv_stamp)
 demo: $(build_stamp)
 	@$(bin)/hwgw demo $(ARGS)
 
+# what needs the host for itself stays in one process (tests/conftest.py), the rest takes the other cores
+side_by_side := $(if $(filter 1,$(shell nproc)),,--numprocesses=auto --maxprocesses=4 --dist=loadgroup)
+
 test: $(build_stamp)
-	@echo "test: pytest $(ARGS)"
-	@$(bin)/python -m pytest $(ARGS)
+	@echo "test: pytest $(side_by_side) $(ARGS)"
+	@$(bin)/python -m pytest $(side_by_side) $(ARGS)
 
 # peers to compare with; without them their figures are left out
 $(bench_stamp): tests/bench/requirements.txt $(venv_stamp)

@@ -18,6 +18,10 @@ from support import tables
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = int(os.environ.get("HWGW_SEED") or secrets.randbelow(2**32))
+os.environ["HWGW_SEED"] = str(SEED)  # the processes of `pytest -n 2` take the same
+# what runs alone: interfaces, huge pages, processors and lists of gateways belong to the host
+OF_THE_HOST = ("system", "bench")
+OF_THE_HOST_UNITS = ("test_bench", "test_cli_gateways", "test_gateway", "test_halt_tool")
 
 
 def pytest_report_header() -> str:
@@ -31,6 +35,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     afxdp = native.backend("afxdp")
     for item in items:
+        if item.path.parent.name in OF_THE_HOST or item.path.stem in OF_THE_HOST_UNITS:
+            item.add_marker(pytest.mark.xdist_group("host"))
         if item.get_closest_marker("root") and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason="needs root"))
         if item.get_closest_marker("afxdp") and not afxdp.available:

@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ FLAGS = ("-std=gnu11", "-O1", "-shared", "-fPIC", "-w", "-D_GNU_SOURCE", "-march
 @cache
 def generated() -> str:
     """The headers made from the tables, once per run."""
-    folder = ROOT / "build" / "tests" / "headers"
+    folder = ROOT / "build" / "tests" / f"headers-{os.environ.get('PYTEST_XDIST_WORKER', 'one')}"
     folder.mkdir(parents=True, exist_ok=True)
     subprocess.run([sys.executable, "-B", str(ROOT / "cffi_build" / "gen.py"), str(folder)], check=True, timeout=120)
     return str(folder)

@@ -268,7 +268,7 @@ def test_frames_of_queues_that_are_not_taken_are_told_with_what_takes_them(tmp_p
         stdout, _ = capture.end()
     assert "30 frames = 0 written + 30 lost (other_queue 30)" in stdout
     assert "--queues takes more" in stdout
-    assert max(map(len, stdout.splitlines())) < 80
+    assert max(len(line) for line in stdout.splitlines() if str(tmp_path) not in line) < 80
 
 
 @pytest.mark.parametrize("backend", ["afxdp", "auto"])
