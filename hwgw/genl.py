@@ -2,9 +2,9 @@
 
 SPDX-License-Identifier: MIT
 
-Family("netdev").do("napi-get", {"id": 257}) -> {"id": 257, "irq": 41, ...}. Values: int, str, bytes, True for a flag, a
-list of int for words, a dict for a nest, a list for what may stand several times. A bit set is a dict name -> bool: as a
-value to set it names the bits that are to change. What the table does not know in an answer is left out.
+Family("netdev").do("napi-get", {"id": 257}) -> {"id": 257, "irq": 41, ...}. Values: int, str, bytes, True for a flag,
+a list of int for words, a dict for a nest, a list for what may stand several times. A bit set is a dict name -> bool:
+as a value to set it names the bits that are to change. What the table does not know in an answer is left out.
 """
 
 from __future__ import annotations

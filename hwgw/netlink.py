@@ -3,9 +3,9 @@
 SPDX-License-Identifier: MIT
 
 Every question takes one socket and is over when the kernel has answered. The sockets are of the calling thread's
-network namespace. A refusal is an OSError (PermissionError ... by its number) whose text ends with the kernel's extended
-acknowledgement where it gave one. Who answers can be exchanged: a Transport other than KERNEL replays what was recorded
-on another host (Recorded) or is a made device of a test.
+network namespace. A refusal is an OSError (PermissionError ... by its number) whose text ends with the extended
+acknowledgement where the kernel gave one. Who answers can be exchanged: a Transport other than KERNEL replays what was
+recorded on another host (Recorded) or is a made device of a test.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@
  */
 #include "hist.h"
 
+#include "hwgw_jitter.h"
+
 /* largest value that falls into the slot */
 static uint64_t slot_top(uint32_t slot) {
   uint32_t row = slot >> HIST_SUB_BITS;
@@ -51,4 +53,21 @@ uint64_t hwgw_hist_percentile(const struct hwgw_hist *hist, double pct) {
     }
   }
   return hist->max;
+}
+
+uint64_t hwgw_hist_upto(const struct hwgw_hist *hist, uint64_t value) {
+  uint64_t seen = 0;
+  for (uint32_t i = 0; i <= hist_slot(value); i++) seen += hist->slot[i];
+  return seen;
+}
+
+double hwgw_hist_excess(const struct hwgw_hist *hist, uint64_t value) {
+  double excess = 0;
+  for (uint32_t i = hist_slot(value); i < HIST_SLOTS; i++) {
+    if (!hist->slot[i]) continue;
+    uint64_t low = i ? slot_top(i - 1) + 1 : 0;
+    double middle = ((double)low + (double)slot_top(i)) / 2;
+    if (middle > (double)value) excess += (double)hist->slot[i] * (middle - (double)value);
+  }
+  return excess;
 }

@@ -24,6 +24,8 @@ LAYERS = (
         "hwgw.audit",
         "hwgw.doctor",
         "hwgw.doctor_nic",
+        "hwgw.jitter",
+        "hwgw.jitter_picture",
         "hwgw.netlink",
         "hwgw.genl",
         "hwgw.napi",
@@ -62,6 +64,7 @@ COMMON_HEADERS = {
         "hwgw_pcapng.h",
         "hwgw_scan.h",
         "hwgw_fault.h",
+        "hwgw_jitter.h",
     ),
     *("soup.h",),
     *("hwgw_records.h", "hwgw_wire.h"),  # generated

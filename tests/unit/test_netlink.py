@@ -98,7 +98,7 @@ def test_a_large_time_out_takes_eight_bytes_and_a_small_one_four() -> None:
 
 
 def test_the_kernels_own_words_end_the_error() -> None:
-    """An error message (linux/netlink.h) with NLMSGERR_ATTR_MSG, capped and not; without one the number alone speaks."""
+    """An error message of linux/netlink.h with NLMSGERR_ATTR_MSG, capped and not; without one the number speaks."""
     said = attr(1, b"requested channel count exceeds maximum\0") + attr(2, b"\x18\0\0\0")
     ours = struct.pack("<IHHII", 24, FAMILY, 5, 1, 0)
     capped = struct.pack("<i", -22) + ours + said
