@@ -45,6 +45,10 @@ class Wire:
             raise RuntimeError(f"{' '.join(command)}: exit {done.returncode}: {said}")
         return str(done.stdout)
 
+    def ip(self, end: str, *commands: str) -> None:
+        """Run ip(8) commands in the namespace of that end, in one process; the first that fails is an error."""
+        self._ends[end].ip(*commands)
+
     def packet_socket(self, end: str) -> socket.socket:
         """A socket that sends whole frames out of that end."""
         with self.inside(end):

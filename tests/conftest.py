@@ -14,9 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support import tables
+from support import forked, tables
 
 ROOT = Path(__file__).resolve().parent.parent
+# every process that a test starts would compile anew what has no .pyc; those of tests lie beside what was built
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ["PYTHONPYCACHEPREFIX"] = str(ROOT / "build" / "pycache")
 SEED = int(os.environ.get("HWGW_SEED") or secrets.randbelow(2**32))
 os.environ["HWGW_SEED"] = str(SEED)  # the processes of `pytest -n 2` take the same
 # what runs alone: interfaces, huge pages, processors and lists of gateways belong to the host
@@ -91,7 +94,6 @@ def hwgw() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that runs the command line in a process of its own, at most 60 s."""
 
     def run(*args: str | Path, timeout: float = 60, **kwargs: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "hwgw.cli", *map(str, args)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **kwargs)  # type: ignore[call-overload]
+        return forked.run([sys.executable, "-m", "hwgw.cli", *args], timeout=timeout, **kwargs)
 
     return run

@@ -230,7 +230,7 @@ class Line:
         self._settings["interface"] = device
         if "port" in self._settings:
             self._settings["port"] = str(self._settings["port"]).format(device=device)
-        with self.pair.inside("rx"), _as_user(user):
+        with self.pair.inside("rx"), as_user(user):
             if pipeline:
                 self.rig = self._stack.enter_context(_rig(row.backend, self._settings))
             else:
@@ -359,7 +359,7 @@ def _rig(backend: str, settings: Mapping[str, Any]) -> Rig:
 
 
 @contextlib.contextmanager
-def _as_user(user: int) -> Iterator[None]:
+def as_user(user: int) -> Iterator[None]:
     """Open as somebody without privileges: udp then gets the small socket buffer that everybody may have."""
     before = os.geteuid()
     if user:

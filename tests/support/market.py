@@ -23,6 +23,8 @@ from hwgw.demo.stage import GROUP, GROUP_B, PASSWORD, USER, gateway_yaml, recove
 from hwgw.errors import HwgwError
 from hwgw.segment import Segment
 
+from .forked import Forked, inside
+
 PATIENCE_S = 20.0
 LOOPBACK = {"backend": "udp", "local_address": "127.0.0.1", "loopback": True}
 
@@ -67,7 +69,7 @@ class Market:
         """recovery: more options of the exchange; then there are a line B and recovery servers as well."""
         self.folder = folder
         self.port = free_port()
-        self.popen = subprocess.Popen if lab is None else lab.gateway.popen
+        self.popen = Forked if lab is None else inside(lab.gateway)
         self.receive = LOOPBACK if lab is None else {"backend": "afxdp", "interface": lab.gateway.interface}
         place = (
             ["--loopback", "--local-address", "127.0.0.1"]
@@ -84,7 +86,7 @@ class Market:
             options += ["--group-b", GROUP_B, "--port-b", str(self.port), *recovery]
             options += ["--requests", "127.0.0.1:0", "--snapshots", "127.0.0.1:0"]
         self.channel: dict[str, Any] = {}  # more keys of the channel
-        self.exchange = ExchangeProcess(options, subprocess.Popen if lab is None else lab.exchange.popen)
+        self.exchange = ExchangeProcess(options, Forked if lab is None else inside(lab.exchange))
         self.strategies: list[dict[str, Any]] = []  # of the demo unless a test names its own
         self.cpu: int | None = None  # of the pipeline; None: not pinned
         self.environment: dict[str, str] = {}  # of the gateway, beside ours

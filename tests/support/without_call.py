@@ -1,18 +1,14 @@
-"""Runs a command for which one system call fails, as on a kernel that has it not.
+"""Lets one system call fail, as on a kernel that has it not.
 
 SPDX-License-Identifier: MIT
 
-    python -m support.without_call NUMBER ERRNO COMMAND [ARGUMENT ...]
-
-A seccomp filter (x86-64) answers the call; everything the command starts inherits it.
+A seccomp filter (x86-64) answers the call; every process that is started from there inherits it.
 """
 
 from __future__ import annotations
 
 import ctypes
-import os
 import struct
-import sys
 
 PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, FILTER = 22, 38, 2
 LOAD, EQUAL, RETURN = 0x20, 0x15, 0x06
@@ -36,8 +32,3 @@ def refuse(number: int, code: int) -> None:
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if libc.prctl(PR_SET_SECCOMP, FILTER, head, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_SECCOMP)")
-
-
-if __name__ == "__main__":
-    refuse(int(sys.argv[1]), int(sys.argv[2]))
-    os.execvp(sys.argv[3], sys.argv[3:])

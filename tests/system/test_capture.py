@@ -23,6 +23,7 @@ from hwgw_sim import wire
 from hwgw_sim.exchange.process import ExchangeProcess
 from hwgw_sim.wire import Wire, udp_frame
 from support import captures
+from support.forked import Forked, inside
 
 from hwgw import rx
 from hwgw.cli import execute
@@ -46,7 +47,7 @@ def pair() -> Iterator[Wire]:
 class Capturing:
     """A running `hwgw capture` in the receiving namespace."""
 
-    def __init__(self, pair: Wire, *options: str | Path, popen: Any = subprocess.Popen, **kwargs: Any) -> None:
+    def __init__(self, pair: Wire, *options: str | Path, popen: Any = Forked, **kwargs: Any) -> None:
         command = [sys.executable, "-m", "hwgw.cli", "capture", "-v", pair.device["rx"], *map(str, options)]
         with pair.inside("rx"):
             self.process = popen(
@@ -292,7 +293,7 @@ def test_a_capture_of_the_exchange_is_dissected_by_wireshark(pair: Wire, tmp_pat
     with Capturing(pair, "--group", "239.192.0.1:26400", "--write", target, "--json") as capture:
         options = ["--messages", "20000", "--rate", "100000", "--group", "239.192.0.1", "--port", "26400"]
         options += ["--interface", pair.device["tx"], "--listen", "none"]
-        with ExchangeProcess(options, pair._lab.exchange.popen) as exchange:
+        with ExchangeProcess(options, inside(pair._lab.exchange)) as exchange:
             report = exchange.wait(30)
         stdout, _ = capture.end()
     sent = report["frames_sent"]

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import pytest
 from hwgw_sim.receiver import Receiver
 from hwgw_sim.wire import Wire, missing
+from support import forked
 
 from hwgw import doctor_nic, netlink, nic
 
@@ -42,7 +43,7 @@ def asked(wire: Wire, device: str, *options: str) -> tuple[int, dict[str, dict[s
     """Exit code and rows of the command in the namespace rx."""
     with wire.inside("rx"):
         command = [sys.executable, "-m", "hwgw.cli", "doctor", "--nic", device, "--json", *options]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = forked.run(command)
     result = json.loads(done.stdout)
     assert (result["schema"], result["nic"]) == ("hwgw.doctor/1", device)
     rows = {row["name"]: row for row in result["rows"]}

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 import yaml
 from hwgw_sim.lab import Lab
+from support.forked import inside
 from support.market import is_alive, until
 from support.rig import GROUP, PORT
 
@@ -73,7 +74,7 @@ class Stage:
         self.path = Path(f"/dev/shm/hwgw-{self.name}")
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
         command = [sys.executable, "-m", "support.flood", self.lab.exchange.interface]
-        self.flood = self.lab.exchange.popen(command, env=environment)
+        self.flood = inside(self.lab.exchange)(command, env=environment)
 
     def __enter__(self) -> Stage:
         return self
@@ -97,7 +98,7 @@ class Stage:
         config = self.folder / "gateway.yaml"
         config.write_text(yaml.safe_dump(settings, sort_keys=False))
         command = [sys.executable, "-m", "hwgw.cli", "run", str(config)]
-        process = self.lab.gateway.popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = inside(self.lab.gateway)(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         found: list[Segment] = []
 
         def receives() -> bool:

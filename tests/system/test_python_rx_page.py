@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 from hwgw_sim import wire
 from hwgw_sim.lab import Namespace
+from support import forked
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "python-rx.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^## ([^\n]+)$|^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -62,7 +62,7 @@ def lab() -> Iterator[Namespace]:
         senders = re.findall(r"^hwgw (send .*) &$", PAGE, re.MULTILINE)
         assert len(senders) == 2
         for line in senders:
-            place.popen([sys.executable, "-m", "hwgw.cli", *shlex.split(line)])
+            forked.inside(place)([sys.executable, "-m", "hwgw.cli", *shlex.split(line)])
         yield place
     finally:
         place.close()
@@ -75,7 +75,7 @@ def test_the_page_has_an_example_for_each_of_its_claims() -> None:
 @pytest.mark.parametrize(("heading", "code"), list(examples()), ids=[heading for heading, _ in examples()])
 def test_an_example_runs_and_prints_what_it_says(lab: Namespace, tmp_path: Path, heading: str, code: str) -> None:
     command: list[Any] = [sys.executable, "-W", "error", "-c", code]
-    done = lab.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
-    assert isinstance(done, subprocess.CompletedProcess)
+    with lab.entered():
+        done = forked.run(command, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(PRINTS[heading], done.stdout), done.stdout

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from hwgw_sim.receiver import Receiver
+from support.forked import Forked
 
 from hwgw.errors import ConfigError, DeviceError, PrivilegeError
 from hwgw.native import ffi, lib, text
@@ -36,7 +37,7 @@ while True:
 def held(pair, mode="native", extra="", script=HOLDER):
     """Another process holds the interface."""
     command = [sys.executable, "-c", script.replace("while True", extra + "\nwhile True"), pair.path("rx")]
-    holder = subprocess.Popen([*command, pair.device["rx"], mode], stdout=subprocess.PIPE, text=True)
+    holder = Forked([*command, pair.device["rx"], mode], stdout=subprocess.PIPE, text=True)
     try:
         assert f"{mode} mode" in holder.stdout.readline()
         yield holder

@@ -50,7 +50,7 @@ def test_the_switch_forwards_from_the_join_on_and_for_as_long_as_queries_are_ans
     assert crossing() < 10  # nobody wants it; a query may cross
     with open_rx(pair) as rx:
         until(lambda: "239.1.2.3" in pair.run("tx", "bridge", "mdb"))
-        sent, got, end = 0, [], time.monotonic() + 2.5 * MEMBERSHIP_S
+        sent, got, end = 0, [], time.monotonic() + 1.5 * MEMBERSHIP_S
         while time.monotonic() < end:
             switch.send(numbered(sent))
             sent += 1

@@ -23,6 +23,7 @@ from hwgw_sim.lab import Lab
 from hwgw_sim.receiver import Receiver
 from hwgw_sim.wire import udp_frame
 from support.alone import alone
+from support.forked import Forked
 from support.market import Market
 
 import hwgw.rx
@@ -508,7 +509,7 @@ def test_capture_by_dpdk_takes_the_name_of_the_interface(pair, sender, tmp_path)
     command = [sys.executable, "-m", "hwgw.cli", "capture", pair.device["rx"], "--backend", "dpdk"]
     command += ["--write", str(path), "--group", f"{FLOW[0]}:{FLOW[1]}", "--count", "50", "--json"]
     with pair.inside("rx"):
-        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        run = Forked(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         frames = [numbered(i) for i in range(50)]
         end = time.monotonic() + 20

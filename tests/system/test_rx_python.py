@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hwgw_sim import wire
 from hwgw_sim.wire import Wire, udp_frame
+from support.forked import Forked
 
 from hwgw import rx
 from hwgw.errors import ConfigError
@@ -260,7 +261,7 @@ with hwgw.rx.open("afxdp", interface="{pair.device["rx"]}", groups=["{FLOW}"]) a
 """
     with (
         pair.inside("rx"),
-        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process,
+        Forked([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process,
     ):
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"

@@ -22,6 +22,8 @@ from hwgw_sim.wire import Wire
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.utils import RawPcapWriter
+from support import forked
+from support.forked import Forked
 
 from hwgw import rx, send
 from hwgw.cli import execute
@@ -56,9 +58,7 @@ def command(pair: Wire, *options: str | Path) -> list[str]:
 
 def sent(pair: Wire, *options: str | Path, exit_code: int = 0) -> dict[str, Any]:
     with pair.inside("tx"):
-        done = subprocess.run(
-            command(pair, *options, "--json"), capture_output=True, text=True, timeout=60, check=False
-        )
+        done = forked.run(command(pair, *options, "--json"))
     assert done.returncode == exit_code, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
     return report
@@ -153,7 +153,7 @@ def test_a_stopped_sender_catches_up_and_the_delay_is_in_the_lateness_of_every_f
     options = ["--template", f"udp {FLOW}", "--rate", "2000pps", "--count", "2000", "--json"]
     with (
         pair.inside("tx"),
-        subprocess.Popen(command(pair, *options), stdout=subprocess.PIPE, text=True) as process,
+        Forked(command(pair, *options), stdout=subprocess.PIPE, text=True) as process,
     ):
         assert len(receiver.recv(timeout=20))
         process.send_signal(signal.SIGSTOP)
@@ -171,7 +171,7 @@ def test_ctrl_c_ends_in_order_with_a_report(pair: Wire, receiver: rx.Receiver) -
     options = ["--template", f"udp {FLOW}", "--rate", "1000pps", "--count", "1000000", "--json"]
     with (
         pair.inside("tx"),
-        subprocess.Popen(command(pair, *options), stdout=subprocess.PIPE, text=True) as process,
+        Forked(command(pair, *options), stdout=subprocess.PIPE, text=True) as process,
     ):
         first = receiver.recv(timeout=20)
         assert len(first)

@@ -18,19 +18,21 @@ SUPPORT = Path(soak.__file__).parent
 pytestmark = pytest.mark.slow
 
 
-def run(tmp_path, *options):
-    """The command of `make soak` and its JSON."""
-    output = tmp_path / "soak.json"
-    command = [sys.executable, "-m", "support.soak", "--json", str(output), *options]
-    environment = {**os.environ, "PYTHONPATH": str(SUPPORT.parent)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
-    assert output.exists(), done.stdout + done.stderr
-    return done, json.loads(output.read_text())
+@pytest.fixture
+def run(tmp_path, capsys):
+    """The command of `make soak`: its exit code, what it prints and its JSON."""
+
+    def run(*options):
+        output = tmp_path / "soak.json"
+        status = soak.main(["--json", str(output), *options])
+        return status, capsys.readouterr().out, json.loads(output.read_text())
+
+    return run
 
 
-def test_a_gateway_under_load_neither_allocates_nor_grows_nor_loses(tmp_path):
-    done, found = run(tmp_path, "--seconds", "4", "--rate", "20000")
-    assert (done.returncode, found["broken"]) == (0, []), done.stdout
+def test_a_gateway_under_load_neither_allocates_nor_grows_nor_loses(run):
+    status, said, found = run("--seconds", "2", "--rate", "40000")
+    assert (status, found["broken"]) == (0, []), said
     assert found["schema"] == "hwgw.soak/1"
     assert found["messages"] > 60_000
     assert found["orders_sent"] > 100
@@ -45,13 +47,13 @@ def test_a_gateway_under_load_neither_allocates_nor_grows_nor_loses(tmp_path):
         total = found["latency_ns"][quarter]["total"]
         assert 0 < total["p50"] <= total["p99"] <= total["p999"]
         assert total["cnt"] > 10
-    assert "allocator   0 calls since the start" in done.stdout
+    assert "allocator   0 calls since the start" in said
 
 
-def test_a_strategy_that_takes_memory_fails_the_soak_by_both_bounds_and_is_named(tmp_path):
+def test_a_strategy_that_takes_memory_fails_the_soak_by_both_bounds_and_is_named(run):
     strategy = ["--strategy", str(SUPPORT / "leaky_strategy.c")]
-    done, found = run(tmp_path, "--seconds", "2", "--rate", "20000", *strategy)
-    assert done.returncode == 1
+    status, _, found = run("--seconds", "1", "--rate", "40000", *strategy)
+    assert status == 1
     assert found["allocations"]["malloc"] > 1000  # one a call
     assert found["rss_kib"]["max"] - found["rss_kib"]["min"] > soak.RSS_SPREAD_KIB_MAX
     assert any(text.startswith("malloc from strategy.so+0x") for text in found["callers"])

@@ -12,12 +12,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 from hwgw_sim.lab import Lab
 from hwgw_sim.receiver import Receiver
+from support import forked
+from support.without_call import refuse
 
 from hwgw.segment import remove_left_over
 
@@ -41,12 +44,12 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture
 def run(lab: Lab, tmp_path: Path) -> Iterator[Run]:
-    """Runs a gateway in the lab for half a second, behind a command when one is given."""
+    """Runs a gateway in the lab for a moment, behind a command or a function when one is given."""
     name = f"start-{os.getpid()}"
 
     def run(
         receive: dict[str, object],
-        behind: Sequence[str] = (),
+        behind: Sequence[str] | Callable[[], None] = (),
         options: Sequence[str] = (),
         priority: int = 0,
         **keys: object,
@@ -63,11 +66,10 @@ def run(lab: Lab, tmp_path: Path) -> Iterator[Run]:
         }
         path = tmp_path / "gateway.yaml"
         path.write_text(yaml.safe_dump(settings, sort_keys=False))
-        command = [*behind, sys.executable, "-m", "hwgw.cli", "run", str(path), "--seconds", "0.2", *options]
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-        done: subprocess.CompletedProcess[str] = lab.gateway.run(
-            command, capture_output=True, text=True, timeout=60, env=environment
-        )
+        prefix, before = ([], behind) if callable(behind) else (behind, None)
+        command = [*prefix, sys.executable, "-m", "hwgw.cli", "run", str(path), "--seconds", "0.05", *options]
+        with lab.gateway.entered():
+            done = forked.run(command, preexec_fn=before)
         if done.returncode:
             assert done.stderr.count("\n") == 1, done.stderr
         return done
@@ -77,8 +79,8 @@ def run(lab: Lab, tmp_path: Path) -> Iterator[Run]:
         remove_left_over(name)
 
 
-def without(number: int, code: int) -> list[str]:
-    return [sys.executable, "-m", "support.without_call", str(number), str(code)]
+def without(number: int, code: int) -> Callable[[], None]:
+    return partial(refuse, number, code)
 
 
 def test_an_unknown_interface_is_named(run: Run) -> None:
