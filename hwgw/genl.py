@@ -143,6 +143,11 @@ class Family:
         answers = netlink.ask(netlink.GENERIC, self._number, question, dump=dump, via=self._via)
         return [self._decode(row["set"], answer[4:]) for answer in answers]
 
+    def has(self, operation: str) -> bool:
+        """Whether this kernel has the operation: it lists those of the family."""
+        number = self._table["operations"][operation]["number"]
+        return number in netlink.generic_operations(self.name, self._via)
+
     def since(self, operation: str) -> str:
         """The first kernel with this operation, for what is said when it is missing; "" = every one that counts."""
         return str(self._table["operations"][operation].get("since", ""))

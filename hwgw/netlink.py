@@ -21,7 +21,8 @@ from typing import Any, Protocol
 
 __all__ = [
     "GENERIC", "KERNEL", "ROUTE", "Attributes", "Kernel", "Recorded", "Recorder", "Transport",
-    "ask", "attributes", "every", "generic", "generic_family", "pack",
+    "ask", "attributes", "every", "generic", "generic_family",
+    "generic_operations", "pack",
 ]  # fmt: skip
 
 ROUTE, GENERIC = 0, 16
@@ -31,6 +32,7 @@ _CAPPED, _ACK_TLVS = 0x100, 0x200  # flags of an error message
 _SAID, _OFFSET, _MISSING = 1, 2, 5  # attributes of an error message
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
 _CONTROL_FAMILY, _GET_FAMILY, _FAMILY_ID, _FAMILY_NAME = 0x10, 3, 1, 2
+_FAMILY_OPS, _OP_ID = 6, 1
 _TYPE_MASK = 0x3FFF
 _SIOCETHTOOL = 0x8946
 _PATIENCE_S = 5.0
@@ -197,16 +199,26 @@ def ask(protocol: int, kind: int, body: bytes, *, dump: bool = False, via: Trans
     return via.netlink(protocol, kind, body, dump)
 
 
-def generic_family(name: str, via: Transport = KERNEL) -> int | None:
-    """The number of a generic netlink family; None when the kernel has none of that name."""
+def _family(name: str, via: Transport) -> Attributes:
     body = struct.pack("=BBH", _GET_FAMILY, 1, 0) + pack(_FAMILY_NAME, name.encode() + b"\0")
     try:
-        answer = ask(GENERIC, _CONTROL_FAMILY, body, via=via)[0]
+        return attributes(ask(GENERIC, _CONTROL_FAMILY, body, via=via)[0][4:])
     except OSError as error:
         if error.errno == errno.ENOENT:
-            return None
+            return {}
         raise
-    return int(struct.unpack("=H", attributes(answer[4:])[_FAMILY_ID][:2])[0])
+
+
+def generic_family(name: str, via: Transport = KERNEL) -> int | None:
+    """The number of a generic netlink family; None when the kernel has none of that name."""
+    found = _family(name, via)
+    return int(struct.unpack("=H", found[_FAMILY_ID][:2])[0]) if found else None
+
+
+def generic_operations(name: str, via: Transport = KERNEL) -> set[int]:
+    """The numbers of the operations that the kernel has of a generic netlink family."""
+    rows = every(_family(name, via).get(_FAMILY_OPS, b""))
+    return {struct.unpack("=I", attributes(row)[_OP_ID][:4])[0] for _, row in rows}
 
 
 def generic(family: int, command: int, body: bytes, *, dump: bool = False, via: Transport = KERNEL) -> list[Attributes]:

@@ -14,7 +14,7 @@ from .knob import COMPARE, Unsupported, register
 __all__ = ["load"]
 
 # modules that register actuators when they are imported
-MODULES = ("processes",)
+MODULES = ("processes", "nic.actuator")
 
 
 @cache

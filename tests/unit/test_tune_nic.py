@@ -1,0 +1,233 @@
+"""The NIC engine on a made NIC like an mlx5, whose bytes are encoded without hwgw.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+from support import hosts
+from support.nics import MadeNic
+
+from hwgw.errors import HwgwError, UsageError
+from hwgw.tune.host import Host
+from hwgw.tune.knob import Unsupported, same
+from hwgw.tune.nic import Nic, actuator, quirks, rss, rules
+
+
+@pytest.fixture
+def made() -> MadeNic:
+    return MadeNic()
+
+
+@pytest.fixture
+def nic(made: MadeNic) -> Nic:
+    return Nic("eth7", made)
+
+
+def test_everything_is_read_by_name(nic: Nic) -> None:
+    expected = {
+        "channels.combined": "8", "channels.combined_max": "16", "channels.other": "1", "rings.rx": "1024",
+        "rings.rx_max": "8192",
+        "coalesce.rx_usecs": "8", "coalesce.use_adaptive_rx": "1", "coalesce.use_cqe_mode_rx": "1", "pause.rx": "on",
+        "pause.autoneg": "off", "features.rx-gro": "on", "features.rx-lro": "off", "features.highdma": "on",
+        "priv_flags.rx_cqe_compress": "on", "fec.mode": "auto", "fec.active": "rs", "rss.indir": "0-7",
+        "rss.hfunc": "toeplitz",
+        "rss.key": bytes(range(40)).hex(":"), "rss.udp4_fields": "sd", "rss.contexts": "none", "ntuple.rules": "none",
+        "timestamp.rx_filter": "none", "timestamp.tx_type": "off", "link.speed": "100000", "link.up": "on",
+        "napi.defer_hard_irqs": "0", "napi.irq_suspend_timeout": "0", "driver.name": "mlx5_core",
+        "driver.firmware": "22.36.1010",
+    }  # fmt: skip
+    have = nic.all()
+    assert {name: have.get(name) for name in expected} == expected
+    assert "eee.enabled" not in have, "the driver has no energy efficient Ethernet"
+    assert nic.fixed() == {"highdma"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("channels.combined", "4"), ("rings.rx", "512"), ("rings.tx_push", "1"), ("coalesce.rx_usecs", "0"),
+        ("coalesce.use_adaptive_rx", "0"), ("features.rx-lro", "on"), ("features.rx-gro", "off"), ("pause.rx", "off"),
+        ("priv_flags.rx_cqe_compress", "off"), ("fec.mode", "rs"), ("rss.indir", "4-7"), ("rss.hfunc", "xor"),
+        ("rss.indir", " ".join(str(at // 16) for at in range(128))), ("rss.key", bytes(range(40, 80)).hex(":")),
+        ("rss.udp4_fields", "sdfn"), ("rss.contexts", "4-5; 6-7"), ("timestamp.rx_filter", "all"),
+        ("ntuple.rules", "udp4 dst 239.1.2.3:26400 queue 4 @1000; tcp4 src 10.0.0.9:26477 dst 10.0.0.1 queue 5 @1001"),
+        ("napi.irq_suspend_timeout", "20000000"), ("napi.defer_hard_irqs", "8193:0 8194:100"),
+    ],
+)  # fmt: skip
+def test_what_is_set_is_read_back_and_undone(made: MadeNic, nic: Nic, setting: str, value: str) -> None:
+    """Every setting to a value and back to what was read before; nothing else changes on the way."""
+    before = nic.all()
+    nic.set(setting, value)
+    during = nic.all()
+    assert during.pop(setting) == ("1" if setting == "rings.tx_push" else value)
+    others = {name: text for name, text in before.items() if name != setting}
+    if setting == "channels.combined":
+        during["rss.indir"] = others["rss.indir"]  # the driver spreads anew
+    assert during == others
+    nic.set(setting, before[setting])
+    assert nic.all() == before
+
+
+def test_a_flow_rule_is_the_structure_of_the_header(made: MadeNic, nic: Nic) -> None:
+    """struct ethtool_rx_flow_spec: UDP_V4_FLOW 2, addresses and ports big-endian, masks, queue, place."""
+    nic.set("ntuple.rules", "udp4 src 10.1.0.0/16 dst 239.1.2.3:26400 vlan 12 queue 3 @9")
+    spec = made.rules[9]
+    assert struct.unpack_from("<I", spec)[0] == 0x80000002  # FLOW_EXT | UDP_V4_FLOW
+    assert struct.unpack_from(">4s4sHH", spec, 4) == (bytes([10, 1, 0, 0]), bytes([239, 1, 2, 3]), 0, 26400)
+    assert struct.unpack_from(">H", spec, 4 + 52 + 10)[0] == 12
+    assert struct.unpack_from(">4s4sHH", spec, 76) == (b"\xff\xff\0\0", b"\xff\xff\xff\xff", 0, 0xFFFF)
+    assert struct.unpack_from(">H", spec, 76 + 52 + 10)[0] == 0xFFFF
+    assert struct.unpack_from("<QI", spec, 152) == (3, 9)
+
+
+def test_rules_that_are_there_already_are_left_alone(made: MadeNic, nic: Nic) -> None:
+    """Wanted without places: what is there stays where it is, the new one goes to the highest free place."""
+    nic.set("ntuple.rules", "udp4 dst 239.1.2.3:1 queue 1 @1023; udp4 dst 239.1.2.4:1 queue 2 @7")
+    before = dict(made.rules)
+    nic.set("ntuple.rules", "udp4 dst 239.1.2.4:1 queue 2; udp4 dst 239.1.2.9:1 queue 3; udp4 dst 239.1.2.3:1 queue 1")
+    assert set(made.rules) == {1023, 7, 1022}
+    assert {place: made.rules[place] for place in before} == before
+    assert nic.get("ntuple.rules") == (
+        "udp4 dst 239.1.2.4:1 queue 2 @7; udp4 dst 239.1.2.9:1 queue 3 @1022; udp4 dst 239.1.2.3:1 queue 1 @1023"
+    )
+    assert same("rules", nic.get("ntuple.rules"), "udp4 dst 239.1.2.3:1 queue 1; udp4 dst 239.1.2.4:1 queue 2;"
+                " udp4 dst 239.1.2.9:1 queue 3")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "udp4 dst 239.1.2.3:26400 queue 4", "udp4 dst 239.1.2.0/24 context 2", "tcp4 src *:80 queue 0",
+        "ether dst 01:00:5e:01:02:03 drop", "udp4 src 10.0.0.0/255.0.255.0 drop", "udp4 drop",
+        "tcp4 context 1 queue 2 @5",
+    ],
+)  # fmt: skip
+def test_a_rule_survives_its_structure(text: str) -> None:
+    if "255.0.255.0" in text:
+        with pytest.raises(UsageError, match="no IPv4 address or network"):
+            rules.parse(text)
+        rule = rules.Rule("udp4", src=(0x0A000000, 0xFF00FF00), location=3)
+        assert rules.decode(rules.encode(rule), 0) == rule
+        return
+    (rule,) = rules.parse(text)
+    assert rule.text() == text
+    back = rules.decode(rules.encode(rule), rule.context)
+    assert back is not None
+    assert back.text(with_location=rule.location is not None) == text
+
+
+def test_rss_is_set_by_ioctl_before_linux_6_17() -> None:
+    """ETHTOOL_SRSSH where the family does not list rss-set."""
+    made = MadeNic(newest=46)
+    nic = Nic("eth7", made)
+    nic.set("rss.indir", "2-3")
+    nic.set("rss.key", bytes(40).hex(":"))
+    nic.set("rss.hfunc", "crc32")
+    assert made.table == [2 + at % 2 for at in range(128)]
+    assert (made.key, made.function) == (bytes(40), 4)
+    assert (21, 48) not in made.calls
+    newer = MadeNic()
+    Nic("eth7", newer).set("rss.indir", "2-3")
+    assert newer.table == made.table
+    assert (21, 48) in newer.calls
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("channels.combined", "17", "requested channel count exceeds maximum"),
+        ("channels.rx", "4", "cannot modify an unsupported parameter"),
+        ("channels.combined_max", "4", "a fact, not a setting"),
+        ("rings.rx", "many", "'many': a number of 0 to 4294967295 is meant"),
+        ("features.highdma", "off", "fixed by the driver"),
+        ("features.rx-gro", "maybe", "'maybe': on or off is meant"),
+        ("coalesce.speed", "1", "there are rx_usecs, "),
+        ("fec.mode", "llrs", "LLRS not supported"),
+        ("fec.mode", "best", "mode is one or more of auto, off, rs, baser, llrs"),
+        ("rss.indir", "0 1 2", "3 entries, the NIC has 128"),
+        ("rss.key", "00:11", "RSS key of 2 bytes: the NIC's has 40"),
+        ("rss.hfunc", "md5", "there are toeplitz, xor, crc32"),
+        ("rss.udp4_fields", "xyz", "letters of mvtsdfnr are meant"),
+        ("ntuple.rules", "udp4 dst 239.1.2.3:70000 queue 1", "no address with or without a port of 1 to 65535"),
+        ("ntuple.rules", "udp4 dst 239.1.2.3/8 queue 1", "has host bits set"),
+        ("ntuple.rules", "udp4 dst 239.1.2.3", "says not where to"),
+        ("ntuple.rules", "sctp4 queue 1", "begins with none of tcp4, udp4, ether"),
+        ("ntuple.rules", "udp4 queue 12", "Invalid argument"),
+        ("napi.threaded", "9:1", "one of the contexts 8193, 8194"),
+        ("colour.red", "1", "there are settings of channels, "),
+    ],
+)  # fmt: skip
+def test_a_refusal_says_why(made: MadeNic, nic: Nic, setting: str, value: str, said: str) -> None:
+    before = nic.all()
+    with pytest.raises((OSError, HwgwError), match=said.replace("(", r"\(")):
+        nic.set(setting, value)
+    assert nic.all() == before
+
+
+def test_a_table_is_short_when_it_is_even() -> None:
+    assert rss.table_text([4, 5, 6, 7] * 4) == "4-7"
+    assert rss.table_text([0, 0, 1, 1]) == "0 0 1 1"
+    assert rss.table_words("4-7", 6) == [4, 5, 6, 7, 4, 5]
+    assert rss.table_words("0 0 1 1", 4) == [0, 0, 1, 1]
+    with pytest.raises(UsageError, match="1 to 2 queues"):
+        rss.table_words("0-3", 2)
+
+
+# ---- the knobs, on a made host ----
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    tree = hosts.make(tmp_path / "host")
+    folder = tree / ".hwgw-nic" / "eth0"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in {**Nic("eth7", MadeNic()).all(), "features.fixed": "highdma"}.items():
+        (folder / name).write_text(value + "\n")
+    return Host(tree)
+
+
+def test_a_knob_of_a_made_host_is_a_file(host: Host) -> None:
+    knob = actuator.NicActuator()
+    assert knob.read(host, "eth0 coalesce.rx_usecs") == "8"
+    knob.write(host, "eth0 coalesce.rx_usecs", "0")
+    assert knob.effective(host, "eth0 coalesce.rx_usecs") == "0"
+    assert knob.read(host, "eth0 eee.enabled") is None
+    assert knob.read(host, "eth0 link.mtu") == "1500"
+    assert knob.effective(host, "eth0 fec.mode") == "rs"
+    assert knob.place(host, "eth0 rings.rx").endswith("/0000:81:00.0/net/eth0 rings.rx")
+    assert actuator.settings(host, "eth0")["driver.name"] == "mlx5_core"
+
+
+@pytest.mark.parametrize(
+    ("target", "value", "kind", "said"),
+    [
+        ("eth0 channels.combined", "17", OSError, "exceeds maximum .fewer channels are refused while"),
+        ("eth0 rings.rx", "9000", OSError, "requested ring size exceeds maximum"),
+        ("eth0 features.highdma", "off", Unsupported, "fixed by the driver"),
+        ("eth0 eee.enabled", "off", Unsupported, "Operation not supported"),
+        ("eth0", "1", UsageError, "an interface and a setting are meant"),
+    ],
+)  # fmt: skip
+def test_a_made_host_refuses_what_a_kernel_refuses(
+    host: Host, target: str, value: str, kind: type[Exception], said: str
+) -> None:
+    with pytest.raises(kind, match=said):
+        actuator.NicActuator().write(host, target, value)
+
+
+def test_quirks_name_settings_that_there_are() -> None:
+    """Each pattern matches a setting of the engine; each row says where it is from."""
+    from hwgw.tune.nic.engine import GROUPS
+
+    groups = {*GROUPS, "rss", "ntuple", "fec", "timestamp", "napi", "link"}
+    assert len(quirks.table()) >= 15
+    for row in quirks.table():
+        assert row.setting.partition(".")[0] in groups
+        assert row.source
+        assert row.text
+    assert [row.step for row in quirks.find("i40e", "coalesce.rx_usecs")] == [2]
