@@ -318,8 +318,8 @@ class Nic:
                     f" {', '.join(map(str, sorted(rows)))} with a colon and a number, is meant"
                 )
             wanted.update(dict.fromkeys([int(number)] if number else rows, int(value)))
-        for number, value in wanted.items():
-            napi.set_context(number, **{_NAPI[name]: value}, via=self._via)  # type: ignore[arg-type]
+        for context, setting in wanted.items():
+            napi.set_context(context, **{_NAPI[name]: setting}, via=self._via)
 
 
 _READERS: dict[str, Callable[[Nic], dict[str, str]]] = {
