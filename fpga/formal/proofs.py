@@ -1,0 +1,49 @@
+"""What is proven of the card's Verilog: one row per property, with the bug that its proof has to find.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A property of a module.
+
+    bug: a text that stands once in the module's file, and what it is replaced by; the assertions must then fail.
+    """
+
+    name: str
+    module: str  # of fpga/rtl
+    harness: str  # of fpga/formal: the top
+    rule: str  # the macro that chooses the assertions
+    depth: int  # cycles
+    bug: tuple[str, str]
+    is_induction: bool = False  # holds for ever, not only for depth cycles
+    uses: tuple[str, ...] = ()  # more modules of fpga/rtl
+    helpers: tuple[str, ...] = ()  # more files of fpga/formal
+
+
+def _stream(name: str, depth: int, bugs: dict[str, tuple[str, str]]) -> list[Proof]:
+    return [
+        Proof(f"{name}.{rule}", f"hwgw_{name}", f"fv_{name}", f"RULE_{rule.upper()}", depth, bug, helpers=("fv_stream",))
+        for rule, bug in bugs.items()
+    ]
+
+
+PROOFS = (
+    *_stream("skid", 13, {
+        "stable": ("if (out_is_free) begin", "if (1'b1) begin"),
+        "order": ("held_valid_q ? held_q : s_axis_tdata", "s_axis_tdata"),
+        "live": ("      held_valid_q <= 1'b0;\n    end else", "    end else"),
+        "rate": ("assign s_axis_tready = !held_valid_q;", "assign s_axis_tready = !out_valid_q;"),
+    }),
+    *_stream("fifo", 13, {
+        "stable": ("!is_empty && (!out_valid_q || m_axis_tready)", "!is_empty"),
+        "order": ("wire is_full = write_q == {~read_q[ADDR_W], read_q[ADDR_W-1:0]};", "wire is_full = 1'b0;"),
+        "live": ("wire is_empty = write_q == read_q;", "wire is_empty = write_q - read_q < 2;"),
+        "rate": ("(!out_valid_q || m_axis_tready)", "!out_valid_q"),
+    }),
+)  # fmt: skip
