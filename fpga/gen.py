@@ -1,4 +1,4 @@
-"""Tables to Verilog: writes hwgw_specs.vh and hwgw_types.vh into a folder.
+"""Tables to Verilog: writes hwgw_specs.vh, hwgw_types.vh and hwgw_regs.v into a folder.
 
     python fpga/gen.py OUTDIR
 
@@ -7,6 +7,7 @@ are those of the C headers that cffi_build/gen.py makes from the same tables.
 
 hwgw_specs.vh  macros: lengths, offsets, codes and constants of the wire formats, offsets and codes of the event record,
                and which bit of a counter bus is which counter
+hwgw_regs.v    the registers, see gen_regs.py
 hwgw_types.vh  inside a module: what the bytes of a message mean by its type, as functions
 
 SPDX-License-Identifier: MIT
@@ -20,27 +21,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from fpga import gen_regs
 from hwgw import specs
+from hwgw.specs import registers
 from hwgw.specs.emit import main
 from hwgw.specs.model import Enum, Layout, SpecError, Table
 
 WIRE = ("ethernet", "moldudp64", "itch50")
 """The formats that the card speaks."""
-
-LINE_COUNTERS = (
-    "rx.frames", "rx.drop_nic", "rx.drop_ring_full",
-    "net.drop_short", "net.drop_ethertype", "net.drop_ip_header", "net.drop_ip_length", "net.drop_ip_checksum",
-    "net.drop_fragment", "net.drop_protocol", "net.drop_udp_length", "net.drop_foreign",
-    "mold.drop_short", "mold.drop_blocks", "mold.drop_session", "mold.drop_duplicate", "mold.drop_gap",
-    "mold.frames", "mold.heartbeats", "mold.ends", "mold.messages", "mold.duplicates",
-)  # fmt: skip
-"""Counters of hwgw/specs/counters.yaml that the receive path has once per line, in the order of their bits."""
-
-CHANNEL_COUNTERS = (
-    "mold.gaps", "mold.missing", "itch.messages", "itch.drop_length", "itch.drop_unknown", "book.drop_instrument",
-    "book.top_changes", "event.records", "event.drop_full",
-)  # fmt: skip
-"""Those it has once, likewise; mold.missing counts by the width of the hole, all others by one."""
 
 HEAD = """// {name}: {what}.
 //
@@ -111,8 +99,8 @@ def specs_vh() -> Iterator[str]:
     for layout in event.layouts:
         yield from layout_macros(f"hwgw_{layout.name}", layout)
     yield "\n// ---- counters ----"
-    yield from counter_bits("hwgw_line_cnt", LINE_COUNTERS)
-    yield from counter_bits("hwgw_channel_cnt", CHANNEL_COUNTERS)
+    yield from counter_bits("hwgw_line_cnt", registers.load().line_counters)
+    yield from counter_bits("hwgw_channel_cnt", registers.load().channel_counters)
     yield "\n`endif"
 
 
@@ -132,7 +120,7 @@ def types_vh() -> Iterator[str]:
 
 def files() -> dict[str, str]:
     """Every generated file by name."""
-    parts = {"hwgw_specs.vh": specs_vh(), "hwgw_types.vh": types_vh()}
+    parts = {"hwgw_specs.vh": specs_vh(), "hwgw_types.vh": types_vh(), "hwgw_regs.v": gen_regs.module()}
     return {name: "\n".join(lines) + "\n" for name, lines in parts.items()}
 
 

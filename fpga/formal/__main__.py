@@ -125,7 +125,10 @@ def main() -> int:
     if (tools.ROOT / "fpga" / "gen.py").exists():
         tools.generate()
     rows = []
-    print(f"{'property':<28} {'result':<8} {'covered':<8} {'bug found':<10} {'depth':>5} {'seconds':>8}  engine", flush=True)
+    print(
+        f"{'property':<28} {'result':<8} {'covered':<8} {'bug found':<10} {'depth':>5} {'seconds':>8}  engine",
+        flush=True,
+    )
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for row in pool.map(prove, chosen):
             rows.append(row)

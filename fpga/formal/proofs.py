@@ -28,7 +28,9 @@ class Proof:
 
 def _stream(name: str, depth: int, bugs: dict[str, tuple[str, str]]) -> list[Proof]:
     return [
-        Proof(f"{name}.{rule}", f"hwgw_{name}", f"fv_{name}", f"RULE_{rule.upper()}", depth, bug, helpers=("fv_stream",))
+        Proof(
+            f"{name}.{rule}", f"hwgw_{name}", f"fv_{name}", f"RULE_{rule.upper()}", depth, bug, helpers=("fv_stream",)
+        )
         for rule, bug in bugs.items()
     ]
 
@@ -46,4 +48,8 @@ PROOFS = (
         "live": ("wire is_empty = write_q == read_q;", "wire is_empty = write_q - read_q < 2;"),
         "rate": ("(!out_valid_q || m_axis_tready)", "!out_valid_q"),
     }),
+    Proof("counters.exact", "hwgw_counters", "fv_counters", "RULE_EXACT", 15,
+          ("if (cut) cut_q <= is_turn ? {SUM_W{1'b0}} : sum_q;", "if (cut) cut_q <= sum_q;")),
+    Proof("counters.live", "hwgw_counters", "fv_counters", "RULE_LIVE", 20,
+          ("is_copying_q && turn_q == first_q", "is_copying_q && turn_q == first_q && first_q != 0")),
 )  # fmt: skip

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 
-from . import NATIVE, WIRE, counters, ledgers, load
+from . import NATIVE, WIRE, counters, ledgers, load, registers
 from .emit import main
 from .model import Field, Layout, Table
 
@@ -99,14 +99,42 @@ def counter_page() -> Iterator[str]:
     )
 
 
+def register_page() -> Iterator[str]:
+    """The page of the card's registers."""
+    table = registers.load()
+    yield f"# {table.title}\n"
+    yield "Words of 32 bits, lowest first. Any other address, and a write to what is only read, is an error.\n"
+    about = {"const": "constant", "ro": "read", "rw": "read, write", "command": "write 1", "strobe": "read, write"}
+    yield from rows(
+        "offset | bits | register | access | meaning",
+        (
+            [f"{r.offset:#05x}", r.width, f"`{r.name}`", about[r.access] + (", latched" if r.latched else ""),
+             f"{r.value:#x}: {r.note}" if r.access == "const" else r.note]
+            for r in table.registers
+        ),
+    )  # fmt: skip
+    for register in (r for r in table.registers if r.parts):
+        yield f"## {register.name}\n"
+        yield from rows(
+            "bits | field | after reset | meaning",
+            ([f"{p.bit}" if p.width == 1 else f"{p.bit + p.width - 1}..{p.bit}", f"`{p.name}`", p.reset, p.note]
+             for p in register.parts),
+        )  # fmt: skip
+    yield "## Counters\n\n64 bits, latched by `command.snapshot`, so that all are of one cycle.\n"
+    yield from rows(
+        "offset | line | counter", ([f"{s.offset:#05x}", s.line.upper(), f"`{s.name}`"] for s in table.slots)
+    )
+
+
 def pages() -> dict[str, str]:
     """Every page by file name."""
     tables = [load(name) for name in WIRE + NATIVE]
     parts = {f"{table.name}.md": list(page(table)) for table in tables}
     parts["counters.md"] = list(counter_page())
+    parts["registers.md"] = list(register_page())
     index = ["# Formats\n\nMade from the tables in `hwgw/specs`; edit those.\n"]
     index += [f"- [{table.title}]({table.name}.md)" for table in tables]
-    index += ["- [Counters and ledgers](counters.md)"]
+    index += ["- [Counters and ledgers](counters.md)", "- [Registers of the card](registers.md)"]
     parts["README.md"] = index
     return {name: "\n".join(lines).rstrip() + "\n" for name, lines in parts.items()}
 

@@ -391,7 +391,7 @@ def test_the_generator_is_quick_repeatable_and_leaves_unchanged_files_alone(tmp_
     began = time.perf_counter()
     tables.generate(tmp_path)
     assert time.perf_counter() - began < 5  # 0.2 s on an idle core
-    names = {"hwgw_records.h", "hwgw_wire.h", "hwgw_fields.h", "hwgw_fields.c"}
+    names = {"hwgw_records.h", "hwgw_registers.h", "hwgw_wire.h", "hwgw_fields.h", "hwgw_fields.c"}
     before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()}
     assert set(before) == names
     (tmp_path / "hwgw_wire.h").write_text("damaged")
@@ -416,7 +416,7 @@ def test_the_generator_names_the_fault_of_a_table(tmp_path, capsys):
 
 def test_no_name_is_defined_twice_in_the_generated_headers(tmp_path):
     tables.generate(tmp_path)
-    text = "".join((tmp_path / name).read_text() for name in ("hwgw_records.h", "hwgw_wire.h"))
+    text = "".join((tmp_path / name).read_text() for name in ("hwgw_records.h", "hwgw_registers.h", "hwgw_wire.h"))
     names = re.findall(r"^#define (\w+) ", text, re.MULTILINE) + re.findall(r"^  ([A-Z]\w+) = ", text, re.MULTILINE)
     names += re.findall(r"^static inline .*?(\w+)\(", text, re.MULTILINE)
     assert len(names) > 3000

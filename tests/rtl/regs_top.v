@@ -1,0 +1,73 @@
+// regs_top: the registers with real counters behind them and pulses from outside, for bench_regs.py.
+//
+// SPDX-License-Identifier: MIT
+`default_nettype none
+
+module regs_top (
+    input  wire        clk,
+    input  wire        rst,
+    input  wire [11:0] s_axil_awaddr,
+    input  wire [ 2:0] s_axil_awprot,
+    input  wire        s_axil_awvalid,
+    output wire        s_axil_awready,
+    input  wire [31:0] s_axil_wdata,
+    input  wire [ 3:0] s_axil_wstrb,
+    input  wire        s_axil_wvalid,
+    output wire        s_axil_wready,
+    output wire [ 1:0] s_axil_bresp,
+    output wire        s_axil_bvalid,
+    input  wire        s_axil_bready,
+    input  wire [11:0] s_axil_araddr,
+    input  wire [ 2:0] s_axil_arprot,
+    input  wire        s_axil_arvalid,
+    output wire        s_axil_arready,
+    output wire [31:0] s_axil_rdata,
+    output wire [ 1:0] s_axil_rresp,
+    output wire        s_axil_rvalid,
+    input  wire        s_axil_rready,
+    input  wire [`CNT-1:0] pulse,
+    input  wire [63:0] amount,
+    input  wire [ 2:0] state,
+    input  wire [63:0] now,
+    input  wire [63:0] next_seq,
+    input  wire [79:0] session,
+    input  wire [31:0] price_px,
+    input  wire [31:0] price_qty,
+    output wire        restart,
+    output wire        repair,
+    output wire        snapshot,
+    output wire        symbol_we,
+    output wire [15:0] symbol_locate,
+    output wire [ 9:0] symbol_instrument,
+    output wire        symbol_is_on
+);
+
+  wire [31:0] snapshot_cnt;
+  wire [ 5:0] counter_addr;
+  wire [63:0] counter_data;
+
+  hwgw_counters #(.CNT(`CNT), .WIDE(`WIDE)) u_counters (
+      .clk(clk), .pulse(pulse), .amount(amount), .snapshot(snapshot), .snapshot_cnt(snapshot_cnt),
+      .copy_addr(counter_addr), .copy_data(counter_data), .rst(rst)
+  );
+
+  hwgw_regs u_regs (
+      .clk(clk),
+      .s_axil_awaddr(s_axil_awaddr), .s_axil_awvalid(s_axil_awvalid), .s_axil_awready(s_axil_awready),
+      .s_axil_wdata(s_axil_wdata), .s_axil_wstrb(s_axil_wstrb), .s_axil_wvalid(s_axil_wvalid),
+      .s_axil_wready(s_axil_wready), .s_axil_bresp(s_axil_bresp), .s_axil_bvalid(s_axil_bvalid),
+      .s_axil_bready(s_axil_bready), .s_axil_araddr(s_axil_araddr), .s_axil_arvalid(s_axil_arvalid),
+      .s_axil_arready(s_axil_arready), .s_axil_rdata(s_axil_rdata), .s_axil_rresp(s_axil_rresp),
+      .s_axil_rvalid(s_axil_rvalid), .s_axil_rready(s_axil_rready),
+      .cmd_restart(restart), .cmd_repair(repair), .cmd_snapshot(snapshot), .cmd_symbol_locate(symbol_we),
+      .cfg_symbol_locate(symbol_locate), .cfg_symbol_instrument(symbol_instrument), .cfg_symbol_is_on(symbol_is_on),
+      .cfg_scratch(), .cfg_enable(), .cfg_verified(), .cfg_all(), .cfg_channel(), .cfg_group_a(), .cfg_port_a(),
+      .cfg_group_b(), .cfg_port_b(), .cfg_jump_max(), .cfg_hold_cycles(), .cfg_price_instrument(),
+      .sts_snapshot_cnt(snapshot_cnt), .sts_state(state), .sts_price_px(price_px), .sts_price_qty(price_qty),
+      .sts_now(now), .sts_next_seq(next_seq), .sts_session(session),
+      .counter_addr(counter_addr), .counter_data(counter_data), .rst(rst)
+  );
+
+endmodule
+
+`default_nettype wire
