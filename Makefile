@@ -164,6 +164,7 @@ mutants: $(build_stamp)
 
 docs: $(venv_stamp)
 	@$(bin)/python -m hwgw.specs.docs docs/protocols
+	@$(bin)/python -m hwgw.tune.table docs/KNOBS.md
 
 clean:
 	rm -rf build dist docs/protocols $(venv) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -7,7 +7,7 @@ one place of it on one host with the value wanted there: the governor of CPU 3. 
 
     register("nic", NicActuator())     # once, when its module is imported
 
-Targets are text, unique within their kind: a path (file), dotted name (sysctl), IRQ number (irq), "IFNAME WHAT.ATTRIBUTE"
+Targets are text, unique in their kind: a path (file), dotted name (sysctl), IRQ number (irq), "IFNAME WHAT.ATTRIBUTE"
 (nic, such as "eth0 coalesce.rx_usecs"), option name (cmdline), unit (service), "TID STARTED" (thread). Values are text
 too, as a person would write them; a knob's compare says when two are the same.
 """
@@ -54,7 +54,7 @@ class Knob:
     undo: str
     risk: str
     source: str
-    want: str = ""  # the recommended value; $words are facts of the host and roles of the profile
+    want: str | None = None  # the recommended value, None for leave; $words are facts of the host and roles
     each: str = ""  # what the place is repeated for: cpus, isolated, housekeeping, nodes, nics, irqs, blocks, paths
     compare: str = "text"
     owners: tuple[str, ...] = ()  # services that set it too
