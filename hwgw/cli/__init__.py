@@ -38,6 +38,7 @@ VERBS = {
     "capture": "Record frames of an interface to pcapng files.",
     "send": "Send a capture file or numbered datagrams by a schedule.",
     "decode": "Decode a capture file.",
+    "tune": "Plan, apply, verify and roll back what a host is set to.",
     "jitter": "How long and how often this host's cores are taken away.",
     "doctor": "What this machine can and cannot do for hwgw.",
     "version": "Version, commit and receive backends.",

@@ -33,7 +33,7 @@ REBOOT: Final = "reboot"  # kernel command line
 FIRMWARE: Final = "firmware"  # BIOS, NIC firmware, or another program: reported, never written
 CLASSES = (RUNTIME, DISRUPTIVE, REBOOT, FIRMWARE)
 RISKS = ("low", "medium", "high")
-KINDS = ("file", "sysctl", "irq", "nic", "cmdline", "service", "thread", "hold", "report")
+KINDS = ("file", "sysctl", "irq", "nic", "cmdline", "service", "thread", "hold", "etc", "report")
 
 
 class Unsupported(Exception):  # noqa: N818 (an answer, not a defect)
@@ -128,9 +128,11 @@ def _cpus(text: str, parse: Callable[[str], Any]) -> str:
 
 COMPARE: dict[str, Callable[[str], str]] = {
     "text": lambda text: " ".join(text.split()),
+    "exact": lambda text: text,
     "choice": _chosen,
     "mask": lambda text: _cpus(text, parse_mask),
     "cpus": lambda text: _cpus(text, parse_list),
+    "within": lambda text: _cpus(text, parse_list),  # the first may be a part of the second: see same()
     "number": lambda text: str(int(text, 0)) if text.strip().lstrip("-").isdigit() else text,
     "bias": lambda text: str(_BIAS.get(text, text)),
     "switch": lambda text: {"y": "1", "Y": "1", "n": "0", "N": "0", "on": "1", "off": "0"}.get(text, text),
@@ -138,7 +140,9 @@ COMPARE: dict[str, Callable[[str], str]] = {
 
 
 def same(compare: str, one: str | None, other: str | None) -> bool:
-    """Whether two values of a knob mean the same."""
+    """Whether two values of a knob mean the same; with compare within, whether the first keeps to the second."""
     if one is None or other is None:
         return one is other
+    if compare == "within":
+        return bool(parse_list(one)) and parse_list(one) <= parse_list(other)
     return COMPARE[compare](one) == COMPARE[compare](other)

@@ -46,3 +46,40 @@ class Thread:
 
 
 register("thread", Thread())
+
+
+class Service:
+    """A unit: running or stopped, by the processes of its control group; systemctl changes it."""
+
+    _ROOTS = (
+        "/sys/fs/cgroup/system.slice",
+        "/sys/fs/cgroup/systemd/system.slice",
+        "/sys/fs/cgroup/unified/system.slice",
+    )
+
+    def _processes(self, host: Host, target: str) -> str | None:
+        found = [host.read(f"{root}/{target}/cgroup.procs") for root in self._ROOTS]
+        return next((text for text in found if text is not None), None)
+
+    def read(self, host: Host, target: str) -> str | None:
+        """Running or stopped; a unit that nobody installed is stopped."""
+        return "running" if self._processes(host, target) else "stopped"
+
+    def write(self, host: Host, target: str, value: str) -> None:
+        """Start or stop it."""
+        if value not in ("running", "stopped"):
+            raise Unsupported(f"{target}: {value}; running and stopped are what a unit can be")
+        done = host.run(["systemctl", "start" if value == "running" else "stop", target])
+        if done.returncode:
+            raise OSError(f"systemctl: {target}: {done.stderr.strip() or done.returncode}")
+
+    def effective(self, host: Host, target: str) -> str | None:
+        """As read."""
+        return self.read(host, target)
+
+    def place(self, host: Host, target: str) -> str:
+        """The unit."""
+        return f"unit {target}"
+
+
+register("service", Service())

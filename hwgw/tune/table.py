@@ -48,7 +48,8 @@ def _knob(row: dict[str, Any], known: dict[str, Any]) -> Knob:
     change_class, risk, compare = row.get("class", "runtime"), row.get("risk", "low"), row.get("compare", "text")
     for key, value, allowed in (
         ("group", row.get("group"), known["groups"]), ("kind", kind, KINDS), ("class", change_class, CLASSES),
-        ("risk", risk, RISKS), ("compare", compare, COMPARE), *(("source", tag, known["sources"]) for tag in row["source"]),
+        ("risk", risk, RISKS), ("compare", compare, COMPARE),
+        *(("source", tag, known["sources"]) for tag in row["source"]),
     ):  # fmt: skip
         if value not in allowed:
             raise InternalError(f"{_FILE}: {name}: {key} {value!r}; there are {', '.join(allowed)}")
@@ -60,7 +61,8 @@ def _knob(row: dict[str, Any], known: dict[str, Any]) -> Knob:
     return Knob(
         name=name, group=row["group"], kind=kind, place=row["place"], change_class=change_class, reason=row["reason"],
         verify=row.get("verify", usual["verify"]), undo=row.get("undo", usual["undo"]), risk=risk,
-        source="; ".join(known["sources"][tag] for tag in row["source"]), want=row.get("want"), each=row.get("each", ""),
+        source="; ".join(known["sources"][tag] for tag in row["source"]), want=row.get("want"),
+        each=row.get("each", ""),
         compare=compare, owners=tuple(row.get("owners", ())), needs=tuple(row.get("needs", ())),
         kernel_min=row.get("kernel_min", ""), twin=row.get("twin", ""), effective=row.get("effective", ""),
         trap=row.get("trap", ""),
@@ -110,10 +112,10 @@ def page() -> Iterator[str]:
     yield "# Knobs\n"
     yield (
         f"What `hwgw tune` knows: {len(knobs())} knobs, in the order in which they are applied. Made from "
-        "`hwgw/specs/knobs.yaml` (`make docs`); edit that. `hwgw tune explain KNOB` says the same and more: how each is "
-        "verified and undone, where the advice comes from.\n"
+        "`hwgw/specs/knobs.yaml` (`make docs`); edit that. `hwgw tune explain KNOB` says the same and more: how each "
+        "is verified and undone, where the advice comes from.\n"
     )
-    yield "Recommended: what `recommended` in a profile means; leave: no value is recommended. `$words` are roles and facts.\n"
+    yield "Recommended: what `recommended` in a profile means; leave: no value is. `$words` are roles and facts.\n"
     for group, title in groups().items():
         yield f"## {title}\n"
         yield "| knob | where | recommended | class | risk | why |"
@@ -122,8 +124,9 @@ def page() -> Iterator[str]:
             if knob.group == group:
                 want = "leave" if knob.want is None else f"`{knob.want}`" if knob.want else "(set)"
                 why = knob.reason + (f". Trap: {knob.trap}" if knob.trap else "")
+                change_class = f"report, {knob.change_class}" if knob.kind == "report" else knob.change_class
                 cells = (f"`{knob.name}`", f"`{knob.place}`", "" if knob.kind == "report" else want,
-                         knob.change_class if knob.kind != "report" else f"report, {knob.change_class}", knob.risk, why)  # fmt: skip
+                         change_class, knob.risk, why)  # fmt: skip
                 yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
         yield ""
 

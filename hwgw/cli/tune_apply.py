@@ -1,0 +1,121 @@
+"""hwgw tune apply and rollback: change a host, and put it back.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .common import Output, all_problems, verb
+from .tune_common import host_options, open_host, open_profile, profile_options
+
+if TYPE_CHECKING:
+    from hwgw.tune.apply import Result
+
+
+def _say(out: Output, result: Result) -> None:
+    for note in result.notes:
+        out.row("note: ", note)
+
+
+@verb("apply", of="tune")
+@profile_options
+@click.option("--persist", is_flag=True, help="Write the files that bring the profile back after a boot, too.")
+@click.option(
+    "--on-error", type=click.Choice(["revert", "stop", "continue"]), default="revert", show_default=True,
+    help="When a write fails: put this run back, stop there, or go on.",
+)  # fmt: skip
+@all_problems
+def apply(
+    out: Output,
+    profile: str,
+    config: Path | None,
+    nics: tuple[str, ...],
+    root: str,
+    state: Path | None,
+    persist: bool,
+    on_error: str,
+) -> int:
+    """Change this host to what a profile says.
+
+    Each old value is on disk before the new one is written, so that rollback can put it back whatever happens: kill -9
+    and power loss included. What an interrupted run left is put back first. Exit code 1 when a write failed.
+    """
+    from hwgw.tune import apply as work
+    from hwgw.tune import boot, plan
+
+    host, journal = open_host(root, state)
+    chosen = open_profile(profile, config, nics)
+    plan.wanted(chosen, host, keep=persist)  # refuse what contradicts itself before anything is written
+    with journal.locked():
+        recovered = work.recover(host, journal)
+        _say(out, recovered)
+        if recovered.generation:
+            out.say(f"an interrupted run was put back first: {recovered.recovered} places")
+        found = plan.make(chosen, host, journal, keep=persist)
+        result = work.apply(found, host, journal, on_error, lambda line: click.echo(line, err=True))
+    _say(out, result)
+    out.emit(
+        {
+            "profile": chosen.name, "generation": result.generation, "outcome": result.how,
+            "recovered": recovered.recovered,
+            "written": [change.as_dict() for change in result.written] if result.how != "reverted" else [],
+            "refused": [{"knob": s.knob.name, "path": plan.path_of(s), "why": why} for s, why in result.refused],
+            "failed": [{"knob": s.knob.name, "path": plan.path_of(s), "why": why} for s, why in result.failed],
+        }
+    )  # fmt: skip
+    if not result.generation:
+        out.say(f"{chosen.name}: nothing to do")
+        return 0
+    for setting, why in result.refused:
+        out.note(f"{setting.knob.name}: {why}")
+    refused = f", {len(result.refused)} refused by the kernel" if result.refused else ""
+    if result.how in ("reverted", "incomplete"):
+        how_far = " as far as the kernel let" if result.how == "incomplete" else ""
+        out.say(f"{chosen.name}: a write failed; {result.recovered} places put back{how_far}")
+    else:
+        cnt = f"{len(result.written)} written{refused}, {len(result.failed)} failed"
+        out.say(f"{chosen.name}: {cnt}: generation {result.generation}")
+        if any(change.setting.knob.kind == "cmdline" for change in result.written):
+            out.row("next: ", boot.hint(host))
+        if persist and any(
+            change.setting.target == "/etc/systemd/system/hwgw-tune.service" for change in result.written
+        ):
+            out.row("next: ", "systemctl daemon-reload && systemctl enable hwgw-tune.service")
+    return 1 if result.failed else 0
+
+
+@verb("rollback", of="tune")
+@host_options
+@click.option(
+    "--to", type=int, help="The generation to go back to; 0 is the host as it was found. Else the one before."
+)
+def rollback(out: Output, root: str, state: Path | None, to: int | None) -> int:
+    """Put back what apply changed.
+
+    Without --to the last generation. Exit code 1 when something could not be put back.
+    """
+    from hwgw.errors import UsageError
+    from hwgw.tune import apply as work
+
+    host, journal = open_host(root, state)
+    standing = [found.number for found in journal.standing()]
+    if to is not None and to != 0 and to not in standing:
+        there = ", ".join(map(str, standing)) or "none stands"
+        raise UsageError(f"--to {to}: no such generation; {there}, or 0 for the host as it was found")
+    if not standing:
+        out.say("nothing to put back")
+        out.emit({"outcome": "nothing to do", "restored": 0, "notes": [], "standing": []})
+        return 0
+    with journal.locked():
+        result = work.rollback(host, journal, to)
+    _say(out, result)
+    left = [found.number for found in journal.standing()]
+    now = f"generation {left[-1]} stands" if left else "the host is as it was found"
+    out.say(f"{result.recovered} places put back; {now}")
+    out.emit({"outcome": result.how, "restored": result.recovered, "notes": result.notes, "standing": left})
+    return 1 if result.how == "incomplete" else 0
