@@ -23,7 +23,7 @@ from .knob import Unsupported, register
 
 __all__ = ["NONE", "Hold", "holder"]
 
-NONE = "2000000000"  # PM_QOS_CPU_LATENCY_DEFAULT_VALUE: nobody asks for anything
+NONE = str(2000 * 10**6)  # us, PM_QOS_CPU_LATENCY_DEFAULT_VALUE: nobody asks for anything
 _STATE = "/run/hwgw/tune-hold.json"
 _PATIENCE_S = 5.0
 
@@ -52,7 +52,7 @@ class Hold:
     """A latency in us that a process asks for, for every CPU."""
 
     def read(self, host: Host, target: str) -> str | None:
-        """The lowest latency that anybody asks for; what nobody asks for is 2000000000."""
+        """The lowest latency that anybody asks for; 2,000 s when nobody does."""
         raw = host.raw(target)
         if raw is None:
             return None
@@ -61,7 +61,7 @@ class Hold:
         return raw.decode("ascii", "replace").strip()
 
     def write(self, host: Host, target: str, value: str) -> None:
-        """Have it held at this value, or at 2000000000 by nobody."""
+        """Have it held at this value, or at 2,000 s by nobody."""
         if not host.live:
             host.write(target, value)
             return

@@ -18,6 +18,7 @@ from typing import Any
 from .. import specs
 from ..errors import InternalError, UsageError
 from ..specs import reader
+from . import kinds
 from .knob import CLASSES, COMPARE, KINDS, RISKS, Knob
 
 __all__ = ["document", "explain", "get", "groups", "knobs", "page"]
@@ -72,6 +73,7 @@ def _knob(row: dict[str, Any], known: dict[str, Any]) -> Knob:
 @cache
 def knobs() -> MappingProxyType[str, Knob]:
     """Every knob by name, in the order in which they are applied."""
+    kinds.load()  # ways to compare come with the kinds
     known = document()
     order = list(known["groups"])
     found = [_knob(row, known) for row in known["knobs"]]

@@ -145,4 +145,6 @@ def test_values_are_compared_by_what_they_mean() -> None:
     assert same("switch", "N", "0")
     assert not same("mask", "0f", "1f")
     assert not same("text", None, "0")
-    assert set(COMPARE) == {"text", "choice", "mask", "cpus", "number", "bias", "switch"}
+    assert same("within", "0-1", "0-3")
+    assert not same("within", "0-4", "0-3")
+    assert set(COMPARE) >= {"text", "exact", "choice", "mask", "cpus", "within", "number", "bias", "switch"}
