@@ -11,6 +11,7 @@ import click
 
 # verb: the module that has it, and what --help says; adding one is a line
 COMMANDS = {
+    "discover": ("tune_discover", "What this host is, and where a gateway should run on it."),
     "plan": ("tune_plan", "What a profile would change on this host; nothing is written."),
     "apply": ("tune_apply", "Change this host to what a profile says."),
     "verify": ("tune_verify", "Whether this host is as a profile says: what is in force, not what was asked for."),

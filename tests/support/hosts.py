@@ -30,6 +30,30 @@ DRIVERS = {
     "ena": ("", "0x1d0f 0xec20", 8, "eth0-Tx-Rx-{n}", ["ena-mgmnt@pci:" + PCI]),
     "virtio_net": ("", "0x1af4 0x1000", 1, "virtio0-input.{n}", ["virtio0-config", "virtio0-output.0"]),
 }  # fmt: skip
+# what each NIC is set to, a file each in /.hwgw-nic/eth0
+_SETTINGS_ALL = {
+    "coalesce.rx_usecs": "8", "coalesce.rx_max_frames": "128", "coalesce.tx_usecs": "8", "coalesce.tx_max_frames": "128",
+    "coalesce.use_adaptive_rx": "1", "coalesce.use_adaptive_tx": "1", "features.rx-gro": "on", "features.rx-lro": "off",
+    "features.rx-gro-hw": "off", "features.rx-gro-list": "off", "features.rx-hashing": "on", "features.rx-checksum": "on",
+    "features.rx-ntuple-filter": "off", "features.tx-tcp-segmentation": "on", "features.tx-generic-segmentation": "on",
+    "features.highdma": "on", "features.fixed": "highdma", "link.autoneg": "on", "link.up": "on",
+    "napi.defer_hard_irqs": "0", "napi.gro_flush_timeout": "0", "napi.irq_suspend_timeout": "0", "napi.threaded": "0",
+}  # fmt: skip
+_SETTINGS_PHYSICAL = _SETTINGS_ALL | {
+    "channels.combined": "8", "channels.combined_max": "16", "rings.rx": "1024", "rings.rx_max": "8192", "rings.tx": "1024",
+    "rings.tx_max": "8192", "rings.tx_push": "0", "pause.rx": "on", "pause.tx": "on", "pause.autoneg": "off", "fec.mode": "auto",
+    "fec.active": "rs", "rss.indir": "0-7", "rss.hfunc": "toeplitz", "rss.udp4_fields": "sd", "rss.contexts": "none",
+    "rss.key": ":".join(f"{byte:02x}" for byte in range(40)), "ntuple.rules": "none", "timestamp.rx_filter": "none",
+    "timestamp.tx_type": "off", "link.speed": "100000",
+}  # fmt: skip
+SETTINGS = {
+    "mlx5_core": _SETTINGS_PHYSICAL | {"priv_flags.rx_cqe_compress": "on", "priv_flags.rx_striding_rq": "on",
+                                       "priv_flags.skb_tx_mpwqe": "on", "coalesce.use_cqe_mode_rx": "1"},
+    "ice": _SETTINGS_PHYSICAL | {"priv_flags.channel-pkt-inspect-optimize": "on"},
+    "ena": {name: value for name, value in _SETTINGS_PHYSICAL.items() if not name.startswith(("pause", "fec", "timestamp"))},
+    "virtio_net": _SETTINGS_ALL | {"channels.combined": "1", "channels.combined_max": "1", "rings.rx": "256", "rings.rx_max": "256",
+                                   "features.fixed": "highdma rx-lro rx-ntuple-filter rx-hashing"},
+}  # fmt: skip
 SYSCTLS = {
     "kernel.hung_task_timeout_secs": "120", "kernel.nmi_watchdog": "1", "kernel.numa_balancing": "1",
     "kernel.perf_cpu_time_max_percent": "25", "kernel.perf_event_max_sample_rate": "100000", "kernel.perf_event_paranoid": "3",
@@ -248,6 +272,8 @@ def _nic(files: dict[str, str], links: dict[str, str], driver: str, queues: int)
     links[f"{net}/device"] = f"../../../{PCI}"
     links[f"{device}/driver"] = f"../../../bus/pci/drivers/{driver}"
     links[f"/sys/bus/pci/devices/{PCI}"] = f"../../../devices/pci0000:80/{PCI}"
+    facts = {"driver.name": driver, "driver.firmware": DRIVERS[driver][0], "driver.bus": PCI}
+    files |= {f"/.hwgw-nic/eth0/{name}": value for name, value in (SETTINGS[driver] | facts).items()}
     files["/sys/class/net/lo/operstate"] = "unknown"
     files[f"/sys/bus/pci/drivers/{driver}/uevent"] = ""
 

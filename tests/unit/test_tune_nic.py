@@ -183,12 +183,7 @@ def test_a_table_is_short_when_it_is_even() -> None:
 
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
-    tree = hosts.make(tmp_path / "host")
-    folder = tree / ".hwgw-nic" / "eth0"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, value in {**Nic("eth7", MadeNic()).all(), "features.fixed": "highdma"}.items():
-        (folder / name).write_text(value + "\n")
-    return Host(tree)
+    return Host(hosts.make(tmp_path / "host"))
 
 
 def test_a_knob_of_a_made_host_is_a_file(host: Host) -> None:

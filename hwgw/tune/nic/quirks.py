@@ -13,7 +13,7 @@ from pathlib import Path
 from ...errors import InternalError
 from ...specs import reader
 
-__all__ = ["Quirk", "find", "table"]
+__all__ = ["Quirk", "find", "of_driver", "table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,11 @@ def table() -> tuple[Quirk, ...]:
         raise InternalError(f"{path.name}: {error}") from None
 
 
+def of_driver(driver: str) -> list[Quirk]:
+    """The rows about a driver."""
+    return [row for row in table() if fnmatch.fnmatchcase(driver, row.driver)]
+
+
 def find(driver: str, setting: str) -> list[Quirk]:
     """The rows about a setting of a driver."""
-    return [
-        row for row in table() if fnmatch.fnmatchcase(driver, row.driver) and fnmatch.fnmatchcase(setting, row.setting)
-    ]
+    return [row for row in of_driver(driver) if fnmatch.fnmatchcase(setting, row.setting)]
