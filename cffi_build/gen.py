@@ -114,6 +114,11 @@ def records() -> Iterator[str]:
         yield from constants(table, f"HWGW_{table.name.upper()}")
         for name, enum in table.enums.items():
             yield from enumerators(f"hwgw_{table.name}_{name}", enum, 1)
+        if table.features:
+            yield "enum hwgw_feature {"
+            for feature in table.features:
+                yield f"  HWGW_FEATURE_{feature.name.upper()} = {feature.index},"
+            yield f"}};\n#define HWGW_FEATURE_CNT {len(table.features)}\n"
         if table.reasons:
             yield "enum hwgw_risk_reason {"
             for reason in table.reasons:
@@ -290,6 +295,16 @@ struct hwgw_counter_info {
 };
 
 const struct hwgw_counter_info *hwgw_counter_at(uint32_t counter); /* NULL beyond the last */
+
+struct hwgw_feature_info {
+  const char *name;
+  const char *param; /* "" when it has none */
+  uint32_t param_min;
+  uint32_t param_max;
+  uint32_t param_default;
+};
+
+const struct hwgw_feature_info *hwgw_feature_at(uint32_t feature); /* NULL beyond the last */
 const char *hwgw_reason_name(uint32_t reason);                     /* NULL beyond the last */
 const char *hwgw_hist_name(uint32_t hist);                         /* NULL beyond the last */
 
@@ -317,6 +332,10 @@ const struct hwgw_layout *hwgw_layout_find(const char *protocol, const char *nam
 
 const struct hwgw_counter_info *hwgw_counter_at(uint32_t counter) {
   return counter < CNT(counter_infos) ? &counter_infos[counter] : NULL;
+}
+
+const struct hwgw_feature_info *hwgw_feature_at(uint32_t feature) {
+  return feature < CNT(feature_infos) ? &feature_infos[feature] : NULL;
 }
 
 const char *hwgw_reason_name(uint32_t reason) {
@@ -375,6 +394,11 @@ def fields_c() -> Iterator[str]:
     yield "static const struct hwgw_counter_info counter_infos[] = {"
     for counter in specs.counters():
         yield f'    {{"{counter.stage}", "{counter.name}", "{counter.unit}", "{counter.role}"}},'
+    yield "};\n"
+    yield "static const struct hwgw_feature_info feature_infos[] = {"
+    for feature in specs.features():
+        bounds = f"{feature.min}, {feature.max}, {feature.default}"
+        yield f'    {{"{feature.name}", "{feature.param}", {bounds}}},'
     yield "};\n"
     for array, names in (
         ("reason_names", [reason.name for reason in specs.reasons()]),

@@ -3,7 +3,8 @@
 SPDX-License-Identifier: MIT
 
 `import hwgw` is cheap; what follows is loaded when it is used: hwgw.rx (receive and send frames), hwgw.capture,
-hwgw.send, hwgw.decode(path) (the messages of a file as columns) and hwgw.books(path) (rows of its order books).
+hwgw.send, hwgw.decode(path) (the messages of a file as columns), hwgw.books(path) (rows of its order books) and
+hwgw.features(path, ...) (what strategies are called with); hwgw.strategy and hwgw.LinearSignal, which make strategies.
 """
 
 from typing import Any
@@ -11,7 +12,13 @@ from typing import Any
 __version__ = "0.1.0"
 
 LAZY = ("capture", "rx", "send")
-LAZY_FUNCTIONS = {"books": "hwgw.feeds.books", "decode": "hwgw.feeds.messages"}
+LAZY_FUNCTIONS = {
+    "books": "hwgw.feeds.books",
+    "decode": "hwgw.feeds.messages",
+    "LinearSignal": "hwgw.linear",
+    "features": "hwgw.feeds.features",
+    "strategy": "hwgw.strategies",
+}
 
 
 def __getattr__(name: str) -> Any:

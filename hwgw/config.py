@@ -13,8 +13,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from . import specs, strict_yaml
-from .errors import ConfigError
+from . import feature_choice, specs, strict_yaml
+from .errors import ConfigError, UsageError
 from .native import builtin_strategies, lib
 from .risk import SWITCHABLE
 from .settings import (
@@ -181,7 +181,7 @@ def _parameter(name: str) -> Scalar:
 
 def _use(text: str) -> tuple[str, str]:
     kind, _, target = text.partition(":")
-    if kind not in ("builtin", "c", "numba") or not target.strip():
+    if kind not in ("builtin", "c", "numba", "linear") or not target.strip():
         raise BadValueError("not a strategy")
     module, _, function = target.partition(":")
     if kind == "numba" and not (function.isidentifier() and all(part.isidentifier() for part in module.split("."))):
@@ -189,14 +189,24 @@ def _use(text: str) -> tuple[str, str]:
     return kind, target
 
 
+def _feature(text: str) -> tuple[str, int | None]:
+    try:
+        return feature_choice.parse(text)
+    except UsageError as error:
+        raise BadValueError(str(error).partition(": ")[2].partition(";")[0]) from None
+
+
+FEATURE_NAMES = ", ".join(f"{f.name}:{f.param}" if f.param else f.name for f in specs.features())
+FEATURE = Scalar(_feature, f"one of {FEATURE_NAMES}", quoted=True)
 PARAMETER_NAME = pattern(r"[A-Za-z_][A-Za-z0-9_]{0,62}", "the name of a parameter")
 STRATEGY = Section(
     {
         "name": Key(NAME),
-        "use": Key(Scalar(_use, "builtin:NAME, c:FILE.so or numba:MODULE:FUNCTION", quoted=True)),
+        "use": Key(Scalar(_use, "builtin:NAME, c:FILE.so, linear:FILE.npz or numba:MODULE:FUNCTION", quoted=True)),
         "params": Key(Keyed(PARAMETER_NAME, integer(0, 0), by_name=_parameter), None),
         "account": Key(ACCOUNT, 0),
         "armed": Key(FLAG, False),
+        "features": Key(Listing(FEATURE, 0, len(specs.features())), ()),
     }
 )
 ACCOUNT_LIMITS = Section(
@@ -421,13 +431,21 @@ class Maker:
                 Strategy(
                     name=node["name"],
                     kind=kind,
-                    target=self.path(target) if kind == "c" else target,
+                    target=self.path(target) if kind in ("c", "linear") else target,
                     params=params,
                     account=node["account"],
                     armed=node["armed"],
+                    features=self.features(node),
                 )
             )
         return tuple(made)
+
+    def features(self, node: Node) -> dict[str, int | None]:
+        """Each at most once."""
+        names = [name for name, _ in node["features"]]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            self.bad(node.where("features"), f"{name} stands twice")
+        return dict(node["features"])
 
     def builtin(self, node: Node, name: str, params: dict[str, int]) -> None:
         """A built-in strategy must be there and know every parameter."""

@@ -35,12 +35,14 @@ from .errors import (
     InternalError,
     PrivilegeError,
 )
+from .feature_choice import Wanted, native_features
+from .linear import WORD, LinearSignal
 from .native import call, ffi, lib
 from .risk import signature
 from .risk.control import of_settings
 from .segment import Segment
 from .settings import Channel, Pipeline, Receive, Settings, Strategy
-from .strategies import load_numba
+from .strategies import declared, load_numba
 
 __all__ = ["Gateway", "choose_backend"]
 
@@ -216,6 +218,7 @@ class _Native:
             cfg[index].name = self._string(strategy.name)
             cfg[index].id = index
             cfg[index].account = strategy.account
+            cfg[index].features = self._features(strategy)
         return cfg
 
     def _descriptor(self, strategy: Strategy) -> Any:
@@ -229,17 +232,37 @@ class _Native:
             found = ffi.new("const struct hwgw_strategy **")
             call(lib.hwgw_strategy_load, found, str(Path(strategy.target).resolve()).encode())
             return found[0]
-        desc, keep = load_numba(strategy)
+        if strategy.kind == "linear":
+            desc, keep = LinearSignal.from_npz(strategy.target).descriptor(strategy.name)
+        else:
+            desc, keep = load_numba(strategy)
         self._keep.append(keep)
         return desc
 
+    def _features(self, strategy: Strategy) -> Any:
+        """What the strategy says itself that it wants, and what the configuration says, which counts more."""
+        own: Wanted = {}
+        if strategy.kind == "numba":
+            own = declared(strategy).features
+        elif strategy.kind == "linear":
+            own = LinearSignal.from_npz(strategy.target).features
+            for name in own.keys() & strategy.features.keys():
+                if own[name] != strategy.features[name]:
+                    raise ConfigError(
+                        f"strategy {strategy.name!r}: feature {name}: {strategy.target} was made for"
+                        f" {own[name] or 'its default'}, features say {strategy.features[name] or 'its default'}"
+                    )
+        self._keep.append(native_features({**own, **strategy.features}))
+        return self._keep[-1]
+
     def _params(self, strategy: Strategy, desc: Any) -> Any:
         names = [native.text(desc.param_names[i]) for i in range(desc.param_cnt)]
-        unknown = set(strategy.params) - set(names)
+        known = [name for name in names if name != WORD]
+        unknown = set(strategy.params) - set(known)
         if unknown:
             raise ConfigError(
                 f"strategy {strategy.name!r}: unknown parameter {', '.join(sorted(unknown))};"
-                f" {strategy.target} takes {', '.join(names) or 'none'}"
+                f" {strategy.target} takes {', '.join(known) or 'none'}"
             )
         values = [strategy.params.get(name, desc.param_defaults[i]) for i, name in enumerate(names)]
         self._keep.append(ffi.new("int64_t[]", values or [0]))

@@ -10,7 +10,7 @@ every range.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = [
     "AccountLimits", "Channel", "Confine", "Control", "InstrumentLimits", "Limits", "Line", "Pipeline", "Receive",
@@ -101,7 +101,10 @@ class Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """A strategy and its parameters. kind: builtin (target: its name), c (a shared object), numba (module:function)."""
+    """A strategy and its parameters.
+
+    kind: builtin (target: its name), c (a shared object), linear (an .npz file), numba (module:function).
+    """
 
     name: str
     kind: str
@@ -109,6 +112,7 @@ class Strategy:
     params: Mapping[str, int]
     account: int = 0
     armed: bool = True
+    features: Mapping[str, int | None] = field(default_factory=dict)  # and the parameter of each that has one
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,33 +2,36 @@
 
 SPDX-License-Identifier: MIT
 
-    from hwgw.strategies import strategy
+    import hwgw
 
-    @strategy(params={"qty": 100, "edge_px": 200}, state_words=8)
+    @hwgw.strategy(params={"qty": 100}, state_words=8, features=["spread", "imbalance:5"])
     def take(hook, state, out, out_max):
+        if hook.cause != 1 or hook.features.imbalance < 40_000:
+            return 0
         ...
-        return 0
 
-hook is one record of hwgw/specs/hook.yaml, out an array of order records (hwgw/specs/order.yaml), state an array of
-int64 whose first words are the parameters in the order given; the rest is zero at the start and the function's own.
-The function returns how many orders it wrote. Prices are 1/10,000, quantities shares, times ns.
+hook is one record of hwgw/specs/hook.yaml with the book, the features asked for and the position; out is an array of
+order records (hwgw/specs/order.yaml); state is an array of int64 whose first words are the parameters in the order
+given; the rest is zero at the start and the function's own. The function returns how many orders it wrote. Prices are
+1/10,000, quantities shares, times ns; units of features: docs/features.md. hwgw.strategy_types has all of it as types.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import specs
-from .errors import ConfigError
+from .errors import ConfigError, UsageError
+from .feature_choice import Wanted, parse_all
 from .native import ffi, lib
 from .settings import Strategy
 
-__all__ = ["Compiled", "load_numba", "strategy"]
+__all__ = ["Compiled", "declared", "load_numba", "strategy"]
 
 _DEPTH_MAX = 10
 
@@ -41,15 +44,29 @@ class Compiled:
     params: Mapping[str, int]
     state_words: int
     depth: int
+    features: Wanted
 
 
 def strategy(
-    *, params: Mapping[str, int] | None = None, state_words: int = 0, depth: int = 1
+    *,
+    params: Mapping[str, int] | None = None,
+    state_words: int = 0,
+    depth: int = 1,
+    features: Iterable[str] = (),
 ) -> Callable[[Callable[..., int]], Compiled]:
-    """Mark a function as a strategy. depth: levels wanted, 1 to 10; state_words: int64 words beside the params."""
+    """Mark a function as a strategy; `use: numba:MODULE:FUNCTION` in gateway.yaml takes it.
+
+    params: names and defaults, to be set in gateway.yaml. state_words: int64 words beside them. depth: levels wanted of
+    each side, 1 to 10. features: what hook.features is to hold, as in gateway.yaml, whose `features` change parameters
+    and add to them. ConfigError: a depth or feature that is not there.
+    """
     if not 1 <= depth <= _DEPTH_MAX:
         raise ConfigError(f"strategy depth {depth}: 1 to {_DEPTH_MAX} levels are allowed")
-    return lambda function: Compiled(function, dict(params or {}), state_words, depth)
+    try:
+        wanted = parse_all(features)
+    except UsageError as error:
+        raise ConfigError(f"strategy: {error}") from None
+    return lambda function: Compiled(function, dict(params or {}), state_words, depth, wanted)
 
 
 def _compile(compiled: Compiled) -> Any:
@@ -73,8 +90,8 @@ def _compile(compiled: Compiled) -> Any:
     return numba.cfunc(signature)(entry)
 
 
-def load_numba(settings: Strategy) -> tuple[Any, Any]:
-    """Import and compile module:function. Returns a struct hwgw_strategy * and what must stay alive with it."""
+def declared(settings: Strategy) -> Compiled:
+    """Import module:function of a numba strategy; ConfigError when it is none."""
     module_name, _, attribute = settings.target.partition(":")
     if not module_name or not attribute:
         raise ConfigError(f"strategy {settings.name!r}: numba target {settings.target!r} is not module:function")
@@ -87,6 +104,12 @@ def load_numba(settings: Strategy) -> tuple[Any, Any]:
         raise ConfigError(f"strategy {settings.name!r}: cannot import {settings.target!r}: {error}") from error
     if not isinstance(compiled, Compiled):
         raise ConfigError(f"strategy {settings.name!r}: {settings.target!r} is not marked with @strategy")
+    return compiled
+
+
+def load_numba(settings: Strategy) -> tuple[Any, Any]:
+    """Import and compile module:function. Returns a struct hwgw_strategy * and what must stay alive with it."""
+    compiled = declared(settings)
     cfunc = _compile(compiled)
     names = [ffi.new("char[]", name.encode()) for name in compiled.params]
     name_list = ffi.new("const char *[]", [*names, ffi.NULL])

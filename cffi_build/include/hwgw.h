@@ -304,7 +304,7 @@ void hwgw_books_clear(struct hwgw_books *books);
 void hwgw_books_clear_instrument(struct hwgw_books *books, uint32_t instrument);
 /* applies one event to event->instrument. Returns HWGW_CNT_BOOK_UPDATES, _IGNORED or _DROP_*; a dropped event changes
  * nothing. Sets *top_changed when px, qty or cnt of either best level changed; trades set last px and qty.
- * On execute, event->px is set to the resting price when it is 0. */
+ * On execute, event->side is set to that of the order and event->px to its price when it is 0. */
 uint32_t hwgw_books_apply(struct hwgw_books *books, struct hwgw_event *event, bool *top_changed);
 /* fills the book fields of top (px, qty, cnt, last, update_cnt); leaves lock, flags and ts_ns alone */
 void hwgw_books_top(const struct hwgw_books *books, uint32_t instrument, struct hwgw_tob *top);
@@ -314,6 +314,15 @@ uint32_t hwgw_books_depth(const struct hwgw_books *books, uint32_t instrument, u
 /* every order of a side: best price first, in time priority within a price; returns how many, at most max are filled */
 uint32_t hwgw_books_orders(const struct hwgw_books *books, uint32_t instrument, uint32_t side,
                            struct hwgw_book_order *orders, uint32_t max);
+/* an order in its line: shares of those in front of it and behind it at its price; false when it is not in the book.
+ * Cost: a cache line for each 6 orders in front of it */
+struct hwgw_queue {
+  uint64_t ahead;
+  uint64_t behind;
+  uint32_t px;
+  uint32_t qty; /* shares left */
+};
+bool hwgw_books_queue(const struct hwgw_books *books, uint32_t instrument, uint64_t ref, struct hwgw_queue *out);
 uint32_t hwgw_books_live(const struct hwgw_books *books); /* live orders */
 /* FNV-1a 64 over the books of all instruments: for each instrument in ascending order, for buy then sell, for each order
  * as hwgw_books_orders gives them: instrument u32, side u8, px u32, ref u64, qty u32, all little-endian. Empty books add
@@ -335,6 +344,37 @@ void hwgw_instruments_resolve(struct hwgw_instruments *instruments, const uint8_
                               struct hwgw_event *event);
 uint32_t hwgw_instruments_cnt(const struct hwgw_instruments *instruments);
 const char *hwgw_instruments_name(const struct hwgw_instruments *instruments, uint32_t index); /* 8 bytes, no zero */
+
+/* ---- features: numbers made of the book for a strategy; formulas and units in hwgw/specs/features.yaml ---- */
+
+struct hwgw_features_cfg {
+  uint32_t mask;                    /* bit per enum hwgw_feature; what is not asked for is not computed */
+  uint32_t param[HWGW_FEATURE_CNT]; /* of those that have one */
+};
+
+struct hwgw_feature_set; /* what one strategy asked for, of every instrument */
+
+/* nothing asked for, and the default of every parameter */
+void hwgw_features_default(struct hwgw_features_cfg *cfg);
+int32_t hwgw_features_open(struct hwgw_feature_set **set, const struct hwgw_features_cfg *cfg, uint32_t instrument_cnt,
+                           struct hwgw_error *error);
+void hwgw_features_close(struct hwgw_feature_set *set); /* NULL is allowed */
+/* levels of either side that a row needs, 1 to 10 */
+uint32_t hwgw_features_depth(const struct hwgw_feature_set *set);
+/* every event that the books took as execution or trade (others are ignored), before the row that shows it; top: the best
+ * levels as they are now */
+void hwgw_features_trade(struct hwgw_feature_set *set, const struct hwgw_event *event, const struct hwgw_tob *top);
+/* the row after a change of the top of book: fills what was asked for, leaves the rest 0. bid and ask: depth levels, best
+ * first, 0 where there is none */
+void hwgw_features_row(struct hwgw_feature_set *set, const struct hwgw_books *books, uint32_t instrument,
+                       const struct hwgw_level *bid, const struct hwgw_level *ask, struct hwgw_features *out);
+/* follows an own order: side as enum hwgw_order_side, venue_ref its reference in the feed; one with that ref is replaced.
+ * False when own_max are followed already. No effect unless a queue feature was asked for */
+bool hwgw_features_follow(struct hwgw_feature_set *set, uint32_t instrument, uint32_t side, uint32_t ref,
+                          uint64_t venue_ref);
+void hwgw_features_forget(struct hwgw_feature_set *set, uint32_t instrument, uint32_t ref);
+/* the book of the instrument begins anew; own orders are still followed */
+void hwgw_features_reset(struct hwgw_feature_set *set, uint32_t instrument);
 
 /* ---- strategy ---- */
 
@@ -368,6 +408,20 @@ uint32_t hwgw_strategy_cnt(void);
 const struct hwgw_strategy *hwgw_strategy_at(uint32_t index);
 /* a shared object that exports `const struct hwgw_strategy hwgw_strategy`; stays loaded for the life of the process */
 int32_t hwgw_strategy_load(const struct hwgw_strategy **strategy, const char *path, struct hwgw_error *error);
+
+/* a weighted sum of features, see strategy_linear.c; each weight in the unit of its feature */
+struct hwgw_linear {
+  double bias;
+  double enter; /* above 0 */
+  double leave;
+  uint64_t mask; /* features with a weight */
+  double weight[HWGW_FEATURE_CNT];
+};
+double hwgw_linear_signal(const struct hwgw_linear *linear, const struct hwgw_features *features);
+void hwgw_linear_signals(const struct hwgw_linear *linear, const struct hwgw_features *features, uint32_t cnt,
+                         double *signals);
+/* its strategy: the first three parameters have names, the words of struct hwgw_linear follow */
+const struct hwgw_strategy *hwgw_strategy_linear(void);
 
 /* ---- risk: the pre-trade gate; contract in docs/risk.md ---- */
 
@@ -513,6 +567,7 @@ struct hwgw_strategy_cfg {
   const char *name;      /* for people, in its row of the segment; NULL = the strategy's own */
   uint32_t id;           /* 0 to 63, the index in limits, arm and the rows of the segment */
   uint32_t account;
+  const struct hwgw_features_cfg *features; /* NULL = none */
 };
 
 #define HWGW_SERVERS_MAX 4

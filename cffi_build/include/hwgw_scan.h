@@ -71,6 +71,21 @@ uint32_t hwgw_scan_rows(const uint8_t *data, const struct hwgw_scan_message *mes
                         struct hwgw_instruments *instruments, struct hwgw_books *books, uint64_t *counters,
                         struct hwgw_scan_totals *totals, uint32_t depth, uint8_t *rows);
 
+/* the features behind a message that changed the top of a book */
+struct hwgw_scan_feature_row {
+  uint64_t seq;
+  uint64_t ts_ns; /* exchange time since midnight */
+  uint32_t instrument;
+  uint32_t channel;
+  struct hwgw_features features;
+};
+
+/* as hwgw_scan_apply, and writes a row for every change of the top of a book; rows has room for cnt of them. Returns how
+ * many it wrote */
+uint32_t hwgw_scan_features(const uint8_t *data, const struct hwgw_scan_message *messages, uint32_t cnt,
+                            struct hwgw_instruments *instruments, struct hwgw_books *books,
+                            struct hwgw_feature_set *set, uint64_t *counters, struct hwgw_scan_feature_row *rows);
+
 /* hwgw cdef end */
 
 #endif

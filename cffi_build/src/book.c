@@ -311,6 +311,7 @@ static inline uint32_t apply_take(struct hwgw_books *books, struct hwgw_event *e
   side->state += HWGW_BOOK_STATE_UPDATE;
   if (event->kind == HWGW_EVENT_KIND_EXECUTE || event->kind == HWGW_EVENT_KIND_EXECUTE_WITH_PRICE) {
     if (!event->px) event->px = level->px;
+    event->side = (uint8_t)(HWGW_EVENT_SIDE_BUY + (side_number & 1));
     if (event->flags & HWGW_EVENT_FLAGS_PRINTABLE)
       books->trade[event->instrument] = (struct hwgw_book_trade){.px = event->px, .qty = qty};
   }
@@ -408,6 +409,10 @@ void hwgw_books_clear_instrument(struct hwgw_books *books, uint32_t instrument) 
     books->side[side].state &= ~(uint64_t)(HWGW_BOOK_STATE_UPDATE - 1);
     books->side[side].level[0] = 0;
   }
+}
+
+uint32_t hwgw_book_find(const struct hwgw_books *books, uint64_t ref, uint32_t instrument) {
+  return index_find(books, ref, instrument).cell;
 }
 
 uint32_t hwgw_books_live(const struct hwgw_books *books) {

@@ -217,6 +217,9 @@ static inline uint32_t hwgw_book_level_of(const struct hwgw_books *books, uint32
   return (cell / HWGW_BOOK_CELLS & is_level) | (owner >> 1 & ~is_level);
 }
 
+/* the cell of a live order, or 0; for views */
+uint32_t hwgw_book_find(const struct hwgw_books *books, uint64_t ref, uint32_t instrument);
+
 /* ---- what a level holds ---- */
 
 /* the first live order at or behind a cell of a level, or 0; for views */

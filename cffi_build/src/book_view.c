@@ -101,6 +101,22 @@ uint32_t hwgw_books_orders(const struct hwgw_books *books, uint32_t instrument, 
   return cnt;
 }
 
+bool hwgw_books_queue(const struct hwgw_books *books, uint32_t instrument, uint64_t ref, struct hwgw_queue *out) {
+  uint32_t cell = hwgw_book_find(books, ref, instrument);
+  if (!cell) return false;
+  uint32_t level = hwgw_book_level_of(books, cell), block = cell / HWGW_BOOK_CELLS, end = cell % HWGW_BOOK_CELLS;
+  uint64_t ahead = 0;
+  for (;; end = HWGW_BOOK_CELLS) { /* back to the first block; empty cells have 0 shares */
+    uint32_t first = block == level ? HWGW_BOOK_CELL_LEVEL : HWGW_BOOK_CELL_NEXT;
+    for (uint32_t i = first; i < end; i++) ahead += books->block[block].cell[i].qty;
+    if (block == level) break;
+    block = books->block[block].tail;
+  }
+  *out = (struct hwgw_queue){.ahead = ahead, .px = books->block[level].px, .qty = hwgw_book_cell(books, cell)->qty};
+  out->behind = books->block[level].qty - ahead - out->qty;
+  return true;
+}
+
 static uint64_t hash_instrument(const struct hwgw_books *books, uint32_t instrument, uint64_t hash) {
   for (uint32_t side_code = HWGW_ORDER_SIDE_BUY; side_code <= HWGW_ORDER_SIDE_SELL; side_code++) {
     uint32_t side = side_of(books, instrument, side_code);

@@ -308,6 +308,7 @@ static void event_in(struct hwgw_pipeline *p, struct hwgw_event *event, bool sam
     pipeline_instrument_sync(p, event->instrument);
   }
   if (event->kind == HWGW_EVENT_KIND_STATUS) pipeline_status(p, event);
+  if (HWGW_UNLIKELY(p->has_features)) pipeline_features_trade(p, event, outcome);
   bool is_print = event->kind == HWGW_EVENT_KIND_TRADE || event->kind == HWGW_EVENT_KIND_CROSS;
   if (!top_changed && !is_print) {
     if (sampled) stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, hwgw_rdtsc());
@@ -323,7 +324,10 @@ static void event_in(struct hwgw_pipeline *p, struct hwgw_event *event, bool sam
   if (!top_changed || p->strategy_cnt == 0 || p->strategy_is_stopped) return;
   risk_prefetch_order(p->risk, event->instrument, p->last_ref + 1); /* it comes while the strategy thinks */
   hook_book(p, event, &top, now_ns);
-  for (uint32_t i = 0; i < p->strategy_cnt; i++) pipeline_call(p, i, sampled);
+  for (uint32_t i = 0; i < p->strategy_cnt; i++) {
+    if (HWGW_UNLIKELY(p->has_features)) pipeline_features_row(p, &p->strategy[i]);
+    pipeline_call(p, i, sampled);
+  }
 }
 
 /* ---- rx, net, mold, itch ---- */

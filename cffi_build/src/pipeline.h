@@ -27,8 +27,9 @@ struct pipeline_strategy {
   void *state;
   uint32_t id;
   uint32_t account;
-  struct hwgw_strategy_row *row; /* in the segment */
-  int64_t *pos;                  /* its own position per instrument, of executions the gate took */
+  struct hwgw_strategy_row *row;     /* in the segment */
+  int64_t *pos;                      /* its own position per instrument, of executions the gate took */
+  struct hwgw_feature_set *features; /* NULL: it asked for none */
 };
 
 /* what recovery does with the network; a test has its own */
@@ -80,6 +81,7 @@ struct hwgw_pipeline {
   uint32_t exposure_turn; /* the strategy whose mark is reckoned in the next round */
   uint32_t account_mask;  /* accounts that strategies trade for */
   uint32_t depth_max;
+  bool has_features; /* a strategy asked for some */
   struct hwgw_hook hook;
   uint64_t t_rx;                         /* of the message the hook is called for */
   struct hwgw_order intent[INTENTS_MAX]; /* room for what a strategy wants; zeroed again when it was taken */
@@ -147,6 +149,15 @@ void pipeline_flush(struct hwgw_pipeline *p);
 uint32_t pipeline_open_orders(const struct hwgw_pipeline *p);
 void pipeline_cancel_all(struct hwgw_pipeline *p);
 void pipeline_cancel_halted(struct hwgw_pipeline *p, uint64_t now);
+
+/* pipeline_features.c: what strategies asked for beside the book */
+int32_t pipeline_features_open(struct hwgw_pipeline *p, struct pipeline_strategy *strategy,
+                               const struct hwgw_features_cfg *cfg, struct hwgw_error *error);
+void pipeline_features_trade(struct hwgw_pipeline *p, const struct hwgw_event *event, uint32_t outcome);
+void pipeline_features_row(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy);
+void pipeline_features_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy,
+                             const struct hwgw_order *event);
+void pipeline_features_reset(struct hwgw_pipeline *p, uint32_t index);
 
 /* pipeline_exposure.c: accounts and strategies as the rest of the world sees them */
 int32_t pipeline_exposure_open(struct hwgw_pipeline *p, struct pipeline_strategy *strategy, const char *name,

@@ -83,6 +83,7 @@ static void books_clear(struct hwgw_pipeline *p, uint32_t channel) {
     if (!is_of(p, i, channel)) continue;
     if (p->channel_cnt > 1) hwgw_books_clear_instrument(p->books, i);
     p->instrument[i].is_sound = true;
+    pipeline_features_reset(p, i);
   }
 }
 

@@ -104,6 +104,8 @@ static int32_t open_strategies(struct hwgw_pipeline *p, const struct hwgw_pipeli
       memcpy(to->state, params, to->desc->param_cnt * sizeof *params);
     }
     if (to->desc->depth > p->depth_max) p->depth_max = to->desc->depth;
+    status = from->features ? pipeline_features_open(p, to, from->features, error) : HWGW_OK;
+    if (status) return status;
   }
   return HWGW_OK;
 }
@@ -172,6 +174,7 @@ void hwgw_pipeline_close(struct hwgw_pipeline *p) {
   for (uint32_t i = 0; i < p->strategy_cnt; i++) {
     free(p->strategy[i].state);
     free(p->strategy[i].pos);
+    hwgw_features_close(p->strategy[i].features);
   }
   free(p->risk);
   free(p->instrument);

@@ -55,6 +55,7 @@ static void event_apply(struct hwgw_pipeline *p, struct hwgw_order *event) {
 
   const struct pipeline_strategy *strategy = pipeline_strategy_of(p, event->strategy);
   if (!strategy || event->instrument >= p->instrument_cnt) return;
+  if (strategy->features) pipeline_features_order(p, strategy, event);
   struct hwgw_position own;
   hwgw_risk_position(p->risk, event->instrument, &own);
   memset(&p->hook, 0, sizeof p->hook);

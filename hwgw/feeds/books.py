@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwgw import specs
 from hwgw.errors import UsageError
 from hwgw.native import call, ffi, lib
 
@@ -23,6 +24,15 @@ INSTRUMENTS_MAX = 65_536
 ORDERS_MAX = 4 << 20
 DEPTH_MAX = int(lib.HWGW_SCAN_DEPTH_MAX)
 ROWS_BYTES = 8 << 20  # per batch, about
+
+
+FEATURE_ROW = np.dtype(
+    [
+        ("seq", "u8"), ("ts_ns", "u8"), ("instrument", "u4"), ("channel", "u4"),
+        *((feature.name, "i8") for feature in specs.features()),
+    ]
+)  # fmt: skip
+assert ffi.sizeof("struct hwgw_scan_feature_row") == FEATURE_ROW.itemsize  # noqa: S101 (the struct is C's)
 
 
 def row_dtype(depth: int) -> np.dtype[np.void]:
@@ -43,7 +53,7 @@ class FeedBooks:
         wanted = list(dict.fromkeys(symbols))
         Selection(symbols=frozenset(wanted))  # refuses what no symbol can be
         names = b"".join(symbol.strip().ljust(SYMBOL_SZ).encode() for symbol in wanted)
-        instrument_cnt = len(wanted) or INSTRUMENTS_MAX
+        instrument_cnt = self._instrument_cnt = len(wanted) or INSTRUMENTS_MAX
         instruments, books = ffi.new("struct hwgw_instruments **"), ffi.new("struct hwgw_books **")
         call(lib.hwgw_instruments_open, instruments, names, len(wanted), instrument_cnt, not wanted)
         self._instruments = ffi.gc(instruments[0], lib.hwgw_instruments_close)
@@ -68,6 +78,16 @@ class FeedBooks:
         cnt = lib.hwgw_scan_rows(*self._input(batch), depth, ffi.cast("uint8_t *", rows.ctypes.data))
         return rows[:cnt]
 
+    def feature_rows(self, batch: Batch, features: Any) -> NDArray[np.void]:
+        """Every message of the batch; a row of these features (struct hwgw_feature_set *) for each change of a top."""
+        rows = np.empty(len(batch), FEATURE_ROW)
+        instruments, books, counters = self._instruments, self._books, self._counters
+        cnt = lib.hwgw_scan_features(
+            *self._input(batch)[:3], instruments, books, features, counters,
+            ffi.cast("struct hwgw_scan_feature_row *", rows.ctypes.data),
+        )  # fmt: skip
+        return rows[:cnt]
+
     @property
     def counters(self) -> dict[str, int]:
         """The itch and book counters that are not 0."""
@@ -79,6 +99,11 @@ class FeedBooks:
         cnt = lib.hwgw_instruments_cnt(self._instruments)
         names = (lib.hwgw_instruments_name(self._instruments, index) for index in range(cnt))
         return [ffi.unpack(name, SYMBOL_SZ).decode("latin-1").rstrip() for name in names]
+
+    @property
+    def instrument_cnt(self) -> int:
+        """How many instruments there may be."""
+        return self._instrument_cnt
 
     @property
     def live(self) -> int:
@@ -121,11 +146,15 @@ class BookRows:
     @property
     def errors(self) -> dict[str, int]:
         """Messages so far that could not be decoded or contradict the book, and lost ones, by cause; {} is sound."""
-        counters = self._source.counters() | self._feed.counters
-        counters.pop("mold.drop_duplicate", None)  # a second line of the same stream is no error
-        if self._is_some:
-            counters.pop("book.drop_instrument", None)
-        return {name: cnt for name, cnt in counters.items() if ".drop_" in name or name == "mold.missing"}
+        return found_errors(self._source.counters() | self._feed.counters, is_some=self._is_some)
+
+
+def found_errors(counters: dict[str, int], *, is_some: bool) -> dict[str, int]:
+    """What of the counters is wrong; is_some: only some symbols were asked for, the others are no error."""
+    no_error = {"mold.drop_duplicate"}  # a second line of the same stream
+    no_error |= {"book.drop_instrument"} if is_some else set()
+    wrong = (name for name in counters if ".drop_" in name or name == "mold.missing")
+    return {name: counters[name] for name in wrong if name not in no_error}
 
 
 def books(

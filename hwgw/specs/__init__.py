@@ -13,18 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import reader
-from .model import Counter, Enum, Field, Layout, Ledger, Reason, SpecError, Table
+from .model import Counter, Enum, Feature, Field, Layout, Ledger, Reason, SpecError, Table
 
 if TYPE_CHECKING:
     import numpy as np
 
 __all__ = [
-    "NATIVE", "WIRE", "Counter", "Enum", "Field", "Layout", "Ledger", "Reason", "SpecError", "Table",
-    "column", "counters", "dtype", "ledgers", "load", "reasons",
+    "NATIVE", "WIRE", "Counter", "Enum", "Feature", "Field", "Layout", "Ledger", "Reason", "SpecError", "Table",
+    "column", "counters", "dtype", "features", "ledgers", "load", "reasons",
 ]  # fmt: skip
 
 WIRE = ("ethernet", "moldudp64", "itch50", "soupbintcp", "glimpse", "ouch50")
-NATIVE = ("order", "event", "hook", "segment", "risk", "pcapng")  # a table may use the records of those before it
+# a table may use the records of those before it
+NATIVE = ("order", "event", "features", "hook", "segment", "risk", "pcapng")
 _HERE = Path(__file__).parent
 
 
@@ -55,6 +56,11 @@ def counters() -> tuple[Counter, ...]:
 def ledgers() -> tuple[Ledger, ...]:
     """The sums that hold whenever a pipeline is between two frames."""
     return reader.ledgers(_counter_document(), "counters.yaml", counters())
+
+
+def features() -> tuple[Feature, ...]:
+    """What strategies may ask for beside the book, by index."""
+    return load("features").features
 
 
 def reasons() -> tuple[Reason, ...]:

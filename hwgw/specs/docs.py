@@ -10,9 +10,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 
-from . import NATIVE, WIRE, counters, ledgers, load, registers
+from . import NATIVE, WIRE, counters, features, ledgers, load, registers
 from .emit import main
-from .model import Field, Layout, Table
+from .model import Feature, Field, Layout, Table
 
 
 def rows(head: str, lines: Iterable[Iterable[object]]) -> Iterator[str]:
@@ -57,6 +57,19 @@ def _layout(layout: Layout) -> Iterator[str]:
     yield from rows("offset | length | field | type | meaning", map(_field, layout.fields))
 
 
+def _parameter(feature: Feature) -> str:
+    bounds = f"{feature.min} to {feature.max}, {feature.default} by default"
+    return f"`{feature.param}` {bounds}" if feature.param else ""
+
+
+def feature_rows() -> Iterator[str]:
+    """The features as a table."""
+    yield from rows(
+        "name | unit | formula | parameter",
+        ((f"`{f.name}`", f.unit, f.formula, _parameter(f)) for f in features()),
+    )
+
+
 def page(table: Table) -> Iterator[str]:
     """The page of a table."""
     yield f"# {table.title}\n"
@@ -66,6 +79,9 @@ def page(table: Table) -> Iterator[str]:
     if table.constants:
         yield "## Constants\n"
         yield from rows("name | value | meaning", ((f"`{c.name}`", c.value, c.note) for c in table.constants.values()))
+    if table.features:
+        yield "## Features\n"
+        yield from feature_rows()
     if table.reasons:
         yield "## Reasons\n"
         yield from rows("code | name | meaning", ((r.code, f"`{r.name}`", r.note) for r in table.reasons))

@@ -163,6 +163,20 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
+class Feature:
+    """A number made of the book for strategies; param is the name of its parameter, "" when it has none."""
+
+    index: int
+    name: str
+    unit: str
+    formula: str
+    param: str = ""
+    min: int = 0
+    max: int = 0
+    default: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """Why the risk gate refuses, or why it halted."""
 
@@ -196,6 +210,7 @@ class Table:
     reasons: tuple[Reason, ...]
     sources: tuple[Source, ...]
     uncertain: tuple[str, ...]
+    features: tuple[Feature, ...] = ()
 
     def layout(self, name: str) -> Layout:
         """The layout with this name, of any kind."""

@@ -6,6 +6,7 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +23,7 @@ from .model import (
     Constant,
     Counter,
     Enum,
+    Feature,
     Field,
     Layout,
     Ledger,
@@ -34,7 +36,7 @@ from .model import (
 
 TABLE_KEYS = {
     "protocol", "title", "version_basis", "byte_order", "transport", "c_struct", "constants", "reasons",
-    "layouts", "messages", "packets", "option_tags", "enums", "stages", "per_reason", "ledgers",
+    "layouts", "messages", "packets", "option_tags", "enums", "features", "stages", "per_reason", "ledgers",
     "sources", "uncertain",
 }  # fmt: skip
 LAYOUT_KEYS = {
@@ -121,6 +123,9 @@ def table(document: Mapping[str, Any], file: str, records: Mapping[str, Layout])
                 raise SpecError(f"{file}: {layout.name}: unknown source {source}")
         for field in layout.fields:
             _const(file, layout, field, enums)
+    features = _features(file, document.get("features", []))
+    if features:
+        layouts.append(_features_layout(document["protocol"], features))
     reasons = tuple(Reason(r["code"], r["name"], r["note"]) for r in document.get("reasons", []))
     if [r.code for r in reasons] != list(range(len(reasons))):
         raise SpecError(f"{file}: reasons: codes are not 0, 1, 2 ...")
@@ -138,7 +143,30 @@ def table(document: Mapping[str, Any], file: str, records: Mapping[str, Layout])
         reasons=reasons,
         sources=sources,
         uncertain=tuple(document["uncertain"]),
+        features=features,
     )
+
+
+def _features(file: str, items: Iterable[Mapping[str, Any]]) -> tuple[Feature, ...]:
+    made = []
+    for index, item in enumerate(items):
+        where = f"{file}: feature {item.get('name', index)}"
+        _keys(where, item, {"name", "unit", "formula", "param", "confirmed_by"}, ("name", "unit", "formula"))
+        feature = Feature(index, item["name"], item["unit"], item["formula"])
+        if param := item.get("param"):
+            _keys(f"{where}: param", param, {"name", "min", "max", "default"}, ("name", "min", "max", "default"))
+            if not param["min"] <= param["default"] <= param["max"]:
+                raise SpecError(f"{where}: default {param['default']} is not {param['min']} to {param['max']}")
+            feature = replace(feature, param=param["name"], **{key: param[key] for key in ("min", "max", "default")})
+        made.append(feature)
+    _unique(f"{file}: feature", (feature.name for feature in made))
+    return tuple(made)
+
+
+def _features_layout(name: str, features: tuple[Feature, ...]) -> Layout:
+    """The record of all features: a signed 64-bit integer each, in their order."""
+    fields = tuple(Field(f.name, 8 * f.index, 8, "int", unit=f.unit, note=f.unit) for f in features)
+    return Layout(name, "layout", 8 * len(features), fields, note="what was not asked for is 0")
 
 
 def counters(document: Mapping[str, Any], file: str, reasons: tuple[Reason, ...]) -> tuple[Counter, ...]:

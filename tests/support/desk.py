@@ -6,7 +6,7 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hwgw.native import ffi, lib
@@ -33,6 +33,7 @@ class Desk:
         params: dict[str, int] | None = None,
         receive_sz: int = 0,
         cancel_on_halt: bool = False,
+        features: Sequence[str] = (),
         **probe_params: int,
     ) -> None:
         self.venue = sv.Venue(receive_sz)
@@ -45,7 +46,7 @@ class Desk:
         for name, value in values.items():
             setattr(cfg, name, value)
         chosen = probe(**probe_params) if strategy is None else [(strategy, params or {})]
-        self.rig = Rig(SYMBOLS, chosen, session=cfg, cancel_on_halt=cancel_on_halt)
+        self.rig = Rig(SYMBOLS, chosen, session=cfg, cancel_on_halt=cancel_on_halt, features=features)
         self.packets: list[bytes] = []
         self.wait(1)
         self.venue.send(sv.login_accepted())

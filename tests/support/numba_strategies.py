@@ -1,5 +1,6 @@
 """Strategies for tests, as a user writes them."""
 
+import hwgw
 from hwgw.strategies import strategy
 
 
@@ -36,6 +37,42 @@ def count_depth(hook, state, out, out_max):
     out[0].instrument = hook.instrument
     out[0].px = hook.ask[0].px
     out[0].qty = total
+    return 1
+
+
+@hwgw.strategy(params={"qty": 100}, state_words=1, features=["spread", "queue_bid_ahead", "queue_bid_behind"])
+def tell_place(hook, state, out, out_max):
+    """Joins the bid once; then each order says by quantity and price how many shares are ahead of it and behind it."""
+    if hook.cause != 1 or hook.features.spread <= 0:
+        return 0
+    out[0].kind = 1
+    out[0].side = 1
+    out[0].type = 1
+    out[0].instrument = hook.instrument
+    if state[1] == 0:
+        state[1] = 1
+        out[0].tif = 1
+        out[0].px = hook.bid[0].px
+        out[0].qty = state[0]
+        return 1
+    out[0].tif = 2
+    out[0].qty = hook.features.queue_bid_ahead + 2
+    out[0].px = hook.ask[0].px + hook.features.queue_bid_behind + 2
+    return 1
+
+
+@hwgw.strategy(features=["imbalance:2"])
+def tell_imbalance(hook, state, out, out_max):
+    """Each order's price is the imbalance of two levels, from 65,536 up."""
+    if hook.cause != 1 or hook.bid[0].px == 0 or hook.ask[0].px == 0:
+        return 0
+    out[0].kind = 1
+    out[0].side = 1
+    out[0].type = 1
+    out[0].tif = 2
+    out[0].instrument = hook.instrument
+    out[0].qty = 1
+    out[0].px = hook.features.imbalance + 65536
     return 1
 
 

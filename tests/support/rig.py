@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from hwgw import specs
+from hwgw.feature_choice import native_features, parse_all
 from hwgw.native import call, ffi, lib
 from hwgw.segment import Segment
 from hwgw.telemetry import ledger_rows
@@ -151,6 +152,7 @@ class Rig:
         rx: dict[str, Any] | None = None,
         flow: dict[str, int] | None = None,
         udp_checksum: bool = False,
+        features: Sequence[str] = (),
     ) -> None:
         self.segment = Segment.create(f"rig-{os.getpid()}-{next(_serial)}", tuple(symbols))
         self.symbols = tuple(symbols)
@@ -170,6 +172,8 @@ class Rig:
             chosen[index].strategy = desc
             chosen[index].params = self._keep[-1]
             chosen[index].id = index
+            self._keep.append(native_features(parse_all(features)))
+            chosen[index].features = self._keep[-1]
         cfg.segment = self.segment.pointer
         cfg.cpu = -1
         cfg.sample_shift = sample_shift

@@ -143,7 +143,12 @@ NAME = "1 to 31 of a-z A-Z 0-9 _ - is allowed"
 IPV4 = "an IPv4 address such as 233.54.12.111 is allowed"
 SYMBOL = "a symbol of 1 to 8 printable characters without blank and * is allowed"
 CPU = "an integer from 0 to 1023 is allowed"
-USE = "builtin:NAME, c:FILE.so or numba:MODULE:FUNCTION is allowed"
+FEATURE = (
+    "one of spread, mid, microprice, imbalance:levels, slope:levels, ofi, ofi_decay:shift, trade_sign, trade_volume,"
+    " trade_flow:shift, queue_bid_ahead, queue_bid_behind, queue_ask_ahead, queue_ask_behind, ema_short:shift,"
+    " ema_long:shift"
+)
+USE = "builtin:NAME, c:FILE.so, linear:FILE.npz or numba:MODULE:FUNCTION is allowed"
 KEYS_CONTROL = "heartbeat, cancel_on_halt, limits_keys are allowed"
 KEYS_LINE = "group, port are allowed"
 TOP = "name, pipelines, instruments, strategies, limits, session, confine, control are allowed"
@@ -191,6 +196,10 @@ MISTAKES = [
     ("[AAPL, MSFT]", "[]", "12: instruments.symbols: 0 entries; 1 to 1024 are allowed"),
     ("username: HWGW01", "username: 12345", "40: session.username: 12345: YAML does not read this as text, put it in quotes; 1 to 6 printable characters is allowed"),
     ("builtin:mean_reversion", "mean_reversion", f"16: strategies[0].use: mean_reversion: not a strategy; {USE}"),
+    ("armed: true", "features: [spred]", f"17: strategies[0].features[0]: spred: unknown; {FEATURE} is allowed"),
+    ("armed: true", "features: [imbalance:0]", f"17: strategies[0].features[0]: imbalance:0: levels 1 to 10 are allowed; {FEATURE} is allowed"),
+    ("armed: true", "features: [spread:2]", f"17: strategies[0].features[0]: spread:2: spread has no parameter; {FEATURE} is allowed"),
+    ("armed: true", "features: [ofi, spread, ofi]", "17: strategies[0].features: ofi stands twice"),
     ("builtin:mean_reversion", "numba:module.function", f"16: strategies[0].use: numba:module.function: not a module and a function; {USE}"),
     # addresses and ports
     ("233.54.12.1,", "233.54.12.256,", f"8: pipelines[0].channels[0].lines[0].group: 233.54.12.256: not an IPv4 address; {IPV4}"),
@@ -237,6 +246,12 @@ MISTAKES = [
     ("beat_age_max: 500ms", "beat_age_max: 500ms\n  checks_off: [halted]", "21: limits.checks_off[0]: halted: unknown; one of control_stale, strategy, instrument, feed, qty, notional, collar, position, short_sale, credit, open_orders, duplicate, self_cross, rate, loss is allowed"),
     ("fills_max: 100,", "", "27: limits.strategies.one.fills_max: missing; the check strategy needs it (or stands in limits.checks_off)"),
 ]  # fmt: skip
+
+
+def test_features_of_a_strategy_are_read_with_their_parameters() -> None:
+    text = BASE.replace("armed: true", "features: [spread, imbalance:5, 'ema_long:9']")
+    (strategy,) = config.loads(text.encode(), "gateway.yaml", Path()).strategies
+    assert strategy.features == {"spread": None, "imbalance": 5, "ema_long": 9}
 
 
 @pytest.mark.parametrize(("old", "new", "messages"), MISTAKES, ids=[f"{m[1][:40]!r}" for m in MISTAKES])

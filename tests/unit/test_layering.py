@@ -36,6 +36,9 @@ LAYERS = (
         "hwgw.conformance",
         "hwgw.risk",
         "hwgw.orders",
+        "hwgw.feature_choice",
+        "hwgw.linear",
+        "hwgw.strategy_types",
         "hwgw.feeds",
         "hwgw.telemetry",
         "hwgw.journal",
@@ -67,7 +70,7 @@ COMMON_HEADERS = {
         "hwgw_jitter.h",
     ),
     *("soup.h",),
-    *("hwgw_records.h", "hwgw_wire.h"),  # generated
+    *("hwgw_records.h", "hwgw_wire.h", "hwgw_fields.h"),  # generated
 }
 STAGES_OF = {
     "halt": {"segment"},

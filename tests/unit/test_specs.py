@@ -44,6 +44,10 @@ def test_fields_of_every_layout_are_contiguous_and_sum_to_its_length(name):
             position += field["length"]
             checked += 1
         assert position == item["length"], item["name"]
+    for number, feature in enumerate(document(name).get("features", [])):
+        field = specs.load(name).layout("features").fields[number]
+        assert (field.name, field.offset, field.length, field.type) == (feature["name"], 8 * number, 8, "int")
+        checked += 1
     assert checked >= {"glimpse": 2}.get(name, 7)
     assert checked == sum(len(x.fields) for x in specs.load(name).layouts if x.kind != "tag")
 
@@ -55,7 +59,8 @@ def test_every_enum_and_source_is_defined_and_used(name):
     assert used - set(doc.get("enums", {})) == set()
     assert set(doc.get("enums", {})) - used <= {"hist"}  # names of histograms, in no record
     ids = {source["id"] for source in doc["sources"]}
-    cited = [source for item in items(doc) + doc.get("option_tags", []) for source in item["confirmed_by"]]
+    said = [*items(doc), *doc.get("option_tags", []), *doc.get("features", [])]
+    cited = [source for item in said for source in item["confirmed_by"]]
     assert cited
     assert set(cited) <= ids
 

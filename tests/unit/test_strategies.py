@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import struct
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from support import rig as r
 from support import soup_venue as sv
 from support.desk import Desk
 
+import hwgw
 from hwgw.errors import ConfigError
 from hwgw.native import builtin_strategies, call, ffi, lib
 from hwgw.settings import Strategy
@@ -68,6 +70,76 @@ def test_a_numba_strategy_gets_the_depth_it_asks_for():
             )
         desk.rig.feed(r.add(1, "AAPL", 50, "B", 1, 1_000_000))
         assert entered(desk, 1) == [sv.enter(1, b"B", 501 + 10 + 20 + 500 + 200, b"AAPL    ", 1_000_200, tif=b"3")]
+
+
+def orders(desk: Desk, cnt: int) -> list[tuple[int, int]]:
+    """Quantity and price of the cnt orders that the venue has got."""
+    return [struct.unpack_from(">I8sQ", message, 6)[::2] for message in entered(desk, cnt)]
+
+
+PLACE = ["spread", "imbalance:2", "queue_bid_ahead", "queue_bid_behind"]
+
+
+def test_a_numba_strategy_is_told_its_orders_place_in_the_queue_as_the_feed_and_the_venue_move_it():
+    target = numba("support.numba_strategies:tell_place")
+    with Desk(strategy=target, params={}, features=PLACE) as desk:
+        desk.rig.quote(bid=1_000_000, ask=1_000_200)  # 500 shares each; our order of 100 goes out at once
+        assert orders(desk, 1) == [(100, 1_000_000)]
+        desk.rig.feed(r.add(1, "AAPL", 7777, "B", 100, 1_000_000))  # it is in the feed before the venue tells us
+        desk.venue.sequenced(sv.accepted(1, b"B", 100, b"AAPL    ", 1_000_000, number=7777))
+        desk.until(lambda: desk.cnt("session.accepted") == 1)
+        steps = [
+            (r.add(1, "AAPL", 8001, "B", 50, 1_000_000), (500, 50)),
+            (r.executed(1, 1001, 200), (300, 50)),
+            (r.add(1, "AAPL", 8002, "B", 25, 1_000_000), (300, 75)),
+            (r.delete(1, 8001), (300, 25)),
+            (r.delete(1, 1001), (0, 25)),
+            (r.executed(1, 7777, 40), (0, 25)),
+            (r.add(1, "AAPL", 8003, "B", 10, 1_000_100), (0, 25)),  # a better price comes before ours
+            (r.executed(1, 7777, 60), None),  # not at the top: no call
+            (r.add(1, "AAPL", 8004, "B", 10, 1_000_100), (-1, -1)),
+        ]
+        told = [(-1, -1)]  # the add, before the venue's answer
+        for message, place in steps:
+            desk.rig.feed(message)
+            told += [place] if place else []
+        assert orders(desk, 1 + len(told))[1:] == [(2 + ahead, 1_000_202 + behind) for ahead, behind in told]
+        assert desk.cnt("strategy.unfollowed") == 0
+
+
+def test_an_order_that_the_venue_has_cancelled_or_replaced_is_no_longer_followed_under_its_old_number():
+    target = numba("support.numba_strategies:tell_place")
+    with Desk(strategy=target, params={}, features=PLACE) as desk:
+        desk.rig.quote(bid=1_000_000, ask=1_000_200)
+        assert len(orders(desk, 1)) == 1
+        desk.venue.sequenced(sv.accepted(1, b"B", 100, b"AAPL    ", 1_000_000, number=7777))
+        desk.until(lambda: desk.cnt("session.accepted") == 1)
+        desk.rig.feed(r.add(1, "AAPL", 7777, "B", 100, 1_000_000))
+        desk.venue.sequenced(sv.canceled(1, 100))
+        desk.until(lambda: desk.cnt("session.canceled") == 1)
+        desk.rig.feed(r.add(1, "AAPL", 8001, "B", 50, 1_000_000))
+        assert orders(desk, 3)[1:] == [(502, 1_000_202), (1, 1_000_201)]
+
+
+def test_features_begin_anew_with_the_books_and_are_zero_for_who_did_not_ask():
+    asked = numba("support.numba_strategies:tell_imbalance")
+    with Desk(strategy=asked, params={}, features=["imbalance:2"]) as desk:
+        desk.rig.quote()
+        desk.rig.feed(r.add(1, "AAPL", 5, "B", 500, 999_000))
+        # (500 - 500) / 1000 and (1000 - 500) / 1500, with 16 binary places, rounded down
+        assert [px - 65_536 for _, px in orders(desk, 1)] == [0]
+        desk.rig.feed(r.add(1, "AAPL", 6, "B", 500, 1_000_000))
+        assert [px - 65_536 for _, px in orders(desk, 2)] == [0, 2 * 65_536 * 1500 // 2000 - 65_536]
+    with Desk(strategy=asked, params={}) as desk:
+        desk.rig.quote()
+        desk.rig.feed(r.add(1, "AAPL", 6, "B", 500, 1_000_000))
+        assert [px - 65_536 for _, px in orders(desk, 2)] == [0, 0]
+
+
+@pytest.mark.parametrize(("features", "wrong"), [(["spred"], "'spred': unknown"), (["slope:1"], "levels 2 to 10")])
+def test_a_decorator_names_a_feature_that_is_not_there(features, wrong):
+    with pytest.raises(ConfigError, match=wrong):
+        hwgw.strategy(features=features)
 
 
 @pytest.mark.parametrize(
