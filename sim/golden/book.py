@@ -12,8 +12,8 @@ updates            applied
 
 A dropped event changes nothing. A trade or cross of a known instrument sets the last price and quantity and
 is ignored otherwise; an execution sets them too, at its own price or else the order's. Both do so only when
-the event is flagged printable and has a quantity. Execute sets event["px"] to the order's price when it is
-0.
+the event is flagged printable and has a quantity. Execute sets event["side"] to the order's, and event["px"]
+to its price when it is 0.
 
 SPDX-License-Identifier: MIT
 """
@@ -152,6 +152,7 @@ class Books:
             return "book.drop_quantity"
         if kind in (EXECUTE, EXECUTE_WITH_PRICE):
             event["px"] = event["px"] or order.px
+            event["side"] = order.side
             self._print(book, event)
         book.reduce(order, qty)
         return "book.updates"
