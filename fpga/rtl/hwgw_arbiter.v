@@ -1,0 +1,188 @@
+// hwgw_arbiter: two lines to one stream of messages in sequence; the first copy of each number is taken.
+//
+// SPDX-License-Identifier: MIT
+//
+// Input: records of both lines. Output: messages with their number, line and time stamp; never stalled.
+// Arbitration is by message, never by packet, because lines need not be cut into the same packets. The first good packet sets
+// session and number. A line that is ahead of the expected number waits for the other one to fill the hole: up to
+// cfg_hold_cycles, until its own store is half full, or until the other line is ahead as well. Then the hole is a gap (gaps + 1,
+// missing + its width), delivery goes on behind it at the line that is less far ahead, and the state is gapped until
+// cfg_repair. Late copies are counted in mold.duplicates of their line, first ones in its mold.messages.
+// Cost: a message per cycle; a known copy of one line is skipped in the cycle in which the other delivers. Two lines that both
+// bring nothing but 12-byte messages at line rate, and never the same ones, would need 1.14 cycles per cycle.
+// Latency: 1 cycle.
+`default_nettype none
+`include "hwgw_specs.vh"
+
+module hwgw_arbiter #(
+    parameter DATA_SZ = `ITCH50_TRADE_NON_CROSS_LEN,
+    parameter RECORD_W = 8 * DATA_SZ + 8
+) (
+    input  wire                           clk,
+    input  wire [                   31:0] cfg_jump_max,
+    input  wire [                   15:0] cfg_hold_cycles,
+    input  wire                           cfg_restart,
+    input  wire                           cfg_repair,
+    input  wire [           RECORD_W-1:0] s_a_record,
+    input  wire                           s_a_valid,
+    output wire                           s_a_ready,
+    input  wire                           s_a_tight,
+    input  wire [           RECORD_W-1:0] s_b_record,
+    input  wire                           s_b_valid,
+    output wire                           s_b_ready,
+    input  wire                           s_b_tight,
+    output reg  [          8*DATA_SZ-1:0] m_data,
+    output reg  [                    5:0] m_len,
+    output reg  [                   63:0] m_seq,
+    output reg                            m_line,
+    output reg  [                   63:0] m_t_rx,
+    output reg                            m_valid,
+    output wire [                   63:0] next_seq,
+    output wire [                   79:0] session,
+    output reg  [                    2:0] state,
+    output wire [   `HWGW_LINE_CNT_W-1:0] pulse_a,
+    output wire [   `HWGW_LINE_CNT_W-1:0] pulse_b,
+    output reg                            pulse_gap,
+    output reg  [                   63:0] missing,
+    input  wire                           rst
+);
+
+  localparam [2:0] STATE_WAITING = 3'd0;
+  localparam [2:0] STATE_GOOD = 3'd1;
+  localparam [2:0] STATE_GAPPED = 3'd2;
+  localparam [2:0] STATE_ENDED = 3'd4;
+
+  reg  [63:0] expected_q;
+  reg  [79:0] session_q;
+  reg         is_joined_q;
+  reg         is_lost_q;
+  reg         is_ended_q;
+
+  wire a_wants, a_is_ahead, a_wants_join, a_is_session_end, b_wants, b_is_ahead, b_wants_join, b_is_session_end;
+  wire [17:0] a_ahead, b_ahead;
+  wire [63:0] a_seq, a_t_rx, b_seq, b_t_rx;
+  wire [79:0] a_session, b_session;
+
+  // ---- a hole is given up in two steps, in which nothing is delivered ----
+
+  reg         is_measuring_q;
+  reg         is_jumping_q;
+  reg         is_b_q;  // of the two, the line whose number becomes the expected one
+  reg  [15:0] waited_q;
+  reg  [63:0] apart_q;
+
+  wire is_busy = is_measuring_q || is_jumping_q;
+  wire is_over = waited_q >= cfg_hold_cycles;
+  wire a_gives_up = a_is_ahead && (is_over || s_a_tight || b_is_ahead);
+  wire b_gives_up = b_is_ahead && (is_over || s_b_tight || a_is_ahead);
+  wire is_still_ahead = is_b_q ? b_is_ahead : a_is_ahead;
+
+  wire take_a = a_wants && !is_busy;
+  wire take_b = b_wants && !a_wants && !is_busy;
+
+  always @(posedge clk) begin
+    waited_q       <= !(a_is_ahead || b_is_ahead) || is_busy ? 16'd0 : waited_q + {15'd0, waited_q != 16'hffff};
+    is_measuring_q <= !is_busy && (a_gives_up || b_gives_up);
+    is_jumping_q   <= is_measuring_q && is_still_ahead;
+    if (!is_busy) is_b_q <= b_gives_up && (!a_gives_up || b_ahead < a_ahead);
+    apart_q   <= (is_b_q ? b_seq : a_seq) - expected_q;
+    pulse_gap <= is_jumping_q;
+    missing   <= apart_q;
+
+    if (is_jumping_q) expected_q <= is_b_q ? b_seq : a_seq;
+    else if (!is_joined_q && (a_wants_join || b_wants_join)) begin
+      is_joined_q <= 1'b1;
+      expected_q  <= a_wants_join ? a_seq : b_seq;
+      session_q   <= a_wants_join ? a_session : b_session;
+    end else if (take_a || take_b) expected_q <= expected_q + 64'd1;
+
+    is_lost_q  <= is_jumping_q || (is_lost_q && !cfg_repair);
+    is_ended_q <= is_ended_q || a_is_session_end || b_is_session_end;
+    state      <= !is_joined_q ? STATE_WAITING : is_ended_q ? STATE_ENDED : is_lost_q ? STATE_GAPPED : STATE_GOOD;
+
+    m_valid <= take_a || take_b;
+    m_data  <= take_a ? s_a_record[RECORD_W-1:8] : s_b_record[RECORD_W-1:8];
+    m_len   <= take_a ? s_a_record[7:2] : s_b_record[7:2];
+    m_seq   <= expected_q;
+    m_line  <= !take_a;
+    m_t_rx  <= take_a ? a_t_rx : b_t_rx;
+
+    if (rst || cfg_restart) begin
+      is_measuring_q <= 1'b0;
+      is_jumping_q   <= 1'b0;
+      waited_q       <= 16'd0;
+      expected_q     <= 64'd0;
+      session_q      <= 80'd0;
+      is_joined_q    <= 1'b0;
+      is_lost_q      <= 1'b0;
+      is_ended_q     <= 1'b0;
+      pulse_gap      <= 1'b0;
+      state          <= STATE_WAITING;
+      m_valid        <= 1'b0;
+    end
+  end
+
+  assign next_seq = expected_q;
+  assign session  = session_q;
+
+  hwgw_line #(
+      .DATA_SZ(DATA_SZ)
+  ) u_a (
+      .clk           (clk),
+      .cfg_jump_max  (cfg_jump_max),
+      .s_record      (s_a_record),
+      .s_valid       (s_a_valid),
+      .s_ready       (s_a_ready),
+      .expected      (expected_q),
+      .is_joined     (is_joined_q),
+      .session       (session_q),
+      .is_restart    (cfg_restart),
+      .is_taken      (take_a),
+      .is_other_taken(take_b),
+      .is_jump       (is_jumping_q && !is_b_q),
+      .is_other_jump (is_jumping_q && is_b_q),
+      .other_ahead   (b_ahead),
+      .wants         (a_wants),
+      .is_ahead      (a_is_ahead),
+      .ahead_q       (a_ahead),
+      .wants_join    (a_wants_join),
+      .is_session_end(a_is_session_end),
+      .seq_q         (a_seq),
+      .session_q     (a_session),
+      .t_rx_q        (a_t_rx),
+      .pulse         (pulse_a),
+      .rst           (rst)
+  );
+
+  hwgw_line #(
+      .DATA_SZ(DATA_SZ)
+  ) u_b (
+      .clk           (clk),
+      .cfg_jump_max  (cfg_jump_max),
+      .s_record      (s_b_record),
+      .s_valid       (s_b_valid),
+      .s_ready       (s_b_ready),
+      .expected      (expected_q),
+      .is_joined     (is_joined_q),
+      .session       (session_q),
+      .is_restart    (cfg_restart),
+      .is_taken      (take_b),
+      .is_other_taken(take_a),
+      .is_jump       (is_jumping_q && is_b_q),
+      .is_other_jump (is_jumping_q && !is_b_q),
+      .other_ahead   (a_ahead),
+      .wants         (b_wants),
+      .is_ahead      (b_is_ahead),
+      .ahead_q       (b_ahead),
+      .wants_join    (b_wants_join),
+      .is_session_end(b_is_session_end),
+      .seq_q         (b_seq),
+      .session_q     (b_session),
+      .t_rx_q        (b_t_rx),
+      .pulse         (pulse_b),
+      .rst           (rst)
+  );
+
+endmodule
+
+`default_nettype wire

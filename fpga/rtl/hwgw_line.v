@@ -1,0 +1,165 @@
+// hwgw_line: one line in front of the arbiter: where its next record stands against the expected sequence number.
+//
+// SPDX-License-Identifier: MIT
+//
+// Input: records of hwgw_hold; what the arbiter expects and does. Output: what the record at the head is, and when it is
+// taken. Instead of comparing 64-bit numbers for every message, the line keeps how far its next message is from the expected
+// one (ahead_q, which saturates) and counts along. The full comparison is made once per packet, in the three cycles after its
+// header, in which no message of the packet can have arrived yet unless it is shorter than 12 bytes.
+// Order of checks as in mold.c: session (drop_session), number 0, past the end of 64-bit numbers or further ahead than
+// cfg_jump_max (drop_gap), nothing new (drop_duplicate). A packet is counted by its end record.
+`default_nettype none
+`include "hwgw_specs.vh"
+
+module hwgw_line #(
+    parameter DATA_SZ = `ITCH50_TRADE_NON_CROSS_LEN,
+    parameter RECORD_W = 8 * DATA_SZ + 8
+) (
+    input  wire                        clk,
+    input  wire [                31:0] cfg_jump_max,
+    input  wire [        RECORD_W-1:0] s_record,
+    input  wire                        s_valid,
+    output wire                        s_ready,
+    // the arbiter
+    input  wire [                63:0] expected,
+    input  wire                        is_joined,
+    input  wire [                79:0] session,
+    input  wire                        is_restart,
+    input  wire                        is_taken,  // the message at the head goes to the decoder
+    input  wire                        is_other_taken,  // one of the other line does
+    input  wire                        is_jump,  // the expected number becomes this line's
+    input  wire                        is_other_jump,  // or the other's, which was that far ahead
+    input  wire [                17:0] other_ahead,
+    output wire                        wants,  // a message with the expected number is at the head
+    output wire                        is_ahead,  // what is at the head is behind a hole
+    output reg  [                17:0] ahead_q,  // two's complement
+    output wire                        wants_join,
+    output wire                        is_session_end,  // pulse: an end of session packet was used
+    output reg  [                63:0] seq_q,  // of the first message of the packet
+    output reg  [                79:0] session_q,
+    output reg  [                63:0] t_rx_q,
+    output reg  [`HWGW_LINE_CNT_W-1:0] pulse,
+    input  wire                        rst
+);
+
+  localparam [1:0] KIND_HEADER = 2'd1;
+  localparam [1:0] KIND_MESSAGE = 2'd2;
+  localparam [1:0] KIND_END = 2'd3;
+  localparam [2:0] IDLE = 3'd0;  // behind a packet, or in the rest of one that is not wanted
+  localparam [2:0] NUMBER = 3'd1;  // sum of number and count
+  localparam [2:0] DIFFER = 3'd2;  // number less the expected one
+  localparam [2:0] JUDGE = 3'd3;  // is that believable
+  localparam [2:0] RUN = 3'd4;
+  localparam [2:0] SKIP_SESSION = 3'd5;
+  localparam [2:0] SKIP_GAP = 3'd6;
+  localparam [17:0] AHEAD_MAX = 18'h1ffff;
+  localparam [17:0] AHEAD_MIN = 18'h20000;
+
+  wire [RECORD_W-9:0] data = s_record[RECORD_W-1:8];
+  wire                unused_bytes = &{1'b0, s_record[7:2], data};
+  wire [         1:0] kind = s_record[1:0];
+  wire [        63:0] head_seq = {
+    data[8*10+:8], data[8*11+:8], data[8*12+:8], data[8*13+:8],
+    data[8*14+:8], data[8*15+:8], data[8*16+:8], data[8*17+:8]
+  };
+  wire [15:0] head_cnt = {data[8*18+:8], data[8*19+:8]};
+
+  reg  [ 2:0] state_q;
+  reg         is_heartbeat_q;
+  reg         is_end_q;
+  reg  [15:0] blocks_q;
+  reg         is_fresh_q;  // a message of the packet was new
+  reg         is_number_bad_q;
+  reg         is_other_session_q;
+  reg  [63:0] apart_q;
+  reg         was_taken_q;  // the other line's message, in the cycle in which apart_q was made
+  reg         is_far_q;
+
+  wire        is_run = state_q == RUN && !is_far_q;
+  wire        is_next = ahead_q == 18'd0;
+  wire        is_old = ahead_q[17];
+  wire        is_header = s_valid && kind == KIND_HEADER;
+  wire        is_message = s_valid && kind == KIND_MESSAGE;
+  wire        is_end = s_valid && kind == KIND_END;
+  wire        has_blocks = !is_heartbeat_q && !is_end_q;
+  wire        is_known = is_run && is_message && is_old;
+  wire        is_done = is_run && is_end && (has_blocks || is_next || is_old);
+  wire        is_unwanted = state_q == IDLE || state_q == SKIP_SESSION || state_q == SKIP_GAP;
+  wire        take_header = is_header && (is_unwanted || state_q == RUN);
+
+  assign wants = is_run && is_message && is_next;
+  assign is_ahead = is_run && (is_message || (is_end && !has_blocks)) && !is_next && !is_old;
+  assign wants_join = state_q == DIFFER && !is_joined && !is_number_bad_q;
+  assign s_ready = take_header || is_taken || is_known || is_done || (is_unwanted && (is_message || is_end));
+  assign is_session_end = is_done && is_end_q && is_next;
+
+  // the count of records that this line and the other one moved on by, and the jump of the other
+  wire [17:0] step = is_other_jump ? 18'd0 - other_ahead : {17'd0, is_known} - {17'd0, is_other_taken};
+  wire [18:0] moved = {ahead_q[17], ahead_q} + {step[17], step};
+  wire [17:0] taken_since = {17'd0, was_taken_q} + {17'd0, is_other_taken};
+  wire [64:0] apart = {1'b0, seq_q} - {1'b0, expected};
+
+  always @(posedge clk) begin
+    was_taken_q <= is_other_taken;
+    case (state_q)
+      NUMBER: state_q <= DIFFER;
+      DIFFER: begin
+        if (is_joined) state_q <= JUDGE;
+        else if (is_number_bad_q) state_q <= SKIP_GAP;
+        is_other_session_q <= session_q != session;
+        apart_q            <= apart[63:0];
+        is_far_q           <= apart[64];  // until JUDGE: the number is below the expected one
+      end
+      JUDGE: begin
+        state_q  <= is_other_session_q ? SKIP_SESSION : is_number_bad_q ? SKIP_GAP : RUN;
+        is_far_q <= !is_far_q && cfg_jump_max != 32'd0 && (apart_q[63:32] != 32'd0 || apart_q[31:0] > cfg_jump_max);
+        if (is_far_q) ahead_q <= apart_q[63:16] == {48{1'b1}} ? apart_q[17:0] - taken_since : AHEAD_MIN;
+        else ahead_q <= apart_q[63:16] == 48'd0 ? apart_q[17:0] - taken_since : AHEAD_MAX;
+      end
+      RUN: begin
+        if (is_far_q) state_q <= SKIP_GAP;
+        is_far_q <= 1'b0;
+        if (is_jump) ahead_q <= 18'd0;
+        else if (!is_taken) ahead_q <= moved[18] == moved[17] ? moved[17:0] : moved[18] ? AHEAD_MIN : AHEAD_MAX;
+        if (is_end && s_ready) state_q <= IDLE;
+      end
+      default: if (is_end) state_q <= IDLE;
+    endcase
+    // the expected number has gone past what was compared with
+    if (is_other_jump && (state_q == DIFFER || state_q == JUDGE || (state_q == RUN && !is_old && !is_next)))
+      state_q <= DIFFER;
+
+    if (is_taken) is_fresh_q <= 1'b1;
+    is_number_bad_q <= seq_q == 64'd0 || (&seq_q[63:16] && {1'b0, seq_q[15:0]} + {1'b0, blocks_q} > 17'h0ffff);
+    if (take_header) begin
+      state_q        <= NUMBER;
+      seq_q          <= head_seq;
+      session_q      <= data[79:0];
+      t_rx_q         <= data[8*24+:64];
+      is_heartbeat_q <= head_cnt == `MOLDUDP64_MESSAGE_COUNT_HEARTBEAT;
+      is_end_q       <= head_cnt == `MOLDUDP64_MESSAGE_COUNT_END_OF_SESSION;
+      blocks_q       <= head_cnt == `MOLDUDP64_MESSAGE_COUNT_END_OF_SESSION ? 16'd0 : head_cnt;
+      is_fresh_q     <= 1'b0;
+      is_far_q       <= 1'b0;
+    end
+
+    pulse <= {`HWGW_LINE_CNT_W{1'b0}};
+    pulse[`HWGW_LINE_CNT_MOLD_MESSAGES]     <= is_taken;
+    pulse[`HWGW_LINE_CNT_MOLD_DUPLICATES]   <= is_known;
+    pulse[`HWGW_LINE_CNT_MOLD_DROP_SESSION] <= is_end && state_q == SKIP_SESSION;
+    pulse[`HWGW_LINE_CNT_MOLD_DROP_GAP]     <= is_end && state_q == SKIP_GAP;
+    if (is_done) begin
+      if (has_blocks ? is_fresh_q : is_next) pulse[`HWGW_LINE_CNT_MOLD_FRAMES] <= 1'b1;
+      else pulse[`HWGW_LINE_CNT_MOLD_DROP_DUPLICATE] <= 1'b1;
+      pulse[`HWGW_LINE_CNT_MOLD_HEARTBEATS] <= is_heartbeat_q && is_next;
+      pulse[`HWGW_LINE_CNT_MOLD_ENDS]       <= is_end_q && is_next;
+    end
+    if (rst || is_restart) begin
+      state_q <= IDLE;
+      pulse   <= {`HWGW_LINE_CNT_W{1'b0}};
+    end
+  end
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,386 @@
+// hwgw_udp: Ethernet, up to two VLAN tags, IPv4 and UDP down to the payload of a configured flow.
+//
+// SPDX-License-Identifier: MIT
+//
+// Input: frames from the MAC without FCS, never stalled; beats of a frame may have gaps between them. tuser at tlast says
+// that the MAC found the frame bad.
+// Output: the UDP payload, byte 0 in the low lane, up to the UDP length. Every frame ends with a beat with tlast, which may
+// be empty; a frame that is too short gives nothing else. The payload leaves before the frame is judged:
+//   m_refused        says that the headers forbid the payload, from two cycles after the third payload beat at the latest
+//                    until two cycles after the last beat
+//   m_verdict_*      five cycles after the beat with tlast: the causes of its drop, one at most; none = a good frame
+// Order of checks as in net.c, the first that fails is the cause: bad frame of the MAC (drop_nic), Ethernet and VLAN headers
+// complete (drop_short), ethertype IPv4 (drop_ethertype), 20 bytes of IPv4 (drop_short), version 4 and header length at least
+// 20 (drop_ip_header), options complete (drop_short), total length within the frame and not below the header (drop_ip_length),
+// header checksum (drop_ip_checksum), no fragment (drop_fragment), UDP (drop_protocol), UDP length at least 8 and within the
+// datagram (drop_udp_length), group and port (drop_foreign). The UDP checksum is not verified.
+// Latency: 2 cycles from a beat at the input to its first payload bytes, 3 to those that wait for the next beat.
+`default_nettype none
+`include "hwgw_specs.vh"
+
+module hwgw_udp (
+    input  wire                       clk,
+    input  wire [               63:0] now,
+    input  wire                       cfg_enable,
+    input  wire [               31:0] cfg_group,
+    input  wire [               15:0] cfg_port,
+    input  wire [               63:0] s_axis_tdata,
+    input  wire [                7:0] s_axis_tkeep,
+    input  wire                       s_axis_tvalid,
+    input  wire                       s_axis_tlast,
+    input  wire                       s_axis_tuser,
+    output reg  [               63:0] m_axis_tdata,
+    output reg  [                7:0] m_axis_tkeep,
+    output reg                        m_axis_tvalid,
+    output reg                        m_axis_tlast,
+    output reg  [               63:0] m_t_rx,
+    output wire                       m_refused,
+    output reg                        m_verdict_valid,
+    output reg  [`HWGW_LINE_CNT_W-1:0] m_verdict_cause,
+    input  wire                       rst
+);
+
+  localparam [15:0] ETH_LEN = `ETHERNET_ETHERNET_HEADER_LEN;
+  localparam [15:0] IP_LEN = `ETHERNET_IPV4_HEADER_LEN;
+  localparam [15:0] UDP_LEN = `ETHERNET_UDP_HEADER_LEN;
+  localparam [15:0] FRAGMENT = 16'h3fff;  // more fragments, and the offset
+  localparam LONG = 16'hffc0;  // a frame's length does not count further
+
+  // bytes in network order: 16 and 32 bits that begin in a lane
+  function [15:0] be16;
+    input [63:0] word;
+    input integer lane;
+    be16 = {word[8*lane+:8], word[8*lane+8+:8]};
+  endfunction
+
+  function is_tag;
+    input [15:0] ethertype;
+    is_tag = ethertype == `ETHERNET_ETHERTYPE_VLAN || ethertype == `ETHERNET_ETHERTYPE_QINQ;
+  endfunction
+
+  // ---- beats: cur_q came last, prev_q before it; a slot is the cycle in which prev_q leaves ----
+
+  reg         is_open_q;  // inside a frame at the input
+  reg         is_taken_q;  // and that frame is ours to judge
+  reg  [63:0] cur_q;
+  reg  [ 3:0] cur_cnt_q;
+  reg         cur_valid_q;
+  reg         cur_last_q;
+  reg         cur_first_q;
+  reg         cur_user_q;
+  reg  [63:0] cur_now_q;
+  reg  [63:0] prev_q;
+  reg  [ 3:0] prev_cnt_q;
+  reg         prev_valid_q;
+  reg         prev_last_q;
+  reg         prev_user_q;
+  reg  [ 4:0] idx_q;  // of prev_q in its frame; stays at 31
+  reg  [15:0] len_q;  // of its frame, up to and with prev_q
+  reg  [63:0] t_rx_q;
+
+  function [3:0] count;  // of tkeep, which has no holes
+    input [7:0] keep;
+    casez (keep)
+      8'b1???????: count = 4'd8;
+      8'b01??????: count = 4'd7;
+      8'b001?????: count = 4'd6;
+      8'b0001????: count = 4'd5;
+      8'b00001???: count = 4'd4;
+      8'b000001??: count = 4'd3;
+      8'b0000001?: count = 4'd2;
+      8'b00000001: count = 4'd1;
+      default: count = 4'd0;
+    endcase
+  endfunction
+
+  wire is_taken = is_open_q ? is_taken_q : cfg_enable;
+  wire slot = prev_valid_q && (prev_last_q || cur_valid_q);
+  wire [3:0] more_cnt = prev_last_q ? 4'd0 : cur_cnt_q;  // bytes of the frame in cur_q
+
+  always @(posedge clk) begin
+    if (s_axis_tvalid) begin
+      is_open_q  <= !s_axis_tlast;
+      is_taken_q <= is_taken;
+    end
+    cur_valid_q <= s_axis_tvalid && is_taken;
+    if (s_axis_tvalid) begin
+      cur_q       <= s_axis_tdata;
+      cur_cnt_q   <= count(s_axis_tkeep);
+      cur_last_q  <= s_axis_tlast;
+      cur_user_q  <= s_axis_tuser;
+      cur_first_q <= !is_open_q;
+      cur_now_q   <= now;
+    end
+    if (cur_valid_q) begin
+      prev_q      <= cur_q;
+      prev_cnt_q  <= cur_cnt_q;
+      prev_last_q <= cur_last_q;
+      prev_user_q <= cur_user_q;
+      idx_q       <= cur_first_q ? 5'd0 : idx_q + {4'd0, idx_q != 5'd31};
+      len_q       <= cur_first_q ? {12'd0, cur_cnt_q} : len_q < LONG ? len_q + {12'd0, cur_cnt_q} : len_q;
+      if (cur_first_q) t_rx_q <= cur_now_q;
+    end
+    prev_valid_q <= cur_valid_q || (prev_valid_q && !slot);
+    if (rst) begin
+      is_open_q    <= 1'b0;
+      cur_valid_q  <= 1'b0;
+      prev_valid_q <= 1'b0;
+    end
+  end
+
+  // ---- where the payload begins: words (4 bytes behind the Ethernet header) of tags, IPv4 and UDP ----
+
+  reg        has_tag_q;  // an outer tag
+  reg        has_tags_q;  // an inner one too
+  reg [ 3:0] ihl_0_q;  // header length field if there were 0, 1 or 2 tags
+  reg [ 3:0] ihl_1_q;
+  reg [ 3:0] ihl_2_q;
+  reg [ 5:0] word_q;  // of the first payload byte
+  reg        is_placed_q;
+  reg [15:0] left_q;  // bytes of payload still to come
+  reg        is_payload_q;
+
+  wire [3:0] ihl = !has_tag_q ? ihl_0_q : !has_tags_q ? ihl_1_q : ihl_2_q;
+  wire [5:0] beat_x2 = word_q + 6'd3;
+  wire [4:0] beat = beat_x2[5:1];  // in which the payload begins
+  wire unused_half = beat_x2[0];
+  wire is_begun = is_placed_q && idx_q == beat;
+  wire is_next = is_placed_q && idx_q + 5'd1 == beat;
+  wire is_lane_2 = word_q[0];  // else lane 6
+
+  // bytes of payload in this slot: those of the frame, and not more than the UDP length says
+  wire [3:0] lane = is_lane_2 ? 4'd2 : 4'd6;
+  wire [3:0] of_prev = prev_cnt_q > lane ? prev_cnt_q - lane : 4'd0;
+  wire [3:0] of_cur = more_cnt > lane ? lane : more_cnt;
+  wire [3:0] here_cnt = of_prev + of_cur;
+  wire [3:0] data_cnt = left_q >= {12'd0, here_cnt} ? here_cnt : left_q[3:0];
+  wire is_payload = is_begun || is_payload_q;
+
+  always @(posedge clk) begin
+    m_axis_tvalid <= slot && (prev_last_q || (is_payload && data_cnt != 4'd0));
+    m_axis_tdata  <= is_lane_2 ? {cur_q[15:0], prev_q[63:16]} : {cur_q[47:0], prev_q[63:48]};
+    m_axis_tkeep  <= is_payload ? ~(8'hff << data_cnt) : 8'd0;
+    m_axis_tlast  <= prev_last_q;
+    if (slot) begin
+      if (idx_q == 5'd1) begin
+        has_tag_q  <= is_tag(be16(prev_q, 4));
+        has_tags_q <= is_tag(be16(cur_q, 0));
+        ihl_0_q    <= prev_q[51:48];
+        ihl_1_q    <= cur_q[19:16];
+        ihl_2_q    <= cur_q[51:48];
+      end
+      if (idx_q == 5'd2) begin
+        word_q <= {2'd0, ihl} + 6'd2 + {4'd0, has_tag_q && has_tags_q, has_tag_q && !has_tags_q};
+        is_placed_q <= ihl >= 4'd5;
+      end
+      if (is_next) left_q <= (is_lane_2 ? be16(prev_q, 6) : be16(cur_q, 2)) - UDP_LEN;
+      else if (is_payload) left_q <= left_q - {12'd0, data_cnt};
+      if (is_begun) m_t_rx <= t_rx_q;
+      is_payload_q <= is_payload && !prev_last_q;
+      if (prev_last_q) is_placed_q <= 1'b0;
+    end
+    if (rst) begin
+      m_axis_tvalid <= 1'b0;
+      is_payload_q  <= 1'b0;
+      is_placed_q   <= 1'b0;
+    end
+  end
+
+  // ---- headers: two words per beat behind the Ethernet header, and what each is ----
+
+  reg [63:0] words_q;
+  reg        words_valid_q;
+  reg        words_first_q;
+  reg [ 4:0] words_idx_q;
+  reg        is_ip_0_q;  // the ethertype says IPv4 if there were 0, 1 or 2 tags
+  reg        is_ip_1_q;
+  reg        is_ip_2_q;
+  reg [63:0] words_q2;
+  reg        words_valid_q2;
+  reg        words_first_q2;
+  reg [ 5:0] place_q2;  // of the first word in the IPv4 header, 2 more than it is
+  reg [ 1:0] tags_q2;
+  reg        is_ip_q2;
+
+  wire [1:0] tags = !has_tag_q ? 2'd0 : !has_tags_q ? 2'd1 : 2'd2;
+
+  always @(posedge clk) begin
+    words_valid_q  <= slot && idx_q != 5'd0 && idx_q != 5'd31;
+    words_first_q  <= idx_q == 5'd1;
+    words_idx_q    <= idx_q - 5'd1;
+    words_q        <= {cur_q[47:0], prev_q[63:48]};
+    if (slot && idx_q == 5'd1) begin
+      is_ip_0_q <= be16(prev_q, 4) == `ETHERNET_ETHERTYPE_IPV4;
+      is_ip_1_q <= be16(cur_q, 0) == `ETHERNET_ETHERTYPE_IPV4;
+      is_ip_2_q <= be16(cur_q, 4) == `ETHERNET_ETHERTYPE_IPV4;
+    end
+    words_valid_q2 <= words_valid_q;
+    words_first_q2 <= words_first_q;
+    words_q2       <= words_q;
+    place_q2       <= {words_idx_q, 1'b0} + 6'd2 - {4'd0, tags};
+    if (words_valid_q && words_first_q) begin
+      tags_q2  <= tags;
+      is_ip_q2 <= tags == 2'd0 ? is_ip_0_q : tags == 2'd1 ? is_ip_1_q : is_ip_2_q;
+    end
+    if (rst) begin
+      words_valid_q  <= 1'b0;
+      words_valid_q2 <= 1'b0;
+    end
+  end
+
+  // the words of the header in this beat, byte 0 highest; lane 1 is one word further
+  wire [31:0] word_0 = {words_q2[7:0], words_q2[15:8], words_q2[23:16], words_q2[31:24]};
+  wire [31:0] word_1 = {words_q2[39:32], words_q2[47:40], words_q2[55:48], words_q2[63:56]};
+
+  // place of a word of the header by its offset in bytes
+  localparam [5:0] AT_LENGTH = `ETHERNET_IPV4_HEADER_TOTAL_LENGTH_OFF / 4 + 2;
+  localparam [5:0] AT_FRAGMENT = `ETHERNET_IPV4_HEADER_FLAGS_FRAGMENT_OFF / 4 + 2;
+  localparam [5:0] AT_PROTOCOL = `ETHERNET_IPV4_HEADER_PROTOCOL_OFF / 4 + 2;
+  localparam [5:0] AT_GROUP = `ETHERNET_IPV4_HEADER_DESTINATION_OFF / 4 + 2;
+  localparam [5:0] AT_OPTIONS = `ETHERNET_IPV4_HEADER_LEN / 4 + 2;
+
+  reg [ 1:0] tags_q3;
+  reg        is_ip_q3;
+  reg [ 7:0] version_ihl_q3;
+  reg [15:0] total_q3;
+  reg        is_fragment_q3;
+  reg        is_udp_q3;
+  reg        is_group_q3;
+  reg        is_port_q3;
+  reg [15:0] udp_len_q3;
+  reg [18:0] sum_q3;
+  reg        sum_valid_q3;
+  reg        sum_first_q3;
+  reg        has_udp_q3;  // the UDP length has been seen
+
+  wire [5:0] at_udp = {2'd0, version_ihl_q3[3:0]} + 6'd2;
+  wire [5:0] place_1 = place_q2 + 6'd1;
+  wire in_header_0 = place_q2 >= 6'd2 && (place_q2 < AT_OPTIONS || place_q2 < at_udp);
+  wire in_header_1 = place_1 >= 6'd2 && (place_1 < AT_OPTIONS || place_1 < at_udp);
+  wire [16:0] sum_0 = {1'b0, word_0[31:16]} + {1'b0, word_0[15:0]};
+  wire [16:0] sum_1 = {1'b0, word_1[31:16]} + {1'b0, word_1[15:0]};
+
+  always @(posedge clk) begin
+    sum_valid_q3 <= words_valid_q2;
+    sum_first_q3 <= words_first_q2;
+    sum_q3       <= {2'd0, in_header_0 ? sum_0 : 17'd0} + {2'd0, in_header_1 ? sum_1 : 17'd0};
+    if (words_valid_q2) begin
+      tags_q3  <= tags_q2;
+      is_ip_q3 <= is_ip_q2;
+      if (place_q2 == AT_LENGTH || place_1 == AT_LENGTH)
+        {version_ihl_q3, total_q3} <= place_q2 == AT_LENGTH ? {word_0[31:24], word_0[15:0]} : {word_1[31:24], word_1[15:0]};
+      if (place_q2 == AT_FRAGMENT || place_1 == AT_FRAGMENT)
+        is_fragment_q3 <= ((place_q2 == AT_FRAGMENT ? word_0[15:0] : word_1[15:0]) & FRAGMENT) != 16'd0;
+      if (place_q2 == AT_PROTOCOL || place_1 == AT_PROTOCOL)
+        is_udp_q3 <= (place_q2 == AT_PROTOCOL ? word_0[23:16] : word_1[23:16]) == `ETHERNET_IP_PROTOCOL_UDP;
+      if (place_q2 == AT_GROUP || place_1 == AT_GROUP)
+        is_group_q3 <= (place_q2 == AT_GROUP ? word_0 : word_1) == cfg_group;
+      if (place_q2 >= AT_OPTIONS && place_q2 == at_udp) is_port_q3 <= word_0[15:0] == cfg_port;
+      else if (place_1 >= AT_OPTIONS && place_1 == at_udp) is_port_q3 <= word_1[15:0] == cfg_port;
+      if (place_q2 > AT_OPTIONS && place_q2 == at_udp + 6'd1) udp_len_q3 <= word_0[31:16];
+      else if (place_1 > AT_OPTIONS && place_1 == at_udp + 6'd1) udp_len_q3 <= word_1[31:16];
+      has_udp_q3 <= !words_first_q2 && (has_udp_q3 || (place_1 > AT_OPTIONS && place_1 >= at_udp + 6'd1));
+    end
+    if (rst) sum_valid_q3 <= 1'b0;
+  end
+
+  // ---- the checks; those that need the length of the frame wait for its end ----
+
+  wire [15:0] ip_len = {10'd0, version_ihl_q3[3:0], 2'd0};
+  wire [15:0] room = total_q3 - ip_len;
+  reg  [22:0] total_sum_q4;
+  reg         is_refused_q4;  // by what needs neither checksum nor the end of the frame
+  wire [16:0] fold_1 = {1'b0, total_sum_q4[15:0]} + {10'd0, total_sum_q4[22:16]};
+  wire        is_sum_right = fold_1 == 17'h0ffff || fold_1 == 17'h1fffe;
+
+  wire is_bad_header = version_ihl_q3[7:4] != 4'd4 || version_ihl_q3[3:0] < 4'd5;
+  wire is_bad_udp_len = room < UDP_LEN || udp_len_q3 < UDP_LEN || udp_len_q3 > room;
+  wire is_foreign = !is_group_q3 || !is_port_q3;
+
+  always @(posedge clk) begin
+    if (sum_valid_q3) total_sum_q4 <= (sum_first_q3 ? 23'd0 : total_sum_q4) + {4'd0, sum_q3};
+    is_refused_q4 <= has_udp_q3 && (!is_ip_q3 || is_bad_header || total_q3 < ip_len || is_fragment_q3 || !is_udp_q3 ||
+                                    is_bad_udp_len || is_foreign);
+  end
+  reg  is_sum_wrong_q5;
+  reg  has_udp_q4;
+  always @(posedge clk) begin
+    has_udp_q4      <= has_udp_q3;
+    is_sum_wrong_q5 <= has_udp_q4 && !is_sum_right;
+  end
+  reg is_refused_q5;
+  always @(posedge clk) is_refused_q5 <= is_refused_q4;
+  assign m_refused = is_refused_q5 || is_sum_wrong_q5;
+
+  // ---- the verdict: a token follows each last beat ----
+
+  reg [ 4:0] end_q;  // bit n: a frame ended n + 1 cycles ago
+  reg [15:0] end_len_q1;
+  reg [15:0] end_len_q2;
+  reg [15:0] end_len_q3;
+  reg [15:0] ip_room_q4;  // bytes of the frame behind tags and Ethernet header
+  reg [ 2:0] end_user_q;
+  reg        user_q4;
+  reg        is_short_q4;  // Ethernet or tags
+  reg        user_q5;
+  reg        is_short_q5;
+  reg        is_ip_q5;
+  reg        is_short_ip_q5;
+  reg        is_bad_header_q5;
+  reg        is_short_options_q5;
+  reg        is_bad_length_q5;
+  reg        is_fragment_q5;
+  reg        is_udp_q5;
+  reg        is_bad_udp_len_q5;
+  reg        is_foreign_q5;
+  reg        is_sum_right_q5;
+
+  wire [15:0] tag_len = {12'd0, tags_q3, 2'd0};
+
+  always @(posedge clk) begin
+    end_q      <= {end_q[3:0], slot && prev_last_q};
+    end_user_q <= {end_user_q[1:0], prev_user_q};
+    end_len_q1 <= len_q;
+    end_len_q2 <= end_len_q1;
+    end_len_q3 <= end_len_q2;
+
+    ip_room_q4  <= end_len_q3 - ETH_LEN - tag_len;
+    is_short_q4 <= end_len_q3 < ETH_LEN + tag_len;
+    user_q4     <= end_user_q[2];
+
+    user_q5             <= user_q4;
+    is_short_q5         <= is_short_q4;
+    is_ip_q5            <= is_ip_q3;
+    is_short_ip_q5      <= ip_room_q4 < IP_LEN;
+    is_bad_header_q5    <= is_bad_header;
+    is_short_options_q5 <= ip_room_q4 < ip_len;
+    is_bad_length_q5    <= total_q3 < ip_len || total_q3 > ip_room_q4;
+    is_sum_right_q5     <= is_sum_right;
+    is_fragment_q5      <= is_fragment_q3;
+    is_udp_q5           <= is_udp_q3;
+    is_bad_udp_len_q5   <= is_bad_udp_len;
+    is_foreign_q5       <= is_foreign;
+
+    m_verdict_valid <= end_q[4];
+    m_verdict_cause <= {`HWGW_LINE_CNT_W{1'b0}};
+    if (user_q5) m_verdict_cause[`HWGW_LINE_CNT_RX_DROP_NIC] <= 1'b1;
+    else if (is_short_q5) m_verdict_cause[`HWGW_LINE_CNT_NET_DROP_SHORT] <= 1'b1;
+    else if (!is_ip_q5) m_verdict_cause[`HWGW_LINE_CNT_NET_DROP_ETHERTYPE] <= 1'b1;
+    else if (is_short_ip_q5) m_verdict_cause[`HWGW_LINE_CNT_NET_DROP_SHORT] <= 1'b1;
+    else if (is_bad_header_q5) m_verdict_cause[`HWGW_LINE_CNT_NET_DROP_IP_HEADER] <= 1'b1;
+    else if (is_short_options_q5) m_verdict_cause[`HWGW_LINE_CNT_NET_DROP_SHORT] <= 1'b1;
+    else if (is_bad_length_q5) m_verdict_cause[`HWGW_LINE_CNT_NET_DROP_IP_LENGTH] <= 1'b1;
+    else if (!is_sum_right_q5) m_verdict_cause[`HWGW_LINE_CNT_NET_DROP_IP_CHECKSUM] <= 1'b1;
+    else if (is_fragment_q5) m_verdict_cause[`HWGW_LINE_CNT_NET_DROP_FRAGMENT] <= 1'b1;
+    else if (!is_udp_q5) m_verdict_cause[`HWGW_LINE_CNT_NET_DROP_PROTOCOL] <= 1'b1;
+    else if (is_bad_udp_len_q5) m_verdict_cause[`HWGW_LINE_CNT_NET_DROP_UDP_LENGTH] <= 1'b1;
+    else if (is_foreign_q5) m_verdict_cause[`HWGW_LINE_CNT_NET_DROP_FOREIGN] <= 1'b1;
+    if (rst) begin
+      end_q           <= 5'd0;
+      m_verdict_valid <= 1'b0;
+    end
+  end
+
+endmodule
+
+`default_nettype wire

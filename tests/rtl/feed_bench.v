@@ -1,0 +1,183 @@
+// feed_bench: hwgw_feed with what a bench wants to see of it: counters, and a log of events with their cycles.
+//
+// SPDX-License-Identifier: MIT
+//
+// The log takes events where hwgw_itch gives them, so that its cycles are those of the decoder; what comes out of the event
+// store is the bench's to compare. cycle counts from 0 after reset and is the clock that frames are stamped with.
+`default_nettype none
+`include "hwgw_specs.vh"
+
+module feed_bench #(
+    parameter HOLD_DEPTH = 1024,
+    parameter EVENT_DEPTH = 512,
+    parameter LOG_W = 14
+) (
+    input  wire          clk,
+    input  wire          rst,
+    input  wire [  63:0] s_axis_a_tdata,
+    input  wire [   7:0] s_axis_a_tkeep,
+    input  wire          s_axis_a_tvalid,
+    input  wire          s_axis_a_tlast,
+    input  wire          s_axis_a_tuser,
+    input  wire [  63:0] s_axis_b_tdata,
+    input  wire [   7:0] s_axis_b_tkeep,
+    input  wire          s_axis_b_tvalid,
+    input  wire          s_axis_b_tlast,
+    input  wire          s_axis_b_tuser,
+    input  wire          cfg_enable,
+    input  wire          cfg_verified,
+    input  wire [  31:0] cfg_group_a,
+    input  wire [  15:0] cfg_port_a,
+    input  wire [  31:0] cfg_group_b,
+    input  wire [  15:0] cfg_port_b,
+    input  wire [  15:0] cfg_channel,
+    input  wire [  31:0] cfg_jump_max,
+    input  wire [  15:0] cfg_hold_cycles,
+    input  wire          cfg_all,
+    input  wire          cfg_restart,
+    input  wire          cfg_repair,
+    input  wire          cfg_symbol_we,
+    input  wire [  15:0] cfg_symbol_locate,
+    input  wire          cfg_symbol_is_on,
+    input  wire [   9:0] cfg_symbol_instrument,
+    output wire [ 511:0] m_axis_event_tdata,
+    output wire          m_axis_event_tvalid,
+    input  wire          m_axis_event_tready,
+    input  wire [   9:0] price_instrument,
+    output wire [  31:0] price_px,
+    output wire [  31:0] price_qty,
+    output wire [  63:0] next_seq,
+    output wire [  79:0] session,
+    output wire [   2:0] state,
+    output reg  [  63:0] cycle,
+    output wire [1023:0] counts_a,
+    output wire [1023:0] counts_b,
+    output wire [1023:0] counts,
+    output reg  [  63:0] missing_sum,
+    output reg  [  31:0] price_cnt,
+    output reg  [  31:0] log_cnt,
+    input  wire [  31:0] log_idx,
+    output wire [ 575:0] log_entry,
+    output wire          is_busy,  // records wait to be read
+    output reg  [  31:0] clash_cnt  // verdicts and ends of packets that did not meet in hwgw_mold
+);
+
+  wire [  `HWGW_LINE_CNT_W-1:0] pulse_a, pulse_b;
+  wire [`HWGW_CHANNEL_CNT_W-1:0] pulse;
+  wire [                   63:0] missing;
+  wire [                   73:0] price;
+  wire                           price_valid;
+  wire                           unused_price = &{1'b0, price};
+
+  hwgw_feed #(
+      .HOLD_DEPTH (HOLD_DEPTH),
+      .EVENT_DEPTH(EVENT_DEPTH)
+  ) u_feed (
+      .clk                  (clk),
+      .now                  (cycle),
+      .s_axis_a_tdata       (s_axis_a_tdata),
+      .s_axis_a_tkeep       (s_axis_a_tkeep),
+      .s_axis_a_tvalid      (s_axis_a_tvalid),
+      .s_axis_a_tlast       (s_axis_a_tlast),
+      .s_axis_a_tuser       (s_axis_a_tuser),
+      .s_axis_b_tdata       (s_axis_b_tdata),
+      .s_axis_b_tkeep       (s_axis_b_tkeep),
+      .s_axis_b_tvalid      (s_axis_b_tvalid),
+      .s_axis_b_tlast       (s_axis_b_tlast),
+      .s_axis_b_tuser       (s_axis_b_tuser),
+      .cfg_enable           (cfg_enable),
+      .cfg_verified         (cfg_verified),
+      .cfg_group_a          (cfg_group_a),
+      .cfg_port_a           (cfg_port_a),
+      .cfg_group_b          (cfg_group_b),
+      .cfg_port_b           (cfg_port_b),
+      .cfg_channel          (cfg_channel),
+      .cfg_jump_max         (cfg_jump_max),
+      .cfg_hold_cycles      (cfg_hold_cycles),
+      .cfg_all              (cfg_all),
+      .cfg_restart          (cfg_restart),
+      .cfg_repair           (cfg_repair),
+      .cfg_symbol_we        (cfg_symbol_we),
+      .cfg_symbol_locate    (cfg_symbol_locate),
+      .cfg_symbol_is_on     (cfg_symbol_is_on),
+      .cfg_symbol_instrument(cfg_symbol_instrument),
+      .m_axis_event_tdata   (m_axis_event_tdata),
+      .m_axis_event_tvalid  (m_axis_event_tvalid),
+      .m_axis_event_tready  (m_axis_event_tready),
+      .m_axis_price_tdata   (price),
+      .m_axis_price_tvalid  (price_valid),
+      .price_instrument     (price_instrument),
+      .price_px             (price_px),
+      .price_qty            (price_qty),
+      .next_seq             (next_seq),
+      .session              (session),
+      .state                (state),
+      .pulse_a              (pulse_a),
+      .pulse_b              (pulse_b),
+      .pulse                (pulse),
+      .missing              (missing),
+      .rst                  (rst)
+  );
+
+  // ---- counters, 32 bits each ----
+
+  reg [31:0] line_a[0:31];
+  reg [31:0] line_b[0:31];
+  reg [31:0] channel[0:31];
+  integer i;
+
+  always @(posedge clk) begin
+    for (i = 0; i < `HWGW_LINE_CNT_W; i = i + 1) begin
+      line_a[i] <= rst ? 32'd0 : line_a[i] + {31'd0, pulse_a[i]};
+      line_b[i] <= rst ? 32'd0 : line_b[i] + {31'd0, pulse_b[i]};
+    end
+  end
+  integer j;
+  always @(posedge clk)
+    for (j = 0; j < `HWGW_CHANNEL_CNT_W; j = j + 1) channel[j] <= rst ? 32'd0 : channel[j] + {31'd0, pulse[j]};
+
+  genvar k;
+  generate
+    for (k = 0; k < 32; k = k + 1) begin : g_counts
+      assign counts_a[32*k+:32] = k < `HWGW_LINE_CNT_W ? line_a[k] : 32'd0;
+      assign counts_b[32*k+:32] = k < `HWGW_LINE_CNT_W ? line_b[k] : 32'd0;
+      assign counts[32*k+:32]   = k < `HWGW_CHANNEL_CNT_W ? channel[k] : 32'd0;
+    end
+  endgenerate
+
+  assign is_busy = u_feed.a_valid || u_feed.b_valid;
+
+  // ---- the log ----
+
+  reg [575:0] entries[0:(1<<LOG_W)-1];
+
+  assign log_entry = entries[log_idx[LOG_W-1:0]];
+
+  always @(posedge clk) begin
+    if (u_feed.record_valid) entries[log_cnt[LOG_W-1:0]] <= {cycle, u_feed.record};
+    log_cnt     <= rst ? 32'd0 : log_cnt + {31'd0, u_feed.record_valid};
+    missing_sum <= rst ? 64'd0 : pulse[`HWGW_CHANNEL_CNT_MOLD_MISSING] ? missing_sum + missing : missing_sum;
+    price_cnt   <= rst ? 32'd0 : price_cnt + {31'd0, price_valid};
+    cycle       <= rst ? 64'd0 : cycle + 64'd1;
+  end
+
+  // ---- what the modules take for granted ----
+
+  reg [3:0] last_a_q;
+  reg [3:0] last_b_q;
+
+  always @(posedge clk) begin
+    last_a_q  <= {last_a_q[2:0], u_feed.a_tvalid && u_feed.a_tlast};
+    last_b_q  <= {last_b_q[2:0], u_feed.b_tvalid && u_feed.b_tlast};
+    clash_cnt <= rst ? 32'd0 : clash_cnt + {31'd0, u_feed.a_verdict_valid != late_a} + {31'd0, u_feed.b_verdict_valid != late_b};
+    if (rst) begin
+      last_a_q <= 4'd0;
+      last_b_q <= 4'd0;
+    end
+  end
+  reg late_a, late_b;
+  always @(posedge clk) {late_a, late_b} <= rst ? 2'd0 : {last_a_q[3], last_b_q[3]};
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,109 @@
+"""Builds and runs cocotb benches of the card's Verilog; a model is compiled once per simulator and source text.
+
+SPDX-License-Identifier: MIT
+
+A bench is a Python module in tests/rtl whose name begins with bench_, and a Verilog top beside it. What a bench
+measured it writes with note(); run() gives it back. HWGW_RTL_FULL=1 is the long form of `make rtl`, with coverage of
+the code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from fpga import tools
+
+ROOT = tools.ROOT
+BENCHES = ROOT / "tests" / "rtl"
+BUILDS = ROOT / "build" / "rtl"
+IS_FULL = bool(os.environ.get("HWGW_RTL_FULL"))
+
+
+def _sources(top: str) -> list[Path]:
+    return [*tools.sources(), BENCHES / f"{top}.v"]
+
+
+def _build_args(simulator: str) -> list[str]:
+    if simulator == "icarus":
+        return ["-g2005"]
+    args = ["-O3", "--x-assign", "unique", "--x-initial", "unique", "-Wno-TIMESCALEMOD", "-CFLAGS", "-O2"]
+    return [*args, "--coverage"] if IS_FULL else args
+
+
+def build(top: str, simulator: str, parameters: dict[str, int]) -> Path:
+    """The folder of a compiled model, compiled when nothing that was compiled fits."""
+    from cocotb_tools.runner import get_runner
+
+    tools.generate()
+    os.environ.update(tools.environment())
+    args = _build_args(simulator)
+    files = [*_sources(top), *sorted(tools.GENERATED.glob("*.vh"))]
+    text = "\0".join([*(path.read_text(encoding="utf-8") for path in files), *args, repr(sorted(parameters.items()))])
+    folder = BUILDS / f"{top}-{simulator}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    stamp = folder / "built"
+    if not stamp.exists():
+        get_runner(simulator).build(
+            sources=_sources(top), includes=[tools.GENERATED, tools.RTL], hdl_toplevel=top, parameters=parameters,
+            build_args=args, build_dir=folder, log_file=folder.with_suffix(".log"), timescale=("1ns", "1ps"),
+        )  # fmt: skip
+        stamp.touch()
+    return folder
+
+
+def run(
+    bench: str, top: str, tests: list[str], work: Path, simulator: str = "verilator", seed: int = 1,
+    parameters: dict[str, int] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Runs tests of a bench; what they noted, with `failed`, the names and reasons of those that did not pass."""
+    from cocotb_tools.runner import get_runner
+
+    folder = build(top, simulator, parameters or {})
+    work.mkdir(parents=True, exist_ok=True)
+    notes = work / "notes.json"
+    notes.unlink(missing_ok=True)
+    results = work / "results.xml"
+    runner = get_runner(simulator)
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    runner.test(
+        test_module=f"rtl.{bench}", hdl_toplevel=top, testcase=tests, build_dir=folder, test_dir=work, seed=seed,
+        hdl_toplevel_lang="verilog", results_xml=str(results), log_file=work / "log",
+        extra_env={"HWGW_RTL_NOTES": str(notes), "PYTHONPATH": paths, "COCOTB_LOG_LEVEL": "WARNING"},
+    )  # fmt: skip
+    found: dict[str, Any] = json.loads(notes.read_text(encoding="utf-8")) if notes.exists() else {}
+    cases = list(ElementTree.parse(results).iter("testcase"))
+    ran = {case.get("name") for case in cases if case.find("skipped") is None}
+    found["failed"] = {
+        case.get("name"): (failure.get("error_msg") or failure.get("message") or failure.text or "failed")
+        for case in cases
+        for failure in case.iter("failure")
+    } | {name: "did not run" for name in tests if name not in ran}
+    found["log"] = str(work / "log")
+    return found
+
+
+def note(**values: Any) -> None:
+    """Adds to what run() gives back: numbers add up, lists are joined, dicts likewise by key."""
+    path = Path(os.environ["HWGW_RTL_NOTES"])
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    merge(kept, values)
+    path.write_text(json.dumps(kept), encoding="utf-8")
+
+
+def merge(kept: dict[str, Any], values: dict[str, Any]) -> None:
+    """Adds values to kept, as note() says."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            merge(kept.setdefault(key, {}), value)
+        else:
+            kept[key] = kept[key] + value if key in kept else value
+
+
+def python_is_embedded() -> bool:
+    """True inside a simulator."""
+    return "cocotb" in sys.modules and "HWGW_RTL_NOTES" in os.environ
