@@ -25,7 +25,7 @@ native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help deps venv build demo test bench bench-rx ledger soak cycles lint fuzz seeds docs clean mutants rtl formal synth
+.PHONY: tune-kill help deps venv build demo test bench bench-rx ledger soak cycles lint fuzz seeds docs clean mutants rtl formal synth
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -43,6 +43,7 @@ help:
 	@echo "make rtl [JSON=out.json]    the card's Verilog in simulation, at full length: events compared, coverage, latency"
 	@echo "make formal [JSON=out.json] the proofs on the card's Verilog, each with a planted bug that it has to find"
 	@echo "make synth [JSON=out.json]  the card placed and routed for ECP5 over three seeds, and mapped for UltraScale+"
+	@echo "make tune-kill              kill -9 at every write of a whole hwgw tune apply and rollback, on a made host"
 	@echo "make lint                   formatting, static checks and types"
 	@echo "make docs                   docs/protocols: a page per wire format and record, from the tables"
 	@echo "make build                  .venv with the native module in it; .venv/bin/hwgw runs this tree"
@@ -125,6 +126,11 @@ formal: $(build_stamp) $(formal_stamp)
 synth: $(build_stamp) $(formal_stamp)
 	@echo "synth: three seeds, some minutes"
 	@$(bin)/python -m fpga.synth $(if $(JSON),--json '$(JSON)') $(ARGS)
+
+# the short form is in the tests: a profile with a knob of every kind
+tune-kill: $(build_stamp)
+	@echo "tune-kill: kill -9 at every write of the whole latency profile and of its rollback"
+	@HWGW_KILL_PROFILE=latency $(bin)/python -m pytest tests/unit/test_tune_kill.py -q -s $(ARGS)
 
 lint: $(build_stamp)
 	@echo "lint: ruff, mypy, clang-format, verilator"

@@ -24,6 +24,8 @@ from .state import Entry, Generation, State
 __all__ = ["ON_ERROR", "PERSISTENT", "Result", "apply", "recover", "rollback"]
 
 ON_ERROR = ("revert", "stop", "continue")
+# written again even where the value is there: what the kernel changed beside it comes back too
+_AGAIN = ("file", "sysctl", "irq", "thread")
 PERSISTENT = ("cmdline", "etc")  # outlive a boot; put back byte for byte
 Say = Callable[[str], None]
 
@@ -56,7 +58,7 @@ def _intent(number: int, change: Change, host: Host) -> dict[str, Any]:
         raw = host.raw(_file_of(knob.kind, setting.target, host))
         said["file"] = None if raw is None else base64.b64encode(raw).decode()
     if knob.kind == "irq":
-        said["name"] = irqs.names(host).get(int(setting.target), "")
+        said["name"] = irqs.name(host, int(setting.target))
     if knob.twin:
         twin = table.get(knob.twin)
         said["twin"] = [twin.kind, twin.place, actuator(twin.kind).read(host, twin.place)]
@@ -138,13 +140,17 @@ def _restore(entry: Entry, host: Host) -> str:
     have = found.read(host, target)
     if have is None:
         return f"{said['knob']}: {target}: it is gone"
-    if have == old:
+    if have == old and kind not in _AGAIN:
         return ""
     twin = said.get("twin")
-    if twin and old == "0":
-        actuator(twin[0]).write(host, twin[1], twin[2])
-    else:
-        found.write(host, target, old)
+    try:
+        if twin and old == "0":
+            actuator(twin[0]).write(host, twin[1], twin[2])
+        else:
+            found.write(host, target, old)
+    except (OSError, Unsupported):
+        if have != old:
+            raise
     remark = ""
     if entry.is_committed and not same(_compare(said["knob"]), have, said["new"]):
         remark = f"{said['knob']}: {target}: was {have} meanwhile, not the {said['new']} that was written"

@@ -47,7 +47,10 @@ class Host:
 
     def realpath(self, path: str) -> str:
         """The path without symbolic links, as it is named on the machine; links never lead out of the root."""
-        pending = [part for part in PurePosixPath("/" + path).parts[1:] if part != "."][::-1]
+        if self.live:
+            return os.path.realpath(path)
+        pending = [part for part in path.split("/")[::-1] if part not in ("", ".")]
+        base = str(self.root)
         found: list[str] = []
         links = 0
         while pending:
@@ -55,9 +58,8 @@ class Host:
             if part == "..":
                 del found[-1:]
                 continue
-            here = self.root.joinpath(*found, part)
             try:
-                target = str(here.readlink())
+                target = os.readlink("/".join((base, *found, part)))  # noqa: PTH115 (a third of the time of a plan)
             except OSError:
                 found.append(part)
                 continue
@@ -66,12 +68,12 @@ class Host:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
             if target.startswith("/"):
                 found.clear()
-            pending.extend(piece for piece in PurePosixPath(target).parts[::-1] if piece not in ("/", "."))
+            pending.extend(piece for piece in target.split("/")[::-1] if piece not in ("", "."))
         return "/" + "/".join(found)
 
     def local(self, path: str) -> Path:
         """Where a path of the machine is on this one, links resolved inside of the root."""
-        return self.root / self.realpath(path).lstrip("/")
+        return Path(path) if self.live else Path(str(self.root) + self.realpath(path))
 
     def exists(self, path: str) -> bool:
         """Whether there is such a file or directory."""
@@ -258,19 +260,14 @@ class Host:
         """The NUMA node of a NIC; 0 where the firmware does not say."""
         return max(0, int(self.read(f"/sys/class/net/{nic}/device/numa_node") or "0"))
 
-    def irqs(self) -> dict[int, str]:
-        """The numbers of the interrupts that can be steered, and what they are for."""
-        found = {}
-        for name in self.names("/proc/irq"):
-            if name.isdigit():
-                actions = [
-                    part for part in self.names(f"/proc/irq/{name}") if self._is_action(f"/proc/irq/{name}/{part}")
-                ]
-                found[int(name)] = ",".join(actions)
-        return found
+    def irqs(self) -> list[int]:
+        """The numbers of the interrupts that can be steered."""
+        return [int(name) for name in self.names("/proc/irq") if name.isdigit()]
 
-    def _is_action(self, path: str) -> bool:
-        return self.local(path).is_dir()
+    def irq_actions(self, irq: int) -> str:
+        """What an interrupt is for, by the directories of /proc/irq; several share one line."""
+        folder = f"/proc/irq/{irq}"
+        return ",".join(part for part in self.names(folder) if self.local(f"{folder}/{part}").is_dir())
 
     # ---- threads ----
 

@@ -9,21 +9,22 @@ import re
 
 from .host import Host
 
-__all__ = ["names", "of_device", "of_queues", "renumbered"]
+__all__ = ["name", "names", "of_device", "of_queues", "renumbered"]
 
 # the queue's number in the name of its interrupt: mlx5_comp3@pci:..., ice-eth0-TxRx-3, eth0-Tx-Rx-3, virtio0-input.3,
 # eth0-rx-3, eth0-3
 _QUEUE = re.compile(r"(?:mlx\d_comp|(?:TxRx|Tx-Rx|rx|fp|input)[-.])(\d+)(?:@.*)?$|^[A-Za-z][\w.]*-(\d+)$")
 
 
+def name(host: Host, irq: int) -> str:
+    """What an interrupt is for, as the kernel names it; empty when nobody uses it."""
+    said = host.read(f"/sys/kernel/irq/{irq}/actions")
+    return host.irq_actions(irq).replace("!", "/") if said is None else said
+
+
 def names(host: Host) -> dict[int, str]:
-    """What each interrupt is for, as the kernel names it; without those that nobody uses."""
-    found = {}
-    for irq, action in host.irqs().items():
-        said = host.read(f"/sys/kernel/irq/{irq}/actions") or action.replace("!", "/")
-        if said:
-            found[irq] = said
-    return found
+    """What each interrupt is for; without those that nobody uses."""
+    return {irq: said for irq in host.irqs() if (said := name(host, irq))}
 
 
 def of_device(host: Host, nic: str) -> list[int]:
@@ -45,10 +46,9 @@ def of_queues(host: Host, nic: str) -> dict[int, int]:
     return found
 
 
-def renumbered(host: Host, irq: int, name: str) -> int | None:
+def renumbered(host: Host, irq: int, wanted: str) -> int | None:
     """The number that an interrupt of that name has now; numbers change when a driver makes its queues anew."""
-    said = names(host)
-    if said.get(irq) == name:
+    if name(host, irq) == wanted:
         return irq
-    same = [number for number, now in said.items() if now == name]
+    same = [number for number, now in names(host).items() if now == wanted]
     return same[0] if len(same) == 1 else None

@@ -20,9 +20,10 @@ from typing import Any
 
 from .cpus import Cpus, list_text, mask_text, parse_list, parse_mask
 
-__all__ = ["NAME", "Rules"]
+__all__ = ["NAME", "PART", "Rules"]
 
 NAME = ".hwgw-made.json"
+PART = ".hwgw-made.part"
 _TWINS = {
     f"/proc/sys/vm/dirty_{stem}{one}": f"/proc/sys/vm/dirty_{stem}{other}"
     for stem in ("", "background_")
@@ -61,14 +62,10 @@ class Rules:
         self._follow(path)
 
     def _put(self, path: str, text: str) -> None:
-        """One write without truncation before it, so that the file is never empty."""
-        fd = os.open(self._local(path), os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            data = text.encode()
-            os.pwrite(fd, data, 0)
-            os.ftruncate(fd, len(data))
-        finally:
-            os.close(fd)
+        """All or nothing, as a write to a kernel's file is: a file of its own, then in the place of the other."""
+        part = self.root / PART
+        part.write_text(text, encoding="utf-8")
+        part.replace(self._local(path))
 
     def _shaped(self, path: str, old: str, value: str) -> str:
         end = "\n" if old.endswith("\n") or not old else ""

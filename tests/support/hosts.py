@@ -16,6 +16,8 @@ import json
 import os
 from pathlib import Path
 
+from hwgw.tune import made
+
 CPUS = 8
 NODES = {0: (0, 1, 4, 5), 1: (2, 3, 6, 7)}
 NIC_NODE = 1
@@ -310,11 +312,15 @@ def make(
 def snapshot(folder: Path, leave_out: tuple[str, ...] = ("var/lib/hwgw",)) -> dict[str, bytes]:
     """Every file and link of a tree by its path, byte for byte; directories too."""
     found: dict[str, bytes] = {}
-    for here, folders, names in os.walk(folder):
-        base = os.path.relpath(here, folder)
-        folders[:] = [name for name in folders if os.path.normpath(f"{base}/{name}") not in leave_out]
-        for name in names + [name for name in folders if (Path(here) / name).is_symlink()]:
-            path = Path(here) / name
-            data = str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
-            found[os.path.normpath(f"{base}/{name}")] = data
+    base = str(folder)
+    for here, folders, names in os.walk(base):
+        inside = here[len(base) + 1 :]
+        folders[:] = [name for name in folders if f"{inside}/{name}" not in leave_out]
+        for name in [*names, *folders]:
+            path = f"{here}/{name}"
+            if os.path.islink(path):  # noqa: PTH114 (this runs some hundred thousand times)
+                found[path[len(base) + 1 :]] = str(Path(path).readlink()).encode()
+            elif name in names and name != made.PART:
+                with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+                    found[path[len(base) + 1 :]] = file.read()
     return found

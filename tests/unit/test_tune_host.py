@@ -12,7 +12,7 @@ import pytest
 from support import hosts
 
 from hwgw.errors import UsageError
-from hwgw.tune import cpus
+from hwgw.tune import cpus, irqs
 from hwgw.tune.host import Host
 from hwgw.tune.knob import COMPARE, Unsupported, actuator, same
 
@@ -57,8 +57,9 @@ def test_made_host_has_two_nodes_and_a_nic(made: Host) -> None:
     assert made.nic_node("eth0") == 1
     assert made.kernel_config["CONFIG_NO_HZ_FULL"] == "y"
     assert made.kernel_config["CONFIG_PREEMPT_RT"] == "n"
-    assert made.irqs()[103] == "mlx5_comp3@pci:0000:81:00.0"
+    assert irqs.name(made, 103) == "mlx5_comp3@pci:0000:81:00.0"
     assert len(made.irqs()) == 17
+    assert made.irq_actions(103) == "mlx5_comp3@pci:0000:81:00.0"
 
 
 @pytest.mark.parametrize("driver", sorted(hosts.DRIVERS))
@@ -66,7 +67,7 @@ def test_every_variant_has_its_drivers_interrupts(tmp_path: Path, driver: str) -
     """The names differ by driver, the number of queues too."""
     made = Host(hosts.make(tmp_path, driver))
     queues = hosts.DRIVERS[driver][2]
-    assert [made.irqs()[100 + n] for n in range(queues)] == [
+    assert [irqs.name(made, 100 + n) for n in range(queues)] == [
         hosts.DRIVERS[driver][3].format(n=n) for n in range(queues)
     ]
     assert made.read("/sys/class/net/eth0/device/uevent").startswith(f"DRIVER={driver}")  # type: ignore[union-attr]
