@@ -287,7 +287,7 @@ struct hwgw_books_cfg {
   uint32_t instrument_cnt; /* at most 65,536 */
   uint32_t orders_max;     /* live orders over all instruments */
   uint32_t levels_max;     /* price levels per side and instrument; 0 = as many as memory gives */
-  bool huge_pages;         /* resident from the start, on huge pages if any: 83 to 117 bytes per order */
+  bool huge_pages;         /* resident from the start, on huge pages if any: 90 to 133 bytes per order */
 };
 
 struct hwgw_book_order {

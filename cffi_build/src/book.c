@@ -27,42 +27,55 @@
 /* ---- index: reference to order ---- */
 
 struct entry {
-  struct hwgw_book_bucket *bucket;
-  uint32_t at;
+  uint32_t at;   /* word of the buckets */
   uint32_t cell; /* 0: there is none */
 };
 
-/* is this cell the order with this reference and instrument? */
-static inline bool cell_is(const struct hwgw_books *books, uint32_t cell, uint64_t ref, uint32_t instrument) {
+/* the number of the level whose live order this cell is when it has this reference and instrument, else 0 */
+static inline uint32_t cell_level(const struct hwgw_books *books, uint32_t cell, uint64_t ref, uint32_t instrument) {
   const union hwgw_book_block *block = hwgw_book_block_of(books, cell);
-  if (HWGW_UNLIKELY(hwgw_book_cell(books, cell)->ref != (uint32_t)ref || block->ref_high != ref >> 32)) return false;
-  uint32_t owner = books->block[hwgw_book_level_of(books, cell)].owner;
-  return (owner & ~HWGW_BOOK_IS_LEVEL) >> 1 == instrument;
+  const struct hwgw_book_cell *order = hwgw_book_cell(books, cell);
+  uint32_t level = hwgw_book_level_of(books, cell);
+  uint32_t owner = books->block[level].owner & ~HWGW_BOOK_IS_LEVEL;
+  uint32_t differs =
+      (order->ref ^ (uint32_t)ref) | (block->ref_high ^ (uint32_t)(ref >> 32)) | (owner >> 1 ^ instrument);
+  return HWGW_LIKELY(!differs) ? level : 0; /* cell 0 is of level 0 */
 }
 
-/* the live order with this reference and instrument */
-static inline struct entry index_find(const struct hwgw_books *books, uint64_t ref, uint32_t instrument) {
+/* the live order with this reference and instrument, from its home bucket on */
+static struct entry index_walk(const struct hwgw_books *books, uint64_t ref, uint32_t instrument, uint32_t home) {
   uint32_t check = hwgw_book_check(ref), mask = books->bucket_mask;
-  for (uint32_t home = hwgw_book_home(books, check);; home = (home + 1) & mask) {
-    struct hwgw_book_bucket *bucket = &books->bucket[home];
+  for (;; home = (home + 1) & mask) {
+    const struct hwgw_book_bucket *bucket = &books->bucket[home];
     uint32_t found = hwgw_book_lanes_equal(hwgw_book_lanes(bucket->check), check);
     for (; found; found &= found - 1) {
       uint32_t at = (uint32_t)__builtin_ctz(found), cell = bucket->number[at];
-      if (HWGW_LIKELY(cell && cell_is(books, cell, ref, instrument))) return (struct entry){bucket, at, cell};
+      if (HWGW_LIKELY(cell && cell_level(books, cell, ref, instrument)))
+        return (struct entry){home * HWGW_BOOK_BUCKET_WORDS + HWGW_BOOK_BUCKET_NUMBER + at, cell};
     }
     if (HWGW_LIKELY(!bucket->passed)) return (struct entry){0};
   }
 }
 
+static inline struct entry index_find(const struct hwgw_books *books, uint64_t ref, uint32_t instrument) {
+  return index_walk(books, ref, instrument, hwgw_book_home(books, hwgw_book_check(ref)));
+}
+
+/* is an order with this reference and instrument live? Mostly the home bucket alone tells that none is */
+static inline bool index_has(const struct hwgw_books *books, uint64_t ref, uint32_t instrument, uint32_t home) {
+  const struct hwgw_book_bucket *bucket = &books->bucket[home];
+  uint32_t found = hwgw_book_lanes_equal(hwgw_book_lanes(bucket->check), hwgw_book_check(ref));
+  return HWGW_UNLIKELY(found | bucket->passed) && index_walk(books, ref, instrument, home).cell;
+}
+
 /* there are more entries than orders may live, so one is free */
-static inline void index_insert(struct hwgw_books *books, uint64_t ref, uint32_t cell) {
-  uint32_t check = hwgw_book_check(ref), mask = books->bucket_mask;
-  for (uint32_t home = hwgw_book_home(books, check);; home = (home + 1) & mask) {
+static inline void index_insert(struct hwgw_books *books, uint64_t ref, uint32_t home, uint32_t cell) {
+  for (;; home = (home + 1) & books->bucket_mask) {
     struct hwgw_book_bucket *bucket = &books->bucket[home];
     uint32_t free = hwgw_book_lanes_equal(hwgw_book_lanes(bucket->number), 0);
     if (HWGW_LIKELY(free)) {
       uint32_t at = (uint32_t)__builtin_ctz(free);
-      bucket->check[at] = check;
+      bucket->check[at] = hwgw_book_check(ref);
       bucket->number[at] = cell;
       return;
     }
@@ -70,19 +83,10 @@ static inline void index_insert(struct hwgw_books *books, uint64_t ref, uint32_t
   }
 }
 
-/* the same, which an entry of its home bucket may be already */
-static inline struct entry index_find_hinted(const struct hwgw_books *books, uint64_t ref, uint32_t instrument,
-                                             uint32_t hint) {
-  struct hwgw_book_bucket *bucket = &books->bucket[hint / HWGW_BOOK_CELLS];
-  uint32_t at = hint % HWGW_BOOK_CELLS, cell = bucket->number[at];
-  if (HWGW_LIKELY(cell && cell_is(books, cell, ref, instrument))) return (struct entry){bucket, at, cell};
-  return index_find(books, ref, instrument);
-}
-
-static inline void index_erase(struct hwgw_books *books, uint64_t ref, struct entry entry) {
-  entry.bucket->number[entry.at] = 0;
-  uint32_t mask = books->bucket_mask, home = hwgw_book_home(books, hwgw_book_check(ref));
-  for (; HWGW_UNLIKELY(&books->bucket[home] != entry.bucket); home = (home + 1) & mask) books->bucket[home].passed--;
+static inline void index_erase(struct hwgw_books *books, uint32_t home, uint32_t at) {
+  *hwgw_book_entry(books, at) = 0;
+  for (; HWGW_UNLIKELY(home != at / HWGW_BOOK_BUCKET_WORDS); home = (home + 1) & books->bucket_mask)
+    books->bucket[home].passed--;
 }
 
 /* ---- blocks ---- */
@@ -90,10 +94,12 @@ static inline void index_erase(struct hwgw_books *books, uint64_t ref, struct en
 /* A level and a chained block each hold an order, so there are never more than twice orders_max: this cannot fail. */
 static inline uint32_t block_take(struct hwgw_books *books) {
   uint32_t number = books->block_free;
-  if (HWGW_LIKELY(number))
+  if (HWGW_LIKELY(number)) {
     books->block_free = books->block[number].next;
-  else
+    hwgw_prefetch(&books->block[books->block_free]);
+  } else {
     number = ++books->block_used;
+  }
   return number;
 }
 
@@ -127,9 +133,9 @@ static void block_unchain(struct hwgw_books *books, union hwgw_book_block *level
 }
 
 static inline bool block_is_empty(const union hwgw_book_block *block) {
-  uint32_t qty = 0;
-  for (uint32_t i = HWGW_BOOK_CELL_NEXT; i < HWGW_BOOK_CELLS; i++) qty |= block->cell[i].qty;
-  return qty == 0;
+  const __m128i *two = (const __m128i *)&block->cell[HWGW_BOOK_CELL_NEXT];
+  __m128i any = _mm_or_si128(_mm_or_si128(two[0], two[1]), two[2]);
+  return _mm_testz_si128(any, _mm_set_epi32(-1, 0, -1, 0)) != 0;
 }
 
 /* ---- the line of a side ---- */
@@ -187,6 +193,12 @@ static inline struct hwgw_book_place place_find(const struct hwgw_books *books, 
   return place;
 }
 
+/* is this the level of a price? Any number of a block may be asked about */
+static inline bool level_is(const struct hwgw_books *books, uint32_t number, uint32_t side_number, uint32_t px) {
+  const union hwgw_book_block *level = &books->block[number];
+  return ((level->owner ^ (HWGW_BOOK_IS_LEVEL | side_number)) | (level->px ^ px)) == 0;
+}
+
 /* may one more price come after `leaves` have gone? Room in the ladder is made sure of */
 static inline bool level_room(struct hwgw_books *books, uint32_t side_number, uint32_t leaves) {
   const struct hwgw_book_side *side = &books->side[side_number];
@@ -224,6 +236,7 @@ static inline uint32_t level_open(struct hwgw_books *books, uint32_t side_number
   level->px = px;
   level->cnt = 1;
   level->cell[HWGW_BOOK_CELL_LEVEL] = (struct hwgw_book_cell){.ref = (uint32_t)ref, .qty = qty};
+  *hwgw_book_guess(books, side_number >> 1, px) = number;
   return cell;
 }
 
@@ -268,46 +281,65 @@ static inline void order_end(struct hwgw_books *books, uint32_t side_number, uin
 
 /* ---- the events ---- */
 
-static inline uint32_t apply_add(struct hwgw_books *books, const struct hwgw_event *event, uint32_t hint,
+static inline uint32_t apply_add(struct hwgw_books *books, const struct hwgw_event *event, struct hwgw_book_hint hint,
                                  bool *top_changed) {
-  uint32_t side_idx = event->side - (uint32_t)HWGW_EVENT_SIDE_BUY;
-  if (HWGW_UNLIKELY(index_find(books, event->ref, event->instrument).cell)) return HWGW_CNT_BOOK_DROP_DUPLICATE_REF;
+  uint32_t side_idx = event->side - (uint32_t)HWGW_EVENT_SIDE_BUY, home = hint.entry / HWGW_BOOK_BUCKET_WORDS;
+  if (HWGW_UNLIKELY(index_has(books, event->ref, event->instrument, home))) return HWGW_CNT_BOOK_DROP_DUPLICATE_REF;
   if (HWGW_UNLIKELY(!event->qty)) return HWGW_CNT_BOOK_DROP_QUANTITY;
   if (HWGW_UNLIKELY(side_idx >= HWGW_BOOK_SIDES)) return HWGW_CNT_BOOK_DROP_SIDE;
   if (HWGW_UNLIKELY(books->live == books->orders_max)) return HWGW_CNT_BOOK_DROP_FULL;
-  uint32_t side_number = event->instrument << 1 | side_idx, key = hwgw_book_key(side_idx, event->px), cell;
+  uint32_t side_number = event->instrument << 1 | side_idx, level = hint.level, cell;
   struct hwgw_book_side *side = &books->side[side_number];
-  const union hwgw_book_block *hinted = &books->block[hint];
-  struct hwgw_book_place place = {.level = hint};
-  if (hinted->owner != (HWGW_BOOK_IS_LEVEL | side_number) || HWGW_UNLIKELY(hinted->px != event->px))
-    place = place_find(books, side_number, key);
-  if (place.level) {
-    cell = level_append(books, place.level, event->ref, event->qty);
+  if (level_is(books, level, side_number, event->px)) {
+    cell = level_append(books, level, event->ref, event->qty);
   } else {
-    if (HWGW_UNLIKELY(!level_room(books, side_number, 0))) return HWGW_CNT_BOOK_DROP_FULL;
-    cell = level_open(books, side_number, place.above, key, event->px, event->ref, event->qty);
+    uint32_t key = hwgw_book_key(side_idx, event->px);
+    struct hwgw_book_place place = place_find(books, side_number, key);
+    level = place.level;
+    if (HWGW_UNLIKELY(level)) {
+      cell = level_append(books, level, event->ref, event->qty);
+      *hwgw_book_guess(books, event->instrument, event->px) = level;
+    } else {
+      if (HWGW_UNLIKELY(!level_room(books, side_number, 0))) return HWGW_CNT_BOOK_DROP_FULL;
+      cell = level_open(books, side_number, place.above, key, event->px, event->ref, event->qty);
+      level = cell / HWGW_BOOK_CELLS;
+    }
   }
-  index_insert(books, event->ref, cell);
+  index_insert(books, event->ref, home, cell);
   books->live++;
-  *top_changed = side->level[0] == (place.level ? place.level : cell / HWGW_BOOK_CELLS);
+  *top_changed = side->level[0] == level;
   side->state += HWGW_BOOK_STATE_UPDATE;
   return HWGW_CNT_BOOK_UPDATES;
 }
 
+/* a live order that an event names */
+struct named {
+  uint32_t at; /* index entry */
+  uint32_t cell;
+  uint32_t level; /* 0: there is no such order */
+};
+
+static inline struct named named_find(const struct hwgw_books *books, const struct hwgw_event *event, uint32_t hinted) {
+  struct named order = {.at = hinted, .cell = *hwgw_book_entry(books, hinted)};
+  order.level = cell_level(books, order.cell, event->ref, event->instrument);
+  if (HWGW_LIKELY(order.level)) return order;
+  struct entry entry = index_walk(books, event->ref, event->instrument, hinted / HWGW_BOOK_BUCKET_WORDS);
+  return (struct named){entry.at, entry.cell, hwgw_book_level_of(books, entry.cell)};
+}
+
 /* execute, execute with price, reduce, delete: take qty shares, or all, from an order */
-static inline uint32_t apply_take(struct hwgw_books *books, struct hwgw_event *event, uint32_t hint,
+static inline uint32_t apply_take(struct hwgw_books *books, struct hwgw_event *event, struct hwgw_book_hint hint,
                                   bool *top_changed) {
-  struct entry entry = index_find_hinted(books, event->ref, event->instrument, hint);
-  if (HWGW_UNLIKELY(!entry.cell)) return HWGW_CNT_BOOK_DROP_UNKNOWN_REF;
-  struct hwgw_book_cell *order = hwgw_book_cell(books, entry.cell);
+  struct named named = named_find(books, event, hint.entry);
+  if (HWGW_UNLIKELY(!named.level)) return HWGW_CNT_BOOK_DROP_UNKNOWN_REF;
+  struct hwgw_book_cell *order = hwgw_book_cell(books, named.cell);
   uint32_t qty = event->kind == HWGW_EVENT_KIND_DELETE ? order->qty : event->qty;
   if (HWGW_UNLIKELY(!qty || qty > order->qty)) return HWGW_CNT_BOOK_DROP_QUANTITY;
 
-  uint32_t level_number = hwgw_book_level_of(books, entry.cell);
-  union hwgw_book_block *level = &books->block[level_number];
+  union hwgw_book_block *level = &books->block[named.level];
   uint32_t side_number = level->owner & ~HWGW_BOOK_IS_LEVEL;
   struct hwgw_book_side *side = &books->side[side_number];
-  *top_changed = level_number == side->level[0];
+  *top_changed = named.level == side->level[0];
   side->state += HWGW_BOOK_STATE_UPDATE;
   if (event->kind == HWGW_EVENT_KIND_EXECUTE || event->kind == HWGW_EVENT_KIND_EXECUTE_WITH_PRICE) {
     if (!event->px) event->px = level->px;
@@ -320,42 +352,51 @@ static inline uint32_t apply_take(struct hwgw_books *books, struct hwgw_event *e
     level->qty -= qty;
     return HWGW_CNT_BOOK_UPDATES;
   }
-  index_erase(books, event->ref, entry);
-  order_end(books, side_number, level_number, entry.cell);
+  index_erase(books, hint.entry / HWGW_BOOK_BUCKET_WORDS, named.at);
+  order_end(books, side_number, named.level, named.cell);
   books->live--;
   return HWGW_CNT_BOOK_UPDATES;
 }
 
-static inline uint32_t apply_replace(struct hwgw_books *books, const struct hwgw_event *event, uint32_t hint,
-                                     bool *top_changed) {
-  struct entry entry = index_find_hinted(books, event->ref, event->instrument, hint);
-  if (HWGW_UNLIKELY(!entry.cell)) return HWGW_CNT_BOOK_DROP_UNKNOWN_REF;
-  if (HWGW_UNLIKELY(index_find(books, event->ref_new, event->instrument).cell)) return HWGW_CNT_BOOK_DROP_DUPLICATE_REF;
+static inline uint32_t apply_replace(struct hwgw_books *books, const struct hwgw_event *event,
+                                     struct hwgw_book_hint hint, bool *top_changed) {
+  struct named named = named_find(books, event, hint.entry);
+  if (HWGW_UNLIKELY(!named.level)) return HWGW_CNT_BOOK_DROP_UNKNOWN_REF;
+  uint32_t home_new = hwgw_book_home(books, hwgw_book_check(event->ref_new));
+  if (HWGW_UNLIKELY(index_has(books, event->ref_new, event->instrument, home_new)))
+    return HWGW_CNT_BOOK_DROP_DUPLICATE_REF;
   if (HWGW_UNLIKELY(!event->qty)) return HWGW_CNT_BOOK_DROP_QUANTITY;
 
-  uint32_t level_number = hwgw_book_level_of(books, entry.cell);
-  const union hwgw_book_block *level = &books->block[level_number];
+  const union hwgw_book_block *level = &books->block[named.level];
   uint32_t side_number = level->owner & ~HWGW_BOOK_IS_LEVEL;
   struct hwgw_book_side *side = &books->side[side_number];
   uint32_t key = hwgw_book_key(side_number & 1, event->px);
+  bool is_there = level_is(books, hint.level, side_number, event->px);
   /* a new price needs a place, which the old one may leave */
-  if (!place_find(books, side_number, key).level && HWGW_UNLIKELY(!level_room(books, side_number, level->cnt == 1)))
+  if (!is_there && !place_find(books, side_number, key).level &&
+      HWGW_UNLIKELY(!level_room(books, side_number, level->cnt == 1)))
     return HWGW_CNT_BOOK_DROP_FULL;
 
   union hwgw_book_block was = books->block[side->level[0]];
-  index_erase(books, event->ref, entry);
-  order_end(books, side_number, level_number, entry.cell);
-  struct hwgw_book_place place = place_find(books, side_number, key);
-  uint32_t cell = place.level ? level_append(books, place.level, event->ref_new, event->qty)
-                              : level_open(books, side_number, place.above, key, event->px, event->ref_new, event->qty);
-  index_insert(books, event->ref_new, cell);
+  index_erase(books, hint.entry / HWGW_BOOK_BUCKET_WORDS, named.at);
+  order_end(books, side_number, named.level, named.cell);
+  uint32_t cell;
+  if (is_there && level_is(books, hint.level, side_number, event->px)) {
+    cell = level_append(books, hint.level, event->ref_new, event->qty);
+  } else {
+    struct hwgw_book_place place = place_find(books, side_number, key);
+    cell = place.level ? level_append(books, place.level, event->ref_new, event->qty)
+                       : level_open(books, side_number, place.above, key, event->px, event->ref_new, event->qty);
+  }
+  index_insert(books, event->ref_new, home_new, cell);
   const union hwgw_book_block *best = &books->block[side->level[0]];
   *top_changed = best->px != was.px || best->qty != was.qty || best->cnt != was.cnt;
   side->state += HWGW_BOOK_STATE_UPDATE;
   return HWGW_CNT_BOOK_UPDATES;
 }
 
-uint32_t hwgw_book_apply(struct hwgw_books *books, struct hwgw_event *event, uint32_t hint, bool *top_changed) {
+uint32_t hwgw_book_apply(struct hwgw_books *books, struct hwgw_event *event, struct hwgw_book_hint hint,
+                         bool *top_changed) {
   *top_changed = false;
   bool is_known = event->instrument < books->instrument_cnt;
   switch (event->kind) {
@@ -379,7 +420,7 @@ uint32_t hwgw_book_apply(struct hwgw_books *books, struct hwgw_event *event, uin
 }
 
 uint32_t hwgw_books_apply(struct hwgw_books *books, struct hwgw_event *event, bool *top_changed) {
-  return hwgw_book_apply(books, event, 0, top_changed);
+  return hwgw_book_apply(books, event, hwgw_book_expect_order(books, event), top_changed);
 }
 
 /* ---- one instrument ---- */
@@ -389,7 +430,7 @@ static void level_clear(struct hwgw_books *books, uint32_t number, uint32_t inst
   for (uint32_t cell = hwgw_book_order_from(books, number, number * HWGW_BOOK_CELLS + HWGW_BOOK_CELL_LEVEL); cell;
        cell = hwgw_book_order_from(books, number, cell + 1)) {
     uint64_t ref = hwgw_book_ref(books, cell);
-    index_erase(books, ref, index_find(books, ref, instrument));
+    index_erase(books, hwgw_book_home(books, hwgw_book_check(ref)), index_find(books, ref, instrument).at);
     books->live--;
   }
   books->block[number].owner = 0;

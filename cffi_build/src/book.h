@@ -18,6 +18,10 @@
  *           references share a line, and dense ones fill line after line like an array, evenly in each round; bits above
  *           the table's size are mixed in, so that sparse or strided ones spread as well. An entry that finds its line full goes to the next
  *           one, and every line it passed counts it
+ *   guess   one line per instrument and 1,024 prices, as far as there are lines: 16 numbers of levels, each the one that
+ *           was opened last at a price that falls on its place. A level is believed only when it says itself that it is
+ *           the one meant; else line and ladder are searched. So an order at a price that is there, near or far, costs
+ *           one line to find its level, whose number is known before the line of the side has come
  *
  * Number 0 means none for blocks and cells, so fresh pages are a valid empty state. The upper half of a reference is the
  * block's: an order with another one opens a block. Memory is touched in the order of first use: what is resident
@@ -44,6 +48,10 @@
 #define HWGW_BOOK_CELL_NEXT 2u   /* of the others */
 #define HWGW_BOOK_BUCKET 7u      /* entries */
 #define HWGW_BOOK_BUCKET_REFS 2u /* neighbouring references of one bucket */
+#define HWGW_BOOK_BUCKET_WORDS 16u
+#define HWGW_BOOK_BUCKET_NUMBER 8u /* word of the first number */
+#define HWGW_BOOK_GUESSES 16u      /* per line */
+#define HWGW_BOOK_GUESS_SHIFT 10   /* prices of one line */
 
 /* the word that says what a block is: a level's first one has the flag and its side's number (instrument x 2 + side),
  * the others twice the number of the first block + side */
@@ -82,7 +90,7 @@ struct hwgw_book_bucket {
   uint32_t check[HWGW_BOOK_BUCKET];
   uint32_t passed;                   /* entries that live further on because this bucket was full */
   uint32_t number[HWGW_BOOK_BUCKET]; /* of the order's cell, 0 = free */
-  uint32_t reserved;
+  uint32_t nobody;                   /* 0: the number where there is no entry */
 } __attribute__((aligned(HWGW_CACHE_LINE)));
 
 struct hwgw_book_ladder {
@@ -109,6 +117,8 @@ struct hwgw_books {
   struct hwgw_book_bucket *bucket;
   union hwgw_book_block *block;
   struct hwgw_book_side *side; /* two per instrument: buy, sell */
+  uint32_t *guess;             /* levels */
+  uint32_t guess_mask;
   uint32_t bucket_mask;
   uint32_t bucket_bits;
   uint32_t block_free;
@@ -128,6 +138,8 @@ struct hwgw_books {
 _Static_assert(sizeof(struct hwgw_book_side) == HWGW_CACHE_LINE, "side in one line");
 _Static_assert(sizeof(union hwgw_book_block) == HWGW_CACHE_LINE, "block in one line");
 _Static_assert(sizeof(struct hwgw_book_bucket) == HWGW_CACHE_LINE, "bucket in one line");
+_Static_assert(offsetof(struct hwgw_book_bucket, number) == HWGW_BOOK_BUCKET_NUMBER * sizeof(uint32_t),
+               "word of a number");
 
 /* buy prices as they are, sell prices inverted: the better price has the higher key on both sides */
 static inline uint32_t hwgw_book_key(uint32_t side_idx, uint32_t px) {
@@ -202,13 +214,25 @@ static inline uint32_t hwgw_book_home(const struct hwgw_books *books, uint32_t c
   return (group + (group >> books->bucket_bits) * 0x9E3779B1u) & books->bucket_mask;
 }
 
+/* the place of an instrument's price among the guesses */
+static inline uint32_t *hwgw_book_guess(const struct hwgw_books *books, uint32_t instrument, uint32_t px) {
+  uint32_t line = (instrument * 0x9E3779B1u + (px >> HWGW_BOOK_GUESS_SHIFT) * 0x85EBCA6Bu) >> 4 & books->guess_mask;
+  line &= 0u - (px != 0);                                /* who has no price asks for no line of its own */
+  return &books->guess[line | (px * 0x9E3779B1u) >> 28]; /* the upper bits spread prices of any tick evenly */
+}
+
+/* the number at an index entry, which is a word of the buckets; reads whatever word it is */
+static inline uint32_t *hwgw_book_entry(const struct hwgw_books *books, uint32_t entry) {
+  return (uint32_t *)books->bucket + entry;
+}
+
 /* the block that holds a cell, and the first block of its level */
 static inline const union hwgw_book_block *hwgw_book_block_of(const struct hwgw_books *books, uint32_t cell) {
   return &books->block[cell / HWGW_BOOK_CELLS];
 }
 
 static inline struct hwgw_book_cell *hwgw_book_cell(const struct hwgw_books *books, uint32_t cell) {
-  return &books->block[cell / HWGW_BOOK_CELLS].cell[cell % HWGW_BOOK_CELLS];
+  return (struct hwgw_book_cell *)books->block + cell;
 }
 
 static inline uint32_t hwgw_book_level_of(const struct hwgw_books *books, uint32_t cell) {
@@ -246,48 +270,47 @@ void hwgw_book_near_in(struct hwgw_books *books, uint32_t side);  /* the line is
 /* ---- ahead of time ---- */
 
 /* A caller that knows what comes next asks for its memory ahead, in three steps some messages apart, each of which needs
- * what the one before fetched; none changes anything or believes what it sees. First: the index, and the side of an add.
- * Second: an add's level, or the order that is named. Third: the rest of the level, the side of the order. */
-static inline void hwgw_book_expect_ref(const struct hwgw_books *books, uint64_t ref) {
-  __builtin_prefetch(&books->bucket[hwgw_book_home(books, hwgw_book_check(ref))], 1);
+ * what the one before fetched; none changes anything or believes what it sees, and none depends on the kind of the event,
+ * which cannot be predicted: what an event does not have leads to number 0. First: the index, the guesses, and the side of
+ * an add. Second: the level of the price, and the order that is named. Third: the order's level and side, and where the
+ * next order of the price's level goes. */
+struct hwgw_book_hint {
+  uint32_t entry; /* index entry of the reference; in its home bucket, always */
+  uint32_t level; /* of the price, or any other */
+};
+
+static inline void hwgw_book_expect(const struct hwgw_books *books, const struct hwgw_event *event) {
+  hwgw_prefetch(&books->bucket[hwgw_book_home(books, hwgw_book_check(event->ref))]);
+  /* an execution's is its match number, which hurts nobody */
+  hwgw_prefetch(&books->bucket[hwgw_book_home(books, hwgw_book_check(event->ref_new))]);
+  hwgw_prefetch(hwgw_book_guess(books, event->instrument, event->px));
 }
 
-static inline void hwgw_book_expect_side(const struct hwgw_books *books, uint32_t side) {
-  __builtin_prefetch(&books->side[side], 1);
+static inline struct hwgw_book_hint hwgw_book_expect_order(const struct hwgw_books *books,
+                                                           const struct hwgw_event *event) {
+  uint32_t check = hwgw_book_check(event->ref), home = hwgw_book_home(books, check);
+  uint32_t found = hwgw_book_lanes_equal(hwgw_book_lanes(books->bucket[home].check), check);
+  uint32_t at = (uint32_t)__builtin_ctz(found | 1u << HWGW_BOOK_BUCKET);
+  struct hwgw_book_hint hint = {.entry = home * HWGW_BOOK_BUCKET_WORDS + HWGW_BOOK_BUCKET_NUMBER + at,
+                                .level = *hwgw_book_guess(books, event->instrument, event->px)};
+  hwgw_prefetch(hwgw_book_block_of(books, *hwgw_book_entry(books, hint.entry)));
+  hwgw_prefetch(&books->block[hint.level]);
+  return hint;
 }
 
-/* returns the level the price has, most likely, or 0: a hint for hwgw_book_apply */
-static inline uint32_t hwgw_book_expect_level(const struct hwgw_books *books, uint32_t side, uint32_t px) {
-  uint32_t level = hwgw_book_near_find(&books->side[side], hwgw_book_key(side & 1, px)).level;
-  __builtin_prefetch(&books->block[level], 1);
-  return level;
+/* instrument: one there is */
+static inline void hwgw_book_expect_rest(const struct hwgw_books *books, const struct hwgw_event *event,
+                                         struct hwgw_book_hint hint) {
+  uint32_t cell = *hwgw_book_entry(books, hint.entry), owner = hwgw_book_block_of(books, cell)->owner;
+  uint32_t is_sell = event->side == HWGW_EVENT_SIDE_SELL;
+  hwgw_prefetch(&books->side[event->instrument << 1 | is_sell | (owner & 1)]);
+  hwgw_prefetch(&books->block[hwgw_book_level_of(books, cell)]);
+  hwgw_prefetch(hwgw_book_block_of(books, books->block[hint.level].tail));
 }
 
-/* where the next order of a level goes */
-static inline void hwgw_book_expect_tail(const struct hwgw_books *books, uint32_t level) {
-  __builtin_prefetch(hwgw_book_block_of(books, books->block[level].tail), 1);
-}
-
-/* returns the number of the index entry that names the order, most likely: a hint for hwgw_book_apply */
-static inline uint32_t hwgw_book_expect_order(const struct hwgw_books *books, uint64_t ref) {
-  uint32_t check = hwgw_book_check(ref), home = hwgw_book_home(books, check);
-  const struct hwgw_book_bucket *bucket = &books->bucket[home];
-  uint32_t found = hwgw_book_lanes_equal(hwgw_book_lanes(bucket->check), check);
-  uint32_t at = (uint32_t)__builtin_ctz(found | 1u << (HWGW_BOOK_BUCKET - 1));
-  __builtin_prefetch(hwgw_book_block_of(books, bucket->number[at]), 1);
-  return home * HWGW_BOOK_CELLS + at;
-}
-
-/* the side and level of the order that an index entry names, as its block has them */
-static inline void hwgw_book_expect_rest(const struct hwgw_books *books, uint32_t entry, uint32_t instrument) {
-  uint32_t cell = books->bucket[entry / HWGW_BOOK_CELLS].number[entry % HWGW_BOOK_CELLS];
-  uint32_t owner = hwgw_book_block_of(books, cell)->owner;
-  __builtin_prefetch(&books->side[instrument << 1 | (owner & 1)], 1);
-  __builtin_prefetch(&books->block[hwgw_book_level_of(books, cell)], 1);
-}
-
-/* hwgw_books_apply for who asked ahead: hint is what expect_level (add) or expect_order (others) returned, or
- * 0: it is believed only when it is still true */
-uint32_t hwgw_book_apply(struct hwgw_books *books, struct hwgw_event *event, uint32_t hint, bool *top_changed);
+/* hwgw_books_apply for who asked ahead. hint: what hwgw_book_expect_order returned for this event, however long ago; it is
+ * believed only when it is still true */
+uint32_t hwgw_book_apply(struct hwgw_books *books, struct hwgw_event *event, struct hwgw_book_hint hint,
+                         bool *top_changed);
 
 #endif

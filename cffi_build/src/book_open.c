@@ -14,6 +14,8 @@
 
 #define PAGE_SZ 4096
 #define INDEX_ENTRIES 2 /* per order, at least */
+#define GUESSES 2u      /* per level, at least */
+#define GUESSES_MIN 64u
 #define LADDER_RESIDENT_BYTES \
   16u /* per order: ladders of up to 64 prices for 8,000 instruments, of any size for eight */
 #ifndef MADV_POPULATE_WRITE
@@ -35,6 +37,7 @@ static size_t arrays_place(struct hwgw_books *books, uint8_t *base, uint32_t lev
   books->side = array_place(base, &offset, sides, sizeof *books->side);
   books->trade = array_place(base, &offset, books->instrument_cnt, sizeof *books->trade);
   books->ladder = array_place(base, &offset, sides, sizeof *books->ladder);
+  books->guess = array_place(base, &offset, (uint64_t)books->guess_mask + HWGW_BOOK_GUESSES, sizeof *books->guess);
   books->block = array_place(base, &offset, (uint64_t)books->orders_max + levels + 1, sizeof *books->block);
   books->slab_cnt = 0;
   for (uint64_t cap = HWGW_BOOK_LADDER_MIN;; cap *= 2) {
@@ -89,6 +92,10 @@ int32_t hwgw_books_open(struct hwgw_books **out, const struct hwgw_books_cfg *cf
     books->bucket_bits++;
   books->bucket_mask = (1u << books->bucket_bits) - 1;
 
+  uint64_t guesses = GUESSES_MIN;
+  while (guesses < GUESSES * levels) guesses *= 2;
+  books->guess_mask = (uint32_t)(guesses - HWGW_BOOK_GUESSES); /* of the first one of a line */
+
   books->map_sz = arrays_place(books, NULL, (uint32_t)levels);
   books->map = mmap(NULL, books->map_sz, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (books->map == MAP_FAILED) {
@@ -116,6 +123,9 @@ void hwgw_books_clear(struct hwgw_books *books) {
   memset(books->side, 0, HWGW_BOOK_SIDES * books->instrument_cnt * sizeof *books->side);
   memset(books->trade, 0, books->instrument_cnt * sizeof *books->trade);
   memset(books->ladder, 0, HWGW_BOOK_SIDES * books->instrument_cnt * sizeof *books->ladder);
+  /* no guess and no hint from before may be believed */
+  memset(books->guess, 0, ((size_t)books->guess_mask + HWGW_BOOK_GUESSES) * sizeof *books->guess);
+  memset(books->block, 0, ((size_t)books->block_used + 1) * sizeof *books->block);
   books->block_free = books->block_used = 0;
   books->live = 0;
   for (uint32_t i = 0; i < books->slab_cnt; i++) books->slab[i].used = books->slab[i].free = 0;

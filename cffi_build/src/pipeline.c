@@ -334,19 +334,19 @@ static void event_in(struct hwgw_pipeline *p, struct hwgw_event *event, bool sam
 
 /* asks at once for the lines that the message will most likely need one after the other */
 static inline void expect_event(const struct hwgw_pipeline *p, const struct hwgw_event *event) {
-  hwgw_book_expect_ref(p->books, event->ref);
+  hwgw_book_expect(p->books, event);
   if (HWGW_UNLIKELY(event->instrument >= p->instrument_cnt)) return;
-  hwgw_book_expect_side(p->books, event->instrument * HWGW_BOOK_SIDES);
-  hwgw_book_expect_side(p->books, event->instrument * HWGW_BOOK_SIDES + 1);
-  __builtin_prefetch(&p->instrument[event->instrument], 1);
-  __builtin_prefetch(hwgw_segment_tob(p->segment, event->instrument), 1);
+  hwgw_prefetch(&p->books->side[event->instrument * HWGW_BOOK_SIDES]);
+  hwgw_prefetch(&p->books->side[event->instrument * HWGW_BOOK_SIDES + 1]);
+  hwgw_prefetch(&p->instrument[event->instrument]);
+  hwgw_prefetch(hwgw_segment_tob(p->segment, event->instrument));
   risk_prefetch_ref(p->risk, event->instrument);
 }
 
 /* headers and the first message of a frame whose turn comes next */
 static inline void expect_frame(const uint8_t *data) {
-  __builtin_prefetch(data);
-  __builtin_prefetch(data + HWGW_CACHE_LINE);
+  hwgw_prefetch(data);
+  hwgw_prefetch(data + HWGW_CACHE_LINE);
 }
 
 /* every message that the iterator gives, to its book and on */

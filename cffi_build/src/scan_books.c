@@ -2,83 +2,22 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * Input: messages in a buffer. Output: the changed books, counters, totals. The messages go through in groups: all of a
- * group are decoded, and what their first look-ups need is asked for, before the first of them is applied; see book.h.
- * Thread: the owner of the books.
+ * Input: messages in a buffer. Output: the changed books, counters, totals. A message is decoded 48 messages before it is
+ * applied; on the way the memory it will need is asked for in three steps, see book.h. Thread: the owner of the books.
  */
 #include "book.h"
 #include "hwgw_scan.h"
 #include "instruments.h"
 #include "itch.h"
 
-#define AHEAD 64 /* messages decoded before the first of them is applied: their memory is on its way meanwhile */
+#define STEP 16u            /* messages from one step to the next: a microsecond or so */
+#define RING_SZ (4u * STEP) /* messages that wait: three steps, and a power of two */
 
 /* messages that wait for their turn, and what the books were asked for on their behalf */
-struct ahead {
-  struct hwgw_event event[AHEAD];
-  uint32_t cnt;
-  uint32_t add_cnt;
-  uint32_t take_cnt;
-  uint32_t add[AHEAD];  /* which of the events are adds */
-  uint32_t take[AHEAD]; /* which name an order: the others that touch a book */
-  uint32_t hint[AHEAD]; /* of hwgw_book_apply */
+struct ring {
+  struct hwgw_event event[RING_SZ];
+  struct hwgw_book_hint hint[RING_SZ];
 };
-
-/* decodes up to AHEAD messages and asks for what they need first */
-static void ahead_decode(struct ahead *ahead, const uint8_t *data, const struct hwgw_scan_message *messages,
-                         uint32_t cnt, struct hwgw_instruments *instruments, const struct hwgw_books *books,
-                         uint64_t *counters) {
-  uint32_t made = 0, add_cnt = 0, take_cnt = 0;
-  for (uint32_t i = 0; i < cnt; i++) {
-    const uint8_t *message = data + messages[i].offset;
-    uint32_t len = messages[i].len;
-    struct hwgw_event *event = &ahead->event[made];
-    uint32_t cause = hwgw_itch_event(message, len, event);
-    if (HWGW_UNLIKELY(cause)) {
-      counters[cause]++;
-      continue;
-    }
-    event->seq = messages[i].seq;
-    event->channel = messages[i].channel;
-    hwgw_instruments_find(instruments, message, len, event);
-    hwgw_book_expect_ref(books, event->ref);
-    uint32_t is_known = event->instrument < books->instrument_cnt;
-    uint32_t rank = (uint32_t)event->kind - HWGW_EVENT_KIND_ADD; /* add, then what names an order */
-    ahead->add[add_cnt] = ahead->take[take_cnt] = made;
-    add_cnt += is_known & (rank == 0);
-    take_cnt += is_known & (rank - 1 <= HWGW_EVENT_KIND_REPLACE - HWGW_EVENT_KIND_EXECUTE);
-    made++;
-  }
-  ahead->cnt = made;
-  ahead->add_cnt = add_cnt;
-  ahead->take_cnt = take_cnt;
-}
-
-/* the steps of book.h, adds and others apart: which of both a message is cannot be predicted */
-static void ahead_expect(struct ahead *ahead, const struct hwgw_books *books) {
-  const uint32_t add_cnt = ahead->add_cnt, take_cnt = ahead->take_cnt;
-  for (uint32_t i = 0; i < add_cnt; i++) {
-    const struct hwgw_event *event = &ahead->event[ahead->add[i]];
-    hwgw_book_expect_side(books, event->instrument << 1 | (event->side == HWGW_EVENT_SIDE_SELL));
-  }
-  for (uint32_t i = 0; i < take_cnt; i++) {
-    uint32_t number = ahead->take[i];
-    ahead->hint[number] = hwgw_book_expect_order(books, ahead->event[number].ref);
-  }
-  for (uint32_t i = 0; i < add_cnt; i++) {
-    uint32_t number = ahead->add[i];
-    const struct hwgw_event *event = &ahead->event[number];
-    uint32_t side = event->instrument << 1 | (event->side == HWGW_EVENT_SIDE_SELL);
-    ahead->hint[number] = hwgw_book_expect_level(books, side, event->px);
-  }
-  for (uint32_t i = 0; i < take_cnt; i++) {
-    uint32_t number = ahead->take[i];
-    hwgw_book_expect_rest(books, ahead->hint[number], ahead->event[number].instrument);
-    /* an execution's is its match number, which hurts nobody */
-    hwgw_book_expect_ref(books, ahead->event[number].ref_new);
-  }
-  for (uint32_t i = 0; i < add_cnt; i++) hwgw_book_expect_tail(books, ahead->hint[ahead->add[i]]);
-}
 
 /* ---- rows ---- */
 
@@ -111,54 +50,86 @@ uint32_t hwgw_scan_row_sz_bytes(uint32_t depth) {
 }
 
 /* the best levels that a row will show: those of both sides, as far as they are known */
-static void ahead_expect_best(const struct ahead *ahead, const struct hwgw_books *books) {
-  for (uint32_t i = 0; i < ahead->cnt; i++) {
-    uint32_t instrument = ahead->event[i].instrument;
-    if (HWGW_UNLIKELY(instrument >= books->instrument_cnt)) continue;
-    const struct hwgw_book_side *side = &books->side[instrument * HWGW_BOOK_SIDES];
-    __builtin_prefetch(&books->block[side[0].level[0]]);
-    __builtin_prefetch(&books->block[side[1].level[0]]);
+static inline void expect_best(const struct hwgw_books *books, const struct hwgw_event *event) {
+  const struct hwgw_book_side *side = &books->side[event->instrument * HWGW_BOOK_SIDES];
+  hwgw_prefetch(&books->block[side[0].level[0]]);
+  hwgw_prefetch(&books->block[side[1].level[0]]);
+}
+
+/* what all messages of a call go into */
+struct sink {
+  struct hwgw_books *books;
+  uint64_t *counters;
+  struct hwgw_scan_totals *totals;
+  uint32_t depth; /* of rows; 0: none */
+  uint8_t *row;   /* the next one */
+};
+
+/* applies one message */
+static inline __attribute__((always_inline)) void sink_take(struct sink *sink, struct hwgw_event *event,
+                                                            struct hwgw_book_hint hint) {
+  uint8_t before[sizeof(struct hwgw_scan_row) + HWGW_SCAN_DEPTH_MAX * 24] __attribute__((aligned(8)));
+  const uint32_t depth = sink->depth, row_sz = hwgw_scan_row_sz_bytes(depth);
+  bool top_changed;
+  if (depth > 1 && event->instrument < sink->books->instrument_cnt) row_write(sink->books, event, depth, before);
+  sink->totals->types[event->code]++;
+  uint32_t outcome = hwgw_book_apply(sink->books, event, hint, &top_changed);
+  sink->counters[outcome]++;
+  sink->counters[HWGW_CNT_BOOK_TOP_CHANGES] += top_changed;
+  if (depth == 1 && top_changed) {
+    row_write(sink->books, event, depth, sink->row);
+    sink->row += row_sz;
   }
+  if (depth > 1 && outcome == HWGW_CNT_BOOK_UPDATES) {
+    row_write(sink->books, event, depth, sink->row);
+    if (row_differs(sink->row, before, row_sz)) sink->row += row_sz;
+  }
+}
+
+/* one step for each of the messages that wait: number `at` was decoded now, of `made` so far */
+static inline __attribute__((always_inline)) void ring_step(struct ring *ring, uint32_t at, uint32_t made,
+                                                            struct sink *sink) {
+  const struct hwgw_books *books = sink->books;
+  uint32_t second = at - STEP, third = second - STEP, last = third - STEP; /* none before 0: more than made */
+  if (HWGW_LIKELY(second < made))
+    ring->hint[second % RING_SZ] = hwgw_book_expect_order(books, &ring->event[second % RING_SZ]);
+  if (HWGW_LIKELY(third < made)) {
+    const struct hwgw_event *event = &ring->event[third % RING_SZ];
+    if (HWGW_LIKELY(event->instrument < books->instrument_cnt)) {
+      hwgw_book_expect_rest(books, event, ring->hint[third % RING_SZ]);
+      if (sink->depth) expect_best(books, event);
+    }
+  }
+  if (HWGW_LIKELY(last < made)) sink_take(sink, &ring->event[last % RING_SZ], ring->hint[last % RING_SZ]);
 }
 
 /* Applies messages; with depth, writes rows. Inlined into one function for each depth that matters: 0, 1, any. */
 static inline __attribute__((always_inline)) uint32_t
 apply(const uint8_t *data, const struct hwgw_scan_message *messages, uint32_t cnt, struct hwgw_instruments *instruments,
       struct hwgw_books *books, uint64_t *counters, struct hwgw_scan_totals *totals, uint32_t depth, uint8_t *rows) {
-  struct ahead ahead;
-  memset(&ahead, 0, sizeof ahead);
-  uint8_t *row = rows;
-  uint32_t row_sz = hwgw_scan_row_sz_bytes(depth);
-  for (uint32_t at = 0; at < cnt; at += AHEAD) {
-    ahead_decode(&ahead, data, messages + at, cnt - at < AHEAD ? cnt - at : AHEAD, instruments, books, counters);
-    ahead_expect(&ahead, books);
-    if (depth) ahead_expect_best(&ahead, books);
-    uint32_t made = ahead.cnt;
-    uint64_t top_changes = 0;
-    if (made && !counters[HWGW_CNT_ITCH_MESSAGES]) totals->first_ts_ns = ahead.event[0].ts_ns;
-    for (uint32_t i = 0; i < made; i++) {
-      struct hwgw_event *event = &ahead.event[i];
-      uint8_t before[sizeof(struct hwgw_scan_row) + HWGW_SCAN_DEPTH_MAX * 24] __attribute__((aligned(8)));
-      bool top_changed, is_known = event->instrument < books->instrument_cnt;
-      if (depth > 1 && is_known) row_write(books, event, depth, before);
-      totals->types[event->code]++;
-      uint32_t outcome = hwgw_book_apply(books, event, ahead.hint[i], &top_changed);
-      counters[outcome]++;
-      top_changes += top_changed;
-      if (depth == 1 && top_changed) {
-        row_write(books, event, 1, row);
-        row += row_sz;
-      }
-      if (depth > 1 && outcome == HWGW_CNT_BOOK_UPDATES) {
-        row_write(books, event, depth, row);
-        if (row_differs(row, before, row_sz)) row += row_sz;
-      }
+  struct ring ring;
+  struct sink sink = {.books = books, .counters = counters, .totals = totals, .depth = depth, .row = rows};
+  uint32_t made = 0;
+  for (uint32_t i = 0; i < cnt; i++) {
+    const uint8_t *message = data + messages[i].offset;
+    struct hwgw_event *event = &ring.event[made % RING_SZ];
+    uint32_t cause = hwgw_itch_event(message, messages[i].len, event);
+    if (HWGW_UNLIKELY(cause)) {
+      counters[cause]++;
+      continue;
     }
-    counters[HWGW_CNT_BOOK_TOP_CHANGES] += top_changes;
-    if (made) totals->last_ts_ns = ahead.event[made - 1].ts_ns;
-    counters[HWGW_CNT_ITCH_MESSAGES] += made;
+    event->seq = messages[i].seq;
+    event->channel = messages[i].channel;
+    hwgw_instruments_find(instruments, message, messages[i].len, event);
+    if (HWGW_UNLIKELY(!(made | counters[HWGW_CNT_ITCH_MESSAGES]))) totals->first_ts_ns = event->ts_ns;
+    hwgw_book_expect(books, event);
+    made++;
+    ring_step(&ring, made - 1, made, &sink);
   }
-  return (uint32_t)((size_t)(row - rows) / row_sz);
+  if (made) totals->last_ts_ns = ring.event[(made - 1) % RING_SZ].ts_ns;
+  for (uint32_t at = made; at < made + 3 * STEP; at++) ring_step(&ring, at, made, &sink);
+  counters[HWGW_CNT_ITCH_MESSAGES] += made;
+  return (uint32_t)((size_t)(sink.row - rows) / hwgw_scan_row_sz_bytes(depth));
 }
 
 void hwgw_scan_apply(const uint8_t *data, const struct hwgw_scan_message *messages, uint32_t cnt,

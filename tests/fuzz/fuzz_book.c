@@ -23,6 +23,15 @@ static void expect(bool holds, const char *what) {
   abort();
 }
 
+/* events wait, as they do in scan_books.c, so that a hint is older than the changes of those before it */
+#define WAIT 5u
+
+struct waiting {
+  struct hwgw_event event;
+  struct hwgw_book_hint hint;
+  uint32_t number, number_new;
+};
+
 /* what the books should hold: shares left by instrument and number of the reference */
 static uint32_t left[INSTRUMENTS][REFS];
 
@@ -118,6 +127,12 @@ static void follow(const struct hwgw_event *e, uint32_t number, uint32_t number_
   }
 }
 
+static void take(struct hwgw_books *books, struct waiting *waiting) {
+  bool top_changed;
+  uint32_t outcome = hwgw_book_apply(books, &waiting->event, waiting->hint, &top_changed);
+  follow(&waiting->event, waiting->number, waiting->number_new, outcome);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -129,7 +144,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   }
   hwgw_books_clear(books);
   memset(left, 0, sizeof left);
-  uint32_t pattern = size ? data[0] & 3 : 0;
+  uint32_t pattern = size ? data[0] & 3 : 0, cnt = 0, done = 0;
+  struct waiting waiting[WAIT];
   for (size_t at = 1; at + 4 <= size; at += 4) {
     const uint8_t *in = data + at;
     if (in[0] >= 0xF8) {
@@ -146,14 +162,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                  .ref_new = ref_of(number_new, pattern),
                                  .qty = in[3] & 15,
                                  .px = in[2] & 63};
-      bool top_changed;
-      /* a hint may be stale: any level or index entry there is */
-      uint32_t hint = event.kind == HWGW_EVENT_KIND_ADD ? in[3] % (books->block_used + 1)
-                                                        : (in[3] & books->bucket_mask) * HWGW_BOOK_CELLS + in[2] % 7;
-      follow(&event, number, number_new, hwgw_book_apply(books, &event, hint, &top_changed));
+      struct hwgw_book_hint hint = hwgw_book_expect_order(books, &event);
+      if (in[3] & 128) hint.level = in[3] % (books->block_used + 1); /* of the level no hint need be right */
+      if (event.instrument < INSTRUMENTS) hwgw_book_expect_rest(books, &event, hint);
+      waiting[cnt++ % WAIT] = (struct waiting){event, hint, number, number_new};
     }
+    if (cnt - done == WAIT) take(books, &waiting[done++ % WAIT]);
     check(books);
   }
+  for (; done < cnt; done++) take(books, &waiting[done % WAIT]);
+  check(books);
   for (uint32_t instrument = 0; instrument < INSTRUMENTS; instrument++) {
     for (uint32_t number = 0; number < REFS; number++) {
       struct hwgw_event event = {
