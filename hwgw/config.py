@@ -26,6 +26,7 @@ from .settings import (
     Limits,
     Line,
     Pipeline,
+    Placement,
     Receive,
     Recover,
     Session,
@@ -295,6 +296,9 @@ GATEWAY = Section(
         "limits": Key(LIMITS, None),
         "session": Key(SESSION, None),
         "confine": Key(Section({"privileges": Key(choice("drop", "keep"), "drop"), "seccomp": Key(FLAG, True)}), None),
+        "placement": Key(
+            Section({"lock_memory": Key(FLAG, True), "cpu_dma_latency_us": Key(integer(0, 10_000), -1)}), None
+        ),
         "control": Key(CONTROL, None),
     }
 )
@@ -620,6 +624,9 @@ class Maker:
         strategies = self.strategies(node["strategies"])
         given = node["confine"]
         confine = Confine(given["privileges"] == "drop", given["seccomp"]) if given else Confine()
+        placement = Placement()
+        if at := node["placement"]:
+            placement = Placement(at["lock_memory"], at["cpu_dma_latency_us"])
         control = Control()
         if at := node["control"]:
             control = Control(
@@ -642,6 +649,7 @@ class Maker:
             session=self.session(node["session"]) if node["session"] else None,
             control=control,
             confine=confine,
+            placement=placement,
             reference=symbols["reference"],
             levels_max=symbols["levels_max"],
         )

@@ -245,4 +245,6 @@ def _probe() -> tuple[str, int]:
 
 def examine() -> tuple[Row, ...]:
     """Every row, in the order in which one would mend them."""
-    return (_kernel(), *_cpu(), _build(), *privileges(), *_memory(), *_programs(), *_backends())
+    from .doctor_placement import examine as placement
+
+    return (_kernel(), *_cpu(), _build(), *privileges(), *placement(), *_memory(), *_programs(), *_backends())

@@ -112,6 +112,10 @@ class _Native:
             "struct hwgw_confine_cfg *",
             {"drop_privileges": settings.confine.drop_privileges, "seccomp": settings.confine.seccomp},
         )
+        self.placement = ffi.new(
+            "struct hwgw_placement_cfg *",
+            {"lock_memory": settings.placement.lock_memory, "dma_latency_us": settings.placement.dma_latency_us},
+        )
         self.pipelines = ffi.new("struct hwgw_pipeline_cfg[]", len(settings.pipelines))
         for thread, pipeline in enumerate(settings.pipelines):
             self._pipeline(self.pipelines[thread], thread, pipeline)
@@ -336,7 +340,9 @@ class Gateway:
                 os.close(ready_read)
                 native = self._native
                 cnt = len(self.settings.pipelines)
-                status = lib.hwgw_gateway_run(self.segment.pointer, native.pipelines, cnt, native.confine, ready_write)
+                status = lib.hwgw_gateway_run(
+                    self.segment.pointer, native.pipelines, cnt, native.placement, native.confine, ready_write
+                )
             finally:
                 os._exit(status)
         os.close(ready_write)

@@ -157,6 +157,17 @@ class Segment:
         calls = int(self.head["refused_calls"])
         return {**given, "refused_calls": calls, "refused_call": int(self.head["refused_call"]) if calls else None}
 
+    def placement(self) -> dict[str, Any]:
+        """Memory and power states of the data process, checked after they were set, and what was not had."""
+        bits, head = int(self.head["placement"]), self.head
+        held = {name: bool(bits & bit) for bit, name in _enum_names("placement").items()}
+        reason = bytes(head["placement_reason"]).split(b"\0")[0].decode("utf-8", "replace")
+        latency = int(head["dma_latency_us"])
+        return {
+            **held, "locked_kib": int(head["locked_kib"]), "huge_kib": int(head["huge_kib"]),
+            "dma_latency_us": latency if latency >= 0 else None, "reason": reason,
+        }  # fmt: skip
+
     def counters(self) -> dict[str, int]:
         """Every counter by stage.name, summed over the pipelines."""
         names = [counter.full_name for counter in specs.counters()]
@@ -346,6 +357,9 @@ class Segment:
             {
                 "state": states[int(row["state"])],
                 "cpu": int(row["cpu"]),
+                "fifo_priority": int(row["fifo_priority"]),
+                "memory_node": int(row["memory_node"]),
+                "cpu_node": int(row["cpu_node"]),
                 "tid": int(row["tid"]),
                 "session": sessions[int(row["session_state"])],
                 "feed": feeds[int(row["feed_state"])],

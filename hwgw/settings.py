@@ -13,8 +13,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 __all__ = [
-    "AccountLimits", "Channel", "Confine", "Control", "InstrumentLimits", "Limits", "Line", "Pipeline", "Receive",
-    "Recover", "Session", "Settings", "Snapshot", "Strategy", "StrategyLimits",
+    "AccountLimits",
+    "Channel",
+    "Confine",
+    "Control",
+    "InstrumentLimits",
+    "Limits",
+    "Line",
+    "Pipeline",
+    "Placement",
+    "Receive",
+    "Recover",
+    "Session",
+    "Settings",
+    "Snapshot",
+    "Strategy",
+    "StrategyLimits",
 ]  # fmt: skip
 
 
@@ -201,6 +215,14 @@ class Confine:
 
 
 @dataclass(frozen=True, slots=True)
+class Placement:
+    """How the data process lies on the host, beside the cores of its pipelines. dma_latency_us -1: any power state."""
+
+    lock_memory: bool = True
+    dma_latency_us: int = -1
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """A gateway."""
 
@@ -215,4 +237,5 @@ class Settings:
     reference: str = "mid"
     levels_max: int = 0
     confine: Confine = Confine()
+    placement: Placement = Placement()
     path: str = ""

@@ -648,12 +648,18 @@ struct hwgw_confine_cfg {
   bool seccomp;         /* only the system calls of the steady state; another one fails, is counted and halts */
 };
 
+struct hwgw_placement_cfg {
+  bool lock_memory;       /* what is touched is not swapped out or moved */
+  int32_t dma_latency_us; /* power states that take longer to leave are not entered while the process runs; -1 = any */
+};
+
 /* The data process: opens every pipeline, runs each on its own pinned thread and returns when all have stopped. It stops
  * on SIGTERM, SIGINT, control->stop, or when its parent dies, which latches halt with reason control_lost. Writes one byte
- * to ready_fd when every pipeline is open, or the error text when one is not; -1 = no. confine applies to the whole
- * process, before that byte; NULL = not. Returns an enum hwgw_status. */
+ * to ready_fd when every pipeline is open, or the error text when one is not; -1 = no. placement and confine apply to the
+ * whole process, before that byte; NULL = not. Returns an enum hwgw_status. */
 int32_t hwgw_gateway_run(struct hwgw_segment *segment, const struct hwgw_pipeline_cfg *pipelines, uint32_t pipeline_cnt,
-                         const struct hwgw_confine_cfg *confine, int32_t ready_fd);
+                         const struct hwgw_placement_cfg *placement, const struct hwgw_confine_cfg *confine,
+                         int32_t ready_fd);
 
 /* hwgw cdef end */
 

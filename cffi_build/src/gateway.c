@@ -18,25 +18,10 @@
 
 #include "confine.h"
 #include "pipeline.h"
+#include "placement.h"
 #include "rx.h"
 
 #define WATCH_NS 5000000
-
-static void pin(struct hwgw_pipeline *p) {
-  if (p->cpu >= 0) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET((unsigned)p->cpu, &set);
-    p->thread->pinned = pthread_setaffinity_np(pthread_self(), sizeof set, &set) == 0;
-  }
-  p->thread->cpu = p->thread->pinned ? p->cpu : -1;
-  if (p->fifo_priority > 0) {
-    struct sched_param param = {.sched_priority = p->fifo_priority};
-    if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &param) != 0) {
-      snprintf(p->thread->error, sizeof p->thread->error, "SCHED_FIFO %d not permitted", p->fifo_priority);
-    }
-  }
-}
 
 /* Threads are made one by one and confined together: each takes its core and its priority, which needs privileges, then
  * gives these up and waits until the process is as it shall be. */
@@ -60,7 +45,7 @@ static void *thread_main(void *argument) {
   struct worker *worker = argument;
   struct start *start = worker->start;
   struct hwgw_error error = {0};
-  pin(worker->pipeline);
+  hwgw_placement_thread(worker->pipeline);
   if (start->drop_privileges) hwgw_confine_privileges(start->keep_caps, &error);
   pthread_mutex_lock(&start->lock);
   if (error.status) start->error = error;
@@ -118,7 +103,8 @@ static bool is_over(struct hwgw_segment *segment, uint32_t cnt) {
 }
 
 int32_t hwgw_gateway_run(struct hwgw_segment *segment, const struct hwgw_pipeline_cfg *pipelines, uint32_t pipeline_cnt,
-                         const struct hwgw_confine_cfg *confine, int32_t ready_fd) {
+                         const struct hwgw_placement_cfg *placement, const struct hwgw_confine_cfg *confine,
+                         int32_t ready_fd) {
   struct hwgw_control *control = hwgw_segment_control(segment);
   /* by the segment and not by getppid: the parent may have died before this line */
   pid_t parent = (pid_t)hwgw_segment_head(segment)->control_pid;
@@ -143,10 +129,12 @@ int32_t hwgw_gateway_run(struct hwgw_segment *segment, const struct hwgw_pipelin
   uint32_t opened = 0, started = 0;
   for (; opened < pipeline_cnt; opened++) {
     worker[opened].start = &start;
+    hwgw_placement_near(pipelines[opened].cpu);
     if (hwgw_pipeline_open(&worker[opened].pipeline, &pipelines[opened], error)) break;
     const struct hwgw_rx *rx = worker[opened].pipeline->rx;
     if (rx) start.keep_caps |= rx->live->ops->keep_caps;
   }
+  hwgw_placement_near(-1);
   for (; started < pipeline_cnt && opened == pipeline_cnt; started++) {
     int failed = pthread_create(&worker[started].thread, NULL, thread_main, &worker[started]);
     if (failed) {
@@ -155,6 +143,7 @@ int32_t hwgw_gateway_run(struct hwgw_segment *segment, const struct hwgw_pipelin
     }
   }
   bool is_on = started == pipeline_cnt;
+  if (is_on) hwgw_placement_process(segment, placement);
   if (is_on) settle(&start, started, segment, confine);
   is_on &= error->status == HWGW_OK;
   if (is_on) {

@@ -91,6 +91,7 @@ static int32_t segment_map(struct hwgw_segment **segment, int fd, uint64_t sz, b
 }
 
 int32_t segment_resident(const struct hwgw_segment *segment, struct hwgw_error *error) {
+  (void)madvise(segment->base, segment->sz, MADV_HUGEPAGE); /* of use where shared memory may have huge pages */
   if (madvise(segment->base, segment->sz, MADV_POPULATE_WRITE) == 0) return HWGW_OK;
   if (errno == EINVAL) { /* before Linux 5.14 */
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);

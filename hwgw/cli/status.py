@@ -12,6 +12,14 @@ import click
 from .common import Output, for_each, verb
 
 
+def _placement(row: dict[str, Any]) -> str:
+    """Memory and power states of the data process, and what was not had."""
+    parts = [f"{row['locked_kib'] / 1024:,.0f} MiB locked" if row["memory_locked"] else "memory not locked"]
+    parts.append(f"{row['huge_kib'] / 1024:,.0f} MiB on huge pages" if row["huge_kib"] else "no huge pages")
+    parts += [f"power states of at most {row['dma_latency_us']} us"] if row["latency_held"] else []
+    return ", ".join(parts) + (f"; not had: {row['reason']}" if row["reason"] else "")
+
+
 def _describe(out: Output, name: str, running: bool, look: dict[str, Any]) -> None:
     halted = look["halts"]
     state = "running" if running else "left over by a gateway that is gone"
@@ -25,16 +33,19 @@ def _describe(out: Output, name: str, running: bool, look: dict[str, Any]) -> No
     kept += [] if confined["calls_filtered"] else ["system calls not filtered"]
     refused = f"; {confined['refused_calls']:,} system calls refused, last {confined['refused_call']}"
     out.say(f"  confined   {', '.join(kept) or 'fully'}{refused if confined['refused_calls'] else ''}")
+    out.row("  placement  ", _placement(look["placement"]))
     limits = f"generation {look['limits_generation']}, hash {look['limits_hash'][:16]}"
     out.say(f"  limits     {limits if look['limits_generation'] else 'none: nothing passes'}")
     for index, row in enumerate(look["pipelines"]):
         cpu = f"cpu {row['cpu']}" if row["cpu"] >= 0 else "not pinned"
+        cpu += f", SCHED_FIFO {row['fifo_priority']}" if row["fifo_priority"] else ""
+        cpu += f", memory on node {row['memory_node']}" if row["memory_node"] > 0 or row["cpu_node"] > 0 else ""
         out.say(
             f"  pipeline {index} {row['state']}, {cpu}; feed {row['feed']} at {row['next_seq']:,};"
             f" session {row['session']}, {row['open_orders']} open orders"
         )
         if row["error"]:
-            out.say(f"  pipeline {index} {row['error']}")
+            out.row(f"  pipeline {index} ", f"not had: {row['error']}" if row["state"] != "failed" else row["error"])
         if row["receive_reason"]:
             out.row(f"  pipeline {index} ", f"receives nothing that counts: {row['receive']}: {row['receive_reason']}")
     for row in look["channels"]:

@@ -52,6 +52,7 @@ def snapshot(segment: Segment) -> dict[str, Any]:
         "halts": segment.halts,
         "limits_generation": int(segment.control["limits_generation"]),
         "confined": segment.confined(),
+        "placement": segment.placement(),
         "limits_hash": in_force(segment).digest if int(segment.control["limits_generation"]) else "",
         "pipelines": threads,
         "channels": segment.channel_status(),
