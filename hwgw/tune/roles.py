@@ -94,12 +94,14 @@ def _auto(profile: Profile, host: Host, found: dict[str, Cpus], node: int, probl
 
 
 def _contradictions(profile: Profile, host: Host, roles: Roles) -> Iterator[Problem]:
+    is_twice = False  # what follows from it is not said again
     for one, other in (("feed", "order"), ("feed", "journal"), ("order", "journal"), ("feed", "housekeeping"),
                        ("order", "housekeeping"), ("idle", "housekeeping"), ("feed", "idle"),
                        ("order", "idle")):  # fmt: skip
         if both := getattr(roles, one) & getattr(roles, other):
             key = f"roles.{other}" if f"roles.{other}" in profile.where else f"roles.{one}"
             text = f"CPU {list_text(both)} is in {one} too; a CPU has one role"
+            is_twice = True
             yield profile.problem(key, text)
     isolated = roles.isolated
     if isolated and 0 in isolated:
@@ -112,7 +114,7 @@ def _contradictions(profile: Profile, host: Host, roles: Roles) -> Iterator[Prob
         )
     for cpu in sorted(isolated):
         split = host.siblings(cpu) & roles.housekeeping
-        if split and not profile.share_cores:
+        if split and not is_twice and not profile.share_cores:
             role = next(role for role in ROLES if cpu in getattr(roles, role))
             with_whom = f"CPU {list_text(split)}, a housekeeping CPU"
             text = f"CPU {cpu} shares its core with {with_whom}; isolate both, or say share_cores: true"
