@@ -324,3 +324,17 @@ def snapshot(folder: Path, leave_out: tuple[str, ...] = ("var/lib/hwgw",)) -> di
                 with open(path, "rb", buffering=0) as file:  # noqa: PTH123
                     found[path[len(base) + 1 :]] = file.read()
     return found
+
+
+def process(
+    folder: Path, pid: int, name: str, *, parent: int = 1, cpus: str = "0-7", started: int | None = None
+) -> None:
+    """Let a process be on a made host."""
+    started = pid * 7 if started is None else started
+    bits = sum(1 << cpu for part in cpus.split(",") for cpu in _range(part))
+    stat = f"{pid} ({name}) S {parent} 0 0 0 -1 0 " + "0 " * 12 + f"{started} 0 0"
+    status = f"Name:\t{name}\nPid:\t{pid}\nPPid:\t{parent}\nCpus_allowed:\t{bits:02x}\nCpus_allowed_list:\t{cpus}"
+    for base in (f"proc/{pid}", f"proc/{pid}/task/{pid}"):
+        (folder / base).mkdir(parents=True)
+        for what, text in (("stat", stat), ("status", status), ("comm", name), ("cmdline", f"/usr/sbin/{name}")):
+            (folder / base / what).write_text(text + "\n", encoding="utf-8")
