@@ -17,7 +17,7 @@ from ..strict_yaml import Problem
 from . import irqs, table
 from .cpus import Cpus, list_text, mask_text, parse_list
 from .host import Host
-from .knob import Knob, Setting
+from .knob import Knob, Setting, actuator
 from .profile import LEAVE, RECOMMENDED, Nic, Profile
 from .roles import Roles
 
@@ -106,9 +106,21 @@ class _Words:
             return str(cnt)
         if name == "queues" and scope.nic is not None and scope.nic.queue_cnt is not None:
             return str(scope.nic.queue_cnt)
+        if name == "flows" and scope.nic is not None and scope.nic.flows:
+            return "; ".join(scope.nic.flows)
+        if name == "rss_queues" and scope.nic is not None and scope.nic.hot:
+            if others := set(range(self._queues(scope.nic))) - set(scope.nic.hot):
+                return list_text(others)
         if name in WORDS:
             raise _NothingError
         raise UsageError(f"${name}: no such word; there are {', '.join(f'${word}' for word in WORDS)}")
+
+    def _queues(self, nic: Nic) -> int:
+        """How many queues the NIC will have: as the profile sets it, else as it is."""
+        if self.profile.knobs.get("nic.channels", LEAVE) != LEAVE and nic.queue_cnt is not None:
+            return nic.queue_cnt
+        have = actuator("nic").read(self.host, f"{nic.name} channels.combined")
+        return int(have) if have and have.isdigit() else 0
 
     def _read(self, path: str) -> str:
         value = self.host.read(path)

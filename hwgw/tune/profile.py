@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import strict_yaml
-from ..settings import Settings
+from ..settings import Pipeline, Settings
 from ..strict_yaml import (
     BadValueError,
     Key,
@@ -31,6 +31,7 @@ from ..strict_yaml import (
 )
 from . import table
 from .cpus import CPU_MAX
+from .nic.rules import Rule
 
 __all__ = ["LEAVE", "RECOMMENDED", "ROLES", "SHIPPED", "Nic", "Profile", "derive", "load", "shipped"]
 
@@ -89,11 +90,12 @@ PROFILE = Section(
 
 @dataclass(frozen=True, slots=True)
 class Nic:
-    """A NIC of a profile: how many queues it has, and which CPU consumes which."""
+    """A NIC of a profile: how many queues it has, which CPU consumes which, and which flows are steered to them."""
 
     name: str
     queue_cnt: int | None = None
     hot: dict[int, int] = field(default_factory=dict)
+    flows: tuple[str, ...] = ()  # rules as hwgw.tune.nic.rules has them
 
 
 @dataclass(slots=True)
@@ -210,6 +212,16 @@ def load(name: str) -> Profile:
     return profile
 
 
+def _flows(pipeline: Pipeline) -> tuple[str, ...]:
+    """A rule per line of the pipeline's channels; lines take the pipeline's queues in turn."""
+    lines = [line for channel in pipeline.channels for line in channel.lines]
+    queues = pipeline.receive.queues
+    return tuple(
+        Rule("udp4", dst=(line.group, 0xFFFFFFFF), dst_port=line.port, queue=queues[at % len(queues)]).text()
+        for at, line in enumerate(lines)
+    )
+
+
 def derive(profile: Profile, settings: Settings, file: str) -> Profile:
     """The profile for a gateway: its pipelines' CPUs are the feed role, their queues the hot ones."""
     cpus = []
@@ -224,7 +236,8 @@ def derive(profile: Profile, settings: Settings, file: str) -> Profile:
             before = profile.nics.get(receive.interface, Nic(receive.interface))
             hot = before.hot | dict.fromkeys(receive.queues, pipeline.cpu)
             cnt = before.queue_cnt or max(hot) + 1
-            profile.nics[receive.interface] = Nic(receive.interface, cnt, hot)
+            flows = before.flows + _flows(pipeline)
+            profile.nics[receive.interface] = Nic(receive.interface, cnt, hot, flows)
             profile.where[f"nics.{receive.interface}"] = (file, 1)
     profile.roles["feed"] = ",".join(map(str, sorted(set(cpus))))
     profile.where["roles.feed"] = (file, 1)

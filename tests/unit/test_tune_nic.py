@@ -226,3 +226,37 @@ def test_quirks_name_settings_that_there_are() -> None:
         assert row.source
         assert row.text
     assert [row.step for row in quirks.find("i40e", "coalesce.rx_usecs")] == [2]
+
+
+def test_a_gateways_feeds_are_steered_to_its_queue_and_the_rest_elsewhere(
+    tmp_path: Path, root: Path, host: Host
+) -> None:
+    """The example gateway on eth0 queue 4: a rule per line of its channel, hashed traffic on the other queues; and back."""
+    from hwgw import config
+    from hwgw.tune import apply, plan, profile
+    from hwgw.tune.state import State
+
+    text = (root / "deploy/examples/gateway.yaml").read_text()
+    file = tmp_path / "gateway.yaml"
+    for old, new in (
+        ("interface: lo", "interface: eth0"),
+        ("  - cpu: 1 ", "  - cpu: 2 "),
+        ("queues: [0]", "queues: [4]"),
+    ):
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    file.write_text(text)
+    chosen = profile.derive(profile.load("latency"), config.load(file), str(file))
+    before = hosts.snapshot(host.root)
+    state = State(host, tmp_path / "state")
+    with state.locked():
+        result = apply.apply(plan.make(chosen, host, state), host, state)
+        assert (result.how, result.failed) == ("applied", [])
+        knob = actuator.NicActuator()
+        assert knob.read(host, "eth0 rss.indir") == "0-3,5-7"
+        have = knob.read(host, "eth0 ntuple.rules")
+        assert have == "udp4 dst 239.20.0.1:26477 queue 4; udp4 dst 239.20.0.2:26477 queue 4"
+        assert (knob.read(host, "eth0 coalesce.rx_usecs"), knob.read(host, "eth0 features.rx-gro")) == ("0", "off")
+        assert plan.make(chosen, host, state).changes == []
+        apply.rollback(host, state, 0)
+    assert hosts.snapshot(host.root) == before
