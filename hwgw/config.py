@@ -10,15 +10,17 @@ annotated example is deploy/examples/gateway.yaml.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from . import feature_choice, specs, strict_yaml
 from .errors import ConfigError, UsageError
 from .native import builtin_strategies, lib
-from .risk import SWITCHABLE
+from .risk import SWITCHABLE, breakers
 from .settings import (
     AccountLimits,
+    Breaker,
     Channel,
     Confine,
     Control,
@@ -210,6 +212,14 @@ STRATEGY = Section(
         "features": Key(Listing(FEATURE, 0, len(specs.features())), ()),
     }
 )
+
+
+def _whom(text: str) -> str:
+    if not 1 <= len(text) <= 31:
+        raise BadValueError("not the name of anything")
+    return text
+
+
 ACCOUNT_LIMITS = Section(
     {
         "credit_max": Key(MONEY, None),
@@ -241,6 +251,20 @@ INSTRUMENT_LIMITS = Section(
         "restricted_accounts": Key(Listing(ACCOUNT), None),
     }
 )
+BREAKER_NAME = pattern(r"[a-z0-9_-]{1,15}", "1 to 15 of a-z 0-9 _ -")
+BREAKER = Section(
+    {
+        "kind": Key(choice(*breakers.KINDS)),
+        "scope": Key(choice(*breakers.SCOPES)),
+        "only": Key(Scalar(_whom, "an account, a strategy or a symbol", quoted=False), None),
+        "window": Key(duration(1_000_000, DAY_NS)),
+        "count_max": Key(SHARES, None),
+        "loss_max": Key(MONEY, None),
+        "slow_max": Key(SHARES, None),
+        "bound": Key(duration(1, DAY_NS), None),
+        "action": Key(choice(*breakers.ACTIONS)),
+    }
+)
 LIMITS = Section(
     {
         "checks_off": Key(Listing(choice(*SWITCHABLE)), None),
@@ -251,6 +275,7 @@ LIMITS = Section(
         "accounts": Key(Keyed(ACCOUNT, ACCOUNT_LIMITS)),
         "strategies": Key(Keyed(NAME, STRATEGY_LIMITS)),
         "instruments": Key(Keyed(SYMBOL_PATTERN, INSTRUMENT_LIMITS)),
+        "breakers": Key(Keyed(BREAKER_NAME, BREAKER), None),
     }
 )
 
@@ -284,6 +309,7 @@ CONTROL = Section(
     {
         "heartbeat": Key(duration(1_000_000, 10 * SECOND_NS), 50_000_000),
         "cancel_on_halt": Key(FLAG, False),
+        "stale_halt": Key(duration(0, DAY_NS), 5 * SECOND_NS),
         "limits_keys": Key(Listing(pattern(r"[0-9a-f]{64}", "a public key of 64 hexadecimal digits"), 0, 4), ()),
     }
 )
@@ -564,7 +590,20 @@ class Maker:
             strategies=by_strategy,
             instruments=self.instruments(node["instruments"], symbols, off),
             checks_off=off,
+            breakers=self.breakers(node["breakers"], symbols["symbols"], strategies) if node["breakers"] else (),
         )
+
+    def breakers(self, node: Node, symbols: Sequence[str], strategies: tuple[Strategy, ...]) -> tuple[Breaker, ...]:
+        """Each rule, with the keys that its kind needs and no others."""
+        if len(node.values) > breakers.RULES_MAX:
+            self.bad((node.line, node.path), f"{len(node.values)} rules; at most {breakers.RULES_MAX} are allowed")
+        who = breakers.Who(tuple(symbols), tuple(strategy.name for strategy in strategies))
+        made = []
+        for name, at in node.values.items():
+            for key, text in breakers.mistakes(at.values, frozenset(at.lines), who):
+                self.bad(at.where(key), text)
+            made.append(breakers.make(name, at.values, who))
+        return tuple(made)
 
     def rate(self, node: Node, burst: int, refill_ns: int) -> None:
         """The bucket holds burst x refill in 64 bits."""
@@ -630,7 +669,10 @@ class Maker:
         control = Control()
         if at := node["control"]:
             control = Control(
-                at["heartbeat"], tuple(bytes.fromhex(key) for key in at["limits_keys"]), at["cancel_on_halt"]
+                at["heartbeat"],
+                tuple(bytes.fromhex(key) for key in at["limits_keys"]),
+                at["cancel_on_halt"],
+                at["stale_halt"],
             )
         if node["limits"]:
             limits = self.limits(node["limits"], symbols, strategies, node["strategies"])

@@ -178,6 +178,7 @@ class _Native:
         for index, channel in enumerate(pipeline.channels):
             _channel(cfg.channel[index], channel)
         cfg.cancel_on_halt = settings.control.cancel_on_halt
+        cfg.stale_halt_ns = settings.control.stale_halt_ns
         cfg.end_with_feed = receive.backend == "pcap"
 
     def fall_back(self, why: str) -> bool:

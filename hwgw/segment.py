@@ -136,8 +136,8 @@ class Segment:
         self.close()
 
     @staticmethod
-    def _view(pointer: Any, layout: str, cnt: int) -> np.ndarray[Any, Any]:
-        dtype = specs.dtype("segment", layout)
+    def _view(pointer: Any, layout: str, cnt: int, table: str = "segment") -> np.ndarray[Any, Any]:
+        dtype = specs.dtype(table, layout)
         return np.frombuffer(ffi.buffer(pointer, dtype.itemsize * cnt), dtype)
 
     @property
@@ -271,16 +271,69 @@ class Segment:
             if not mask >> entry.code & 1:
                 continue
             row = self.control["halt_record"][entry.code]
-            rows.append(
-                {
-                    "reason": entry.name,
-                    "text": bytes(row["text"]).rstrip(b"\0").decode("utf-8", "replace"),
-                    "time_ns": int(row["ts_ns"]),
-                    "uid": int(row["uid"]),
-                    "pid": int(row["pid"]),
-                }
-            )
+            rows.append(self._record(row, entry.name))
         return tuple(sorted(rows, key=lambda row: row["time_ns"]))
+
+    def _record(self, row: Any, reason: str) -> dict[str, Any]:
+        return {
+            "reason": reason,
+            "text": bytes(row["text"]).rstrip(b"\0").decode("utf-8", "replace"),
+            "time_ns": int(row["ts_ns"]),
+            "uid": int(row["uid"]),
+            "pid": int(row["pid"]),
+        }
+
+    @property
+    def instrument_halts(self) -> dict[str, dict[str, Any]]:
+        """The instruments that are halted, by symbol, with the record as in halts."""
+        rows = self._view(lib.hwgw_segment_instrument_halt(self._pointer, 0), "halt_record", self.instrument_cnt)
+        words = self.control["instrument_halt"].tolist()
+        names = {entry.code: entry.name for entry in specs.reasons()}
+        return {
+            symbol: self._record(rows[i], names[int(rows[i]["reason"])])
+            for i, symbol in enumerate(self.symbols)
+            if words[i // 64] >> i % 64 & 1
+        }
+
+    def instrument(self, symbol: str) -> int:
+        """The number of a symbol; UsageError when the gateway does not have it."""
+        if symbol not in self.symbols:
+            raise UsageError(f"{self.name} has no symbol {symbol!r}; it has {', '.join(self.symbols[:20])}")
+        return self.symbols.index(symbol)
+
+    def halt_instrument(self, symbol: str, text_: str) -> bool:
+        """Halt one instrument; False when it is halted already (its record stays)."""
+        number, reason = self.instrument(symbol), _reason_code("operator")
+        return bool(lib.hwgw_halt_instrument(self._pointer, number, reason, text_.encode()[:95]))
+
+    def resume_instrument(self, symbol: str) -> bool:
+        """Let the orders of one instrument pass again; False when it was not halted."""
+        return bool(lib.hwgw_resume_instrument(self._pointer, self.instrument(symbol)))
+
+    def breakers(self) -> dict[str, dict[str, Any]]:
+        """The circuit breaker rules by name: kind, scope, action, how often each tripped, and its last trip."""
+        rows = self._view(
+            lib.hwgw_segment_breaker(self._pointer, 0), "breaker_row", lib.HWGW_BREAKER_RULES_MAX, "breaker"
+        )
+        enums = {name: _enum_names(name, "breaker") for name in ("kind", "scope", "action")}
+        found = {}
+        for row in rows:
+            if not (name := bytes(row["name"]).rstrip(b"\0").decode("ascii", "replace")):
+                continue
+            entry: dict[str, Any] = {key: enums[key].get(int(row[key]), "none") for key in enums}
+            entry["trips"] = int(row["trips"])
+            if entry["trips"]:
+                entry |= {"time_ns": int(row["ts_ns"]), "value": int(row["value"]), "limit": int(row["limit"])}
+                entry["of"] = self._whom(entry["scope"], int(row["index"]))
+            found[name] = entry
+        return found
+
+    def _whom(self, scope: str, index: int) -> str:
+        if scope == "instrument" and index < self.instrument_cnt:
+            return self.symbols[index]
+        if scope == "strategy":
+            return str(bytes(self.strategy_rows[index]["name"]).rstrip(b"\0"), "utf-8", "replace")
+        return "gateway" if scope == "gateway" else str(index)
 
     @property
     def halted(self) -> dict[str, Any] | None:

@@ -13,22 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 __all__ = [
-    "AccountLimits",
-    "Channel",
-    "Confine",
-    "Control",
-    "InstrumentLimits",
-    "Limits",
-    "Line",
-    "Pipeline",
-    "Placement",
-    "Receive",
-    "Recover",
-    "Session",
-    "Settings",
-    "Snapshot",
-    "Strategy",
-    "StrategyLimits",
+    "AccountLimits", "Breaker", "Channel", "Confine", "Control", "InstrumentLimits", "Limits", "Line", "Pipeline",
+    "Placement", "Receive", "Recover", "Session", "Settings", "Snapshot", "Strategy", "StrategyLimits",
 ]  # fmt: skip
 
 
@@ -184,6 +170,23 @@ class StrategyLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Breaker:
+    """A circuit breaker rule; kind, scope and action are those of hwgw/specs/breaker.yaml, only None = each.
+
+    limit: events; of latency_p99 orders beyond one in a hundred; of loss money. bound_ns: of latency_p99.
+    """
+
+    name: str
+    kind: str
+    scope: str
+    action: str
+    limit: int
+    window_ns: int
+    bound_ns: int = 0
+    only: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """The whole table. checks_off names the reasons that are switched off; instruments follow Settings.symbols."""
 
@@ -195,6 +198,7 @@ class Limits:
     strategies: Mapping[int, StrategyLimits]
     instruments: tuple[InstrumentLimits, ...]
     checks_off: tuple[str, ...] = ()
+    breakers: tuple[Breaker, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +208,7 @@ class Control:
     heartbeat_ns: int = 50_000_000
     limits_keys: tuple[bytes, ...] = ()
     cancel_on_halt: bool = False
+    stale_halt_ns: int = 5_000_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -450,6 +450,29 @@ bool hwgw_risk_order(const struct hwgw_risk *risk, uint32_t ref, struct hwgw_ord
 /* canonical state, one line "name value" each, for comparison with the golden model; returns bytes written (at most sz) */
 uint32_t hwgw_risk_dump(const struct hwgw_risk *risk, char *text, uint32_t sz);
 
+/* ---- breaker: circuit breakers beside the gate; contract in docs/breakers.md ---- */
+
+struct hwgw_breaker; /* state of hwgw_breaker_sz_bytes(), 8-byte aligned */
+
+struct hwgw_trip {
+  uint32_t rule;  /* index in limits.breaker */
+  uint32_t index; /* 0 of the gateway, else account, strategy or instrument, as the rule's scope says */
+  int64_t value;  /* what was above the limit, in its unit; saturates */
+};
+
+uint32_t hwgw_breaker_sz_bytes(void);
+void hwgw_breaker_init(struct hwgw_breaker *breaker);
+/* Counts one event that the gate has just answered; true when there are trips to take. Give it every event of the gate in
+ * the gate's order: the rules are those of the table that the gate has in force. Pure, like the gate. */
+bool hwgw_breaker_event(struct hwgw_breaker *breaker, const struct hwgw_risk *risk, const struct hwgw_order *event,
+                        uint32_t answer);
+/* counts how long an order that left took, from descriptor to order bytes; true when there are trips to take */
+bool hwgw_breaker_latency(struct hwgw_breaker *breaker, const struct hwgw_order *order, uint64_t latency_ns);
+/* the next trip, by rule and index; false when there is none. Take all after each event */
+bool hwgw_breaker_take(struct hwgw_breaker *breaker, struct hwgw_trip *out);
+/* for tests: one window as its start and HWGW_BREAKER_STEPS steps, newest first; false when it was never used */
+bool hwgw_breaker_window(const struct hwgw_breaker *breaker, uint32_t rule, uint32_t index, int64_t *out);
+
 /* ---- order and session: OUCH 5.0 over SoupBinTCP ---- */
 
 struct hwgw_session_cfg {
@@ -519,7 +542,7 @@ struct hwgw_segment_cfg {
 
 /* Makes the segment and holds an exclusive lock on it for as long as this process or a child lives: a second gateway of
  * that name is refused with the pid of the first. What a dead gateway left is replaced; what it was halted for is carried
- * over, but for control_lost; one of another build, which cannot be read, counts as halted. */
+ * over, but for control_lost, and instruments by symbol; one of another build, which cannot be read, counts as halted. */
 int32_t hwgw_segment_create(struct hwgw_segment **segment, const struct hwgw_segment_cfg *cfg,
                             struct hwgw_error *error);
 /* maps a gateway's segment, read-only or (control tools) writable */
@@ -541,6 +564,8 @@ struct hwgw_exposure *hwgw_segment_exposure(struct hwgw_segment *segment,
                                             uint32_t account); /* accounts_max = gateway */
 struct hwgw_strategy_row *hwgw_segment_strategy(struct hwgw_segment *segment, uint32_t id);
 struct hwgw_limits *hwgw_segment_limits(struct hwgw_segment *segment, uint32_t index);
+struct hwgw_breaker_row *hwgw_segment_breaker(struct hwgw_segment *segment, uint32_t rule);
+struct hwgw_halt_record *hwgw_segment_instrument_halt(struct hwgw_segment *segment, uint32_t instrument);
 const char *hwgw_segment_symbols(struct hwgw_segment *segment);
 
 /* adds a reason of the risk table (any other counts as operator) to those the gateway is halted for; false when it is
@@ -548,6 +573,11 @@ const char *hwgw_segment_symbols(struct hwgw_segment *segment);
 bool hwgw_halt(struct hwgw_segment *segment, uint32_t reason, const char *text);
 /* takes reasons (bit per reason code) from that set and returns those that were in it; orders pass when none is left */
 uint32_t hwgw_resume(struct hwgw_segment *segment, uint32_t reasons);
+/* the same for one instrument (below instrument_cnt of the segment): none of its orders leaves but cancels. false when it
+ * is halted already, whose record stays, or not there */
+bool hwgw_halt_instrument(struct hwgw_segment *segment, uint32_t instrument, uint32_t reason, const char *text);
+/* its orders pass again; false when it was not halted */
+bool hwgw_resume_instrument(struct hwgw_segment *segment, uint32_t instrument);
 /* asks the gate to arm or disarm a strategy (id below strategies_max); one that is to be armed already is armed anew: its
  * run of fills and refusals starts again. True when that changes what was asked last. Any process and thread */
 bool hwgw_arm(struct hwgw_segment *segment, uint32_t id, bool is_armed);
@@ -613,6 +643,7 @@ struct hwgw_pipeline_cfg {
   bool ref_is_last;         /* reference price: last trade instead of midpoint */
   bool end_with_feed;       /* stop when the feed has ended (files, end of session) */
   bool cancel_on_halt;      /* when halted, cancel every open order, and again until the venue has answered for all */
+  uint64_t stale_halt_ns;   /* a heartbeat that is older than beat_age_max by so much latches halt; 0 = never */
   bool udp_checksum;        /* verify it where the backend gives whole frames */
   uint32_t batch;           /* frames per poll, 0 = 64 */
   uint32_t sample_shift;    /* stage times of 1 message in 2^shift that leads to no order */

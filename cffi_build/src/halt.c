@@ -4,7 +4,8 @@
  *
  * Input: a reason of the risk table and a text. Output: its bit in control->halt, which every pipeline reads before every
  * order, and its record: when, who (uid, pid), what. As long as one bit is set no new order leaves. A reason that is set
- * keeps its first record; one more does not hide behind another, and clearing one leaves the others.
+ * keeps its first record; one more does not hide behind another, and clearing one leaves the others. An instrument has a
+ * latch of its own, a bit and a record: none of its orders leaves.
  *
  * Cost: a clock read, two id reads, 128 bytes and one atomic or. No lock, no memory, no help of a running gateway. Thread:
  * any thread of any process that may write the segment. Two that set the same reason at the same moment may mix the text
@@ -20,25 +21,69 @@
 
 _Static_assert(HWGW_RISK_REASON_SESSION < REASONS_MAX && REASONS_MAX <= 32, "a bit and a record per reason");
 
+static void write_record(struct hwgw_halt_record *record, uint32_t reason, const char *text) {
+  *record = (struct hwgw_halt_record){
+      .ts_ns = hwgw_realtime_ns(), .uid = (uint32_t)getuid(), .pid = (uint32_t)getpid(), .reason = reason};
+  snprintf(record->text, sizeof record->text, "%s", text ? text : "");
+}
+
 bool halt_set(struct hwgw_control *control, uint32_t reason, const char *text) {
   if (reason == HWGW_RISK_REASON_PASS || reason >= REASONS_MAX) reason = HWGW_RISK_REASON_OPERATOR;
   uint32_t bit = (uint32_t)1 << reason;
   if (__atomic_load_n(&control->halt, __ATOMIC_ACQUIRE) & bit) return false;
-  struct hwgw_halt_record *record = &control->halt_record[reason];
-  *record =
-      (struct hwgw_halt_record){.ts_ns = hwgw_realtime_ns(), .uid = (uint32_t)getuid(), .pid = (uint32_t)getpid()};
-  snprintf(record->text, sizeof record->text, "%s", text ? text : "");
+  write_record(&control->halt_record[reason], reason, text);
   if (__atomic_fetch_or(&control->halt, bit, __ATOMIC_ACQ_REL) & bit) return false;
   __atomic_add_fetch(&control->halt_seq, 1, __ATOMIC_RELEASE);
   return true;
 }
 
-void halt_inherit(struct hwgw_control *control, const struct hwgw_control *old) {
+static void instrument_set(struct hwgw_segment *segment, uint32_t instrument) {
+  struct hwgw_control *control = hwgw_segment_control(segment);
+  __atomic_fetch_or(&control->instrument_halt[instrument / 64], (uint64_t)1 << instrument % 64, __ATOMIC_ACQ_REL);
+  __atomic_add_fetch(&control->halt_seq, 1, __ATOMIC_RELEASE);
+}
+
+static uint32_t find_symbol(struct hwgw_segment *segment, const char *symbol) {
+  uint32_t cnt = hwgw_segment_head(segment)->instrument_cnt, i = 0;
+  while (i < cnt && memcmp(hwgw_segment_symbols(segment) + i * 8, symbol, 8) != 0) i++;
+  return i;
+}
+
+static void inherit_instruments(struct hwgw_segment *to, struct hwgw_segment *from) {
+  for (uint32_t i = 0; i < hwgw_segment_head(from)->instrument_cnt; i++) {
+    if (!halt_has_instrument(hwgw_segment_control(from), i)) continue;
+    const char *symbol = hwgw_segment_symbols(from) + i * 8;
+    uint32_t now = find_symbol(to, symbol);
+    if (now < hwgw_segment_head(to)->instrument_cnt) {
+      *hwgw_segment_instrument_halt(to, now) = *hwgw_segment_instrument_halt(from, i);
+      instrument_set(to, now);
+    } else {
+      char text[96];
+      int len = 8;
+      while (len && symbol[len - 1] == ' ') len--;
+      snprintf(text, sizeof text, "%.*s was halted and is no symbol of this gateway any more", len, symbol);
+      halt_set(hwgw_segment_control(to), HWGW_RISK_REASON_STATE, text);
+    }
+  }
+}
+
+void halt_inherit(struct hwgw_segment *to, struct hwgw_segment *from) {
+  struct hwgw_control *control = hwgw_segment_control(to);
+  const struct hwgw_control *old = hwgw_segment_control(from);
   uint32_t kept = old->halt & ~((uint32_t)1 << HWGW_RISK_REASON_CONTROL_LOST);
-  if (!kept) return;
-  memcpy(control->halt_record, old->halt_record, sizeof control->halt_record);
-  control->halt = kept;
-  control->halt_seq = 1;
+  if (kept) {
+    memcpy(control->halt_record, old->halt_record, sizeof control->halt_record);
+    control->halt = kept;
+    control->halt_seq = 1;
+  }
+  inherit_instruments(to, from);
+}
+
+bool halt_is_latched(const struct hwgw_control *control) {
+  uint64_t any = __atomic_load_n(&control->halt, __ATOMIC_ACQUIRE);
+  for (uint32_t i = 0; i < sizeof control->instrument_halt / 8; i++)
+    any |= __atomic_load_n(&control->instrument_halt[i], __ATOMIC_ACQUIRE);
+  return any != 0;
 }
 
 bool hwgw_halt(struct hwgw_segment *segment, uint32_t reason, const char *text) {
@@ -50,4 +95,23 @@ uint32_t hwgw_resume(struct hwgw_segment *segment, uint32_t reasons) {
   uint32_t cleared = __atomic_fetch_and(&control->halt, ~reasons, __ATOMIC_ACQ_REL) & reasons;
   if (cleared) __atomic_add_fetch(&control->halt_seq, 1, __ATOMIC_RELEASE);
   return cleared;
+}
+
+bool hwgw_halt_instrument(struct hwgw_segment *segment, uint32_t instrument, uint32_t reason, const char *text) {
+  if (instrument >= hwgw_segment_head(segment)->instrument_cnt ||
+      halt_has_instrument(hwgw_segment_control(segment), instrument))
+    return false;
+  if (reason != HWGW_RISK_REASON_BREAKER) reason = HWGW_RISK_REASON_OPERATOR;
+  write_record(hwgw_segment_instrument_halt(segment, instrument), reason, text);
+  instrument_set(segment, instrument);
+  return true;
+}
+
+bool hwgw_resume_instrument(struct hwgw_segment *segment, uint32_t instrument) {
+  if (instrument >= hwgw_segment_head(segment)->instrument_cnt) return false;
+  struct hwgw_control *control = hwgw_segment_control(segment);
+  uint64_t bit = (uint64_t)1 << instrument % 64;
+  bool was_halted = __atomic_fetch_and(&control->instrument_halt[instrument / 64], ~bit, __ATOMIC_ACQ_REL) & bit;
+  if (was_halted) __atomic_add_fetch(&control->halt_seq, 1, __ATOMIC_RELEASE);
+  return was_halted;
 }

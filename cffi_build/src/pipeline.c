@@ -15,6 +15,8 @@
 #include "pipeline.h"
 
 #include "book.h"
+#include "breaker.h"
+#include "halt.h"
 #include "risk.h"
 
 static void stage(struct hwgw_pipeline *p, uint32_t hist, uint64_t from, uint64_t to) {
@@ -31,6 +33,7 @@ static void gate_at(struct hwgw_pipeline *p, struct hwgw_order *event, const str
     p->is_halted = true;
     hwgw_halt(p->segment, latched, "the risk gate latched");
   }
+  if (HWGW_UNLIKELY(hwgw_breaker_event(p->breaker, p->risk, event, latched))) pipeline_breaker_act(p);
 }
 
 void pipeline_gate(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits) {
@@ -72,6 +75,7 @@ void pipeline_control(struct hwgw_pipeline *p) {
   if (HWGW_UNLIKELY(generation != p->limits_generation)) {
     struct hwgw_order event = {.kind = HWGW_ORDER_KIND_LIMITS, .venue_ref = generation};
     pipeline_gate(p, &event, hwgw_segment_limits(p->segment, (uint32_t)generation));
+    pipeline_breaker_rules(p);
     p->limits_generation = generation;
     __atomic_store_n(&p->thread->generation_ack, generation, __ATOMIC_RELEASE);
   }
@@ -111,6 +115,29 @@ static void hook_refused(struct hwgw_pipeline *p, const struct pipeline_strategy
   hook_order(p, strategy, &refused);
 }
 
+static bool is_held(const struct hwgw_pipeline *p, uint32_t instrument) {
+  return instrument < p->instrument_cnt && halt_has_instrument(p->control, instrument);
+}
+
+/* what the gate reserved for an order that does not leave is given back as if the venue had refused it */
+static void give_back(struct hwgw_pipeline *p, const struct hwgw_order *order) {
+  struct hwgw_order back = *order;
+  back.kind = HWGW_ORDER_KIND_REJECTED;
+  hwgw_risk_event(p->risk, &back, NULL);
+}
+
+/* The gate, behind the latch of the instrument and before the circuit breakers: the order that is one too many for a
+ * rule that halts does not leave either. */
+static uint32_t judge(struct hwgw_pipeline *p, const struct hwgw_order *order) {
+  if (HWGW_UNLIKELY(is_held(p, order->instrument))) return HWGW_RISK_REASON_INSTRUMENT_HALT;
+  uint32_t reason = hwgw_risk_event(p->risk, order, NULL);
+  if (HWGW_LIKELY(!hwgw_breaker_event(p->breaker, p->risk, order, reason))) return reason;
+  pipeline_breaker_act(p);
+  if (reason != HWGW_RISK_REASON_PASS || !(p->is_halted || is_held(p, order->instrument))) return reason;
+  give_back(p, order);
+  return HWGW_RISK_REASON_BREAKER;
+}
+
 /* OUCH quantities are those of the whole chain of replaces: what was executed before belongs to them */
 static uint32_t send_order(struct hwgw_pipeline *p, const struct hwgw_order *order) {
   if (!p->session) return HWGW_CNT_ORDER_DROP_SESSION;
@@ -134,8 +161,9 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
   order->strategy = (uint8_t)strategy->id;
   uint64_t t_risk = hwgw_rdtsc();
   order->ts_ns = hwgw_ticks_to_now_ns(t_risk);
-  uint32_t reason =
-      HWGW_LIKELY(is_new || is_cancel) ? hwgw_risk_event(p->risk, order, NULL) : HWGW_RISK_REASON_MALFORMED;
+  uint32_t reason = HWGW_LIKELY(is_new) ? judge(p, order)
+                    : is_cancel         ? hwgw_risk_event(p->risk, order, NULL)
+                                        : HWGW_RISK_REASON_MALFORMED;
   uint64_t t_judged = hwgw_rdtsc();
   stage(p, HWGW_SEGMENT_HIST_RISK, t_risk, t_judged);
   p->counters[HWGW_CNT_RISK_ORDERS]++;
@@ -156,15 +184,15 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
   uint64_t t_encoded = hwgw_rdtsc();
   p->counters[outcome]++;
   if (HWGW_UNLIKELY(outcome != HWGW_CNT_ORDER_ENCODED)) {
-    /* it did not leave: what the gate reserved for it is given back as if the venue had refused it */
-    struct hwgw_order back = *order;
-    back.kind = HWGW_ORDER_KIND_REJECTED;
-    if (!is_cancel) pipeline_gate(p, &back, NULL);
+    if (!is_cancel) give_back(p, order);
     hook_refused(p, strategy, order, outcome);
     return;
   }
   stage(p, HWGW_SEGMENT_HIST_ORDER, t_judged, t_encoded);
   if (order->t_rx) stage(p, HWGW_SEGMENT_HIST_TOTAL, order->t_rx, t_encoded);
+  if (HWGW_UNLIKELY(p->breaker->by_kind[HWGW_BREAKER_KIND_LATENCY_P99] && order->t_rx && is_new &&
+                    hwgw_breaker_latency(p->breaker, order, hwgw_ticks_to_ns(t_encoded - order->t_rx))))
+    pipeline_breaker_act(p);
   if (is_new) {
     bool is_chained = order->kind == HWGW_ORDER_KIND_REPLACE; /* a replace of this one may go before it is answered */
     *pipeline_executed(p, order->ref) = is_chained ? *pipeline_executed(p, order->orig_ref) : 0;
@@ -430,7 +458,7 @@ bool hwgw_pipeline_step(struct hwgw_pipeline *p) {
   if (now - p->t_session >= p->session_ticks) {
     p->t_session = now;
     pipeline_venue(p);
-    if (HWGW_UNLIKELY(p->is_halted && p->cancel_on_halt)) pipeline_cancel_halted(p, now);
+    if (HWGW_UNLIKELY((p->is_halted || p->has_halted_instrument) && p->cancel_on_halt)) pipeline_cancel_halted(p, now);
     if (HWGW_UNLIKELY(p->open_mask)) pipeline_feed_poll(p, now);
   }
   if (now - p->t_house >= p->house_ticks) {

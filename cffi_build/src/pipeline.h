@@ -87,7 +87,10 @@ struct hwgw_pipeline {
   struct hwgw_order intent[INTENTS_MAX]; /* room for what a strategy wants; zeroed again when it was taken */
 
   struct hwgw_risk *risk;
-  bool is_halted; /* what the gate was told last */
+  struct hwgw_breaker *breaker;
+  bool is_halted;             /* what the gate was told last */
+  bool has_halted_instrument; /* as of halt_seq */
+  uint64_t halt_seq;
   uint64_t beat_cnt;
   uint64_t limits_generation;
   uint64_t arm_seq;
@@ -107,6 +110,7 @@ struct hwgw_pipeline {
   bool ref_is_last;
   bool end_with_feed;
   bool cancel_on_halt;
+  uint64_t stale_halt_ns;
   uint64_t t_cancel;        /* ticks of the last round of cancels while halted; 0 = none yet */
   bool strategy_is_stopped; /* while draining: books go on, hooks do not */
   int32_t cpu;
@@ -158,6 +162,10 @@ void pipeline_features_row(struct hwgw_pipeline *p, const struct pipeline_strate
 void pipeline_features_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy,
                              const struct hwgw_order *event);
 void pipeline_features_reset(struct hwgw_pipeline *p, uint32_t index);
+
+/* pipeline_breaker.c: what trips of the circuit breakers do */
+void pipeline_breaker_rules(struct hwgw_pipeline *p);
+void pipeline_breaker_act(struct hwgw_pipeline *p);
 
 /* pipeline_exposure.c: accounts and strategies as the rest of the world sees them */
 int32_t pipeline_exposure_open(struct hwgw_pipeline *p, struct pipeline_strategy *strategy, const char *name,

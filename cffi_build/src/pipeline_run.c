@@ -12,6 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "breaker.h"
+#include "halt.h"
 #include "pipeline.h"
 #include "risk.h"
 #include "segment.h"
@@ -112,8 +114,10 @@ static int32_t open_strategies(struct hwgw_pipeline *p, const struct hwgw_pipeli
 
 static int32_t open_orders(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error) {
   p->risk = zeroed(hwgw_risk_sz_bytes());
-  if (!p->risk) return no_memory(error, "the risk gate");
+  p->breaker = zeroed(hwgw_breaker_sz_bytes());
+  if (!p->risk || !p->breaker) return no_memory(error, "the risk gate");
   hwgw_risk_init(p->risk);
+  hwgw_breaker_init(p->breaker);
   if (!cfg->session) return HWGW_OK;
   struct hwgw_session_cfg session = *cfg->session;
   session.symbols = hwgw_segment_symbols(cfg->segment);
@@ -142,6 +146,7 @@ int32_t hwgw_pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pi
   p->ref_is_last = cfg->ref_is_last;
   p->end_with_feed = cfg->end_with_feed;
   p->cancel_on_halt = cfg->cancel_on_halt;
+  p->stale_halt_ns = cfg->stale_halt_ns;
   p->receive_is_up = true; /* frames may be pushed without a receive path */
   p->cpu = cfg->cpu;
   p->fifo_priority = cfg->fifo_priority;
@@ -177,6 +182,7 @@ void hwgw_pipeline_close(struct hwgw_pipeline *p) {
     hwgw_features_close(p->strategy[i].features);
   }
   free(p->risk);
+  free(p->breaker);
   free(p->instrument);
   free(p);
 }
@@ -201,6 +207,31 @@ static void receive_state(struct hwgw_pipeline *p) {
   if (strncmp(p->thread->receive_reason, reason, sz - 1) != 0) snprintf(p->thread->receive_reason, sz, "%s", reason);
 }
 
+/* The gate refuses as soon as a beat is late and goes on with the next one. A control plane that stays away is another
+ * matter: then a person has to look. */
+static void stale_halt(struct hwgw_pipeline *p) {
+  uint64_t beat_ns = p->risk->last_beat;
+  if (!p->stale_halt_ns || !beat_ns || !risk_is_on(p->risk, HWGW_RISK_REASON_CONTROL_STALE)) return;
+  uint64_t now_ns = hwgw_ticks_to_now_ns(hwgw_rdtsc());
+  uint64_t age_ns = now_ns > beat_ns ? now_ns - beat_ns : 0;
+  if (HWGW_LIKELY(age_ns <= p->risk->limits->beat_age_max_ns ||
+                  age_ns - p->risk->limits->beat_age_max_ns <= p->stale_halt_ns))
+    return;
+  char text[96];
+  snprintf(text, sizeof text, "no heartbeat of the control process for %llu ms",
+           (unsigned long long)(age_ns / 1000000));
+  if (hwgw_halt(p->segment, HWGW_RISK_REASON_CONTROL_STALE, text)) pipeline_control(p);
+}
+
+static void instrument_halts(struct hwgw_pipeline *p) {
+  uint64_t seq = __atomic_load_n(&p->control->halt_seq, __ATOMIC_ACQUIRE);
+  if (HWGW_LIKELY(seq == p->halt_seq)) return;
+  p->halt_seq = seq;
+  p->t_cancel = 0;
+  p->has_halted_instrument = false;
+  for (uint32_t i = 0; i < p->instrument_cnt; i++) p->has_halted_instrument |= halt_has_instrument(p->control, i);
+}
+
 void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
   uint64_t now = hwgw_rdtsc();
   p->counters[HWGW_CNT_PIPELINE_HOUSEKEEPING]++;
@@ -209,13 +240,15 @@ void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
     receive_state(p);
   }
   pipeline_control(p);
+  stale_halt(p);
+  instrument_halts(p);
   pipeline_feed_age(p, now);
   pipeline_exposure_publish(p);
   p->thread->open_cnt = pipeline_open_orders(p);
   p->thread->open_notional = p->risk->gateway.open_notional;
   p->thread->next_seq = p->channel_cnt ? p->mold[0].next_seq : 0;
   p->thread->last_ref = p->last_ref;
-  p->thread->halt_seq_ack = __atomic_load_n(&p->control->halt_seq, __ATOMIC_ACQUIRE);
+  p->thread->halt_seq_ack = p->halt_seq;
   __atomic_store_n(&p->thread->alive_ns, hwgw_ticks_to_now_ns(now), __ATOMIC_RELEASE);
 }
 

@@ -4,6 +4,7 @@
  */
 #include "pipeline.h"
 
+#include "halt.h"
 #include "risk.h"
 
 #define CANCELS_PER_FLUSH 256 /* the send buffer holds ten times as many */
@@ -114,11 +115,12 @@ uint32_t pipeline_open_orders(const struct hwgw_pipeline *p) {
 }
 
 /* by slot and not by the latest references: an order may rest while any number of later ones come and go */
-void pipeline_cancel_all(struct hwgw_pipeline *p) {
+static void cancel(struct hwgw_pipeline *p, bool all) {
   uint32_t cnt = 0;
   for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX; i++) {
     struct hwgw_order order;
     if (!hwgw_risk_order(p->risk, p->risk->slot[i].ref, &order)) continue;
+    if (!all && !halt_has_instrument(p->control, order.instrument)) continue;
     const struct pipeline_strategy *strategy = pipeline_strategy_of(p, order.strategy);
     if (!strategy) continue;
     order.kind = HWGW_ORDER_KIND_CANCEL;
@@ -132,10 +134,14 @@ void pipeline_cancel_all(struct hwgw_pipeline *p) {
   pipeline_flush(p);
 }
 
-/* Halted, what is open goes too: at once, and once more for what a full send buffer or a lost link has kept */
+void pipeline_cancel_all(struct hwgw_pipeline *p) {
+  cancel(p, true);
+}
+
+/* Halted, what is open goes too, of an instrument or all: at once, and once more for what a full send buffer or a lost link has kept */
 void pipeline_cancel_halted(struct hwgw_pipeline *p, uint64_t now) {
   if (p->session_state != HWGW_SEGMENT_SESSION_STATE_UP || pipeline_open_orders(p) == 0) return;
   if (p->t_cancel && now - p->t_cancel < CANCEL_AGAIN_MS * (hwgw_ticks_hz() / 1000)) return;
   p->t_cancel = now;
-  pipeline_cancel_all(p);
+  cancel(p, p->is_halted);
 }

@@ -64,6 +64,10 @@ static uint64_t segment_layout(struct hwgw_segment_header *head) {
   end += (HWGW_RISK_ACCOUNTS_MAX + 1) * sizeof(struct hwgw_exposure);
   head->strategy_offset = end;
   end += HWGW_RISK_STRATEGIES_MAX * sizeof(struct hwgw_strategy_row);
+  head->breaker_offset = end;
+  end += HWGW_BREAKER_RULES_MAX * sizeof(struct hwgw_breaker_row);
+  head->instrument_halt_offset = end;
+  end += head->instrument_cnt * sizeof(struct hwgw_halt_record);
   head->limits_offset = end;
   end += 2 * block_up(head->limits_sz_bytes);
   head->hist_offset = end;
@@ -160,16 +164,16 @@ int32_t hwgw_segment_attach(struct hwgw_segment **segment, const char *name, boo
 
 /* Keeps the halt of a gateway that died halted. What another build left cannot be read, so it may have been halted: then
  * this one starts halted. */
-static void halt_carry_over(int fd, struct hwgw_control *control) {
+static void halt_carry_over(int fd, struct hwgw_segment *to) {
   struct stat file;
   struct hwgw_segment *old = NULL;
   bool is_mapped = fstat(fd, &file) == 0 && (uint64_t)file.st_size >= sizeof(struct hwgw_segment_header) &&
                    segment_map(&old, fd, (uint64_t)file.st_size, false, "", NULL) == HWGW_OK;
   if (!is_mapped || segment_check(old->base, old->sz, "", NULL) != HWGW_OK) {
-    halt_set(control, HWGW_RISK_REASON_STATE,
+    halt_set(hwgw_segment_control(to), HWGW_RISK_REASON_STATE,
              "what the last gateway of this name left cannot be read: it may have been halted");
   } else {
-    halt_inherit(control, hwgw_segment_control(old));
+    halt_inherit(to, old);
   }
   if (is_mapped) munmap(old->base, old->sz);
   free(old);
@@ -210,12 +214,12 @@ static int32_t segment_claim(int *old, const char *path, const char *name, struc
   return status;
 }
 
-static void segment_fill(struct hwgw_segment *segment, const struct hwgw_segment_header *head,
-                         const struct hwgw_control *control, const char *symbols) {
+static void segment_fill(struct hwgw_segment *segment, const struct hwgw_segment_header *head, const char *symbols,
+                         int old) {
   struct hwgw_segment_header *to = segment->base;
   *to = *head;
   if (head->instrument_cnt) memcpy(segment->base + head->symbol_offset, symbols, head->instrument_cnt * 8u);
-  *hwgw_segment_control(segment) = *control;
+  if (old >= 0) halt_carry_over(old, segment);
   for (uint32_t i = 0; i < head->thread_cnt; i++) hwgw_segment_thread(segment, i)->cpu = -1;
   __atomic_store_n(&to->magic, HWGW_SEGMENT_MAGIC, __ATOMIC_RELEASE);
 }
@@ -235,8 +239,6 @@ int32_t hwgw_segment_create(struct hwgw_segment **segment, const struct hwgw_seg
   status = segment_claim(&old, path, cfg->name, error);
   if (status) return status;
 
-  struct hwgw_control control = {0};
-  if (old >= 0) halt_carry_over(old, &control);
   struct hwgw_segment_header head = {.abi = HWGW_SEGMENT_ABI,
                                      .thread_cnt = cfg->thread_cnt,
                                      .tsc_hz = hwgw_ticks_hz(),
@@ -264,7 +266,7 @@ int32_t hwgw_segment_create(struct hwgw_segment **segment, const struct hwgw_seg
     status = segment_map(segment, fd, sz, true, path, error);
   }
   if (!status) {
-    segment_fill(*segment, &head, &control, cfg->symbols);
+    segment_fill(*segment, &head, cfg->symbols, old);
     if ((old >= 0 ? rename(fresh, path) : link(fresh, path)) != 0) {
       status =
           hwgw_error_set(error, HWGW_ERR_USAGE, errno, "gateway '%s' was started by somebody else just now", cfg->name);
@@ -281,7 +283,7 @@ int32_t hwgw_segment_create(struct hwgw_segment **segment, const struct hwgw_seg
 
 void hwgw_segment_close(struct hwgw_segment *segment, bool discard) {
   if (!segment) return;
-  if (discard && !__atomic_load_n(&hwgw_segment_control(segment)->halt, __ATOMIC_ACQUIRE)) unlink(segment->path);
+  if (discard && !halt_is_latched(hwgw_segment_control(segment))) unlink(segment->path);
   munmap(segment->base, segment->sz);
   close(segment->fd);
   free(segment);
@@ -338,6 +340,15 @@ struct hwgw_strategy_row *hwgw_segment_strategy(struct hwgw_segment *segment, ui
 struct hwgw_limits *hwgw_segment_limits(struct hwgw_segment *segment, uint32_t index) {
   return segment->base + hwgw_segment_head(segment)->limits_offset +
          (index & 1u) * block_up(sizeof(struct hwgw_limits));
+}
+
+struct hwgw_breaker_row *hwgw_segment_breaker(struct hwgw_segment *segment, uint32_t rule) {
+  return segment->base + hwgw_segment_head(segment)->breaker_offset + rule * sizeof(struct hwgw_breaker_row);
+}
+
+struct hwgw_halt_record *hwgw_segment_instrument_halt(struct hwgw_segment *segment, uint32_t instrument) {
+  return segment->base + hwgw_segment_head(segment)->instrument_halt_offset +
+         instrument * sizeof(struct hwgw_halt_record);
 }
 
 const char *hwgw_segment_symbols(struct hwgw_segment *segment) {

@@ -13,11 +13,13 @@ from .common import Output, for_each, verb
 @verb("halt")
 @click.argument("names", nargs=-1, metavar="NAME...")
 @click.option("--all", "all_", is_flag=True, help="Every gateway of this host.")
+@click.option("--instrument", "symbols", multiple=True, metavar="SYMBOL", help="Only this instrument; repeatable.")
 @click.option("--reason", default="halted by the operator", show_default=True, help="For the record; at most 95 bytes.")
-def command(out: Output, names: tuple[str, ...], all_: bool, reason: str) -> int:
+def command(out: Output, names: tuple[str, ...], all_: bool, symbols: tuple[str, ...], reason: str) -> int:
     """Stop a gateway's orders at once.
 
-    Latches the halt of every gateway NAME: from the next order on none leaves; cancels still pass.
+    Latches the halt of every gateway NAME: from the next order on none leaves; cancels still pass. With --instrument
+    only that instrument's orders are stopped.
 
     One that cannot be halted is told and does not keep the others from it.
 
@@ -31,8 +33,25 @@ def command(out: Output, names: tuple[str, ...], all_: bool, reason: str) -> int
         raise UsageError("name the gateways to halt, or say --all; there are: " + (", ".join(gateways()) or "none"))
     results = []
 
+    def halt_instruments(segment: Segment) -> None:
+        for symbol in symbols:
+            segment.instrument(symbol)  # all of them are known before the first is halted
+        for symbol in dict.fromkeys(symbols):
+            first = segment.halt_instrument(symbol, reason)
+            try:
+                audit.record(segment.name, "halt", text=reason, instrument=symbol, newly=first)
+            except HwgwError as error:
+                click.echo(f"hwgw halt: {error}", err=True)
+            row = segment.instrument_halts.get(symbol, {})
+            results.append({"name": segment.name, "instrument": symbol, "newly": first, "halts": [row]})
+            already = f"was halted already ({row.get('reason')}: {row.get('text')})"
+            out.say(f"{segment.name}: {symbol} {'halted' if first else already}")
+
     def halt(name: str) -> None:
         with Segment.attach(name, writable=True) as segment:
+            if symbols:
+                halt_instruments(segment)
+                return
             first = segment.halt(reason)
             try:
                 audit.record(name, "halt", text=reason, newly=first)

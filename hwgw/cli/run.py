@@ -5,11 +5,34 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .common import Output, verb
+
+if TYPE_CHECKING:
+    from hwgw.segment import Segment
+
+
+def _tripped(segment: Segment, seen: dict[str, int]) -> Iterator[tuple[str, str]]:
+    """The circuit breaker rules that tripped since the last look, put on record."""
+    from hwgw import audit
+    from hwgw.errors import HwgwError
+
+    for rule, row in segment.breakers().items():
+        cnt = row["trips"] - (seen.get(rule, 0) if row["trips"] >= seen.get(rule, 0) else 0)
+        seen[rule] = row["trips"]
+        if not cnt:
+            continue
+        text = f"{row['kind']} of {row['of']}: {row['value']:,} above {row['limit']:,}, {row['action']}"
+        yield rule, text + (f", the last of {cnt} trips" if cnt > 1 else "")
+        try:
+            audit.record(segment.name, "breaker", rule=rule, trips=cnt, last=text)
+        except HwgwError as error:  # what it halted stays halted
+            yield rule, f"not on record: {error}"
 
 
 @verb("run")
@@ -41,9 +64,12 @@ def command(out: Output, config: Path, seconds: float | None) -> int:
         out.say(f"{settings.name}: {len(settings.symbols)} symbols, {len(settings.strategies)} strategies")
         end = time.monotonic() + seconds if seconds is not None else None
         halts: set[str] = set()
+        trips: dict[str, int] = {}
         while not stop.wait(0.05):
             if gateway.poll() is not None or (end is not None and time.monotonic() >= end):
                 break
+            for rule, text in _tripped(gateway.segment, trips):
+                click.echo(f"{settings.name}: breaker {rule}: {text}", err=True)
             now = gateway.segment.halts
             for row in now:
                 if row["reason"] not in halts:

@@ -26,6 +26,11 @@ def _describe(out: Output, name: str, running: bool, look: dict[str, Any]) -> No
     out.say(f"{name}: {state}{', HALTED' if halted else ''}")
     for halt in halted:
         out.say(f"  halt       {halt['reason']}: {halt['text']} (uid {halt['uid']}, pid {halt['pid']})")
+    for symbol, halt in look["instrument_halts"].items():
+        out.say(f"  {symbol:<10} HALTED, {halt['reason']}: {halt['text']} (uid {halt['uid']}, pid {halt['pid']})")
+    for rule, row in look["breakers"].items():
+        trips = f"tripped {row['trips']:,} times, last by {row['of']}" if row["trips"] else "never tripped"
+        out.say(f"  breaker    {rule}: {row['kind']} of {row['scope']}, {row['action']}; {trips}")
     out.say(f"  receive    {look['receive']}")
     out.say(f"  processes  control {look['control_pid']}, data {look['data_pid']}; up {look['up_seconds']:.0f} s")
     confined = look["confined"]

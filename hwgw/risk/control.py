@@ -209,6 +209,8 @@ def _set(record: np.void, book: Book, name: str, value: str) -> None:
         place = record["strategy"][next(number for number, known in book.strategies.items() if known == who)]
     elif section == "instruments":
         place = record["instrument"][book.symbols.index(who)]
+    elif section == "breakers":
+        place = next(row for row in record["breaker"] if row["name"].decode() == who)
     field, raw = files.limit_value(section, key, value)
     if isinstance(raw, tuple):  # a bit of the flags
         bit, is_set = raw

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from hwgw import specs, strict_yaml
-from hwgw.config import ACCOUNT_LIMITS, INSTRUMENT_LIMITS, LIMITS, STRATEGY_LIMITS, Maker
+from hwgw.config import ACCOUNT_LIMITS, BREAKER, INSTRUMENT_LIMITS, LIMITS, STRATEGY_LIMITS, Maker
 from hwgw.errors import ConfigError
+from hwgw.risk.breakers import SLOW_UNIT
 from hwgw.settings import Limits, Strategy
 from hwgw.strict_yaml import ProblemsError
 
@@ -45,6 +46,7 @@ _LIMIT_SECTIONS = {
     "accounts": ACCOUNT_LIMITS,
     "strategies": STRATEGY_LIMITS,
     "instruments": INSTRUMENT_LIMITS,
+    "breakers": BREAKER,
 }
 
 
@@ -61,6 +63,10 @@ def limit_value(section: str, key: str, text: str) -> tuple[str, Any]:
     flags = {code.slug: int(code.value) for code in specs.load("risk").enum("instrument_flags").values}
     if section == "instruments" and key in flags:
         return "flags", (flags[key], value)
+    if section == "breakers":
+        if key not in ("count_max", "loss_max", "slow_max", "bound"):
+            raise ConfigError(f"{where}: it can be changed in a file only: hwgw limits reload")
+        return ("bound_ns", value) if key == "bound" else ("limit", value * (SLOW_UNIT if key == "slow_max" else 1))
     if key == "collar_pct":
         return "collar_q16", value * 65_536 // (100 * 10**4)
     layout = {"": "limits", "strategies": "limits_strategy", "instruments": "limits_instrument"}

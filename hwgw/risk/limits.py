@@ -14,7 +14,7 @@ import numpy as np
 
 from hwgw import specs
 from hwgw.errors import ConfigError
-from hwgw.risk import CHECKS, SWITCHABLE
+from hwgw.risk import CHECKS, SWITCHABLE, breakers
 from hwgw.settings import AccountLimits, InstrumentLimits, Limits, StrategyLimits
 
 __all__ = ["checks_enabled", "checksum", "limits_table", "seal"]
@@ -90,5 +90,7 @@ def limits_table(limits: Limits) -> np.ndarray[Any, Any]:
     flags = {code.slug: int(code.value) for code in codes if code.value is not None}
     for row, instrument in zip(record["instrument"], limits.instruments, strict=False):
         _instrument(row, instrument, flags)
+    for row, rule in zip(record["breaker"], limits.breakers, strict=False):
+        breakers.fill(row, rule)
     seal(table)
     return table

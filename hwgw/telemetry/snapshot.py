@@ -50,6 +50,8 @@ def snapshot(segment: Segment) -> dict[str, Any]:
         "up_seconds": round((time.time_ns() - int(head["start_ns"])) / 1e9, 3),
         "halted": segment.halted,
         "halts": segment.halts,
+        "instrument_halts": segment.instrument_halts,
+        "breakers": segment.breakers(),
         "limits_generation": int(segment.control["limits_generation"]),
         "confined": segment.confined(),
         "placement": segment.placement(),

@@ -13,8 +13,8 @@ from hwgw_sim.golden import fnv1a
 
 from hwgw import specs
 
-TABLE = specs.load("risk")
-LAYOUT = TABLE.layout("limits")
+LAYOUT = specs.load("risk").layout("limits")
+RECORDS = {layout.name: layout for name in ("breaker", "risk") for layout in specs.load(name).layouts}
 CHECKSUM_SZ = LAYOUT.field("checksum").length
 
 Record = dict[str, Any]
@@ -29,7 +29,7 @@ def unpack(data: bytes, layout: specs.Layout = LAYOUT) -> Record:
         for at in range(field.offset, field.offset + field.length, field.size):
             raw = data[at : at + field.size]
             if field.is_record:
-                values.append(unpack(raw, TABLE.layout(field.type)))
+                values.append(unpack(raw, RECORDS[field.type]))
             else:
                 values.append(int.from_bytes(raw, "little", signed=field.is_signed))
         record[field.name] = values if field.count > 1 else values[0]
@@ -47,7 +47,7 @@ def pack(record: Record, layout: specs.Layout = LAYOUT) -> bytes:
         assert len(values) <= field.count, field.name
         for at, value in zip(itertools.count(field.offset, field.size), values, strict=False):
             if field.is_record:
-                raw = pack(value or {}, TABLE.layout(field.type))
+                raw = pack(value or {}, RECORDS[field.type])
             else:
                 raw = int(value).to_bytes(field.size, "little", signed=field.is_signed)
             data[at : at + field.size] = raw

@@ -34,6 +34,7 @@ class Desk:
         receive_sz: int = 0,
         cancel_on_halt: bool = False,
         features: Sequence[str] = (),
+        limits: Any = None,
         **probe_params: int,
     ) -> None:
         self.venue = sv.Venue(receive_sz)
@@ -46,7 +47,7 @@ class Desk:
         for name, value in values.items():
             setattr(cfg, name, value)
         chosen = probe(**probe_params) if strategy is None else [(strategy, params or {})]
-        self.rig = Rig(SYMBOLS, chosen, session=cfg, cancel_on_halt=cancel_on_halt, features=features)
+        self.rig = Rig(SYMBOLS, chosen, session=cfg, limits=limits, cancel_on_halt=cancel_on_halt, features=features)
         self.packets: list[bytes] = []
         self.wait(1)
         self.venue.send(sv.login_accepted())

@@ -149,6 +149,7 @@ class Rig:
         orders_max: int = 100_000,
         sample_shift: int = 0,
         cancel_on_halt: bool = False,
+        stale_halt_ns: int = 0,
         rx: dict[str, Any] | None = None,
         flow: dict[str, int] | None = None,
         udp_checksum: bool = False,
@@ -183,6 +184,7 @@ class Rig:
             setattr(cfg.rx, key, value)
         cfg.books.instrument_cnt, cfg.books.orders_max = len(symbols), orders_max
         cfg.cancel_on_halt = cancel_on_halt
+        cfg.stale_halt_ns = stale_halt_ns
         cfg.channel_cnt = 1
         cfg.channel[0].line_cnt, cfg.channel[0].stale_ns, cfg.channel[0].jump_max = 1, stale_ns, jump_max
         cfg.channel[0].hold_max, cfg.channel[0].recover.window_ns = hold_max, window_ns
@@ -203,7 +205,7 @@ class Rig:
 
     def __exit__(self, *_: object) -> None:
         lib.hwgw_pipeline_close(self.handle)
-        self.segment.control["halt"] = 0  # so that nothing is left behind
+        self.segment.control["halt"] = self.segment.control["instrument_halt"] = 0  # so that nothing is left behind
         self.segment.close()
 
     def push(self, *frames: bytes) -> None:

@@ -149,7 +149,7 @@ FEATURE = (
     " ema_long:shift"
 )
 USE = "builtin:NAME, c:FILE.so, linear:FILE.npz or numba:MODULE:FUNCTION is allowed"
-KEYS_CONTROL = "heartbeat, cancel_on_halt, limits_keys are allowed"
+KEYS_CONTROL = "heartbeat, cancel_on_halt, stale_halt, limits_keys are allowed"
 KEYS_LINE = "group, port are allowed"
 TOP = "name, pipelines, instruments, strategies, limits, session, confine, control are allowed"
 

@@ -136,7 +136,7 @@ def test_every_limit_of_the_table_has_a_direction_and_a_spelling():
     for layout in ("limits", "limits_account", "limits_strategy", "limits_instrument"):
         for field in table.layout(layout).fields:
             is_limit = not field.name.startswith(("reserved", "checksum", "generation")) and field.type not in {
-                "limits_account", "limits_strategy", "limits_instrument",
+                "limits_account", "limits_strategy", "limits_instrument", "limits_breaker",
             }  # fmt: skip
             assert bool(field.looser) == (is_limit and (layout, field.name) != ("limits", "flags")), field.name
             named.add(field.looser)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from hwgw_sim.golden import limits
 from hwgw_sim.golden.risk import BUY, IOC, MARKET, PX_MAX, SELL, SLOT_CNT
-from support.risk import ACCOUNT, INSTRUMENT, PX, STRATEGY, Bench, Pair, make
+from support.risk import ACCOUNT, INSTRUMENT, NAMES, PX, STRATEGY, Bench, Pair, make
 
 ALL = 2**32 - 1
 
@@ -564,7 +564,7 @@ def test_halt_keeps_its_first_reason_until_resume(bench):
     bench.say("halt", reason=20)
     assert bench.golden.halt == 22
     bench.say("resume")
-    for reason in (0, 23, ALL):
+    for reason in (0, len(NAMES), ALL):
         bench.say("halt", reason=reason)
         assert bench.golden.halt == 20
         bench.say("resume")

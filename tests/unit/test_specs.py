@@ -308,7 +308,7 @@ def test_an_undefined_tag_a_duplicate_tag_and_a_wrong_bit_sum_are_refused():
 
 
 def test_a_record_whose_array_does_not_fit_is_refused():
-    records = {x.name: x for name in ("order", "event", "hook", "segment") for x in specs.load(name).layouts}
+    records = {x.name: x for name in ("order", "event", "hook", "breaker", "segment") for x in specs.load(name).layouts}
     doc = document("risk")
     assert reader.table(copy.deepcopy(doc), "risk.yaml", records) == specs.load("risk")
     field(doc, "limits", "account")["count"] = 8
