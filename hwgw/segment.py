@@ -330,7 +330,7 @@ class Segment:
 
     def _whom(self, scope: str, index: int) -> str:
         if scope == "instrument" and index < self.instrument_cnt:
-            return self.symbols[index]
+            return str(self.symbols[index])
         if scope == "strategy":
             return str(bytes(self.strategy_rows[index]["name"]).rstrip(b"\0"), "utf-8", "replace")
         return "gateway" if scope == "gateway" else str(index)
