@@ -17,12 +17,22 @@ if TYPE_CHECKING:
     from hwgw.tune.verify import Row
 
 
-def _say(out: Output, row: Row) -> None:
+def _say(out: Output, rows: list[Row]) -> None:
+    """A line for each knob and verdict; with -v every path."""
     from hwgw.tune.plan import path_of
 
-    text = f"{row.verdict:<14} {row.setting.knob.name:<26} "
-    have = f"want {shorten(row.setting.want)}, have {shorten(row.have) or '(empty)'}" if row.have else "not here"
-    out.row(text, f"{have}{': ' + row.note if row.note else ''}  {path_of(row.setting)}")
+    alike: dict[tuple[str, str, str, str, str], list[str]] = {}
+    for row in rows:
+        have = shorten(row.have) or "(empty)"
+        key = (row.verdict, row.setting.knob.name, shorten(row.setting.want), have, row.note)
+        alike.setdefault(key, []).append(path_of(row.setting))
+    for (verdict, name, want, have, note), paths in alike.items():
+        what = note if verdict == "unsupported" else f"{want} wanted, {have} there" + (f": {note}" if note else "")
+        cnt = f" ({len(paths)} places)" if len(paths) > 1 else ""
+        out.row(f"{verdict:<14} {name:<26} ", what + cnt)
+        if out.level > 0:
+            for path in paths:
+                out.say(f"{'':<15}{path}")
 
 
 @verb("verify", of="tune")
@@ -67,9 +77,7 @@ def verify(
                         "summary": cnt,
                     }
                 )
-                for row in fresh:
-                    if look_cnt > 1 or row.verdict != verdicts.OK or out.level > 0:
-                        _say(out, row)
+                _say(out, [row for row in fresh if look_cnt > 1 or row.verdict != verdicts.OK or out.level > 0])
                 given = ", ".join(f"{n} {verdict}" for verdict, n in cnt.items() if n)
                 out.say(f"{chosen.name}{f' ({why})' if watch else ''}: {given}")
             before = now
