@@ -14,6 +14,8 @@
 #define HWGW_RX_FRAME_SZ_DEFAULT 2048
 #define HWGW_RX_DESCRIBE_SZ 768
 
+struct hwgw_rx_hold;
+
 struct hwgw_rx_ops {
   const char *name;
   int32_t (*open)(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, struct hwgw_error *error);
@@ -23,6 +25,13 @@ struct hwgw_rx_ops {
   uint32_t (*unsent)(struct hwgw_rx *rx);                                              /* with send */
   uint64_t (*give_up)(struct hwgw_rx *rx); /* before close: how many frames it took that will not leave; NULL: none */
   void (*stats)(struct hwgw_rx *rx, uint64_t *counters); /* the drop counters; rx.c does the others */
+  /* NULL, or opening anew loses nothing uncounted. hold: before the old one is drained and closed, no frame goes into it
+   * any more; what comes until unhold is in the counters of the new one, or in what unhold gives. move: the calling thread
+   * opens what stands in for it, from here on or (NULL) no more. sight: a device of its interface's name is back */
+  struct hwgw_rx_hold *(*hold)(struct hwgw_rx *rx);
+  void (*move)(struct hwgw_rx_hold *hold);
+  uint64_t (*unhold)(struct hwgw_rx_hold *hold);
+  void (*sight)(struct hwgw_rx *rx, int ifindex);
   bool (*ended)(const struct hwgw_rx *rx);
   void (*close)(struct hwgw_rx *rx);
   bool (*available)(char *text, uint32_t sz);

@@ -40,6 +40,10 @@
       .send = hwgw_afxdp_send,                               \
       .unsent = hwgw_afxdp_unsent,                           \
       .give_up = afxdp_give_up,                              \
+      .hold = hwgw_afxdp_hold,                               \
+      .move = hwgw_xdp_move,                                 \
+      .unhold = hwgw_xdp_unhold,                             \
+      .sight = hwgw_afxdp_sight,                             \
       .stats = afxdp_stats,                                  \
       .ended = afxdp_ended,                                  \
       .close = afxdp_close,                                  \
@@ -512,9 +516,12 @@ static void afxdp_stats(struct hwgw_rx *base, uint64_t *counters) {
   }
   if (rx->queue_cnt == 0) return;
   if (rx->has_stamps) hwgw_afxdp_clock_renew(rx);
-  hwgw_afxdp_zero_copy_prove(rx);
-  hwgw_afxdp_busy_poll_probe(rx);
+  if (rx->user.is_started) {
+    hwgw_afxdp_zero_copy_prove(rx);
+    hwgw_afxdp_busy_poll_probe(rx);
+  }
   counters[HWGW_CNT_RX_DROP_NIC] = hwgw_xdp_nic_drops(&rx->user);
+  counters[HWGW_CNT_RX_DROP_REOPEN] = hwgw_xdp_missed(&rx->user);
   uint64_t kernel = 0, ring_full = 0, fill_empty = 0, invalid = 0, truncated = rx->too_long, other_queue = 0,
            fragment = 0;
   for (uint32_t i = 0; i < rx->queue_cnt; i++) {
@@ -588,6 +595,10 @@ static bool afxdp_available(char *text, uint32_t sz) {
 #define hwgw_afxdp_send NULL
 #define hwgw_afxdp_unsent NULL
 #define afxdp_give_up NULL
+#define hwgw_afxdp_hold NULL
+#define hwgw_xdp_move NULL
+#define hwgw_xdp_unhold NULL
+#define hwgw_afxdp_sight NULL
 #define afxdp_stats NULL
 #define afxdp_ended NULL
 #define afxdp_close NULL

@@ -131,6 +131,9 @@ void hwgw_afxdp_spare_close(struct afxdp_queue *queue);
 void hwgw_afxdp_zero_copy_prove(struct rx_afxdp *rx);
 /* the kernel's counters of a queue, those of a replaced socket included */
 struct xdp_statistics hwgw_afxdp_statistics(const struct afxdp_queue *queue);
+/* for the watch: struct hwgw_rx_ops in rx.h */
+struct hwgw_rx_hold *hwgw_afxdp_hold(struct hwgw_rx *base);
+void hwgw_afxdp_sight(struct hwgw_rx *base, int ifindex);
 void hwgw_afxdp_busy_poll(struct rx_afxdp *rx, uint32_t us);
 /* switches busy poll off when it does nothing here; to be called now and then */
 void hwgw_afxdp_busy_poll_probe(struct rx_afxdp *rx);

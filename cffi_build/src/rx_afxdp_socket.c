@@ -278,6 +278,14 @@ struct xdp_statistics hwgw_afxdp_statistics(const struct afxdp_queue *queue) {
   return now;
 }
 
+struct hwgw_rx_hold *hwgw_afxdp_hold(struct hwgw_rx *base) {
+  return hwgw_xdp_hold(&((struct rx_afxdp *)base)->user);
+}
+
+void hwgw_afxdp_sight(struct hwgw_rx *base, int ifindex) {
+  hwgw_xdp_sight(&((struct rx_afxdp *)base)->user, ifindex);
+}
+
 /* ---- busy poll ---- */
 
 void hwgw_afxdp_busy_poll(struct rx_afxdp *rx, uint32_t us) {

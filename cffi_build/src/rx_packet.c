@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * Input: every frame of the interface, of all its queues, that the socket filter (rx_packet_filter.c) lets in: the
+ * Input: every frame of the interface, of all its queues, that the socket filter (flow_filter.c) lets in: the
  * configured flows, or all with all_frames, which also makes the interface promiscuous. Frames that this host sends are
  * refused (PACKET_IGNORE_OUTGOING). The kernel's own stack still gets every frame, too; what it costs is the price of
  * this backend against afxdp.
@@ -42,6 +42,7 @@
 
 #include <linux/if_ether.h>
 
+#include "flow_filter.h"
 #include "rx_nic.h"
 #include "rx_packet.h"
 
@@ -271,7 +272,7 @@ static int32_t receive_open(struct rx_packet *rx, const struct hwgw_rx_cfg *cfg,
   if (!status && cfg->timestamps) status = clock_take(rx, error);
   if (!status) status = ring_take(rx, error);
   if (!status && !cfg->all_frames) {
-    int cause = hwgw_packet_filter(rx->fd, cfg->flows, cfg->flow_cnt);
+    int cause = hwgw_flow_filter(rx->fd, cfg->flows, cfg->flow_cnt, false);
     if (cause) status = failed(error, rx, "SO_ATTACH_FILTER", cause);
   }
   if (!status && cfg->all_frames) status = member_add(rx, device->index, PACKET_MR_PROMISC, 0, error);

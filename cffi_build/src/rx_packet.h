@@ -9,9 +9,6 @@
 
 #include "rx.h"
 
-/* lets only the flows into the socket; 0 or errno */
-int hwgw_packet_filter(int fd, const struct hwgw_flow *flows, uint32_t flow_cnt);
-
 /* what open asks the kernel about the interface */
 struct hwgw_packet_device {
   int index;

@@ -47,6 +47,7 @@ struct reopen {
   struct hwgw_rx *opened;
   const struct hwgw_rx_ops *ops;
   const struct hwgw_rx_cfg *cfg;
+  struct hwgw_rx_hold *hold; /* of the one that is opened anew, until that is done */
   int netns_fd;
   uint64_t counters[HWGW_COUNTER_CNT]; /* the last ones of the old backend */
   struct hwgw_error error;
@@ -59,6 +60,7 @@ struct rx_watch {
   struct hwgw_rx idle; /* polls for nobody while there is no backend */
   struct hwgw_rx_link link;
   int open_index;           /* of the device the backend was opened on */
+  int sighted;              /* the one of its name that has come back, as the backend was told */
   uint32_t open_queue_cnt;  /* receive queues it had then, 0 = unknown */
   uint32_t queue_cnt;       /* has now */
   uint32_t program_doubted; /* our XDP program seemed to be off, 0 = it did not */
@@ -145,6 +147,7 @@ static void enter(int netns_fd) {
 static void *reopen_main(void *argument) {
   struct reopen *job = argument;
   if (job->old) {
+    if (job->ops->hold) job->hold = job->ops->hold(job->old);
     uint64_t lost = drain(job->old);
     hwgw_rx_count(job->old, job->counters);
     job->counters[HWGW_CNT_RX_FRAMES] -= lost;
@@ -154,7 +157,9 @@ static void *reopen_main(void *argument) {
     job->old->ops->close(job->old);
   }
   enter(job->netns_fd);
+  if (job->hold) job->ops->move(job->hold);
   if (job->ops->open(&job->opened, job->cfg, &job->error)) job->opened = NULL;
+  if (job->hold) job->ops->move(NULL);
   if (job->opened) job->opened->kept = job->cfg->kept;
   __atomic_store_n(&job->is_done, 1, __ATOMIC_RELEASE);
   return NULL;
@@ -235,6 +240,8 @@ static void judge(struct rx_watch *watch) {
   }
   if (live == &watch->idle) return; /* why it could not be opened again */
   if (link->index != watch->open_index) {
+    if (live->ops->sight && watch->sighted != link->index) live->ops->sight(watch->base.live, link->index);
+    watch->sighted = link->index;
     judged(watch, HWGW_SEGMENT_RECEIVE_STATE_GONE, "%s is another device now", link->wanted);
   } else if (program_is_gone(watch)) {
     judged(watch, HWGW_SEGMENT_RECEIVE_STATE_DETACHED, "our XDP program (id %u) was taken off %s%s", live->program_id,
@@ -301,6 +308,11 @@ static void reopen_begin(struct rx_watch *watch, uint64_t now_ns) {
   watch->t_due_ns = now_ns + watch->backoff_ns;
 }
 
+static void hold_end(struct rx_watch *watch) {
+  if (watch->reopen.hold) watch->before[HWGW_CNT_RX_DROP_REOPEN] += watch->reopen.ops->unhold(watch->reopen.hold);
+  watch->reopen.hold = NULL;
+}
+
 static void reopen_end(struct rx_watch *watch, uint64_t now_ns) {
   if (!__atomic_load_n(&watch->reopen.is_done, __ATOMIC_ACQUIRE)) return;
   pthread_join(watch->helper, NULL);
@@ -310,6 +322,7 @@ static void reopen_end(struct rx_watch *watch, uint64_t now_ns) {
   watch->reopen.old = NULL;
   if (watch->reopen.opened) {
     watch->reopens++;
+    hold_end(watch);
     watch->t_bad_ns = 0;
     opened_on(watch, watch->reopen.opened);
     watch->frames_asked = 0;
@@ -389,6 +402,7 @@ static void watch_close(struct hwgw_rx *rx) {
   } else if (rx->live != &watch->idle) {
     rx->live->ops->close(rx->live);
   }
+  hold_end(watch);
   hwgw_rx_link_close(&watch->link);
   if (watch->reopen.netns_fd >= 0) close(watch->reopen.netns_fd);
   for (size_t i = 0; i < sizeof watch->texts / sizeof watch->texts[0]; i++) free(watch->texts[i]);

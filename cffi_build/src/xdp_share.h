@@ -8,8 +8,8 @@
  *
  * Who counts what no receiver gets: a flow's frame on a queue that does not take the flow belongs to the eldest receiver
  * of that flow (its first queue, the flow's home); a fragment on a queue that takes the flow to the receiver of that queue;
- * the interface's own drops to the eldest receiver on the interface. So every frame is counted once. When the eldest goes
- * the next one counts from then on.
+ * the interface's own drops, and what came while no program of ours was there (xdp_witness.h), to the eldest receiver on
+ * the interface. So every frame is counted once. When the eldest goes the next one counts from then on.
  *
  * Threads: any; a process-wide mutex. Set-up and housekeeping only.
  * fork: the child gets nothing. Its copies of all descriptors are closed at once, so that neither program nor socket
@@ -19,8 +19,10 @@
 #define HWGW_XDP_SHARE_H
 
 #include "xdp_load.h"
+#include "xdp_witness.h"
 
 struct hwgw_xdp_share;
+struct hwgw_rx_hold;
 
 /* one receiver; part of its state. The first group is filled in before join */
 struct hwgw_xdp_user {
@@ -36,6 +38,7 @@ struct hwgw_xdp_user {
   bool is_started;
   int sockets[HWGW_QUEUES_MAX];
   uint64_t nic_drops;
+  uint64_t missed;
 };
 
 /* makes the user known for forks; nothing is attached (for a sender, that is all) */
@@ -61,5 +64,17 @@ struct steer_queue *hwgw_xdp_queue(const struct hwgw_xdp_user *user, uint32_t i)
 /* the interface's own drops so far that are this user's to count */
 uint64_t hwgw_xdp_nic_drops(struct hwgw_xdp_user *user);
 bool hwgw_xdp_nic_known(const struct hwgw_xdp_user *user);
+/* frames of flows that reached the kernel's stack without our program, this user's to count; whether they are known */
+uint64_t hwgw_xdp_missed(struct hwgw_xdp_user *user);
+bool hwgw_xdp_misses_known(const struct hwgw_xdp_user *user);
+
+/* Opening anew without an uncounted frame. hold: no frame goes to the user's sockets any more, what comes is counted as
+ * missed, and program and witness stay when it leaves; NULL when it shares nothing. What the same thread opens between
+ * move(hold) and move(NULL) stands in for it. unhold: gives the frames missed that no user can count any more */
+struct hwgw_rx_hold *hwgw_xdp_hold(struct hwgw_xdp_user *user);
+void hwgw_xdp_move(struct hwgw_rx_hold *hold);
+uint64_t hwgw_xdp_unhold(struct hwgw_rx_hold *hold);
+/* the interface that stands in for the user's, which is gone: what comes to it is missed from here on */
+void hwgw_xdp_sight(struct hwgw_xdp_user *user, int ifindex);
 
 #endif

@@ -53,8 +53,9 @@ INLINE void stamp(struct xdp_md *context, struct steer_queue *own) {
 
 INLINE int give(struct xdp_md *context, struct steer_queue *own, __u32 flags, __u32 queue) {
   if (flags & STEER_STAMP) stamp(context, own);
-  if (flags & STEER_PROVE) __sync_fetch_and_add(&own->redirected, 1);
-  return (int)redirect_map(sockets, queue, XDP_PASS);
+  if (!(flags & STEER_PROVE)) return (int)redirect_map(sockets, queue, XDP_PASS);
+  __sync_fetch_and_add(&own->redirected, 1);
+  return (int)redirect_map(sockets, queue, XDP_DROP); /* counted once, wherever it goes */
 }
 
 SECTION("xdp")

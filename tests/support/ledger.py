@@ -137,7 +137,7 @@ WHERE: dict[str, dict[str, tuple[str, ...]]] = {
         **_GOOD,
         **_KERNEL_KEEPS,
         **_NET,
-        "ethertype": ("dev:rx_dropped", "rx.drop_nic"),
+        "ethertype": (NOWHERE,),
         "UDP checksum": (DELIVERED,),
         "UDP checksum, short": (DELIVERED,),
         "first fragment": ("rx.drop_fragment", "Ip:ReasmReqds"),

@@ -60,6 +60,7 @@ COMMON_HEADERS = {
     *(
         "bytes.h",
         "base.h",
+        "flow_filter.h",
         "hist.h",
         "hwgw.h",
         "hwgw_batch.h",

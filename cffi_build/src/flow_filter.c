@@ -1,4 +1,5 @@
-/* rx_packet_filter.c: the classic BPF program that decides which frames enter the packet backend's ring.
+/* flow_filter.c: the classic BPF program that knows the frames of flows: what enters the packet backend's ring, and what
+ * the witness of the steering program counts.
  *
  * SPDX-License-Identifier: MIT
  *
@@ -14,7 +15,9 @@
 #include <errno.h>
 #include <linux/filter.h>
 
-#include "rx_packet.h"
+#include "flow_filter.h"
+
+#include <sys/socket.h>
 
 enum {
   ACCEPT = 0x7FFFFFFF, /* bytes of the frame that go into the ring: all */
@@ -22,7 +25,8 @@ enum {
   GROUP = 0, /* scratch words of the program */
   PORT = 1,
   IP = ETHERNET_ETHERNET_HEADER_LEN,
-  CODE_MAX = 32 + HWGW_FLOWS_MAX * 8
+  CODE_MAX = 48 + HWGW_FLOW_FILTER_MAX * 7,
+  OWN = 5 /* PACKET_LOOPBACK: sent by this host, to a group it is a member of */
 };
 
 struct code {
@@ -55,12 +59,24 @@ static void headers_put(struct code *code) {
   STMT(BPF_ST, GROUP);
 }
 
-static void flows_put(struct code *code, const struct hwgw_flow *flows, uint32_t flow_cnt) {
+/* what the steering program wants to see besides */
+static void steered_put(struct code *code) {
+  STMT(BPF_LD | BPF_W | BPF_ABS, SKF_AD_OFF + SKF_AD_PKTTYPE);
+  JUMP(BPF_JMP | BPF_JEQ | BPF_K, OWN, 2, 0);
+  STMT(BPF_LD | BPF_B | BPF_IND, IP + ETHERNET_IPV4_HEADER_VERSION_IHL_OFF);
+  JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x45, 1, 0);
+  STMT(BPF_RET | BPF_K, 0);
+  JUMP(BPF_JMP | BPF_JGT | BPF_K, 0x4F, 0, 1);
+  STMT(BPF_RET | BPF_K, 0);
+}
+
+static void flows_put(struct code *code, const struct hwgw_flow *flows, uint32_t flow_cnt, bool as_steered) {
   STMT(BPF_LD | BPF_B | BPF_IND, IP + ETHERNET_IPV4_HEADER_VERSION_IHL_OFF);
   STMT(BPF_ALU | BPF_AND | BPF_K, 15);
   STMT(BPF_ALU | BPF_LSH | BPF_K, 2);
   STMT(BPF_ALU | BPF_ADD | BPF_X, 0);
   STMT(BPF_MISC | BPF_TAX, 0);
+  if (as_steered) STMT(BPF_LD | BPF_B | BPF_IND, IP + ETHERNET_UDP_HEADER_LEN - 1); /* the header is all there */
   STMT(BPF_LD | BPF_H | BPF_IND, IP + ETHERNET_UDP_HEADER_DESTINATION_PORT_OFF);
   STMT(BPF_ST, PORT);
   for (uint32_t i = 0; i < flow_cnt; i++) {
@@ -82,16 +98,18 @@ static void fragments_put(struct code *code, const struct hwgw_flow *flows, uint
   STMT(BPF_RET | BPF_K, 0);
 }
 
-int hwgw_packet_filter(int fd, const struct hwgw_flow *flows, uint32_t flow_cnt) {
+int hwgw_flow_filter(int fd, const struct hwgw_flow *flows, uint32_t flow_cnt, bool as_steered) {
+  if (flow_cnt > HWGW_FLOW_FILTER_MAX) return E2BIG;
   struct code built = {0}, *code = &built;
   headers_put(code);
+  if (as_steered) steered_put(code);
   STMT(BPF_LD | BPF_H | BPF_IND, IP + ETHERNET_IPV4_HEADER_FLAGS_FRAGMENT_OFF);
   JUMP(BPF_JMP | BPF_JSET | BPF_K, FRAGMENT_OFFSET, 1, 0);
   uint32_t jump = code->cnt;
   STMT(BPF_JMP | BPF_JA, 0);
-  fragments_put(code, flows, flow_cnt);
+  fragments_put(code, flows, as_steered ? 0 : flow_cnt);
   code->at[jump].k = code->cnt - jump - 1;
-  flows_put(code, flows, flow_cnt);
+  flows_put(code, flows, flow_cnt, as_steered);
   struct sock_fprog program = {.len = (uint16_t)code->cnt, .filter = code->at};
   return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) ? errno : 0;
 }
