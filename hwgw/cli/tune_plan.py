@@ -22,13 +22,15 @@ _MARK = {"runtime": " ", "disruptive": "!", "reboot": "b"}
 def say_changes(out: Output, found: Plan) -> None:
     """The changes, grouped by knob where many places of one change alike."""
     from hwgw.tune import table
+    from hwgw.tune.knob import COMPARE
     from hwgw.tune.plan import path_of
 
     titles = table.groups()
     rows: dict[tuple[str, str, str, str], list[str]] = {}
     for change in found.changes:
         knob = change.setting.knob
-        key = (knob.group, knob.name, change.old, change.setting.want)
+        old = COMPARE["choice"](change.old) if knob.compare == "choice" else change.old
+        key = (knob.group, knob.name, old, change.setting.want)
         rows.setdefault(key, []).append(path_of(change.setting))
     group = ""
     for (in_group, name, old, new), paths in rows.items():
@@ -37,7 +39,7 @@ def say_changes(out: Output, found: Plan) -> None:
             out.say(titles[group])
         knob = next(change.setting.knob for change in found.changes if change.setting.knob.name == name)
         cnt = f"  ({len(paths)} places)" if len(paths) > 1 else ""
-        out.say(f" {_MARK[knob.change_class]} {name:<26} {shorten(old) or '(empty)'} -> {shorten(new)}{cnt}")
+        out.say(f" {_MARK[knob.change_class]} {name:<28} {shorten(old) or '(empty)'} -> {shorten(new)}{cnt}")
         if out.level > 0:
             for path in paths:
                 out.say(f"       {path}")

@@ -27,9 +27,15 @@ def _say(out: Output, rows: list[Row]) -> None:
         key = (row.verdict, row.setting.knob.name, shorten(row.setting.want), have, row.note)
         alike.setdefault(key, []).append(path_of(row.setting))
     for (verdict, name, want, have, note), paths in alike.items():
-        what = note if verdict == "unsupported" else f"{want} wanted, {have} there" + (f": {note}" if note else "")
+        what = (
+            note
+            if verdict == "unsupported"
+            else want
+            if verdict == "pending reboot"
+            else f"{want} wanted, {have} there" + (f": {note}" if note else "")
+        )
         cnt = f" ({len(paths)} places)" if len(paths) > 1 else ""
-        out.row(f"{verdict:<14} {name:<26} ", what + cnt)
+        out.row(f"{verdict:<14} {name:<28} ", what + cnt)
         if out.level > 0:
             for path in paths:
                 out.say(f"{'':<15}{path}")

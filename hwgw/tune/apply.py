@@ -153,7 +153,8 @@ def _restore(entry: Entry, host: Host) -> str:
             raise
     remark = ""
     if entry.is_committed and not same(_compare(said["knob"]), have, said["new"]):
-        remark = f"{said['knob']}: {target}: was {have} meanwhile, not the {said['new']} that was written"
+        who = said["knob"] if target in (said["knob"], said["place"]) else f"{said['knob']} ({target})"
+        remark = f"{who}: was {have} meanwhile, not the {said['new']} that was written"
     return remark
 
 

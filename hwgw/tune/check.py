@@ -16,7 +16,7 @@ from .cpus import Cpus, list_text, parse_list, parse_mask
 from .expand import Missing
 from .host import Host
 from .knob import Setting
-from .profile import LEAVE, Profile
+from .profile import LEAVE, RECOMMENDED, Profile
 from .roles import Roles
 
 __all__ = ["problems", "warnings"]
@@ -150,8 +150,12 @@ def _boot(profile: Profile, settings: list[Setting], host: Host) -> Iterator[Pro
             yield profile.problem(f"knobs.{setting.knob.name}", f"{setting.want}: {finding.text}")
 
 
-def problems(profile: Profile, roles: Roles, settings: list[Setting], host: Host) -> list[Problem]:
-    """Every mistake; with one a profile is refused."""
+def problems(
+    profile: Profile, roles: Roles, settings: list[Setting], host: Host, *, are_roles_wrong: bool = False
+) -> list[Problem]:
+    """Every mistake; with one a profile is refused. What only follows from wrong roles is not said again."""
+    if are_roles_wrong:
+        settings = [setting for setting in settings if profile.knobs.get(setting.knob.name) != RECOMMENDED]
     wanted = {name: value for name, value in profile.knobs.items() if value != LEAVE}
     found = [*_nics(profile, roles, host), *_pairs(profile, wanted), *_whole(profile, roles, host, wanted)]
     found += _boot(profile, settings, host)

@@ -93,8 +93,7 @@ def wanted(profile: Profile, host: Host, *, keep: bool = False, mistakes: list[P
     """The settings of a profile on a host; ProblemsError names what contradicts itself."""
     roles, problems = resolve(profile, host)
     settings, missing, wrong = expand.settings(profile, roles, host)
-    problems += wrong
-    problems += check.problems(profile, roles, settings, host)
+    problems += [*check.problems(profile, roles, settings, host, are_roles_wrong=bool(problems)), *wrong]
     plan = Plan(profile, roles, missing=missing, warnings=check.warnings(profile, roles, missing, host))
     seen: dict[str, Setting] = {}
     for setting in settings:

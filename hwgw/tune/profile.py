@@ -115,9 +115,12 @@ class Profile:
     where: dict[str, Where] = field(default_factory=dict)
 
     def problem(self, key: str, text: str) -> Problem:
-        """A mistake at a key, named by its file's line when that is this file, and by both otherwise."""
+        """A mistake at a key: the line of the profile, or of what it includes, by its name."""
         file, line = self.where.get(key, (self.file, 1))
-        return Problem(line, key, text if file == self.file else f"{text} (from {file}:{line})")
+        if file == self.file:
+            return Problem(line, key, text)
+        name = Path(file).stem if Path(file).parent == _FOLDER else file
+        return Problem(1, key, f"{text} (from {name}:{line})")
 
 
 def shipped(name: str) -> Path:

@@ -242,7 +242,7 @@ def test_what_somebody_else_changed_meanwhile_is_said(tree: Path, tune: Tune) ->
     assert tune("apply")[0] == 0
     write(tree, "/proc/sys/vm/swappiness", "33")
     code, said = tune("rollback")
-    assert (code, said["notes"]) == (0, ["vm.swappiness: vm.swappiness: was 33 meanwhile, not the 10 that was written"])
+    assert (code, said["notes"]) == (0, ["vm.swappiness: was 33 meanwhile, not the 10 that was written"])
     assert Host(tree).read("/proc/sys/vm/swappiness") == "60"
 
 

@@ -204,7 +204,9 @@ def test_what_a_profile_says_itself_goes_before_what_it_includes(made: Host, tmp
     assert (wanted["vm.swappiness"], wanted["vm.stat_interval"], wanted["cpu.epb"]) == ("5", "30", "0")
     assert "mem.thp" not in wanted
     (tmp_path / "base.yaml").write_text("knobs:\n  vm.stat_interval: often\n", encoding="utf-8")
-    with pytest.raises(ProblemsError, match=r"often: not a whole number \(from .*base.yaml:2\)"):
+    with pytest.raises(
+        ProblemsError, match=r"1: knobs.vm.stat_interval: often: not a whole number \(from .*base.yaml:2\)"
+    ):
         plan.make(profile.load(str(tmp_path / "site.yaml")), made, State(made))
 
 
