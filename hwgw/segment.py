@@ -29,7 +29,7 @@ _SHM = Path("/dev/shm")  # noqa: S108 (the segment's place is part of the interf
 
 _CHANNEL_KEYS = (
     "next_seq", "seen_seq", "missing_cnt", "held_cnt", "sessions", "repairs", "requests", "snapshots",
-    "snapshot_failures", "changed_ns",
+    "snapshot_failures", "changed_ns", "change_cnt",
 )  # fmt: skip
 
 
@@ -396,10 +396,28 @@ class Segment:
                         "state": states[int(row["state"])],
                         "session": bytes(row["session"]).rstrip(b"\0").decode("ascii", "replace").strip(),
                         **{key: int(row[key]) for key in _CHANNEL_KEYS},
+                        "changes": self.feed_changes(thread, index),
                         "lines": lines,
                     }
                 )
         return found
+
+    def feed_changes(self, pipeline: int, channel: int, after: int = 0) -> list[dict[str, Any]]:
+        """The changes of state of a feed channel behind number `after`, oldest first, as far as they are still kept."""
+        states = _enum_names("feed_state")
+        row = self._view(lib.hwgw_segment_channel(self._pointer, pipeline, channel), "channel", 1)[0]
+        cnt, ring = int(row["change_cnt"]), row["change"].copy()
+        # one that is being overwritten while it is copied has the number of neither
+        kept = [ring[number % len(ring)] for number in range(max(after + 1, cnt - len(ring) + 2), cnt + 1)]
+        return [
+            {
+                **{key: int(entry[key]) for key in ("number", "ts_ns", "next_seq", "missing_cnt")},
+                "from": states[int(entry["from"])],
+                "to": states[int(entry["to"])],
+            }
+            for entry in kept
+            if after < int(entry["number"]) <= cnt
+        ]
 
     def thread_status(self) -> list[dict[str, Any]]:
         """What each pipeline says of itself."""

@@ -273,6 +273,10 @@ void pipeline_tob(struct hwgw_pipeline *p, uint32_t index, uint64_t ts_ns, struc
   if (HWGW_UNLIKELY(is_crossed)) p->counters[HWGW_CNT_BOOK_CROSSED]++;
   at->tob_flags =
       (at->tob_flags & ~(uint32_t)HWGW_SEGMENT_TOB_FLAGS_CROSSED) | (is_crossed ? HWGW_SEGMENT_TOB_FLAGS_CROSSED : 0u);
+  if (HWGW_UNLIKELY(is_crossed || at->is_doubtful)) {
+    pipeline_doubt(p, index);
+    p->counters[HWGW_CNT_BOOK_CROSSED_TRADING] += at->is_doubtful;
+  }
   top->flags = at->tob_flags;
   top->ts_ns = ts_ns;
 
@@ -312,6 +316,7 @@ void pipeline_status(struct hwgw_pipeline *p, const struct hwgw_event *event) {
   at->tob_flags = (at->tob_flags & ~(uint32_t)HWGW_SEGMENT_TOB_FLAGS_TRADING) | is_trading;
   struct hwgw_tob *row = hwgw_segment_tob(p->segment, event->instrument);
   __atomic_store_n(&row->flags, at->tob_flags, __ATOMIC_RELEASE);
+  pipeline_doubt(p, event->instrument);
 }
 
 bool pipeline_contradicts(uint32_t outcome) {
@@ -320,7 +325,8 @@ bool pipeline_contradicts(uint32_t outcome) {
          outcome == HWGW_CNT_BOOK_DROP_FULL;
 }
 
-static void event_in(struct hwgw_pipeline *p, struct hwgw_event *event, bool sampled) {
+void pipeline_event(struct hwgw_pipeline *p, struct hwgw_event *event, bool sampled) {
+  if (HWGW_UNLIKELY(p->repair_mask) && pipeline_repair_takes(p, event)) return;
   uint64_t t_book = sampled ? hwgw_rdtsc() : 0;
   bool top_changed = false;
   uint32_t outcome = hwgw_books_apply(p->books, event, &top_changed);
@@ -331,10 +337,7 @@ static void event_in(struct hwgw_pipeline *p, struct hwgw_event *event, bool sam
     at->channel = event->channel;
     pipeline_instrument_sync(p, event->instrument);
   }
-  if (HWGW_UNLIKELY(pipeline_contradicts(outcome))) {
-    at->is_sound = false;
-    pipeline_instrument_sync(p, event->instrument);
-  }
+  if (HWGW_UNLIKELY(pipeline_contradicts(outcome))) pipeline_distrust(p, event->instrument);
   if (event->kind == HWGW_EVENT_KIND_STATUS) pipeline_status(p, event);
   if (HWGW_UNLIKELY(p->has_features)) pipeline_features_trade(p, event, outcome);
   bool is_print = event->kind == HWGW_EVENT_KIND_TRADE || event->kind == HWGW_EVENT_KIND_CROSS;
@@ -404,7 +407,7 @@ void pipeline_messages(struct hwgw_pipeline *p, uint32_t channel, uint32_t line,
       stage(p, HWGW_SEGMENT_HIST_RX, t_rx, t_decode);
       stage(p, HWGW_SEGMENT_HIST_DECODE, t_decode, hwgw_rdtsc());
     }
-    event_in(p, &event, sampled);
+    pipeline_event(p, &event, sampled);
   }
 }
 

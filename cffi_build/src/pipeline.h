@@ -16,10 +16,28 @@
 struct pipeline_instrument {
   uint64_t ref_ts_ns; /* when the gate got its reference price last */
   uint32_t ref_px;
-  uint32_t tob_flags; /* enum hwgw_segment_tob_flags */
-  uint16_t channel;   /* UINT16_MAX until its first message, when there are several channels */
-  bool is_sound;      /* no message contradicted the book so far */
-  bool is_good;       /* what the gate was told last */
+  uint32_t tob_flags;  /* enum hwgw_segment_tob_flags */
+  uint64_t t_doubtful; /* ticks since when it is */
+  uint16_t channel;    /* UINT16_MAX until its first message, when there are several channels */
+  bool is_sound;       /* no message contradicted the book so far */
+  bool is_doubtful;    /* its book is crossed while it trades */
+  bool is_repairing;   /* its events are kept until a snapshot of its own has come */
+  bool is_good;        /* what the gate was told last */
+};
+
+/* a snapshot for the instruments of a channel that are not sound */
+struct pipeline_repair {
+  enum { PIPELINE_REPAIR_IDLE, PIPELINE_REPAIR_LOADING, PIPELINE_REPAIR_CATCHING_UP } phase;
+  bool is_wanted;
+  bool is_cleared; /* the snapshot's first message has come */
+  bool is_bad;     /* it contradicts itself */
+  uint32_t tries;
+  uint64_t t_next;         /* next attempt, or when this one is over */
+  uint64_t from_seq;       /* first number whose events were kept */
+  uint64_t seq;            /* the first the snapshot does not cover */
+  struct hwgw_event *kept; /* NULL: no snapshot server */
+  uint32_t kept_cnt;
+  uint32_t kept_max;
 };
 
 struct pipeline_strategy {
@@ -67,6 +85,9 @@ struct hwgw_pipeline {
   struct hwgw_recover_net *recover_net[HWGW_CHANNELS_MAX];
   struct pipeline_recover_io recover_io;
   uint32_t open_mask; /* channels that recovery looks after */
+  struct pipeline_repair repair[HWGW_CHANNELS_MAX];
+  uint32_t repair_mask;  /* channels with instruments under repair */
+  uint32_t doubtful_cnt; /* instruments that trade with a crossed book */
   uint32_t channel_cnt;
   bool udp_checksum;        /* verify it */
   bool receive_is_up;       /* else no channel is good */
@@ -125,6 +146,7 @@ void pipeline_messages(struct hwgw_pipeline *p, uint32_t channel, uint32_t line,
                        uint64_t t_rx);
 void pipeline_frame(struct hwgw_pipeline *p, const struct hwgw_frame *frame);
 void pipeline_tob(struct hwgw_pipeline *p, uint32_t index, uint64_t ts_ns, struct hwgw_tob *top);
+void pipeline_event(struct hwgw_pipeline *p, struct hwgw_event *event, bool sampled);
 void pipeline_status(struct hwgw_pipeline *p, const struct hwgw_event *event);
 bool pipeline_contradicts(uint32_t outcome); /* of a book: it can no longer be trusted */
 void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, struct hwgw_order *order);
@@ -147,6 +169,19 @@ void pipeline_feed_reply(struct hwgw_pipeline *p, uint32_t channel, const uint8_
 void pipeline_feed_snapshot(struct hwgw_pipeline *p, uint32_t channel, const uint8_t *message, uint32_t len,
                             uint64_t now);
 void pipeline_feed_failed(struct hwgw_pipeline *p, uint32_t channel, uint64_t now);
+void pipeline_doubt(struct hwgw_pipeline *p, uint32_t index); /* after a change of its tob_flags */
+void pipeline_distrust(struct hwgw_pipeline *p, uint32_t index);
+uint32_t pipeline_snapshot_apply(struct hwgw_pipeline *p, uint32_t channel, const uint8_t *message, uint32_t len);
+/* pipeline_repair.c: a snapshot for single instruments */
+int32_t pipeline_repair_open(struct hwgw_pipeline *p, uint32_t channel, uint32_t hold_max, struct hwgw_error *error);
+void pipeline_repair_want(struct hwgw_pipeline *p, uint32_t channel);
+void pipeline_repair_reset(struct hwgw_pipeline *p, uint32_t channel); /* every book of the channel begins anew */
+void pipeline_repair_poll(struct hwgw_pipeline *p, uint32_t channel, uint64_t now);
+void pipeline_repair_failed(struct hwgw_pipeline *p, uint32_t channel, uint64_t now);
+bool pipeline_repair_takes(struct hwgw_pipeline *p, const struct hwgw_event *event); /* kept: not to be applied now */
+/* end_seq: 0, or the number the snapshot ends with */
+void pipeline_repair_snapshot(struct hwgw_pipeline *p, uint32_t channel, const uint8_t *message, uint32_t len,
+                              uint64_t end_seq, uint64_t now);
 /* pipeline_venue.c: the way back from the venue */
 void pipeline_venue(struct hwgw_pipeline *p);
 void pipeline_flush(struct hwgw_pipeline *p);

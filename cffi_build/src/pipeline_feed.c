@@ -2,25 +2,29 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * An instrument is good while its channel is whole and current and no message contradicted its book. The gate is told of
+ * An instrument is good while its channel is whole and current, no message contradicted its book, and the book is not
+ * crossed while it trades; a book that stays so for DOUBT_MS is wrong like a contradicted one. The gate is told of
  * every change before the next order, the row of the shared segment and the hook carry it. While a hole is open the
  * channel is not good, for nobody can know what is in it. recover.c decides what is done about holes; its actions are
  * carried out here, and what servers answer takes the same way as packets of the lines. A snapshot replaces the books of
  * the channel: from its first message to its end nothing else is applied.
  * Cost: nothing while every channel is whole but a test of open_mask. Thread: the pipeline's.
  */
+#include <stdlib.h>
+
 #include "pipeline.h"
 #include "soup.h"
 
 #define RESTART_PACKETS 3 /* of a stale channel, all known already: the sequence has begun again */
-#define ACTIONS_MAX 8     /* per look at a channel; the rest waits for the next */
+#define DOUBT_MS 1000u
+#define ACTIONS_MAX 8 /* per look at a channel; the rest waits for the next */
 
 /* ---- good or not ---- */
 
 void pipeline_instrument_sync(struct hwgw_pipeline *p, uint32_t index) {
   struct pipeline_instrument *at = &p->instrument[index];
-  bool is_good =
-      at->is_sound && at->channel < p->channel_cnt && p->channel_state[at->channel] == HWGW_SEGMENT_FEED_STATE_GOOD;
+  bool is_good = at->is_sound && !at->is_doubtful && at->channel < p->channel_cnt &&
+                 p->channel_state[at->channel] == HWGW_SEGMENT_FEED_STATE_GOOD;
   if (is_good == at->is_good) return;
   at->is_good = is_good;
   at->tob_flags ^= HWGW_SEGMENT_TOB_FLAGS_FEED_GOOD;
@@ -28,6 +32,35 @@ void pipeline_instrument_sync(struct hwgw_pipeline *p, uint32_t index) {
   pipeline_gate(p, &event, NULL);
   struct hwgw_tob *row = hwgw_segment_tob(p->segment, index);
   __atomic_store_n(&row->flags, at->tob_flags, __ATOMIC_RELEASE); /* one word: readers need no lock for it */
+}
+
+void pipeline_distrust(struct hwgw_pipeline *p, uint32_t index) {
+  struct pipeline_instrument *at = &p->instrument[index];
+  p->counters[HWGW_CNT_BOOK_UNSOUND] += at->is_sound;
+  at->is_sound = false;
+  pipeline_instrument_sync(p, index);
+  pipeline_repair_want(p, at->channel);
+}
+
+void pipeline_doubt(struct hwgw_pipeline *p, uint32_t index) {
+  const uint32_t both = HWGW_SEGMENT_TOB_FLAGS_CROSSED | HWGW_SEGMENT_TOB_FLAGS_TRADING;
+  struct pipeline_instrument *at = &p->instrument[index];
+  bool is_doubtful = (at->tob_flags & both) == both;
+  if (is_doubtful == at->is_doubtful) return;
+  at->is_doubtful = is_doubtful;
+  at->t_doubtful = hwgw_rdtsc();
+  p->doubtful_cnt += is_doubtful ? 1u : UINT32_MAX;
+  pipeline_instrument_sync(p, index);
+}
+
+/* a market that trades takes orders that meet out of its book at once: one that shows them for so long is not the market's */
+static void doubts_age(struct hwgw_pipeline *p, uint64_t now) {
+  const uint64_t patience = DOUBT_MS * (hwgw_ticks_hz() / 1000);
+  for (uint32_t i = 0; i < p->instrument_cnt; i++) {
+    const struct pipeline_instrument *at = &p->instrument[i];
+    if (at->is_doubtful && at->is_sound && now > at->t_doubtful && now - at->t_doubtful > patience)
+      pipeline_distrust(p, i);
+  }
 }
 
 static void channel_publish(struct hwgw_pipeline *p, uint32_t channel) {
@@ -58,8 +91,23 @@ static void channel_publish(struct hwgw_pipeline *p, uint32_t channel) {
   }
 }
 
+/* for people: which states a channel went through, and when; the oldest go */
+static void change_record(struct hwgw_pipeline *p, uint32_t channel) {
+  const struct hwgw_mold *mold = &p->mold[channel];
+  struct hwgw_channel *row = hwgw_segment_channel(p->segment, p->thread_idx, channel);
+  uint64_t number = row->change_cnt + 1;
+  row->change[number % HWGW_SEGMENT_CHANGES_MAX] = (struct hwgw_feed_change){.number = number,
+                                                                             .ts_ns = hwgw_realtime_ns(),
+                                                                             .next_seq = mold->next_seq,
+                                                                             .missing_cnt = mold->missing_cnt,
+                                                                             .from = p->channel_state[channel],
+                                                                             .to = mold->state};
+  __atomic_store_n(&row->change_cnt, number, __ATOMIC_RELEASE);
+}
+
 void pipeline_feed_sync(struct hwgw_pipeline *p, uint32_t channel) {
   struct hwgw_mold *mold = &p->mold[channel];
+  if (mold->state != p->channel_state[channel]) change_record(p, channel);
   p->channel_state[channel] = mold->state;
   p->t_changed[channel] = hwgw_ticks_to_now_ns(hwgw_rdtsc());
   p->thread->feed_state = mold->state;
@@ -78,6 +126,7 @@ static bool is_of(const struct hwgw_pipeline *p, uint32_t index, uint32_t channe
 }
 
 static void books_clear(struct hwgw_pipeline *p, uint32_t channel) {
+  pipeline_repair_reset(p, channel);
   if (p->channel_cnt == 1) hwgw_books_clear(p->books);
   for (uint32_t i = 0; i < p->instrument_cnt; i++) {
     if (!is_of(p, i, channel)) continue;
@@ -152,6 +201,7 @@ void pipeline_feed_changed(struct hwgw_pipeline *p, uint32_t channel, uint32_t o
 }
 
 void pipeline_feed_age(struct hwgw_pipeline *p, uint64_t now) {
+  if (p->doubtful_cnt) doubts_age(p, now);
   for (uint32_t i = 0; i < p->channel_cnt; i++) {
     struct hwgw_mold *mold = &p->mold[i];
     bool is_old = p->stale_ticks[i] && now > p->t_packet[i] && now - p->t_packet[i] > p->stale_ticks[i];
@@ -207,7 +257,9 @@ void pipeline_feed_poll(struct hwgw_pipeline *p, uint64_t now) {
         break;
     }
     if (mold->state != p->channel_state[channel]) pipeline_feed_sync(p, channel);
-    if (recover->phase == HWGW_RECOVER_IDLE && !mold->is_open) p->open_mask &= ~(1u << channel);
+    pipeline_repair_poll(p, channel, now);
+    bool is_repaired = !p->repair[channel].is_wanted && p->repair[channel].phase == PIPELINE_REPAIR_IDLE;
+    if (recover->phase == HWGW_RECOVER_IDLE && !mold->is_open && is_repaired) p->open_mask &= ~(1u << channel);
   }
 }
 
@@ -233,11 +285,14 @@ void pipeline_feed_reply(struct hwgw_pipeline *p, uint32_t channel, const uint8_
 }
 
 /* one message into the books that are being built; the counter of what it was */
-static uint32_t snapshot_apply(struct hwgw_pipeline *p, uint32_t channel, const uint8_t *message, uint32_t len) {
+uint32_t pipeline_snapshot_apply(struct hwgw_pipeline *p, uint32_t channel, const uint8_t *message, uint32_t len) {
   struct hwgw_event event = {.line = HWGW_LINE_RECOVERY, .channel = (uint16_t)channel};
   bool top_changed = false;
   if (hwgw_itch_decode(message, len, &event)) return HWGW_CNT_RECOVER_DROP_SNAPSHOT;
   hwgw_instruments_resolve(p->instruments, message, len, &event);
+  bool is_repair = p->repair[channel].phase == PIPELINE_REPAIR_LOADING;
+  if (is_repair && (event.instrument >= p->instrument_cnt || !p->instrument[event.instrument].is_repairing))
+    return HWGW_CNT_RECOVER_SNAPSHOT_OTHER;
   uint32_t outcome = hwgw_books_apply(p->books, &event, &top_changed);
   if (event.instrument >= p->instrument_cnt)
     return outcome == HWGW_CNT_BOOK_UPDATES ? HWGW_CNT_RECOVER_SNAPSHOT_ORDERS : HWGW_CNT_RECOVER_SNAPSHOT_OTHER;
@@ -247,6 +302,7 @@ static uint32_t snapshot_apply(struct hwgw_pipeline *p, uint32_t channel, const 
   if (outcome == HWGW_CNT_BOOK_UPDATES) return HWGW_CNT_RECOVER_SNAPSHOT_ORDERS;
   if (!pipeline_contradicts(outcome)) return HWGW_CNT_RECOVER_SNAPSHOT_OTHER;
   at->is_sound = false;
+  p->repair[channel].is_bad = true;
   return HWGW_CNT_RECOVER_DROP_SNAPSHOT;
 }
 
@@ -262,14 +318,19 @@ void pipeline_feed_snapshot(struct hwgw_pipeline *p, uint32_t channel, const uin
                             uint64_t now) {
   struct hwgw_mold *mold = &p->mold[channel];
   struct hwgw_recover *recover = &p->recover[channel];
-  if (recover->phase != HWGW_RECOVER_LOADING) return; /* of an attempt that is over */
-  hwgw_recover_heard(recover, now);
+  bool is_repair = p->repair[channel].phase == PIPELINE_REPAIR_LOADING;
+  if (recover->phase != HWGW_RECOVER_LOADING && !is_repair) return; /* of an attempt that is over */
   uint64_t seq = 0;
   bool is_end = len == GLIMPSE_END_OF_SNAPSHOT_LEN && message[0] == GLIMPSE_END_OF_SNAPSHOT_CODE;
   if (is_end && !end_number(message, &seq)) {
     pipeline_feed_failed(p, channel, now);
     return;
   }
+  if (is_repair) {
+    pipeline_repair_snapshot(p, channel, message, len, seq, now);
+    return;
+  }
+  hwgw_recover_heard(recover, now);
   if (!p->is_loading[channel]) {
     p->is_loading[channel] = true;
     hwgw_mold_freeze(mold);
@@ -278,7 +339,7 @@ void pipeline_feed_snapshot(struct hwgw_pipeline *p, uint32_t channel, const uin
   }
   if (!is_end) {
     p->counters[HWGW_CNT_RECOVER_SNAPSHOT_MESSAGES]++;
-    p->counters[snapshot_apply(p, channel, message, len)]++;
+    p->counters[pipeline_snapshot_apply(p, channel, message, len)]++;
     return;
   }
   struct hwgw_mold_iter iter;
@@ -291,6 +352,7 @@ void pipeline_feed_snapshot(struct hwgw_pipeline *p, uint32_t channel, const uin
 }
 
 void pipeline_feed_failed(struct hwgw_pipeline *p, uint32_t channel, uint64_t now) {
+  if (p->repair[channel].phase == PIPELINE_REPAIR_LOADING) pipeline_repair_failed(p, channel, now);
   if (p->recover[channel].phase != HWGW_RECOVER_LOADING) return;
   hwgw_recover_failed(&p->recover[channel], now, p->counters);
   load_end(p, channel);
@@ -344,6 +406,7 @@ int32_t pipeline_feed_open(struct hwgw_pipeline *p, const struct hwgw_pipeline_c
     hwgw_recover_init(&p->recover[i], &channel->recover);
     if (!channel->hold_max) continue;
     status = hwgw_mold_hold(&p->mold[i], channel->hold_max, error);
+    if (!status) status = pipeline_repair_open(p, i, channel->hold_max, error);
     if (!status) status = hwgw_recover_net_open(&p->recover_net[i], i, &channel->recover, error);
   }
   return status;
@@ -352,6 +415,7 @@ int32_t pipeline_feed_open(struct hwgw_pipeline *p, const struct hwgw_pipeline_c
 void pipeline_feed_close(struct hwgw_pipeline *p) {
   for (uint32_t i = 0; i < HWGW_CHANNELS_MAX; i++) {
     hwgw_recover_net_close(p->recover_net[i]);
+    free(p->repair[i].kept);
     hwgw_mold_fini(&p->mold[i]);
   }
 }

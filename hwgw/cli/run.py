@@ -54,7 +54,7 @@ def command(out: Output, config: Path, seconds: float | None) -> int:
     from hwgw.config import load
     from hwgw.errors import CheckFailed
     from hwgw.gateway import Gateway, signals_stop
-    from hwgw.telemetry import snapshot
+    from hwgw.telemetry import FeedLog, snapshot
 
     settings = load(config)
     with signals_stop() as stop, Gateway(settings, commit()) as gateway:
@@ -65,11 +65,14 @@ def command(out: Output, config: Path, seconds: float | None) -> int:
         end = time.monotonic() + seconds if seconds is not None else None
         halts: set[str] = set()
         trips: dict[str, int] = {}
+        feed = FeedLog(gateway.segment)
         while not stop.wait(0.05):
             if gateway.poll() is not None or (end is not None and time.monotonic() >= end):
                 break
             for rule, text in _tripped(gateway.segment, trips):
                 click.echo(f"{settings.name}: breaker {rule}: {text}", err=True)
+            for line in feed.lines() if out.level >= 0 else ():
+                click.echo(f"{settings.name}: {line}", err=True)
             now = gateway.segment.halts
             for row in now:
                 if row["reason"] not in halts:

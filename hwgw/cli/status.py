@@ -11,6 +11,8 @@ import click
 
 from .common import Output, for_each, verb
 
+CHANGES_SHOWN = 6
+
 
 def _placement(row: dict[str, Any]) -> str:
     """Memory and power states of the data process, and what was not had."""
@@ -53,12 +55,16 @@ def _describe(out: Output, name: str, running: bool, look: dict[str, Any]) -> No
             out.row(f"  pipeline {index} ", f"not had: {row['error']}" if row["state"] != "failed" else row["error"])
         if row["receive_reason"]:
             out.row(f"  pipeline {index} ", f"receives nothing that counts: {row['receive']}: {row['receive_reason']}")
+    from hwgw.telemetry import describe_change
+
     for row in look["channels"]:
         waiting = f", {row['missing_cnt']:,} missing, {row['held_cnt']:,} held" if row["missing_cnt"] else ""
         out.say(
             f"  channel {row['channel']}  {row['state']} at {row['next_seq']:,} of session {row['session'] or '?'}"
             f"{waiting}; {row['repairs']:,} repairs, {row['requests']:,} re-requests, {row['snapshots']:,} snapshots"
         )
+        for change in row["changes"][-CHANGES_SHOWN:]:
+            out.say(f"    {describe_change(change)}")
         for line, cnt in row["lines"].items():
             if cnt["frames"]:
                 out.say(

@@ -3,7 +3,8 @@
 SPDX-License-Identifier: MIT
 """
 
+from .feed_log import FeedLog, describe_change
 from .ledger import LedgerRow, ledger_rows
 from .snapshot import snapshot
 
-__all__ = ["LedgerRow", "ledger_rows", "snapshot"]
+__all__ = ["FeedLog", "LedgerRow", "describe_change", "ledger_rows", "snapshot"]

@@ -154,6 +154,7 @@ class Rig:
         flow: dict[str, int] | None = None,
         udp_checksum: bool = False,
         features: Sequence[str] = (),
+        snapshot_port: int = 0,
     ) -> None:
         self.segment = Segment.create(f"rig-{os.getpid()}-{next(_serial)}", tuple(symbols))
         self.symbols = tuple(symbols)
@@ -188,6 +189,10 @@ class Rig:
         cfg.channel_cnt = 1
         cfg.channel[0].line_cnt, cfg.channel[0].stale_ns, cfg.channel[0].jump_max = 1, stale_ns, jump_max
         cfg.channel[0].hold_max, cfg.channel[0].recover.window_ns = hold_max, window_ns
+        recover = cfg.channel[0].recover
+        recover.snapshot.address, recover.snapshot.port = 0x7F000001, snapshot_port
+        recover.username, recover.password = b"tester", b" " * 10
+        recover.snapshot_timeout_ns, recover.snapshot_retry_ns = 2 * 10**9, 10**6
         cfg.strategy, cfg.strategy_cnt = chosen, len(strategies)
         cfg.session = ffi.NULL if session is None else session
         self._keep += [cfg, flows, chosen]

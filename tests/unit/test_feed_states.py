@@ -5,6 +5,8 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import socket
+import struct
 import time
 
 import pytest
@@ -13,6 +15,7 @@ from support.desk import SYMBOLS, probe
 from support.rig import Rig
 
 from hwgw.native import lib
+from hwgw.telemetry import FeedLog
 
 GOOD = lib.HWGW_SEGMENT_TOB_FLAGS_FEED_GOOD
 LONG_NS = 60 * 10**9  # a reorder window that no test outlasts
@@ -136,3 +139,221 @@ def test_a_time_stamp_that_steps_back_is_counted_and_the_book_stays_good():
         rig.feed(bytes(ahead), bytes(back))
         assert rig.cnt("itch.time_steps") == 1
         assert is_good(rig)
+
+
+# ---- an instrument whose book is wrong, on a channel that is whole ----
+
+
+class Glimpse:
+    """A GLIMPSE server over loopback TCP, turned by the test; serves one snapshot per connection."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.setblocking(False)
+        self.port = int(self.listener.getsockname()[1])
+        self.logins = 0
+
+    def step(self, snapshot: list[bytes]) -> None:
+        try:
+            client, _ = self.listener.accept()
+        except BlockingIOError:
+            return
+        client.settimeout(5)
+        if self.logins:
+            self.client.close()
+        self.logins += 1
+        accepted = b"A" + b"SESSION   " + b"1".rjust(20)
+        packets = [accepted, *(b"S" + message for message in snapshot)]
+        self.client = client
+        client.sendall(b"".join(struct.pack(">H", len(packet)) + packet for packet in packets))
+
+    def close(self) -> None:
+        self.listener.close()
+        if self.logins:
+            self.client.close()
+
+
+def end_of_snapshot(seq: int) -> bytes:
+    return b"G" + str(seq).rjust(20).encode()
+
+
+def flags(rig: Rig, instrument: int) -> bool:
+    return bool(int(rig.segment.tob(instrument)["flags"]) & GOOD)
+
+
+@pytest.fixture
+def glimpse():
+    made = Glimpse()
+    yield made
+    made.close()
+
+
+def repaired(rig: Rig, glimpse: Glimpse, snapshot: list[bytes]) -> None:
+    end = time.monotonic() + 10
+    while not flags(rig, 0):
+        rig.step()
+        glimpse.step(snapshot)
+        assert time.monotonic() < end, rig.segment.counters()
+
+
+def test_a_contradicted_instrument_gets_a_snapshot_of_its_own_while_the_channel_goes_on(glimpse):
+    with Rig(SYMBOLS, probe(), hold_max=64, window_ns=LONG_NS, snapshot_port=glimpse.port) as rig:
+        rig.quote()
+        rig.quote("MSFT", 2)
+        rig.feed(r.delete(1, 99))  # of an order that nobody added
+        assert (flags(rig, 0), flags(rig, 1), state(rig)) == (False, True, "good")
+        refused = rig.cnt("risk.refused_feed")
+        end = time.monotonic() + 10
+        while not rig.cnt("recover.loads"):
+            rig.step()
+            assert time.monotonic() < end
+        # what comes from now on is kept for AAPL and applied to MSFT
+        rig.feed(r.add(1, "AAPL", 71, "B", 100, 1_000_010), r.add(2, "MSFT", 72, "B", 100, 1_000_020))
+        rig.feed(r.add(1, "AAPL", 73, "B", 100, 1_000_030))
+        assert int(rig.segment.tob(1)["bid_px"]) == 1_000_020
+        assert int(rig.segment.tob(0)["bid_px"]) == 1_000_000
+        assert rig.cnt("book.deferred_now") == 2
+        # the venue's book, which has seen the first of both already; MSFT's part is none of our business
+        snapshot = [
+            r.directory(1, "AAPL"), r.directory(2, "MSFT"), r.add(2, "MSFT", 1, "B", 1, 1),
+            r.add(1, "AAPL", 50, "B", 300, 999_990), r.add(1, "AAPL", 71, "B", 100, 1_000_010),
+            r.add(1, "AAPL", 51, "S", 300, 1_000_100), end_of_snapshot(rig.seq - 1),
+        ]  # fmt: skip
+        repaired(rig, glimpse, snapshot)
+        row = rig.segment.tob(0)
+        assert (int(row["bid_px"]), int(row["ask_px"])) == (1_000_030, 1_000_100)
+        assert lib.hwgw_books_live(lib.hwgw_pipeline_books(rig.handle)) == 4 + 3
+        assert int(rig.segment.tob(1)["bid_px"]) == 1_000_020
+        counted = {
+            name: rig.cnt(f"book.{name}") for name in ("unsound", "deferred_now", "drop_covered", "drop_unsound")
+        }
+        assert counted == {"unsound": 1, "deferred_now": 0, "drop_covered": 1, "drop_unsound": 0}
+        assert (rig.cnt("recover.instruments"), rig.cnt("recover.snapshots"), glimpse.logins) == (1, 1, 1)
+        assert rig.cnt("risk.refused_feed") > refused  # by the probe, on what was kept
+        passed = rig.cnt("risk.passed")
+        rig.feed(r.add(1, "AAPL", 80, "B", 100, 1_000_040))
+        assert rig.cnt("risk.passed") > passed
+        assert [change["to"] for change in rig.segment.feed_changes(0, 0)] == ["good"]
+        assert rig.ledgers() > 5
+
+
+def test_a_snapshot_older_than_what_was_applied_or_one_that_contradicts_itself_does_not_count(glimpse):
+    with Rig(SYMBOLS, hold_max=64, window_ns=LONG_NS, snapshot_port=glimpse.port) as rig:
+        rig.quote()
+        rig.feed(r.delete(1, 99))
+        twice = r.add(1, "AAPL", 50, "B", 300, 999_990)
+        bad = ([twice, end_of_snapshot(rig.seq - 1)], [twice, twice, end_of_snapshot(rig.seq)])
+        end = time.monotonic() + 10
+        for failures, snapshot in enumerate(bad, 1):
+            while rig.cnt("recover.load_failures") < failures:
+                rig.step()
+                glimpse.step(snapshot)
+                assert time.monotonic() < end
+            assert not flags(rig, 0)
+        repaired(rig, glimpse, [twice, end_of_snapshot(rig.seq)])
+        assert (rig.cnt("recover.loads"), rig.cnt("recover.instruments")) == (3, 1)
+        assert rig.ledgers() > 5
+
+
+def test_a_snapshot_ahead_of_the_channel_waits_until_the_channel_has_come_so_far(glimpse):
+    with Rig(SYMBOLS, hold_max=64, window_ns=LONG_NS, snapshot_port=glimpse.port) as rig:
+        rig.quote()
+        rig.feed(r.delete(1, 99))
+        ahead = [r.add(1, "AAPL", 50, "B", 300, 999_990), end_of_snapshot(rig.seq + 2)]
+        end = time.monotonic() + 10
+        while not rig.cnt("recover.snapshots"):
+            rig.step()
+            glimpse.step(ahead)
+            assert time.monotonic() < end
+        rig.feed(r.add(1, "AAPL", 50, "B", 300, 999_990))  # in the snapshot already
+        rig.step()
+        assert not flags(rig, 0)
+        rig.feed(r.add(2, "MSFT", 60, "B", 300, 999_990), r.add(1, "AAPL", 61, "B", 5, 999_995))
+        repaired(rig, glimpse, ahead)
+        assert int(rig.segment.tob(0)["bid_px"]) == 999_995
+        assert rig.cnt("book.drop_covered") == 1
+        assert rig.cnt("book.drop_duplicate_ref") == 0
+        assert rig.ledgers() > 5
+
+
+def test_without_a_snapshot_server_a_contradicted_instrument_stays_bad():
+    with Rig(SYMBOLS, hold_max=64, window_ns=LONG_NS) as rig:
+        rig.quote()
+        rig.feed(r.delete(1, 99))
+        for _ in range(200):
+            rig.step()
+        assert not flags(rig, 0)
+        assert (rig.cnt("book.unsound"), rig.cnt("recover.loads")) == (1, 0)
+
+
+def test_a_book_that_is_crossed_while_it_trades_is_not_good_until_it_is_uncrossed():
+    with Rig(SYMBOLS, probe(), hold_max=64, window_ns=LONG_NS) as rig:
+        rig.quote()
+        crossing = r.add(1, "AAPL", 71, "B", 100, 1_000_200)
+        rig.feed(crossing)  # nobody has said that it trades
+        assert flags(rig, 0)
+        assert (rig.cnt("book.crossed"), rig.cnt("book.crossed_trading")) == (1, 0)
+        rig.feed(r.trading_action(1, "AAPL", "T"))
+        assert not flags(rig, 0)
+        refused = rig.cnt("risk.refused_feed")
+        rig.feed(r.add(1, "AAPL", 72, "B", 100, 1_000_210))
+        assert rig.cnt("risk.refused_feed") > refused
+        assert rig.cnt("book.crossed_trading") == 1
+        rig.feed(r.executed(1, 71, 100), r.executed(1, 72, 100))
+        assert flags(rig, 0)
+        rig.feed(r.trading_action(1, "AAPL", "H"), crossing)  # orders may meet while it is halted
+        assert flags(rig, 0)
+        assert rig.cnt("book.unsound") == 0
+        assert rig.ledgers() > 5
+
+
+def test_a_book_that_stays_crossed_while_it_trades_is_wrong_and_gets_another(glimpse):
+    with Rig(SYMBOLS, hold_max=64, window_ns=LONG_NS, snapshot_port=glimpse.port) as rig:
+        rig.quote()
+        rig.feed(r.trading_action(1, "AAPL", "T"), r.add(1, "AAPL", 71, "B", 100, 1_000_200))
+        assert (flags(rig, 0), rig.cnt("book.unsound")) == (False, 0)
+        snapshot = [r.directory(1, "AAPL"), r.trading_action(1, "AAPL", "T"), r.add(1, "AAPL", 71, "B", 100, 1_000_200)]
+        repaired(rig, glimpse, [*snapshot, end_of_snapshot(rig.seq)])
+        assert rig.cnt("book.unsound") == 1
+        assert int(rig.segment.tob(0)["ask_px"]) == 0
+
+
+# ---- the log ----
+
+
+def test_every_change_of_state_is_told_once_in_order():
+    with Rig(SYMBOLS, hold_max=64, window_ns=1_000_000) as rig:
+        log = FeedLog(rig.segment)
+        rig.publish()
+        assert list(log.lines()) == []
+        rig.quote()
+        rig.seq += 1
+        rig.feed(bid(72, 1_000_020))
+        steps_until(rig, "gapped")
+        lines = list(log.lines())
+        told = ["waiting -> good at 2", "good -> holding at 4, 1 missing", "holding -> gapped at 6"]
+        assert [line.split(" ", 3)[3] for line in lines] == told
+        assert list(log.lines()) == []
+
+
+def test_changes_that_went_by_and_crowds_of_them_are_told_as_such():
+    with Rig(SYMBOLS, hold_max=64, window_ns=LONG_NS) as rig:
+        log = FeedLog(rig.segment)
+        rig.quote()
+
+        def flap(cnt: int) -> None:
+            for n in range(cnt):
+                late = r.frame(r.mold(rig.seq, [bid(100 + 2 * n, 1_000_010)]))
+                rig.seq += 1
+                rig.feed(bid(101 + 2 * n, 1_000_010))
+                rig.push(late)
+            rig.publish()
+
+        flap(10)
+        lines = list(log.lines())
+        assert len(lines) == 10
+        assert "12 more changes within a moment (6 to holding, 6 to good), last" in lines[-1]
+        flap(50)
+        lines = list(log.lines())
+        assert lines[0] == "channel 0: 37 changes of state went by unseen"
+        assert "-> good at" in lines[-1]
