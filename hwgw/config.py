@@ -24,6 +24,7 @@ from .settings import (
     Channel,
     Confine,
     Control,
+    Deferral,
     InstrumentLimits,
     Limits,
     Line,
@@ -119,13 +120,22 @@ CHANNEL = Section(
         "snapshot": Key(SNAPSHOT, None),
     }
 )
+NAPI = Section(
+    {
+        "defer_hard_irqs": Key(integer(0, 2**31 - 1), 0),
+        "gro_flush_timeout": Key(duration(0, SECOND_NS), 0),
+        "irq_suspend_timeout": Key(duration(0, SECOND_NS), 0),
+    }
+)
 RECEIVE = Section(
     {
         "backend": Key(choice("auto", "afxdp", "packet", "udp", "pcap", "dpdk"), "auto"),
+        "fallback": Key(choice("udp", "none"), "udp"),
         "interface": Key(pattern(r"(?!\.{1,2}$)[^\s/:]{1,15}", "the name of a network interface"), ""),
         "queues": Key(Listing(integer(0, lib.HWGW_QUEUES_MAX - 1), 1, lib.HWGW_QUEUES_MAX), ()),
         "mode": Key(choice("auto", "native", "generic"), "auto"),
         "busy_poll": Key(duration(0, SECOND_NS), 0),
+        "napi": Key(NAPI, None),
         "frames": Key(integer(64, 2**20), 0),
         "huge_pages": Key(FLAG, False),
         "local_address": Key(ipv4(), 0),
@@ -140,10 +150,12 @@ RECEIVE = Section(
 )
 # the backends that know a key of receive; the rest know them all
 RECEIVE_KEYS = {
+    "fallback": ("auto",),
     "interface": ("auto", "afxdp", "packet", "udp", "dpdk"),
     "queues": ("auto", "afxdp", "dpdk"),
     "mode": ("auto", "afxdp"),
     "busy_poll": ("auto", "afxdp", "udp"),
+    "napi": ("auto", "afxdp", "packet", "udp"),
     "frames": ("auto", "afxdp", "packet", "udp", "dpdk"),
     "huge_pages": ("auto", "afxdp", "dpdk"),
     "local_address": ("auto", "udp"),
@@ -365,8 +377,15 @@ class Maker:
             self.bad(node.where("busy_poll"), "a fraction of a microsecond; whole microseconds are allowed")
         if node["frames"] and node["frames"] & (node["frames"] - 1):
             self.bad(node.where("frames"), f"{node['frames']}: not a power of two")
+        napi = node["napi"]
+        if napi and "interface" not in node:
+            self.bad(node.where("napi"), "it needs interface, whose queues it is about")
+        if napi and not (napi["defer_hard_irqs"] or napi["gro_flush_timeout"] or napi["irq_suspend_timeout"]):
+            self.bad(node.where("napi"), "nothing to set: give defer_hard_irqs, gro_flush_timeout, irq_suspend_timeout")
         return Receive(
             backend=backend,
+            fallback=node["fallback"],
+            napi=napi and Deferral(napi["defer_hard_irqs"], napi["gro_flush_timeout"], napi["irq_suspend_timeout"]),
             interface=node["interface"],
             queues=tuple(node["queues"]) or (0,),
             mode=node["mode"],

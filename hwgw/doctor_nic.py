@@ -147,6 +147,8 @@ def _times(card: Nic) -> list[Row]:
         )
     else:
         rows.append(Row("timestamps", OK, f"{'software' if stamps.software else 'none'}; no hardware time stamps here"))
+    held = sorted({(row.defer_hard_irqs, row.gro_flush_timeout_ns, row.irq_suspend_timeout_ns) for row in card.napi})
+    told = "; ".join(", ".join("?" if value is None else f"{value:,}" for value in each) for each in held)
     if card.napi_ids is None:
         rows.append(Row("busy poll", WARN, "NAPI ids are not told", "hwgw looks after the first frames"))
     elif card.napi_ids:
@@ -154,6 +156,13 @@ def _times(card: Nic) -> list[Row]:
         rows.append(Row("busy poll", OK, f"possible: NAPI ids {some}"))
     else:
         rows.append(Row("busy poll", OK, "does nothing here: no queue has a NAPI id"))
+    if not card.napi:
+        why = "not told (Linux 6.8)" if card.napi_ids is None else "no NAPI context now"
+        rows.append(Row("deferral", OK, f"{why}; receive.napi in gateway.yaml sets it while a gateway runs"))
+    else:
+        is_held = all(row.defer_hard_irqs and row.gro_flush_timeout_ns for row in card.napi)
+        value = f"{len(card.napi)} contexts: defer_hard_irqs, gro_flush_timeout ns, irq_suspend_timeout ns = {told}"
+        rows.append(Row("deferral", OK, value, "" if is_held else "receive.napi in gateway.yaml, for busy polling"))
     return rows
 
 

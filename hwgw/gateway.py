@@ -26,6 +26,7 @@ from typing import Any, Self
 import numpy as np
 
 from . import native
+from .deferral import Held
 from .errors import (
     BY_EXIT_CODE,
     CheckFailed,
@@ -49,6 +50,7 @@ __all__ = ["Gateway", "choose_backend"]
 _SIOCGIFFLAGS, _IFF_LOOPBACK = 0x8913, 0x8
 _READY_SECONDS = 20.0
 _STOP_SECONDS = 10.0
+_RENEW_SECONDS = 1.0  # so long a NAPI context that was made anew goes without what was asked for
 
 
 def _is_loopback(interface: str) -> bool:
@@ -72,7 +74,9 @@ def choose_backend(receive: Receive) -> tuple[str, str]:
     if not receive.interface or _is_loopback(receive.interface):
         return "udp", ""
     afxdp = native.backend("afxdp")
-    return ("afxdp", "") if afxdp.available else ("udp", f"no afxdp: {afxdp.reason}")
+    if afxdp.available or receive.fallback == "none":
+        return "afxdp", ""
+    return "udp", f"no afxdp: {afxdp.reason}"
 
 
 def _channel(cfg: Any, channel: Channel) -> None:
@@ -186,7 +190,10 @@ class _Native:
         chosen = [
             cfg
             for cfg, pipeline in zip(self.pipelines, self._settings.pipelines, strict=True)
-            if pipeline.receive.backend == "auto" and cfg.rx.backend and native.text(cfg.rx.backend) == "afxdp"
+            if pipeline.receive.backend == "auto"
+            and pipeline.receive.fallback == "udp"
+            and cfg.rx.backend
+            and native.text(cfg.rx.backend) == "afxdp"
         ]
         for cfg in chosen:
             cfg.rx.backend = self._string("udp")
@@ -288,6 +295,7 @@ class Gateway:
         )
         self._pid = 0
         self._status: int | None = None
+        self._held: list[Held] = []
         self._beat_stop = threading.Event()
         self._beat_thread: threading.Thread | None = None
         try:
@@ -323,10 +331,17 @@ class Gateway:
             self._pid, self._status = 0, None
             self.segment.control["stop"] = 0
             self._launch()
-        if self._native.why:
+        self._held = [
+            Held(each.receive.interface, each.receive.queues, each.receive.napi)
+            for each in self.settings.pipelines
+            if each.receive.napi
+        ]
+        self.segment.head["fell_back"] = bool(self._native.why)
+        notes = [each.renew() for each in self._held] + [self._native.why] * bool(self._native.why)
+        if notes:
             receive = bytes(self.segment.head["receive"]).rstrip(b"\0")
             room = self.segment.head.dtype["receive"].itemsize - 1
-            self.segment.head["receive"] = (receive + f"; {self._native.why}".encode())[:room]
+            self.segment.head["receive"] = "; ".join([receive.decode(), *notes]).encode()[:room]
         self._leave_the_pipelines_alone()
         self._beat_thread = threading.Thread(target=self._beat, name="hwgw-heartbeat", daemon=True)
         self._beat_thread.start()
@@ -382,8 +397,13 @@ class Gateway:
         raise BY_EXIT_CODE.get(int(code), HwgwError)(message)
 
     def _beat(self) -> None:
+        due = time.monotonic() + _RENEW_SECONDS
         while not self._beat_stop.wait(self.settings.control.heartbeat_ns / 1e9):
             self.segment.beat()
+            if self._held and time.monotonic() > due:
+                due = time.monotonic() + _RENEW_SECONDS
+                for each in self._held:
+                    each.renew()
 
     def _ended(self, status: int) -> None:
         """Note how the data process ended; one that was killed left its orders at the venue, so the halt is latched."""
@@ -416,6 +436,9 @@ class Gateway:
             self._beat_stop.set()
             if self._beat_thread:
                 self._beat_thread.join()
+            for each in self._held:
+                each.restore()
+            self._held = []
         return self._status or 0
 
     def close(self) -> None:

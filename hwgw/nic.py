@@ -20,6 +20,7 @@ from pathlib import Path
 
 from . import netlink
 from .errors import UsageError
+from .napi import Napi, contexts
 
 __all__ = ["Channels", "Nic", "Program", "Timestamps", "names", "read"]
 
@@ -113,6 +114,7 @@ class Nic:
     zero_copy_segments: int = 0
     metadata: tuple[str, ...] = ()
     napi_ids: tuple[int, ...] | None = None
+    napi: tuple[Napi, ...] = ()  # all contexts of the interface; none where the kernel does not tell
     timestamps: Timestamps | None = None
     rss_key_bytes: int = 0
     rss_table_entries: int = 0
@@ -271,6 +273,7 @@ def _netdev(nic: Nic) -> None:
         return
     # of receive queues (type 0); one without a NAPI context has no id
     nic.napi_ids = tuple(sorted({_word(row.get(4)) for row in queues if _word(row.get(3)) == 0} - {0}))
+    nic.napi = tuple(contexts(nic.index))
 
 
 def _numa_node(nic: Nic) -> int | None:

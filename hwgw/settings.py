@@ -67,16 +67,27 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
+class Deferral:
+    """How the interrupts of the receive queues are held back; 0 leaves a value as it is."""
+
+    defer_hard_irqs: int = 0
+    gro_flush_timeout_ns: int = 0
+    irq_suspend_timeout_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Receive:
     """A receive backend and what it is opened with."""
 
     backend: str = "auto"
+    fallback: str = "udp"
     interface: str = ""
     queues: tuple[int, ...] = (0,)
     mode: str = "auto"
     local_address: int = 0
     path: str = ""
     busy_poll_us: int = 0
+    napi: Deferral | None = None
     frame_cnt: int = 0
     huge_pages: bool = False
     loopback: bool = False

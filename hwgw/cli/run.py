@@ -62,6 +62,9 @@ def command(out: Output, config: Path, seconds: float | None) -> int:
         head = snapshot(gateway.segment)
         out.say(f"{settings.name}: running, {head['receive']}, data process {head['data_pid']}")
         out.say(f"{settings.name}: {len(settings.symbols)} symbols, {len(settings.strategies)} strategies")
+        if head["fell_back"]:
+            reason = head["receive"].partition("no afxdp: ")[2]
+            click.echo(f"{settings.name}: FELL BACK to udp, no afxdp: {reason}", err=True)
         end = time.monotonic() + seconds if seconds is not None else None
         halts: set[str] = set()
         trips: dict[str, int] = {}

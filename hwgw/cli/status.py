@@ -34,6 +34,8 @@ def _describe(out: Output, name: str, running: bool, look: dict[str, Any]) -> No
         trips = f"tripped {row['trips']:,} times, last by {row['of']}" if row["trips"] else "never tripped"
         out.say(f"  breaker    {rule}: {row['kind']} of {row['scope']}, {row['action']}; {trips}")
     out.say(f"  receive    {look['receive']}")
+    if look["fell_back"]:
+        out.row("  FELL BACK  ", "to udp: AF_XDP could not be had (receive.fallback: none refuses that)")
     out.say(f"  processes  control {look['control_pid']}, data {look['data_pid']}; up {look['up_seconds']:.0f} s")
     confined = look["confined"]
     kept = [] if confined["privileges_dropped"] else ["privileges kept"]

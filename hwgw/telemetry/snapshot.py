@@ -44,6 +44,7 @@ def snapshot(segment: Segment) -> dict[str, Any]:
         "name": segment.name,
         "backend": _text(head["backend"]),
         "receive": _text(head["receive"]),
+        "fell_back": bool(head["fell_back"]),
         "version": _text(head["version"]),
         "control_pid": int(head["control_pid"]),
         "data_pid": int(head["data_pid"]),

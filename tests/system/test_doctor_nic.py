@@ -21,8 +21,8 @@ from hwgw import doctor_nic, netlink, nic
 
 ROWS = {
     "interface", "driver", "numa node", "link speed", "mtu", "queues", "rx ring", "rss", "flow steering", "xdp",
-    "xdp program", "zero copy", "timestamps", "busy poll", "huge pages", "privileges", "memlock", "backend afxdp",
-    "backend packet", "backend udp", "backend dpdk",
+    "xdp program", "zero copy", "timestamps", "busy poll", "deferral", "huge pages", "privileges", "memlock",
+    "backend afxdp", "backend packet", "backend udp", "backend dpdk",
 }  # fmt: skip
 
 pytestmark = [

@@ -107,6 +107,11 @@ def test_another_program_on_the_interface_is_named(run: Run, lab: Lab) -> None:
         assert done.returncode == 0, done.stderr
         assert "running, udp: 1 socket on" in done.stdout
         assert f"; no afxdp: rx afxdp: {lab.gateway.interface} is held" in done.stdout
+        assert done.stderr.startswith(f"start-{os.getpid()}: FELL BACK to udp, no afxdp: rx afxdp: ")
+        assert json.loads(run({"backend": "auto"}, options=["--json"]).stdout)["fell_back"]
+        done = run({"backend": "auto", "fallback": "none"})
+        assert done.returncode == 5
+        assert 'is held by XDP program "hwgw_steer"' in done.stderr
 
 
 def test_a_process_without_privileges_gets_udp_and_the_reason(run: Run) -> None:

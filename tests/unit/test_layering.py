@@ -30,6 +30,7 @@ LAYERS = (
         "hwgw.netlink",
         "hwgw.genl",
         "hwgw.napi",
+        "hwgw.deferral",
         "hwgw.nic",
         "hwgw.strict_yaml",
         "hwgw.tune",
