@@ -18,6 +18,8 @@ COMMANDS = {
     "rollback": ("tune_apply", "Put back what apply changed."),
     "status": ("tune_status", "What was changed on this host, when, and whether it can be put back."),
     "explain": ("tune_explain", "What a knob does, what it risks, how it is checked and undone."),
+    "record": ("tune_record", "Keep this host's state in a file that --root takes in place of the machine."),
+    "diff": ("tune_record", "What two hosts are set to differently."),
     "lint-cmdline": ("tune_explain", "What is wrong with a kernel command line on this host."),
 }
 

@@ -16,14 +16,16 @@ import fnmatch
 import gzip
 import os
 import re
+import shutil
 import subprocess
+import weakref
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import UsageError
-from . import made
+from . import archive, made
 from .cpus import Cpus, parse_list
 
 __all__ = ["Host"]
@@ -38,6 +40,9 @@ class Host:
 
     def __init__(self, root: Path | str = "/") -> None:
         self.root = Path(root).resolve()
+        if self.root.is_file() and archive.is_archive(self.root):
+            self.root = archive.unpack(self.root)
+            weakref.finalize(self, shutil.rmtree, self.root, ignore_errors=True)  # with what was written to it
         if not self.root.is_dir():
             raise UsageError(f"--root {root}: no such directory; a recorded or made host tree, or /, is one")
         self.live = self.root == Path("/")

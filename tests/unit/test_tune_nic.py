@@ -231,7 +231,7 @@ def test_quirks_name_settings_that_there_are() -> None:
 def test_a_gateways_feeds_are_steered_to_its_queue_and_the_rest_elsewhere(
     tmp_path: Path, root: Path, host: Host
 ) -> None:
-    """The example gateway on eth0 queue 4: a rule per line of its channel, hashed traffic on the other queues; and back."""
+    """The example gateway on eth0 queue 4: a rule per line, hashed traffic on the other queues; and back."""
     from hwgw import config
     from hwgw.tune import apply, plan, profile
     from hwgw.tune.state import State
