@@ -91,8 +91,10 @@ module hwgw_itch #(
   reg                   is_row_q;  // the locate has a row
   wire [          15:0] locate = be16(s_data, `ITCH50_MESSAGE_HEADER_STOCK_LOCATE_OFF);
 
+`ifndef SYNTHESIS  // block RAM is 0 after configuration of the device
   integer row;
   initial for (row = 0; row < (1 << LOCATE_W); row = row + 1) symbols[row] = {(INSTRUMENT_W + 1) {1'b0}};
+`endif
 
   always @(posedge clk) begin
     if (cfg_symbol_we && cfg_symbol_locate[15:LOCATE_W] == {(16 - LOCATE_W) {1'b0}})

@@ -4,8 +4,8 @@
 //
 // Input: records of hwgw_hold; what the arbiter expects and does. Output: what the record at the head is, and when it is
 // taken. Instead of comparing 64-bit numbers for every message, the line keeps how far its next message is from the expected
-// one (ahead_q, which saturates) and counts along. The full comparison is made once per packet, in the three cycles after its
-// header, in which no message of the packet can have arrived yet unless it is shorter than 12 bytes.
+// one (ahead_q, which saturates) and counts along. The full comparison is made once per packet, in the two cycles after its
+// header. A first message of less than 18 bytes has arrived by then and waits a cycle, or two if it is shorter than 10.
 // Order of checks as in mold.c: session (drop_session), number 0, past the end of 64-bit numbers or further ahead than
 // cfg_jump_max (drop_gap), nothing new (drop_duplicate). A packet is counted by its end record.
 `default_nettype none
@@ -46,12 +46,11 @@ module hwgw_line #(
   localparam [1:0] KIND_MESSAGE = 2'd2;
   localparam [1:0] KIND_END = 2'd3;
   localparam [2:0] IDLE = 3'd0;  // behind a packet, or in the rest of one that is not wanted
-  localparam [2:0] NUMBER = 3'd1;  // sum of number and count
-  localparam [2:0] DIFFER = 3'd2;  // number less the expected one
-  localparam [2:0] JUDGE = 3'd3;  // is that believable
-  localparam [2:0] RUN = 3'd4;
-  localparam [2:0] SKIP_SESSION = 3'd5;
-  localparam [2:0] SKIP_GAP = 3'd6;
+  localparam [2:0] DIFFER = 3'd1;  // number less the expected one
+  localparam [2:0] JUDGE = 3'd2;  // is that believable
+  localparam [2:0] RUN = 3'd3;
+  localparam [2:0] SKIP_SESSION = 3'd4;
+  localparam [2:0] SKIP_GAP = 3'd5;
   localparam [17:0] AHEAD_MAX = 18'h1ffff;
   localparam [17:0] AHEAD_MIN = 18'h20000;
 
@@ -70,6 +69,7 @@ module hwgw_line #(
   reg  [15:0] blocks_q;
   reg         is_fresh_q;  // a message of the packet was new
   reg         is_number_bad_q;
+  reg         is_known_number_q;  // and that is of this packet
   reg         is_other_session_q;
   reg  [63:0] apart_q;
   reg         was_taken_q;  // the other line's message, in the cycle in which apart_q was made
@@ -89,7 +89,7 @@ module hwgw_line #(
 
   assign wants = is_run && is_message && is_next;
   assign is_ahead = is_run && (is_message || (is_end && !has_blocks)) && !is_next && !is_old;
-  assign wants_join = state_q == DIFFER && !is_joined && !is_number_bad_q;
+  assign wants_join = state_q == DIFFER && !is_joined && is_known_number_q && !is_number_bad_q;
   assign s_ready = take_header || is_taken || is_known || is_done || (is_unwanted && (is_message || is_end));
   assign is_session_end = is_done && is_end_q && is_next;
 
@@ -102,10 +102,9 @@ module hwgw_line #(
   always @(posedge clk) begin
     was_taken_q <= is_other_taken;
     case (state_q)
-      NUMBER: state_q <= DIFFER;
       DIFFER: begin
         if (is_joined) state_q <= JUDGE;
-        else if (is_number_bad_q) state_q <= SKIP_GAP;
+        else if (is_known_number_q && is_number_bad_q) state_q <= SKIP_GAP;
         is_other_session_q <= session_q != session;
         apart_q            <= apart[63:0];
         is_far_q           <= apart[64];  // until JUDGE: the number is below the expected one
@@ -131,8 +130,9 @@ module hwgw_line #(
 
     if (is_taken) is_fresh_q <= 1'b1;
     is_number_bad_q <= seq_q == 64'd0 || (&seq_q[63:16] && {1'b0, seq_q[15:0]} + {1'b0, blocks_q} > 17'h0ffff);
+    is_known_number_q <= state_q == DIFFER;
     if (take_header) begin
-      state_q        <= NUMBER;
+      state_q        <= DIFFER;
       seq_q          <= head_seq;
       session_q      <= data[79:0];
       t_rx_q         <= data[8*24+:64];

@@ -91,8 +91,10 @@ module hwgw_top #(
   reg  [           31:0] qty_q2;
   reg  [INSTRUMENT_W-1:0] instrument_q2;
 
+`ifndef SYNTHESIS  // block RAM is 0 after configuration of the device
   integer row;
   initial for (row = 0; row < (1 << ORDER_W); row = row + 1) orders[row] = {ORDER_ROW_W{1'b0}};
+`endif
 
   always @(posedge clk) begin
     if (is_new_q) orders[row_q] <= {generation_q, ref_q, px_q};
@@ -140,7 +142,10 @@ module hwgw_top #(
   reg  [           31:0] qty_q4;
   reg  [INSTRUMENT_W-1:0] instrument_q4;
 
-  initial for (row = 0; row < (1 << INSTRUMENT_W); row = row + 1) trades[row] = {TRADE_ROW_W{1'b0}};
+`ifndef SYNTHESIS
+  integer entry;
+  initial for (entry = 0; entry < (1 << INSTRUMENT_W); entry = entry + 1) trades[entry] = {TRADE_ROW_W{1'b0}};
+`endif
 
   always @(posedge clk) begin
     if (is_trade_q4) trades[instrument_q4] <= {generation_q, qty_q4, px_q4};

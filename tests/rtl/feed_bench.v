@@ -58,6 +58,8 @@ module feed_bench #(
     output reg  [  31:0] log_cnt,
     input  wire [  31:0] log_idx,
     output wire [ 575:0] log_entry,
+    output reg  [  31:0] store_min,  // cycles from an event of hwgw_itch to the host's port
+    output reg  [  31:0] store_max,
     output wire          is_busy,  // records wait to be read
     output reg  [  31:0] clash_cnt  // verdicts and ends of packets that did not meet in hwgw_mold
 );
@@ -159,6 +161,24 @@ module feed_bench #(
     missing_sum <= rst ? 64'd0 : pulse[`HWGW_CHANNEL_CNT_MOLD_MISSING] ? missing_sum + missing : missing_sum;
     price_cnt   <= rst ? 32'd0 : price_cnt + {31'd0, price_valid};
     cycle       <= rst ? 64'd0 : cycle + 64'd1;
+  end
+
+  // the events at the host's port, in the order of the log as long as none is lost
+  reg  [ 31:0] out_cnt;
+  wire [575:0] out_entry = entries[out_cnt[LOG_W-1:0]];
+  wire [ 31:0] stored = cycle[31:0] - out_entry[543:512];
+
+  always @(posedge clk) begin
+    if (m_axis_event_tvalid && m_axis_event_tready) begin
+      out_cnt <= out_cnt + 32'd1;
+      if (stored < store_min) store_min <= stored;
+      if (stored > store_max) store_max <= stored;
+    end
+    if (rst) begin
+      out_cnt   <= 32'd0;
+      store_min <= 32'hffffffff;
+      store_max <= 32'd0;
+    end
   end
 
   // ---- what the modules take for granted ----

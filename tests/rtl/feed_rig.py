@@ -11,31 +11,18 @@ from typing import Any
 import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
-from hwgw_sim import wire
+from rtl.traffic import FLOWS
 from support.rtl_model import Feed
 
 from hwgw.specs import registers
 
 CARD = registers.load()
-GROUPS = ("233.54.12.111", "233.49.196.111")
-PORTS = (26477, 26478)
-FLOWS = [(int.from_bytes(bytes(map(int, g.split("."))), "big"), p) for g, p in zip(GROUPS, PORTS, strict=True)]
-SESSION = b"000000001A"
 QUIET = 24  # cycles in which everything that is under way arrives, but for what waits in the stores
+
+_on: set[int] = set()  # locates that are on
 
 Beat = tuple[int, int, int, int]  # data, keep, last, user
 IDLE: Beat = (0, 0, 0, 0)
-
-
-def packet(seq: int, messages: Sequence[bytes], count: int | None = None, session: bytes = SESSION) -> bytes:
-    """A MoldUDP64 packet."""
-    head = session + seq.to_bytes(8, "big") + (len(messages) if count is None else count).to_bytes(2, "big")
-    return head + b"".join(len(message).to_bytes(2, "big") + message for message in messages)
-
-
-def frame(line: int, payload: bytes) -> bytes:
-    """A frame of a line's flow."""
-    return wire.udp_frame(GROUPS[line], PORTS[line], payload)
 
 
 def beats(data: bytes, is_bad: bool = False, idle: Iterable[int] = ()) -> list[Beat]:
@@ -80,6 +67,8 @@ class Rig:
         await self.wait(4)
         dut.rst.value = 0
         await self.wait(2)
+        for locate in sorted(_on):  # reset leaves the locate table as it is
+            await self.subscribe(locate, 0, is_on=False)
         self.read_cnt = 0
 
     def _put(self, line: str, beat: Beat) -> None:
@@ -112,7 +101,7 @@ class Rig:
         for line in "ab":
             self._put(line, IDLE)
         await self.wait(quiet)
-        for _ in range(100):
+        for _ in range(400):
             await ReadOnly()
             is_busy = int(self.dut.is_busy.value)
             await self.wait(QUIET)
@@ -132,6 +121,7 @@ class Rig:
         self.dut.cfg_symbol_locate.value = locate
         self.dut.cfg_symbol_instrument.value = instrument
         self.dut.cfg_symbol_is_on.value = int(is_on)
+        _on.add(locate) if is_on else _on.discard(locate)
         await self.pulse("symbol_we")
 
     async def cycle(self) -> int:
@@ -176,20 +166,47 @@ class Rig:
         await RisingEdge(self.dut.clk)
         return found[0], found[1], found[2]
 
-    async def check(self, model: Feed, expected: Sequence[bytes], with_time: bool = False) -> int:
-        """Events and counters are those of the model; how many events were compared. Time stamps only if asked for."""
-        got = [record for _, record in await self.events()]
-        if not with_time:
-            got = [record[:24] + bytes(8) + record[32:] for record in got]
+    async def check_some(self, expected: Sequence[bytes]) -> int:
+        """The events since the last call are those expected, but for their time stamps; how many were compared."""
+        got = [record[:24] + bytes(8) + record[32:] for _, record in await self.events()]
         for idx, (mine, theirs) in enumerate(zip(got, expected, strict=False)):
             assert mine == theirs, f"event {idx} of {len(expected)}: {mine.hex(' ', 8)} and not {theirs.hex(' ', 8)}"
         assert len(got) == len(expected), f"{len(got)} events and not {len(expected)}"
+        return len(expected)
+
+    async def check(self, model: Feed, expected: Sequence[bytes], with_events: bool = True) -> int:
+        """The counters are those of the model, and the events, as check_some() has them."""
+        compared = await self.check_some(expected) if with_events else 0
         counted_a, counted_b, counted = await self.counters()
         assert counted_a == dict(model.lines[0]), f"line A: {counted_a} and not {dict(model.lines[0])}"
         assert counted_b == dict(model.lines[1]), f"line B: {counted_b} and not {dict(model.lines[1])}"
         unknown, changes = model.trades.unknown, model.trades.count
-        wanted = dict(model.counters) | {"event.records": counted.get("event.records", 0), "book.top_changes": changes}
+        wanted = dict(model.counters) | {"event.records": self.read_cnt, "book.top_changes": changes}
         wanted["book.drop_unknown_ref"] = unknown
         wanted = {name: value for name, value in wanted.items() if value}
         assert counted == wanted, f"channel: {counted} and not {wanted}"
-        return len(expected)
+        return compared
+
+    async def price(self, instrument: int) -> tuple[int, int]:
+        """Price and quantity of the last trade of an instrument."""
+        self.dut.price_instrument.value = instrument
+        await self.wait(3)
+        await ReadOnly()
+        result = int(self.dut.price_px.value), int(self.dut.price_qty.value)
+        await RisingEdge(self.dut.clk)
+        return result
+
+    async def take(self, cnt: int) -> list[bytes]:
+        """So many records from the host's port, which is opened for them."""
+        dut = self.dut
+        dut.m_axis_event_tready.value = 1
+        result = []
+        for _ in range(4 * cnt):
+            await ReadOnly()
+            if int(dut.m_axis_event_tvalid.value):
+                result.append(int(dut.m_axis_event_tdata.value).to_bytes(64, "little"))
+            await RisingEdge(dut.clk)
+            if len(result) == cnt:
+                break
+        dut.m_axis_event_tready.value = 0
+        return result

@@ -1,11 +1,15 @@
-"""The receive path of the card in simulation: every bench, on Verilator and on Icarus.
+"""The receive path of the card in simulation: every bench on Verilator, the short ones on Icarus as well.
 
 SPDX-License-Identifier: MIT
+
+HWGW_RTL_FULL=1 (make rtl) runs longer, with more seeds and with coverage of the Verilog, which HWGW_RTL_JSON gets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +19,104 @@ from support import rtl
 from fpga import tools
 
 Run = Callable[..., dict[str, Any]]
+FUNCTIONAL_BINS = 23 * 2 * (1 + 1 + 8 + 8)  # type, line, and place with lane; first and only messages begin in lane 4
+SIMULATORS = ["verilator", "icarus"]
+
+
+@pytest.fixture(scope="module")
+def totals() -> Iterator[dict[str, Any]]:
+    """What all benches noted; written out at the end."""
+    found: dict[str, Any] = {"tests": 0, "passed": 0, "events_compared": 0, "functional": {}}
+    yield found
+    if os.environ.get("HWGW_RTL_JSON"):
+        Path(os.environ["HWGW_RTL_JSON"]).write_text(json.dumps(report(found), indent=2) + "\n", encoding="utf-8")
+
+
+def report(found: dict[str, Any]) -> dict[str, Any]:
+    """The object of `make rtl JSON=FILE`."""
+    covered = 100 * len(found["functional"]) / FUNCTIONAL_BINS
+    code = rtl.code_coverage() if rtl.IS_FULL else {}
+    return {
+        "schema": "hwgw.rtl/1",
+        "tests": found["tests"],
+        "passed": found["passed"],
+        "events_compared": found["events_compared"],
+        "coverage": {**code, "functional": round(covered, 2)},
+        "latency_cycles": found.get("latency_cycles", {}),
+        "latency_histogram": dict(sorted(found.get("latency_histogram", {}).items())),
+    }
 
 
 @pytest.fixture
-def run(tmp_path: Path, seed: int) -> Run:
-    """Runs tests of a bench on both simulators or one; asserts that all passed; what they noted."""
+def run(tmp_path: Path, seed: int, totals: dict[str, Any]) -> Run:
+    """Runs tests of a bench; asserts that all passed; what they noted."""
 
-    def start(bench: str, top: str, *tests: str, simulator: str = "verilator", **parameters: int) -> dict[str, Any]:
+    def start(bench: str, top: str, *tests: str, simulator: str = "verilator", turn: int = 0) -> dict[str, Any]:
         why = tools.missing("iverilog", "vvp") if simulator == "icarus" else tools.missing("verilator", "g++", "make")
         if why:
             pytest.skip(why)
-        found = rtl.run(bench, top, list(tests), tmp_path, simulator, seed, parameters)
-        assert found["failed"] == {}, f"{found['failed']}; seed {seed}; log {found['log']}"
+        found = rtl.run(bench, top, list(tests), tmp_path, simulator, seed + turn)
+        totals["tests"] += len(tests)
+        totals["passed"] += len(tests) - len(found["failed"])
+        rtl.merge(
+            totals, {name: value for name, value in found.items() if name not in ("failed", "log", "latency_cycles")}
+        )
+        totals.setdefault("latency_cycles", {}).update(found.get("latency_cycles", {}))
+        assert found["failed"] == {}, f"{found['failed']}; seed {seed + turn}; log {found['log']}"
         return found
 
     return start
 
 
-@pytest.mark.parametrize("simulator", ["verilator", "icarus"])
-def test_messages_become_the_events_of_the_golden_model_and_of_c(run: Run, simulator: str):
-    assert run("bench_feed", "feed_bench", "one_packet", simulator=simulator)["events_compared"] == 42
+def feed(run: Run, *tests: str, **how: Any) -> dict[str, Any]:
+    """Tests of hwgw_feed."""
+    return run("bench_feed", "feed_bench", *tests, **how)
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_whatever_comes_events_and_counters_are_those_of_the_golden_models_and_of_c(run: Run, simulator: str):
+    for turn in range(20 if rtl.IS_FULL else 1):
+        assert feed(run, "faults_and_special_frames", simulator=simulator, turn=turn)["events_compared"] > 100
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_every_type_at_every_alignment_is_decoded(run: Run, simulator: str):
+    assert feed(run, "messages_of_every_type_at_once", simulator=simulator)["events_compared"] >= 1500
+
+
+def test_both_lines_at_line_rate_lose_nothing(run: Run):
+    assert feed(run, "both_lines_at_line_rate")["events_compared"] == 4800
+
+
+def test_lines_fill_the_holes_of_each_other(run: Run):
+    assert feed(run, "lines_that_lose_fill_each_other")["events_compared"] > 500
+
+
+def test_latency_is_constant(run: Run):
+    assert feed(run, "latency_is_constant_per_alignment")["events_compared"] == 400
+
+
+def test_registers_of_the_channel_do_what_they_say(run: Run):
+    assert feed(run, "control")["events_compared"] == 3
+
+
+def test_what_does_not_fit_is_counted_and_nothing_else_is_lost(run: Run):
+    assert feed(run, "what_does_not_fit_is_counted")["events_compared"] == 1513
+
+
+def test_a_generated_market_gives_the_same_events_and_last_trades(run: Run):
+    found = feed(run, "many")
+    assert found["events_compared"] == (100_000 if rtl.IS_FULL else 1000)
+    assert found["trades"]["known"] > found["trades"]["unknown"]
+
+
+def test_real_captures_give_the_same_events(run: Run):
+    if not (tools.ROOT.parent / "shared" / "data" / "mold").exists():
+        pytest.skip("../shared/data/mold is not here")
+    found = feed(run, "captures")
+    assert found["events_compared"] == (22_000 if rtl.IS_FULL else 1000)
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_scapy_packets_through_axi_stream_sources_and_a_sink_that_pauses(run: Run, simulator: str):
+    assert feed(run, "axi_sources_and_sink", simulator=simulator)["events_compared"] == 230

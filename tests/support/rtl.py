@@ -9,10 +9,12 @@ the code.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-import sys
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -22,6 +24,7 @@ from fpga import tools
 ROOT = tools.ROOT
 BENCHES = ROOT / "tests" / "rtl"
 BUILDS = ROOT / "build" / "rtl"
+COVERAGE = BUILDS / "coverage"
 IS_FULL = bool(os.environ.get("HWGW_RTL_FULL"))
 
 
@@ -70,11 +73,17 @@ def run(
     results = work / "results.xml"
     runner = get_runner(simulator)
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    runner.test(
-        test_module=f"rtl.{bench}", hdl_toplevel=top, testcase=tests, build_dir=folder, test_dir=work, seed=seed,
-        hdl_toplevel_lang="verilog", results_xml=str(results), log_file=work / "log",
-        extra_env={"HWGW_RTL_NOTES": str(notes), "PYTHONPATH": paths, "COCOTB_LOG_LEVEL": "WARNING"},
-    )  # fmt: skip
+    size = "10" if IS_FULL else "1"
+    extra = {"HWGW_RTL_SIZE": size, "HWGW_RTL_NOTES": str(notes), "PYTHONPATH": paths, "COCOTB_LOG_LEVEL": "WARNING"}
+    with contextlib.suppress(SystemExit):  # says that a test failed, which the results say better
+        runner.test(
+            test_module=f"rtl.{bench}", hdl_toplevel=top, testcase=tests, build_dir=folder, test_dir=work, seed=seed,
+            hdl_toplevel_lang="verilog", results_xml=str(results), log_file=work / "log", extra_env=extra,
+        )  # fmt: skip
+    data = work / "coverage.dat"
+    if data.exists():
+        COVERAGE.mkdir(parents=True, exist_ok=True)
+        data.rename(COVERAGE / f"{os.getpid()}-{time.monotonic_ns()}.dat")
     found: dict[str, Any] = json.loads(notes.read_text(encoding="utf-8")) if notes.exists() else {}
     cases = list(ElementTree.parse(results).iter("testcase"))
     ran = {case.get("name") for case in cases if case.find("skipped") is None}
@@ -104,6 +113,29 @@ def merge(kept: dict[str, Any], values: dict[str, Any]) -> None:
             kept[key] = kept[key] + value if key in kept else value
 
 
-def python_is_embedded() -> bool:
-    """True inside a simulator."""
-    return "cocotb" in sys.modules and "HWGW_RTL_NOTES" in os.environ
+def code_coverage() -> dict[str, float]:
+    """Percent of the lines, branches and toggles of fpga/rtl that the runs so far have seen."""
+    files = sorted(map(str, COVERAGE.glob("*.dat")))
+    if not files:
+        return {}
+    merged = COVERAGE / "merged"
+    command = ["verilator_coverage", "--write", str(merged), *files]
+    subprocess.run(command, check=True, env=tools.environment(), timeout=300, stdout=subprocess.DEVNULL)
+    seen: dict[str, set[str]] = {}
+    every: dict[str, set[str]] = {}
+    for line in merged.read_text(encoding="utf-8", errors="replace").splitlines():
+        # C '\1key\2value\1key\2value...' count: f file, l line, page v_KIND/module, o what
+        if not line.startswith("C "):
+            continue
+        text, _, count = line[3:].rpartition("' ")
+        point = dict(part.split("\2", 1) for part in text.split("\1") if "\2" in part)
+        if Path(point["f"]).parent != tools.RTL:
+            continue
+        kind = point["page"].split("/")[0].removeprefix("v_")
+        name = f"{Path(point['f']).name}:{point['l']}:{point.get('n', '')}:{point.get('o', '')}"
+        every.setdefault(kind, set()).add(name)
+        if int(count):
+            seen.setdefault(kind, set()).add(name)
+    missed = {kind: sorted(names - seen.get(kind, set())) for kind, names in every.items()}
+    (COVERAGE / "missed.json").write_text(json.dumps(missed, indent=1), encoding="utf-8")
+    return {kind: round(100 * len(seen.get(kind, ())) / len(names), 2) for kind, names in sorted(every.items())}
