@@ -25,6 +25,8 @@ BACKENDS = ("auto", "afxdp", "packet", "dpdk")
 CLOCKS = {"none": "the descriptor", "kernel": "the kernel", "hardware": "the NIC", "capture": "the file"}
 FRAMES_AS_ROOT = 16_384
 """Buffers per queue; without CAP_IPC_LOCK the memory lock limit allows the backend's default at most."""
+FRAMES_OF_ALL = 65_536
+"""Of all queues together, 128 MiB, unless that leaves a queue less than 1,024."""
 
 
 @verb("capture")
@@ -35,7 +37,7 @@ FRAMES_AS_ROOT = 16_384
     "--all", "all_frames", is_flag=True, help="Every frame of the queues; afxdp then takes them from the host."
 )
 @click.option("--backend", type=click.Choice(BACKENDS), default="auto", help="How to receive; afxdp, else packet.")
-@click.option("--queues", default="0", metavar="LIST", help="Receive queues, such as 0,2-3; 0 by default.")
+@click.option("--queues", metavar="LIST", help="Receive queues, such as 0,2-3; all of them by default.")
 @click.option("--frames", "frame_cnt", type=click.IntRange(min=0), default=0, metavar="N", help="Buffers per queue.")
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="Stop after N frames.")
 @click.option("--seconds", "limit", metavar="TIME", help="Stop after this time.")
@@ -49,7 +51,7 @@ def command(
     groups: tuple[str, ...],
     all_frames: bool,
     backend: str,
-    queues: str,
+    queues: str | None,
     frame_cnt: int,
     count: int | None,
     limit: str | None,
@@ -74,19 +76,26 @@ def command(
         raise UsageError("--json writes to stdout, and so does --write -")
     rotate_bytes = size("--rotate-size", rotate_size, ROTATE_BYTES_MIN)
     rotate_s, stop_s = seconds("--rotate-time", rotate_time) or 0, seconds("--seconds", limit)
-    numbers = integers("--queues", queues)
     chosen = choose(backend, ("afxdp", "packet"), "capture")
+    numbers = [0] if queues is None else integers("--queues", queues)
+    if queues is None and chosen == "afxdp":
+        numbers = list(range(_queue_cnt(interface)))
     if not frame_cnt and chosen == "afxdp" and os.geteuid() == 0:
-        frame_cnt = FRAMES_AS_ROOT
-    with rx.open(
-        chosen,
-        interface=interface,
-        groups=groups,
-        all_frames=all_frames,
-        queues=numbers,
-        frame_cnt=frame_cnt,
-        timestamps=True,
-    ) as receiver:
+        room = 1 << (FRAMES_OF_ALL // len(numbers)).bit_length() - 1
+        frame_cnt = max(1024, min(FRAMES_AS_ROOT, room))
+    # from here on a Ctrl-C ends in order, also one that comes before the first frame
+    with (
+        stopping() as stopped,
+        rx.open(
+            chosen,
+            interface=interface,
+            groups=groups,
+            all_frames=all_frames,
+            queues=numbers,
+            frame_cnt=frame_cnt,
+            timestamps=True,
+        ) as receiver,
+    ):
         out.note(receiver.describe)
         writer = PcapngWriter(
             path,
@@ -100,7 +109,7 @@ def command(
         )
         start, failed = time.monotonic(), None
         try:
-            _record(out, receiver, writer, count, stop_s)
+            _record(out, receiver, writer, count, stop_s, stopped)
         except HwgwError as error:
             failed = error
         _report(out, receiver, writer, path, time.monotonic() - start)
@@ -108,7 +117,25 @@ def command(
         raise failed
 
 
-def _record(out: Output, receiver: Receiver, writer: PcapngWriter, count: int | None, limit: float | None) -> None:
+def _queue_cnt(interface: str) -> int:
+    """Receive queues in use; 1 where the driver does not tell, or there is no such interface, which the open says."""
+    from hwgw import nic
+
+    try:
+        channels = nic.read(interface).channels
+    except UsageError:
+        return 1
+    return channels.receive if channels and channels.receive else 1
+
+
+def _record(
+    out: Output,
+    receiver: Receiver,
+    writer: PcapngWriter,
+    count: int | None,
+    limit: float | None,
+    stopped: list[int],
+) -> None:
     from hwgw.capture import record
 
     is_shown = sys.stderr.isatty() and out.level >= 0 and not out.as_json
@@ -118,7 +145,7 @@ def _record(out: Output, receiver: Receiver, writer: PcapngWriter, count: int | 
         click.echo(f"\r\x1b[K{line}", nl=False, err=True)
 
     try:
-        with stopping() as stopped, writer:
+        with writer:
             record(receiver, writer, count, limit, stop=lambda: bool(stopped), progress=show if is_shown else None)
     finally:
         if is_shown:

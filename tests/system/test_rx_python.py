@@ -248,16 +248,20 @@ def test_a_queue_that_is_taken_is_refused_by_name(pair: Wire) -> None:
         open_rx(pair)
 
 
+PRESSES = 9
+
+
 def test_ctrl_c_interrupts_a_waiting_receiver_and_leaves_no_program(pair: Wire) -> None:
     script = f"""
 import hwgw, time
 with hwgw.rx.open("afxdp", interface="{pair.device["rx"]}", groups=["{FLOW}"]) as rx:
     print("ready", flush=True)
-    try:
-        for batch in rx:
-            pass
-    except KeyboardInterrupt:
-        print(time.monotonic_ns(), rx.ledger().offered, flush=True)
+    for _ in range({PRESSES}):
+        try:
+            for batch in rx:
+                pass
+        except KeyboardInterrupt:
+            print(time.monotonic_ns(), rx.ledger().offered, flush=True)
 """
     with (
         pair.inside("rx"),
@@ -265,12 +269,16 @@ with hwgw.rx.open("afxdp", interface="{pair.device["rx"]}", groups=["{FLOW}"]) a
     ):
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        time.sleep(0.1)
-        sent_ns = time.monotonic_ns()
-        process.send_signal(signal.SIGINT)
-        at_ns, offered = process.stdout.readline().split()
-        took_ms = (int(at_ns) - sent_ns) / 1e6
+        took_ms = []
+        for _ in range(PRESSES):
+            time.sleep(0.02)  # it waits
+            sent_ns = time.monotonic_ns()
+            process.send_signal(signal.SIGINT)
+            at_ns, offered = process.stdout.readline().split()
+            took_ms.append((int(at_ns) - sent_ns) / 1e6)
         assert process.wait(20) == 0
     assert offered == "0"
-    assert took_ms < 250, f"{took_ms:.1f} ms"  # 20 ms on a machine that does nothing else
+    # half of them: what a busy machine adds to one of them is not ours
+    assert sorted(took_ms)[PRESSES // 2] < 50, took_ms
+    assert max(took_ms) < 500, took_ms
     assert "xdp" not in pair.run("rx", "ip", "-d", "link", "show", "dev", pair.device["rx"])

@@ -175,4 +175,4 @@ def test_a_memory_lock_limit_that_is_too_small_is_named_with_the_remedies(run: R
 def test_a_priority_that_is_not_permitted_is_said_and_done_without(run: Run) -> None:
     done = run({"backend": "udp"}, ["setpriv", "--bounding-set=-sys_nice"], ["--json"], priority=10)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["pipelines"][0]["error"] == "SCHED_FIFO 10 not permitted"
+    assert json.loads(done.stdout)["pipelines"][0]["error"] == "SCHED_FIFO 10: EPERM"
