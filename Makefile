@@ -25,7 +25,7 @@ native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: tune-kill help deps venv build demo test bench bench-rx ledger soak cycles lint fuzz seeds docs clean mutants rtl formal synth
+.PHONY: tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles lint fuzz seeds docs clean mutants rtl formal synth
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -43,6 +43,7 @@ help:
 	@echo "make rtl [JSON=out.json]    the card's Verilog in simulation, at full length: events compared, coverage, latency"
 	@echo "make formal [JSON=out.json] the proofs on the card's Verilog, each with a planted bug that it has to find"
 	@echo "make synth [JSON=out.json]  the card placed and routed for ECP5 over three seeds, and mapped for UltraScale+"
+	@echo "make tuned                  TuneD from Debian, unpacked to .deps/tuned, for the comparison in docs/TUNE.md"
 	@echo "make tune-kill              kill -9 at every write of a whole hwgw tune apply and rollback, on a made host"
 	@echo "make lint                   formatting, static checks and types"
 	@echo "make docs                   docs/protocols: a page per wire format and record, from the tables"
@@ -126,6 +127,13 @@ formal: $(build_stamp) $(formal_stamp)
 synth: $(build_stamp) $(formal_stamp)
 	@echo "synth: three seeds, some minutes"
 	@$(bin)/python -m fpga.synth $(if $(JSON),--json '$(JSON)') $(ARGS)
+
+# TuneD to compare with, unpacked, not installed
+tuned_packages := tuned ethtool virt-what gir1.2-glib-2.0 libgirepository-1.0-1 python3-gi python3-dbus python3-pyudev \
+  python3-linux-procfs python3-schedutils python3-ethtool python3-configobj python3-decorator
+tuned:
+	@mkdir -p .deps/tuned && cd .deps/tuned && apt-get download -q $(tuned_packages) >/dev/null 2>&1 && \
+	  for package in *.deb; do dpkg -x $$package . && rm $$package; done && echo "tuned: unpacked to .deps/tuned"
 
 # the short form is in the tests: a profile with a knob of every kind
 tune-kill: $(build_stamp)

@@ -138,6 +138,10 @@ def _cpu(files: dict[str, str], links: dict[str, str]) -> None:
         }  # fmt: skip
         if cpu:
             files[f"{here}/online"] = "1"
+        # what udev finds a CPU by
+        files[f"{here}/uevent"] = "DRIVER=processor\nMODALIAS=cpu:type:x86,ven0000fam0006mod006A"
+        links[f"{here}/subsystem"] = "../../../../bus/cpu"
+        links[f"/sys/bus/cpu/devices/cpu{cpu}"] = f"../../../devices/system/cpu/cpu{cpu}"
         for number, (name, latency_us) in enumerate(STATES):
             state = f"{here}/cpuidle/state{number}"
             files |= {f"{state}/name": name, f"{state}/latency": str(latency_us), f"{state}/disable": "0"}
