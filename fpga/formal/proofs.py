@@ -49,7 +49,7 @@ PROOFS = (
         "rate": ("(!out_valid_q || m_axis_tready)", "!out_valid_q"),
     }),
     Proof("counters.exact", "hwgw_counters", "fv_counters", "RULE_EXACT", 15,
-          ("if (cut) cut_q <= is_turn ? {SUM_W{1'b0}} : sum_q;", "if (cut) cut_q <= sum_q;")),
+          ("if (cut) cut_q <= rest;", "if (cut) cut_q <= sum_q;")),
     Proof("counters.live", "hwgw_counters", "fv_counters", "RULE_LIVE", 20,
           ("is_copying_q && turn_q == first_q", "is_copying_q && turn_q == first_q && first_q != 0")),
 )  # fmt: skip

@@ -57,25 +57,38 @@ module hwgw_counters #(
 
   // ---- few bits per counter, and what they were at the snapshot ----
 
-  wire [CNT*SUM_W-1:0] sums;
-  wire [CNT*SUM_W-1:0] cuts;
-  reg                  is_copying_q;
-  wire                 cut = snapshot && !is_copying_q && !is_clearing_q;
+  // bit b of every counter stands in plane b, so that a cycle's pulses are one ripple over the planes
+  reg            is_copying_q;
+  reg  [CNT-1:0] mask_q;  // one bit: whose turn it is
+  wire           cut = snapshot && !is_copying_q && !is_clearing_q;
+  wire [CNT-1:0] turn_mask = is_clearing_q ? {CNT{1'b0}} : mask_q;
+  wire [SUM_W-1:0] sum;  // of the counter whose turn it is
+  wire [SUM_W-1:0] kept;
 
-  genvar i;
+  always @(posedge clk) begin
+    mask_q <= {mask_q[CNT-2:0], mask_q[CNT-1]};
+    if (rst) mask_q <= {{(CNT - 1) {1'b0}}, 1'b1};
+  end
+
+  genvar b;
   generate
-    for (i = 0; i < CNT; i = i + 1) begin : g_sum
-      reg [SUM_W-1:0] sum_q;
-      reg [SUM_W-1:0] cut_q;
-      wire is_turn = turn_q == i && !is_clearing_q;
-      wire [SUM_W-1:0] one = {{(SUM_W - 1) {1'b0}}, pulse[i]};
-      always @(posedge clk) begin
-        sum_q <= is_turn ? one : sum_q + one;
-        if (cut) cut_q <= is_turn ? {SUM_W{1'b0}} : sum_q;
-        if (rst) sum_q <= {SUM_W{1'b0}};
+    for (b = 0; b < SUM_W; b = b + 1) begin : g_plane
+      reg  [CNT-1:0] sum_q;
+      reg  [CNT-1:0] cut_q;
+      wire [CNT-1:0] carry;
+      wire [CNT-1:0] rest = sum_q & ~turn_mask;  // its bits go to RAM, it begins anew
+      if (b == 0) begin : g_first
+        assign carry = pulse;
+      end else begin : g_next
+        assign carry = g_plane[b-1].rest & g_plane[b-1].carry;
       end
-      assign sums[i*SUM_W+:SUM_W] = sum_q;
-      assign cuts[i*SUM_W+:SUM_W] = cut_q;
+      always @(posedge clk) begin
+        sum_q <= rest ^ carry;
+        if (cut) cut_q <= rest;
+        if (rst) sum_q <= {CNT{1'b0}};
+      end
+      assign sum[b]  = |(sum_q & mask_q);
+      assign kept[b] = |(cut_q & mask_q);
     end
   endgenerate
 
@@ -109,8 +122,8 @@ module hwgw_counters #(
   always @(posedge clk) begin
     old_q   <= bank[turn_q];
     at_q    <= turn_q;
-    sum_q2  <= sums[turn_q*SUM_W+:SUM_W];
-    cut_q2  <= cuts[turn_q*SUM_W+:SUM_W];
+    sum_q2  <= sum;
+    cut_q2  <= kept;
     clear_q <= is_clearing_q;
     copy_q  <= is_copying_q;
   end

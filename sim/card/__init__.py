@@ -1,0 +1,168 @@
+"""The simulated card: the whole RTL, built by Verilator into a shared library, cached by what it was built from.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from cffi import FFI
+
+from hwgw.errors import DeviceError, InternalError
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "--no-timing")
+CFLAGS = "-fPIC"
+MAKEFLAGS = "OPT_FAST=-O3\\ -march=native OPT_SLOW=-O0 OPT_GLOBAL=-O1"
+BUILD_SECONDS_MAX = 600
+EVENT_SZ = 64
+
+
+def tools() -> ModuleType:
+    """fpga/tools.py of the source tree."""
+    if not (ROOT / "fpga" / "tools.py").exists():
+        raise DeviceError(f"simulated card: it is built from fpga/rtl of a source tree of hwgw; {ROOT} has none")
+    if str(ROOT) not in sys.path:
+        sys.path.append(str(ROOT))
+    from fpga import tools
+
+    return tools
+
+
+def missing() -> str:
+    """Why no card can be simulated here, "" when one can."""
+    try:
+        why: str = tools().missing("verilator", "make", "g++", "perl")
+    except DeviceError as error:
+        return str(error)
+    return why
+
+
+def _digest(paths: list[Path]) -> str:
+    what = hashlib.sha256(" ".join((*FLAGS, CFLAGS, MAKEFLAGS)).encode())
+    for path in paths:
+        what.update(path.name.encode() + path.read_bytes())
+    return what.hexdigest()[:16]
+
+
+def build() -> Path:
+    """The library, built when no library of these sources is there yet: half a minute, else at once."""
+    hdl = tools()
+    generated = hdl.generate()
+    sources = [*hdl.sources(), HERE / "card.cpp"]
+    folder = ROOT / "build" / "card" / _digest([*sources, *sorted(generated.glob("*.vh")), HERE / "card.h"])
+    library = folder / "libhwgw_card.so"
+    if library.exists():
+        return library
+    if why := missing():
+        raise DeviceError(f"simulated card: {why}")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if library.exists():
+            return library
+        work = folder.with_suffix(f".{os.getpid()}")
+        command = [
+            "verilator", "--cc", "--exe", "--build", "-j", "0", "--quiet", *FLAGS, "-Wno-fatal",
+            "--top-module", "hwgw_card", f"-I{generated}", f"-I{hdl.RTL}", "--Mdir", str(work), "-CFLAGS", CFLAGS, "-MAKEFLAGS", MAKEFLAGS,
+            "-LDFLAGS", "-shared", "-o", library.name, str(hdl.locate("hwgw_card")), str(HERE / "card.cpp"),
+        ]  # fmt: skip
+        environment = hdl.environment()
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=BUILD_SECONDS_MAX
+        )
+        if done.returncode:
+            raise InternalError(f"simulated card: verilator: {(done.stderr + done.stdout).strip()[-600:]}")
+        folder.mkdir(exist_ok=True)
+        (work / library.name).replace(library)
+        shutil.rmtree(work)
+    return library
+
+
+def cdef() -> str:
+    """What cffi reads of card.h."""
+    text = (HERE / "card.h").read_text(encoding="utf-8")
+    found = re.search(r"/\* hwgw cdef begin \*/(.*)/\* hwgw cdef end \*/", text, re.DOTALL)
+    assert found
+    return found.group(1)
+
+
+ffi = FFI()
+ffi.cdef(cdef())
+
+
+class SimulatedCard:
+    """One card. A transport of hwgw.card: read, write, close; and the two lines and the event ring besides."""
+
+    name = "sim"
+
+    def __init__(self, library: Path | None = None) -> None:
+        self.library = library or build()
+        self._lib: Any = ffi.dlopen(str(self.library))
+        if self._lib.hwgw_card_abi() != self._lib.HWGW_CARD_ABI:
+            raise InternalError(f"simulated card: {self.library} is of another build")
+        self._card = self._lib.hwgw_card_open()
+        if not self._card:
+            raise DeviceError("simulated card: no memory")
+
+    def _open(self) -> Any:
+        if not self._card:
+            raise DeviceError("simulated card: it is closed")
+        return self._card
+
+    def read(self, offset: int) -> int:
+        """One register; an address that is none is an error."""
+        value = ffi.new("uint32_t *")
+        if response := self._lib.hwgw_card_read(self._open(), offset, value):
+            raise DeviceError(f"card: read of {offset:#05x}: AXI response {response}, there is no such register")
+        return int(value[0])
+
+    def write(self, offset: int, value: int) -> None:
+        """One register; an address that is none, or is only read, is an error."""
+        if response := self._lib.hwgw_card_write(self._open(), offset, value):
+            raise DeviceError(f"card: write of {offset:#05x}: AXI response {response}, no register that can be written")
+
+    def frames(self, line: int, data: bytes, lens: Any, now: int = 0) -> None:
+        """Frames that lie one behind the other in data; lens: their lengths, uint32."""
+        sizes = ffi.from_buffer("uint32_t[]", lens)
+        self._lib.hwgw_card_frames(self._open(), line, ffi.from_buffer(data), sizes, len(sizes), now)
+
+    def frame(self, line: int, data: bytes, now: int = 0) -> None:
+        """One frame without FCS into line 0 (A) or 1 (B)."""
+        self._lib.hwgw_card_frame(self._open(), line, ffi.from_buffer(data), len(data), now)
+
+    def run(self, cycles: int) -> None:
+        """So many cycles without input."""
+        self._lib.hwgw_card_run(self._open(), cycles)
+
+    def events(self, count: int = 65_536) -> bytes:
+        """The event records that wait, at most count of them, 64 bytes each."""
+        room = bytearray(EVENT_SZ * min(count, self.waiting))
+        got = self._lib.hwgw_card_events(self._open(), ffi.from_buffer(room), len(room) // EVENT_SZ)
+        return bytes(room[: EVENT_SZ * got])
+
+    @property
+    def waiting(self) -> int:
+        """Event records in the ring."""
+        return int(self._lib.hwgw_card_waiting(self._open()))
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles since the card was made."""
+        return int(self._lib.hwgw_card_cycles(self._open()))
+
+    def close(self) -> None:
+        """End of the model."""
+        self._lib.hwgw_card_close(self._card)
+        self._card = None
