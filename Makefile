@@ -30,6 +30,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DELETE_ON_ERROR:
 
 help:
+	@echo "make demo CARD=sim          the same with the card's RTL, simulated, as the receiver"
 	@echo "make demo                   build, then the simulated exchange against the gateway: a live panel and a report"
 	@echo "make test [ARGS='-k risk']  build, then the whole test suite (ARGS go to pytest)"
 	@echo "make bench [JSON=out.json] [FILE=stream.itch50]   benchmarks at full size"
@@ -74,7 +75,7 @@ $(build_stamp): $(native_inputs) $(venv_stamp)
 	@touch $@
 
 demo: $(build_stamp)
-	@$(bin)/hwgw demo $(ARGS)
+	@$(bin)/hwgw demo $(if $(CARD),--card '$(CARD)') $(ARGS)
 
 # what needs the host for itself stays in one process (tests/conftest.py), the rest takes the other cores
 side_by_side := $(if $(filter 1,$(shell nproc)),,--numprocesses=auto --maxprocesses=4 --dist=loadgroup)

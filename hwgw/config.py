@@ -129,7 +129,7 @@ NAPI = Section(
 )
 RECEIVE = Section(
     {
-        "backend": Key(choice("auto", "afxdp", "packet", "udp", "pcap", "dpdk"), "auto"),
+        "backend": Key(choice("auto", "afxdp", "packet", "udp", "pcap", "dpdk", "card"), "auto"),
         "fallback": Key(choice("udp", "none"), "udp"),
         "interface": Key(pattern(r"(?!\.{1,2}$)[^\s/:]{1,15}", "the name of a network interface"), ""),
         "queues": Key(Listing(integer(0, lib.HWGW_QUEUES_MAX - 1), 1, lib.HWGW_QUEUES_MAX), ()),
@@ -140,6 +140,7 @@ RECEIVE = Section(
         "huge_pages": Key(FLAG, False),
         "local_address": Key(ipv4(), 0),
         "loopback": Key(FLAG, False),
+        "card": Key(choice("sim"), "sim"),
         "path": Key(PATH, ""),
         "capture_time": Key(FLAG, False),
         "timestamps": Key(FLAG, False),
@@ -148,15 +149,17 @@ RECEIVE = Section(
         "eal": Key(Listing(pattern(r"[!-~]{1,400}", "an EAL argument"), 1, 40), ()),
     }
 )
+CARD_LINES = 2
 # the backends that know a key of receive; the rest know them all
 RECEIVE_KEYS = {
     "fallback": ("auto",),
-    "interface": ("auto", "afxdp", "packet", "udp", "dpdk"),
+    "interface": ("auto", "afxdp", "packet", "udp", "dpdk", "card"),
+    "card": ("card",),
     "queues": ("auto", "afxdp", "dpdk"),
     "mode": ("auto", "afxdp"),
     "busy_poll": ("auto", "afxdp", "udp"),
     "napi": ("auto", "afxdp", "packet", "udp"),
-    "frames": ("auto", "afxdp", "packet", "udp", "dpdk"),
+    "frames": ("auto", "afxdp", "packet", "udp", "dpdk", "card"),
     "huge_pages": ("auto", "afxdp", "dpdk"),
     "local_address": ("auto", "udp"),
     "loopback": ("auto", "udp"),
@@ -366,7 +369,13 @@ class Maker:
         for key, backends in RECEIVE_KEYS.items():
             if key in node and backend not in backends:
                 self.bad(node.where(key), f"backend {backend} has no use for it; {', '.join(backends)} have")
-        needs = {"auto": "interface", "afxdp": "interface", "packet": "interface", "pcap": "path"}.get(backend)
+        needs = {
+            "auto": "interface",
+            "afxdp": "interface",
+            "packet": "interface",
+            "card": "interface",
+            "pcap": "path",
+        }.get(backend)
         if needs and needs not in node:
             self.bad(node.where(needs), f"missing; backend {backend} needs it")
         if backend == "dpdk" and "interface" not in node and "port" not in node:
@@ -391,6 +400,7 @@ class Maker:
             mode=node["mode"],
             local_address=node["local_address"],
             path=self.path(node["path"]),
+            card=node["card"] if backend == "card" else "",
             busy_poll_us=node["busy_poll"] // 1000,
             frame_cnt=node["frames"],
             huge_pages=node["huge_pages"],
@@ -414,9 +424,12 @@ class Maker:
                     flow = (line["group"], line["port"])
                     self.once(flows, flow, (line.line, line.path), "this group and port")
                 channels.append(self.channel(channel))
+            receive = self.receive(node["receive"])
+            if receive.backend == "card":
+                channels = self.card(node["channels"], channels)
             made.append(
                 Pipeline(
-                    receive=self.receive(node["receive"]),
+                    receive=receive,
                     channels=tuple(channels),
                     cpu=node["cpu"],
                     fifo_priority=node["fifo_priority"],
@@ -425,6 +438,18 @@ class Maker:
                 )
             )
         return tuple(made)
+
+    def card(self, nodes: list[Node], channels: list[Channel]) -> list[Channel]:
+        """What the card can do of a pipeline's channels: one, of two lines; what it gives is in sequence already."""
+        if len(nodes) > 1:
+            self.bad(nodes[1].where("name"), "backend card has one channel")
+        for node, channel in zip(nodes, channels, strict=True):
+            if len(channel.lines) > CARD_LINES:
+                self.bad(node.where("lines"), f"{len(channel.lines)} lines; backend card has {CARD_LINES}, A and B")
+            for key in ("hold_max", "reorder_window", "recover", "snapshot"):
+                if key in node:
+                    self.bad(node.where(key), "backend card has no use for it: the card puts the lines in order itself")
+        return [dataclasses.replace(channel, hold_max=0) for channel in channels]
 
     def channel(self, node: Node) -> Channel:
         """A channel, and how its holes are repaired; what needs the hold must have one."""

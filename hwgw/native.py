@@ -33,7 +33,7 @@ __all__ = [
     "text",
 ]
 
-BACKENDS = ("afxdp", "packet", "udp", "pcap", "dpdk")
+BACKENDS = ("afxdp", "packet", "udp", "pcap", "dpdk", "card")
 """Receive backends of this version, in order of preference; each may still be unavailable on a machine."""
 
 

@@ -95,6 +95,7 @@ class Receive:
     timestamps: bool = False
     udp_checksum: bool = False
     port: str = ""
+    card: str = ""
     eal: tuple[str, ...] = ()
 
 

@@ -64,6 +64,7 @@ uint64_t hwgw_hist_percentile(const struct hwgw_hist *hist, double pct);
 /* ---- rx: one interface for every receive backend; several can also send ---- */
 
 #define HWGW_FLOW_NONE 0xFFFF
+#define HWGW_FLOW_EVENT 0xFFFE
 #define HWGW_FLOWS_MAX 64
 #define HWGW_BATCH_MAX 256
 #define HWGW_QUEUES_MAX 256
@@ -79,7 +80,7 @@ struct hwgw_flow {
 
 /* a received frame; data is valid until hwgw_rx_release */
 struct hwgw_frame {
-  const uint8_t *data; /* Ethernet frame, or UDP payload when flow is not HWGW_FLOW_NONE */
+  const uint8_t *data; /* Ethernet frame; a struct hwgw_event when flow is HWGW_FLOW_EVENT; else UDP payload */
   uint32_t len;        /* bytes */
   uint16_t flow;       /* index of the flow when the backend knows it (udp), else HWGW_FLOW_NONE */
   uint16_t queue;      /* receive queue it came in on, or interface of a capture; 0 = none */
@@ -99,11 +100,11 @@ enum hwgw_rx_clock {
 struct hwgw_rx_kept; /* hwgw_batch.h */
 
 struct hwgw_rx_cfg {
-  const char *backend; /* "afxdp", "packet", "udp", "pcap", "dpdk" */
+  const char *backend; /* "afxdp", "packet", "udp", "pcap", "dpdk", "card" */
   const char
       *interface; /* afxdp, packet: device; udp: device whose address joins the groups, NULL or "" = by local_address */
   uint32_t local_address; /* udp: IPv4 address to join on, host order, 0 = any */
-  const char *path;       /* pcap: file name */
+  const char *path;       /* pcap: file name; card: library of the simulated card (hwgw_card.h) */
   const char *mode;       /* afxdp: "auto", "native" or "generic" */
   const char *
       port; /* dpdk: PCI address, or a virtual device and its arguments ("net_tap0,iface=tap0"); NULL or "" = net_af_packet on interface */
@@ -340,6 +341,8 @@ int32_t hwgw_instruments_open(struct hwgw_instruments **instruments, const char 
                               bool dynamic, struct hwgw_error *error);
 void hwgw_instruments_close(struct hwgw_instruments *instruments);
 /* learns locate -> index from messages that carry a symbol (stock_directory, add orders) and sets event->instrument */
+/* the same by the event alone: learns from directory events, whose ref is the symbol */
+void hwgw_instruments_event(struct hwgw_instruments *instruments, struct hwgw_event *event);
 void hwgw_instruments_resolve(struct hwgw_instruments *instruments, const uint8_t *message, uint32_t len,
                               struct hwgw_event *event);
 uint32_t hwgw_instruments_cnt(const struct hwgw_instruments *instruments);

@@ -106,6 +106,17 @@ void hwgw_instruments_learn(struct hwgw_instruments *instruments, const uint8_t 
   if (*known != LOCATE_UNKNOWN && *known != NOT_SUBSCRIBED) event->instrument = *known - 1;
 }
 
+void hwgw_instruments_event(struct hwgw_instruments *instruments, struct hwgw_event *event) {
+  event->instrument = NOT_SUBSCRIBED;
+  if (event->channel >= HWGW_FLOWS_MAX || !event->locate) return;
+  uint32_t *known = &instruments->locates[(uint32_t)event->channel * ITCH50_LOCATE_CNT + event->locate];
+  if (HWGW_UNLIKELY(event->kind == HWGW_EVENT_KIND_DIRECTORY)) {
+    uint32_t index = index_of(instruments, __builtin_bswap64(event->ref), instruments->dynamic);
+    *known = index == NOT_SUBSCRIBED ? NOT_SUBSCRIBED : index + 1;
+  }
+  if (*known != LOCATE_UNKNOWN && *known != NOT_SUBSCRIBED) event->instrument = *known - 1;
+}
+
 void hwgw_instruments_resolve(struct hwgw_instruments *instruments, const uint8_t *message, uint32_t len,
                               struct hwgw_event *event) {
   hwgw_instruments_find(instruments, message, len, event);

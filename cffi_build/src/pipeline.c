@@ -420,6 +420,9 @@ void pipeline_frame(struct hwgw_pipeline *p, const struct hwgw_frame *frame) {
       p->counters[cause]++;
       return;
     }
+  } else if (HWGW_UNLIKELY(frame->flow == HWGW_FLOW_EVENT)) {
+    pipeline_card_event(p, frame);
+    return;
   }
   const struct hwgw_flow *flow = &p->flow[datagram.flow];
   struct hwgw_mold *mold = &p->mold[flow->channel];

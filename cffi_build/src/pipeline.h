@@ -90,6 +90,8 @@ struct hwgw_pipeline {
   uint32_t doubtful_cnt; /* instruments that trade with a crossed book */
   uint32_t channel_cnt;
   bool udp_checksum;        /* verify it */
+  bool is_card;             /* events come instead of frames */
+  uint64_t card_packets;    /* of the card when its channel was aged last */
   bool receive_is_up;       /* else no channel is good */
   uint64_t receive_reopens; /* when the segment was told last what is open */
   struct hwgw_instruments *instruments;
@@ -145,6 +147,9 @@ void pipeline_control(struct hwgw_pipeline *p);
 void pipeline_messages(struct hwgw_pipeline *p, uint32_t channel, uint32_t line, struct hwgw_mold_iter *iter,
                        uint64_t t_rx);
 void pipeline_frame(struct hwgw_pipeline *p, const struct hwgw_frame *frame);
+/* pipeline_card.c: events that the card has decoded */
+void pipeline_card_event(struct hwgw_pipeline *p, const struct hwgw_frame *frame);
+void pipeline_card_age(struct hwgw_pipeline *p, uint64_t now);
 void pipeline_tob(struct hwgw_pipeline *p, uint32_t index, uint64_t ts_ns, struct hwgw_tob *top);
 void pipeline_event(struct hwgw_pipeline *p, struct hwgw_event *event, bool sampled);
 void pipeline_status(struct hwgw_pipeline *p, const struct hwgw_event *event);

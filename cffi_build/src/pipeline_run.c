@@ -54,6 +54,7 @@ static int32_t open_feed(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg
   if (!status) status = hwgw_books_open(&p->books, &cfg->books, error);
   if (!status) status = pipeline_feed_open(p, cfg, error);
   if (status || !cfg->rx.backend) return status;
+  p->is_card = strcmp(cfg->rx.backend, "card") == 0;
   status = hwgw_rx_open(&p->rx, &cfg->rx, error);
   if (!status) {
     struct hwgw_segment_header *head = hwgw_segment_head(cfg->segment);
@@ -238,6 +239,7 @@ void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
   if (p->rx) {
     hwgw_rx_stats(p->rx, p->counters);
     receive_state(p);
+    if (p->is_card) pipeline_card_age(p, now);
   }
   pipeline_control(p);
   stale_halt(p);

@@ -13,8 +13,8 @@
 #include "hwgw_batch.h"
 #include "rx.h"
 
-static const struct hwgw_rx_ops *const BACKENDS[] = {&hwgw_rx_afxdp, &hwgw_rx_packet, &hwgw_rx_udp, &hwgw_rx_pcap,
-                                                     &hwgw_rx_dpdk};
+static const struct hwgw_rx_ops *const BACKENDS[] = {&hwgw_rx_afxdp, &hwgw_rx_packet, &hwgw_rx_udp,
+                                                     &hwgw_rx_pcap,  &hwgw_rx_dpdk,   &hwgw_rx_card};
 #define BACKEND_CNT (sizeof BACKENDS / sizeof BACKENDS[0])
 
 enum { TX_FRAMES_MAX = 1 << 20 };
@@ -121,7 +121,7 @@ int32_t hwgw_rx_open(struct hwgw_rx **rx, const struct hwgw_rx_cfg *cfg, struct 
   const struct hwgw_rx_ops *ops = backend_find(cfg->backend);
   if (!ops) {
     return hwgw_error_set(error, HWGW_ERR_CONFIG, 0,
-                          "rx: backend \"%s\" is unknown; allowed: afxdp, packet, udp, pcap, dpdk",
+                          "rx: backend \"%s\" is unknown; allowed: afxdp, packet, udp, pcap, dpdk, card",
                           cfg->backend ? cfg->backend : "");
   }
   int32_t status = flows_check(cfg, error);
@@ -233,7 +233,7 @@ bool hwgw_rx_available(const char *backend, char *text, uint32_t sz) {
   if (sz) text[0] = 0;
   const struct hwgw_rx_ops *ops = backend_find(backend);
   if (!ops) {
-    snprintf(text, sz, "unknown backend; there are afxdp, packet, udp, pcap and dpdk");
+    snprintf(text, sz, "unknown backend; there are afxdp, packet, udp, pcap, dpdk and card");
     return false;
   }
   return ops->available(text, sz);

@@ -83,6 +83,7 @@ extern const struct hwgw_rx_ops hwgw_rx_packet;
 extern const struct hwgw_rx_ops hwgw_rx_udp;
 extern const struct hwgw_rx_ops hwgw_rx_pcap;
 extern const struct hwgw_rx_ops hwgw_rx_dpdk;
+extern const struct hwgw_rx_ops hwgw_rx_card;
 
 /* appends to rx->describe, cut off at its end */
 __attribute__((format(printf, 2, 3))) void hwgw_rx_note(struct hwgw_rx *rx, const char *format, ...);

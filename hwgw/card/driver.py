@@ -19,6 +19,7 @@ from hwgw.specs.registers import Part, Register
 from .transport import Transport, connect
 
 SNAPSHOT_SECONDS = 1.0
+NOBODY = str(IPv4Address(0))
 GONE = 0xFFFFFFFF  # what a bus reads when nobody answers
 
 
@@ -41,9 +42,9 @@ class Card:
         self.version = transport.read(self._registers["version"].offset)
         major = self._registers["version"].value >> 16
         if self.version >> 16 != major:
+            spoken = f"{self.version >> 16}.{self.version & 0xFFFF}"
             raise DeviceError(
-                f"card {transport.name}: register map {self.version >> 16}.{self.version & 0xFFFF}, this hwgw speaks {major}.x;"
-                " load the bitstream of this release"
+                f"card {transport.name}: register map {spoken}, this hwgw speaks {major}.x; load its bitstream"
             )
 
     def __enter__(self) -> Card:
@@ -93,7 +94,7 @@ class Card:
         """Which group and port each line ("a", "b") carries; one that is not given carries nothing. Enables."""
         self["enable"] = 0
         for line in registers.LINES:
-            group, port = lines.get(line, ("0.0.0.0", 0))
+            group, port = lines.get(line, (NOBODY, 0))
             self[f"group_{line}"] = int(IPv4Address(group))
             self[f"port_{line}"] = port
         self["channel"] = channel

@@ -58,9 +58,13 @@ class Bar:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_SYNC | os.O_CLOEXEC)
         except FileNotFoundError:
-            raise DeviceError(f"card: {path}: no such device; is the card in the host, and its function enabled?") from None
+            raise DeviceError(
+                f"card: {path}: no such device; is the card in the host, and its function enabled?"
+            ) from None
         except PermissionError:
-            raise PrivilegeError(f"card: {path}: permission denied; run as root, or give this user the device") from None
+            raise PrivilegeError(
+                f"card: {path}: permission denied; run as root, or give this user the device"
+            ) from None
         except OSError as error:
             raise DeviceError(f"card: {path}: {error.strerror}") from error
         try:
@@ -107,4 +111,6 @@ def connect(where: str) -> Transport:
         return Bar(f"/sys/bus/pci/devices/{full}/resource0")
     if where.startswith("/"):
         return Bar(where)
-    raise UsageError(f"card {where!r}: allowed are sim, a PCI address (0000:01:00.0), and a path (resource file, /dev/uio0)")
+    raise UsageError(
+        f"card {where!r}: allowed are sim, a PCI address (0000:01:00.0), and a path (resource file, /dev/uio0)"
+    )

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from hwgw.segment import Segment
 
 
+CARD_RATE = 20_000  # messages per second that a simulated card follows beside everything else of a demo on two cores
+
+
 @verb("demo")
 @click.option(
     "--seconds", type=click.FloatRange(0.5, 86_400), help="Length of the day (10; a capture: its whole length)."
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
               help="Feed messages per second (100,000; a capture 2,000); 0 = as fast as the exchange can.")  # fmt: skip
 @click.option("--backend", type=click.Choice(["auto", "afxdp", "packet", "udp"]), default="auto", show_default=True,
               help="How the gateway receives; auto: AF_XDP where it can be had.")  # fmt: skip
+@click.option(
+    "--card", type=click.Choice(["sim"]), help=f"Receive through the card's RTL, simulated (--rate {CARD_RATE:,})."
+)
 @click.option("--feed", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE.itch50",
               help="Publish this capture (BinaryFILE framing) instead of an order flow.")  # fmt: skip
 @click.option("--pace", metavar="PACE", default="", help="Pace of a capture: recorded or 'scale X', instead of a rate.")
@@ -46,6 +52,7 @@ def command(
     symbols: int,
     rate: int | None,
     backend: str,
+    card: str | None,
     feed: Path | None,
     pace: str,
     loss: str,
@@ -59,6 +66,13 @@ def command(
     """
     if pace and (feed is None or rate is not None):
         raise UsageError(f"--pace {pace}: it goes with --feed, and takes the place of --rate")
+
+    if card and backend not in ("auto", "card"):
+        raise UsageError(f"--card {card}: it is a backend of its own, beside --backend {backend}")
+    if card and (loss or faults):
+        raise UsageError(
+            f"--card {card}: the card repairs nothing, so --loss and --faults would end with books that lack"
+        )
 
     faults = ",".join(filter(None, (f"loss={loss}" if loss else "", faults)))
 
@@ -85,8 +99,9 @@ def command(
             yield live.refresh
 
     if rate is None:
-        rate = 2_000 if feed else 100_000
-    options = Options(length, symbols, 0 if pace else rate, backend, feed, pace, seed, faults)
+        rate = 2_000 if feed else CARD_RATE if card else 100_000
+    chosen = "card" if card else backend
+    options = Options(length, symbols, 0 if pace else rate, chosen, feed, pace, seed, faults, card or "")
     result = run(options, watch, lambda line: click.echo(line, err=True))
     wrong = failures(result)
     for line in lines(result):

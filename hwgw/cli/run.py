@@ -51,12 +51,13 @@ def command(out: Output, config: Path, seconds: float | None) -> int:
     import time
 
     from hwgw.about import commit
+    from hwgw.card import with_cards
     from hwgw.config import load
     from hwgw.errors import CheckFailed
     from hwgw.gateway import Gateway, signals_stop
     from hwgw.telemetry import FeedLog, snapshot
 
-    settings = load(config)
+    settings = with_cards(load(config), lambda line: click.echo(f"hwgw run: {line}", err=True))
     with signals_stop() as stop, Gateway(settings, commit()) as gateway:
         gateway.start()
         head = snapshot(gateway.segment)

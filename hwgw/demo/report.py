@@ -42,7 +42,7 @@ def report(look: Mapping[str, Any], exchange: Mapping[str, Any], user: str, back
     return {
         "backend": backend,
         "receive": look["receive"],
-        "card": "none",
+        "card": "sim" if backend == "card" else "none",
         "seconds": round(float(exchange["elapsed_s"]), 3),
         "ledger": {
             "sent": sent,

@@ -27,6 +27,7 @@ from hwgw_sim.exchange.process import ExchangeProcess, end_of
 from hwgw_sim.lab import Lab
 
 from hwgw import native
+from hwgw.card import prepare
 from hwgw.errors import BY_EXIT_CODE, HwgwError, InternalError
 from hwgw.segment import Segment, gateways, remove_left_over
 from hwgw.telemetry import snapshot
@@ -55,6 +56,7 @@ class Options:
     pace: str = ""
     seed: int = 1
     faults: str = ""  # of each line, as hwgw_sim.faults.parse reads them
+    card: str = ""  # sim: through the card's RTL
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def _sides(wanted: str) -> Iterator[_Sides]:
     missing = Lab.missing()
     options: tuple[str, ...]
     if missing:
-        if wanted in ("afxdp", "packet"):
+        if wanted in ("afxdp", "packet", "card"):
             raise BY_EXIT_CODE[4](f"{wanted} needs a veth pair: {missing}; run as root, or say --backend udp")
         receive = {"backend": "udp", "local_address": "127.0.0.1", "loopback": True}
         options = ("--loopback", "--local-address", "127.0.0.1")
@@ -210,7 +212,8 @@ def _gateway(sides: _Sides, name: str, ready: dict[str, Any], cpu: int | None) -
     # a file without a name, so that nothing is left of it whatever ends this process
     with tempfile.TemporaryFile("w+", encoding="utf-8") as config:
         address, port = ready["listen"]
-        made = gateway_yaml(name, ready["names"], sides.receive, address, port, cpu, recovery_keys(ready))
+        keys = {} if sides.backend == "card" else recovery_keys(ready)  # the card repairs nothing
+        made = gateway_yaml(name, ready["names"], sides.receive, address, port, cpu, keys)
         yaml.safe_dump(made, config, sort_keys=False)
         config.flush()
         command = [sys.executable, "-m", "hwgw.cli", "-q", "run", "/dev/stdin"]
@@ -274,6 +277,8 @@ def run(options: Options, watch: Watch, say: Callable[[str], None]) -> dict[str,
     """
     name = f"demo-{os.getpid()}"
     _sweep()
+    if options.card:
+        prepare(say)
     with (
         _interruptible(),
         _core_for_the_pipeline() as cpu,

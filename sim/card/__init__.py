@@ -22,8 +22,9 @@ from hwgw.errors import DeviceError, InternalError
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
+HEADER = ROOT / "cffi_build" / "include" / "hwgw_card.h"
 FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "--no-timing")
-CFLAGS = "-fPIC"
+CFLAGS = f"-fPIC -I{HEADER.parent}"
 MAKEFLAGS = "OPT_FAST=-O3\\ -march=native OPT_SLOW=-O0 OPT_GLOBAL=-O1"
 BUILD_SECONDS_MAX = 600
 EVENT_SZ = 64
@@ -50,21 +51,31 @@ def missing() -> str:
 
 
 def _digest(paths: list[Path]) -> str:
-    what = hashlib.sha256(" ".join((*FLAGS, CFLAGS, MAKEFLAGS)).encode())
+    what = hashlib.sha256(" ".join((*FLAGS, MAKEFLAGS)).encode())
     for path in paths:
         what.update(path.name.encode() + path.read_bytes())
     return what.hexdigest()[:16]
 
 
-def build() -> Path:
-    """The library, built when no library of these sources is there yet: half a minute, else at once."""
+def _library() -> Path:
+    """Where the library of these sources is, or will be."""
     hdl = tools()
     generated = hdl.generate()
-    sources = [*hdl.sources(), HERE / "card.cpp"]
-    folder = ROOT / "build" / "card" / _digest([*sources, *sorted(generated.glob("*.vh")), HERE / "card.h"])
-    library = folder / "libhwgw_card.so"
+    inputs = [*hdl.sources(), HERE / "card.cpp", *sorted(generated.glob("*.vh")), HEADER]
+    return ROOT / "build" / "card" / _digest(inputs) / "libhwgw_card.so"
+
+
+def built() -> bool:
+    """True when build() has nothing to do."""
+    return _library().exists()
+
+
+def build() -> Path:
+    """The library, built when no library of these sources is there yet: half a minute, else at once."""
+    library = _library()
     if library.exists():
         return library
+    hdl, folder = tools(), library.parent
     if why := missing():
         raise DeviceError(f"simulated card: {why}")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -74,13 +85,13 @@ def build() -> Path:
             return library
         work = folder.with_suffix(f".{os.getpid()}")
         command = [
-            "verilator", "--cc", "--exe", "--build", "-j", "0", "--quiet", *FLAGS, "-Wno-fatal",
-            "--top-module", "hwgw_card", f"-I{generated}", f"-I{hdl.RTL}", "--Mdir", str(work), "-CFLAGS", CFLAGS, "-MAKEFLAGS", MAKEFLAGS,
-            "-LDFLAGS", "-shared", "-o", library.name, str(hdl.locate("hwgw_card")), str(HERE / "card.cpp"),
-        ]  # fmt: skip
-        environment = hdl.environment()
+            *("verilator", "--cc", "--exe", "--build", "-j", "0", "--quiet", *FLAGS, "-Wno-fatal"),
+            *("--top-module", "hwgw_card", f"-I{hdl.GENERATED}", f"-I{hdl.RTL}", "--Mdir", str(work)),
+            *("-CFLAGS", CFLAGS, "-MAKEFLAGS", MAKEFLAGS, "-LDFLAGS", "-shared", "-o", library.name),
+            *(str(hdl.locate("hwgw_card")), str(HERE / "card.cpp")),
+        ]
         done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=BUILD_SECONDS_MAX
+            command, cwd=ROOT, env=hdl.environment(), capture_output=True, text=True, timeout=BUILD_SECONDS_MAX
         )
         if done.returncode:
             raise InternalError(f"simulated card: verilator: {(done.stderr + done.stdout).strip()[-600:]}")
@@ -91,9 +102,9 @@ def build() -> Path:
 
 
 def cdef() -> str:
-    """What cffi reads of card.h."""
-    text = (HERE / "card.h").read_text(encoding="utf-8")
-    found = re.search(r"/\* hwgw cdef begin \*/(.*)/\* hwgw cdef end \*/", text, re.DOTALL)
+    """What cffi reads of hwgw_card.h."""
+    text = HEADER.read_text(encoding="utf-8")
+    found = re.search(r"/\* card cdef begin \*/(.*)/\* card cdef end \*/", text, re.DOTALL)
     assert found
     return found.group(1)
 

@@ -1,10 +1,10 @@
-// card.cpp: what card.h says, on the model that Verilator makes of hwgw_card.v.
+// card.cpp: what hwgw_card.h says, on the model that Verilator makes of hwgw_card.v.
 //
 // SPDX-License-Identifier: MIT
 //
 // One cycle: inputs are set while the clock is low, outputs are those of the last rising edge, then it rises and falls.
 // Every output that is looked at is a function of registers, so nothing has to be evaluated before the edge.
-#include "card.h"
+#include "hwgw_card.h"
 
 #include <cstdlib>
 #include <cstring>

@@ -186,7 +186,7 @@ MISTAKES = [
     # booleans, words and text
     ("armed: true", "armed: yes", "17: strategies[0].armed: yes: not a boolean; true or false is allowed"),
     ("armed: true", "armed: True", "17: strategies[0].armed: True: not a boolean; true or false is allowed"),
-    ("backend: udp", "backend: afxpd", "4: pipelines[0].receive.backend: afxpd: unknown (did you mean afxdp?); one of auto, afxdp, packet, udp, pcap, dpdk is allowed"),
+    ("backend: udp", "backend: afxpd", "4: pipelines[0].receive.backend: afxpd: unknown (did you mean afxdp?); one of auto, afxdp, packet, udp, pcap, dpdk, card is allowed"),
     ("name: alpha", "name: no", f"1: name: no: YAML does not read this as text, put it in quotes; {NAME}"),
     ("name: alpha", "name: a/b", f"1: name: a/b: not of the right form; {NAME}"),
     ("name: alpha", "name: ''", f"1: name: '': not of the right form; {NAME}"),

@@ -53,7 +53,7 @@ LAYERS = (
     ),
     ("hwgw.gateway", "hwgw.control", "hwgw.attach"),
     ("hwgw_sim",),
-    ("hwgw.bench", "hwgw.demo"),
+    ("hwgw.bench", "hwgw.card", "hwgw.demo"),
     ("hwgw.cli",),
 )
 # C headers, lowest first; a stage's file may include its own stage's header and those that are nobody's
@@ -69,11 +69,12 @@ COMMON_HEADERS = {
         "hwgw_pace.h",
         "hwgw_pcapng.h",
         "hwgw_scan.h",
+        "hwgw_card.h",
         "hwgw_fault.h",
         "hwgw_jitter.h",
     ),
     *("soup.h",),
-    *("hwgw_records.h", "hwgw_wire.h", "hwgw_fields.h"),  # generated
+    *("hwgw_records.h", "hwgw_registers.h", "hwgw_wire.h", "hwgw_fields.h"),  # generated
 }
 STAGES_OF = {
     "halt": {"segment"},

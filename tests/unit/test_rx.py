@@ -45,9 +45,9 @@ def test_backends_without_needs_are_always_available(backend):
 
 def test_an_unknown_backend_is_not_available():
     reason = ffi.new("char[200]")
-    assert not lib.hwgw_rx_available(b"card", reason, 200)
+    assert not lib.hwgw_rx_available(b"cart", reason, 200)
     assert "unknown backend" in text(reason)
-    assert not lib.hwgw_rx_available(b"card", reason, 8)
+    assert not lib.hwgw_rx_available(b"cart", reason, 8)
     assert text(reason) == "unknown"
 
 

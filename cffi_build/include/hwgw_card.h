@@ -1,8 +1,9 @@
-/* card.h: the Verilated card as a library: registers, frames in, event records out.
+/* hwgw_card.h: the simulated card as a shared library of its own: registers, frames in, event records out.
  *
  * SPDX-License-Identifier: MIT
  *
- * Time is the model's clock: it moves only inside these calls. A card belongs to one thread at a time. After open nothing
+ * Verilator makes it of fpga/rtl and sim/card/card.cpp; rx_card.c and hwgw_sim.card load it at run time, so nothing here is
+ * linked into anything. Time is the model's clock: it moves only inside these calls. A card belongs to one thread at a time. After open nothing
  * allocates and nothing but trace calls the system. What stands between the markers is also what cffi sees.
  */
 #ifndef HWGW_CARD_H
@@ -14,7 +15,7 @@
 extern "C" {
 #endif
 
-/* hwgw cdef begin */
+/* card cdef begin */
 
 #define HWGW_CARD_ABI 1
 #define HWGW_CARD_RING 65536 /* event records that wait for the host; then the card's own FIFO fills */
@@ -42,7 +43,7 @@ uint32_t hwgw_card_events(struct hwgw_card *card, void *events, uint32_t max);
 uint32_t hwgw_card_waiting(const struct hwgw_card *card);
 uint64_t hwgw_card_cycles(const struct hwgw_card *card);
 
-/* hwgw cdef end */
+/* card cdef end */
 
 #ifdef __cplusplus
 }
