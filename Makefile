@@ -25,7 +25,7 @@ native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles lint fuzz seeds docs clean mutants rtl formal synth
+.PHONY: tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles lint fuzz seeds docs clean mutants journal-proof rtl formal synth
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -46,6 +46,7 @@ help:
 	@echo "make synth [JSON=out.json]  the card placed and routed for ECP5 over three seeds, and mapped for UltraScale+"
 	@echo "make tuned                  TuneD from Debian, unpacked to .deps/tuned, for the comparison in docs/TUNE.md"
 	@echo "make tune-kill              kill -9 at every write of a whole hwgw tune apply and rollback, on a made host"
+	@echo "make journal-proof          every byte of a journal changed, deleted, swapped: all of it found"
 	@echo "make lint                   formatting, static checks and types"
 	@echo "make docs                   docs/protocols: a page per wire format and record, from the tables"
 	@echo "make build                  .venv with the native module in it; .venv/bin/hwgw runs this tree"
@@ -148,6 +149,10 @@ lint: $(build_stamp)
 	@$(bin)/mypy
 	@git ls-files -z '*.c' '*.h' | xargs -0 -r $(bin)/clang-format --dry-run -Werror
 	@test ! -e fpga/gen.py || $(bin)/python -m fpga.tools lint
+
+journal-proof: $(build_stamp)
+	@echo "journal-proof: every byte of a journal of 1,000 records, every byte of a write; some minutes"
+	@HWGW_JOURNAL_RECORDS=1000 HWGW_JOURNAL_STEP=1 $(bin)/python -m pytest tests/unit/test_journal.py -q $(ARGS)
 
 fuzz: $(build_stamp)
 	@command -v clang >/dev/null || { echo "fuzz: needs clang (make deps)" >&2; exit 1; }

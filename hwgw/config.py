@@ -26,6 +26,7 @@ from .settings import (
     Control,
     Deferral,
     InstrumentLimits,
+    Journal,
     Limits,
     Line,
     Pipeline,
@@ -328,6 +329,17 @@ CONTROL = Section(
         "limits_keys": Key(Listing(pattern(r"[0-9a-f]{64}", "a public key of 64 hexadecimal digits"), 0, 4), ()),
     }
 )
+MIB = 2**20
+JOURNAL = Section(
+    {
+        "folder": Key(PATH),
+        "sync": Key(choice("none", "group", "every"), "group"),
+        "group": Key(duration(0, SECOND_NS), 1_000_000),
+        "ring_mib": Key(choice(*(str(2**shift) for shift in range(9))), "16"),
+        "file_max_mib": Key(integer(1, 65_536), 256),
+        "stall": Key(duration(10_000_000, 60 * SECOND_NS), SECOND_NS),
+    }
+)
 GATEWAY = Section(
     {
         "name": Key(NAME),
@@ -341,6 +353,7 @@ GATEWAY = Section(
             Section({"lock_memory": Key(FLAG, True), "cpu_dma_latency_us": Key(integer(0, 10_000), -1)}), None
         ),
         "control": Key(CONTROL, None),
+        "journal": Key(JOURNAL, None),
     }
 )
 
@@ -725,6 +738,10 @@ class Maker:
             limits = _nothing(len(symbols["symbols"]))
             if strategies:
                 self.bad(node.where("limits"), "missing; strategies send nothing without limits")
+        journal = None
+        if at := node["journal"]:
+            ring, largest = int(at["ring_mib"]) * MIB, at["file_max_mib"] * MIB
+            journal = Journal(self.path(at["folder"]), at["sync"], at["group"], ring, largest, at["stall"])
         return Settings(
             name=node["name"],
             symbols=tuple(symbols["symbols"]),
@@ -736,6 +753,7 @@ class Maker:
             control=control,
             confine=confine,
             placement=placement,
+            journal=journal,
             reference=symbols["reference"],
             levels_max=symbols["levels_max"],
         )

@@ -37,6 +37,8 @@ from .errors import (
     PrivilegeError,
 )
 from .feature_choice import Wanted, native_features
+from .journal.start import rescue
+from .journal.writer import Writer
 from .linear import WORD, LinearSignal
 from .native import call, ffi, lib
 from .risk import signature
@@ -184,6 +186,7 @@ class _Native:
         cfg.cancel_on_halt = settings.control.cancel_on_halt
         cfg.stale_halt_ns = settings.control.stale_halt_ns
         cfg.end_with_feed = receive.backend == "pcap"
+        cfg.journal_stall_ns = settings.journal.stall_ns if settings.journal else 0
 
     def fall_back(self, why: str) -> bool:
         """After an open that failed: udp where "auto" had chosen afxdp; False when nothing was left to choose."""
@@ -290,9 +293,17 @@ class Gateway:
 
     def __init__(self, settings: Settings, commit: str = "") -> None:
         self.settings = settings
+        journal = settings.journal
+        if journal:
+            rescue(Path(journal.folder), settings.name)
         self.segment = Segment.create(
-            settings.name, settings.symbols, thread_cnt=len(settings.pipelines), commit=commit
+            settings.name,
+            settings.symbols,
+            thread_cnt=len(settings.pipelines),
+            commit=commit,
+            journal_sz_bytes=journal.ring_bytes if journal else 0,
         )
+        self._writer: Writer | None = None
         self._pid = 0
         self._status: int | None = None
         self._held: list[Held] = []
@@ -322,7 +333,9 @@ class Gateway:
         self.segment.publish_limits(book.table)
 
     def start(self) -> None:
-        """Fork the data process and wait until its pipelines are open."""
+        """Fork the journal's writer and the data process, and wait until the pipelines are open."""
+        if self.settings.journal:
+            self._writer = Writer(self.segment, self.settings.journal, self.settings.name)
         try:
             self._launch()
         except (ConfigError, DeviceError, PrivilegeError) as error:
@@ -417,6 +430,8 @@ class Gateway:
             pid, status = os.waitpid(self._pid, os.WNOHANG)
             if pid:
                 self._ended(os.waitstatus_to_exitcode(status))
+        if self._writer and self._status is None and self._writer.poll() is not None:
+            self.segment.halt(f"the journal's writer ended with status {self._writer.poll()}", "journal")
         return self._status
 
     def stop(self) -> int:
@@ -439,7 +454,15 @@ class Gateway:
             for each in self._held:
                 each.restore()
             self._held = []
+            self._close_journal()
         return self._status or 0
+
+    def _close_journal(self) -> None:
+        """When the data process is gone, so that the journal holds all of it; what is missing latches the halt."""
+        writer, self._writer = self._writer, None
+        if writer and (status := writer.close()) != 0:
+            what = "hangs" if status is None else f"ended with status {status}"
+            self.segment.halt(f"the journal was not closed: its writer {what}", "journal")
 
     def close(self) -> None:
         """Stop, and give up the segment."""

@@ -92,7 +92,15 @@ class Segment:
         return cls(pointer[0], name)
 
     @classmethod
-    def create(cls, name: str, symbols: list[str] | tuple[str, ...], *, thread_cnt: int = 1, commit: str = "") -> Self:
+    def create(
+        cls,
+        name: str,
+        symbols: list[str] | tuple[str, ...],
+        *,
+        thread_cnt: int = 1,
+        commit: str = "",
+        journal_sz_bytes: int = 0,
+    ) -> Self:
         """Make the segment of a gateway and hold its lock; UsageError when a gateway of that name runs."""
         from . import __version__
 
@@ -110,6 +118,7 @@ class Segment:
                 "symbols": keep[3],
                 "thread_cnt": thread_cnt,
                 "instrument_cnt": len(symbols),
+                "journal_sz_bytes": journal_sz_bytes,
             },
         )
         pointer = ffi.new("struct hwgw_segment **")

@@ -240,6 +240,18 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class Journal:
+    """Where everything the gate is told and says is recorded, and how safely."""
+
+    folder: str
+    sync: str = "group"
+    group_ns: int = 1_000_000
+    ring_bytes: int = 2**24
+    file_max_bytes: int = 2**28
+    stall_ns: int = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """A gateway."""
 
@@ -255,4 +267,5 @@ class Settings:
     levels_max: int = 0
     confine: Confine = Confine()
     placement: Placement = Placement()
+    journal: Journal | None = None
     path: str = ""

@@ -539,8 +539,9 @@ struct hwgw_segment_cfg {
   const char *version; /* of hwgw */
   const char *commit;
   uint32_t thread_cnt;
-  uint32_t instrument_cnt; /* at most HWGW_SEGMENT_INSTRUMENTS_MAX */
-  const char *symbols;     /* instrument_cnt names of 8 bytes, space padded */
+  uint32_t instrument_cnt;   /* at most HWGW_SEGMENT_INSTRUMENTS_MAX */
+  const char *symbols;       /* instrument_cnt names of 8 bytes, space padded */
+  uint64_t journal_sz_bytes; /* of each pipeline's journal ring, a power of two; 0 = no journal */
 };
 
 /* Makes the segment and holds an exclusive lock on it for as long as this process or a child lives: a second gateway of
@@ -570,6 +571,7 @@ struct hwgw_limits *hwgw_segment_limits(struct hwgw_segment *segment, uint32_t i
 struct hwgw_breaker_row *hwgw_segment_breaker(struct hwgw_segment *segment, uint32_t rule);
 struct hwgw_halt_record *hwgw_segment_instrument_halt(struct hwgw_segment *segment, uint32_t instrument);
 const char *hwgw_segment_symbols(struct hwgw_segment *segment);
+struct hwgw_journal_ring *hwgw_segment_journal(struct hwgw_segment *segment, uint32_t thread); /* NULL = none */
 
 /* adds a reason of the risk table (any other counts as operator) to those the gateway is halted for; false when it is
  * one of them already, whose record stays. May be called by any process and thread. */
@@ -650,6 +652,7 @@ struct hwgw_pipeline_cfg {
   bool udp_checksum;        /* verify it where the backend gives whole frames */
   uint32_t batch;           /* frames per poll, 0 = 64 */
   uint32_t sample_shift;    /* stage times of 1 message in 2^shift that leads to no order */
+  uint64_t journal_stall_ns; /* halt when the journal's writer has not looked for so long; 0 = never */
   struct hwgw_rx_cfg rx;
   struct hwgw_books_cfg books;
   uint32_t channel_cnt;
@@ -676,6 +679,43 @@ void hwgw_pipeline_close(struct hwgw_pipeline *pipeline);
 const struct hwgw_books *hwgw_pipeline_books(const struct hwgw_pipeline *pipeline);
 const struct hwgw_risk *hwgw_pipeline_risk(const struct hwgw_pipeline *pipeline);
 const struct hwgw_instruments *hwgw_pipeline_instruments(const struct hwgw_pipeline *pipeline);
+
+/* ---- journal: what the pipelines put into their rings, on disk ---- */
+
+enum hwgw_journal_sync {
+  HWGW_JOURNAL_SYNC_NONE = 0,  /* when a file is rolled and at the end */
+  HWGW_JOURNAL_SYNC_GROUP = 1, /* at most group_ns after a write */
+  HWGW_JOURNAL_SYNC_EVERY = 2  /* after every block */
+};
+
+struct hwgw_journal_cfg {
+  const char *folder;
+  uint32_t number; /* of the file that is made: NAME-NUMBER.journal */
+  uint32_t sync;   /* enum hwgw_journal_sync */
+  uint64_t group_ns;
+  uint64_t file_max_bytes; /* past it a file is closed and the next one made */
+  uint64_t seq;            /* of the last block on disk, 0 = none */
+  uint8_t before[32];      /* its hash */
+  uint64_t torn_bytes;     /* that a crash left behind it */
+  bool is_salvage;         /* of a gateway that is gone: append to the file from file_sz on, and end */
+  uint64_t file_sz;
+  uint64_t skip[16]; /* per pipeline the last record that is on disk of this run */
+};
+
+/* The writer's whole life: opens the file, answers on ready_fd (as hwgw_gateway_run does; -1 = no), writes until nothing more
+ * comes, closes the journal. To be called in a process of its own, forked before the data process; it gives up every
+ * capability. Returns an enum hwgw_status, with the text in error (may be NULL). */
+int32_t hwgw_journal_run(struct hwgw_segment *segment, const struct hwgw_journal_cfg *cfg, int32_t ready_fd,
+                         struct hwgw_error *error);
+
+struct hwgw_journal; /* the side that puts, for tests and benchmarks; a pipeline has its own */
+
+struct hwgw_journal *hwgw_journal_open(struct hwgw_segment *segment, uint32_t thread);
+/* false when the ring has no room; nothing was put then. type: enum hwgw_journal_record_type */
+bool hwgw_journal_put(struct hwgw_journal *journal, uint8_t type, uint16_t verdict, uint64_t ts_ns, const void *payload,
+                      uint32_t len);
+void hwgw_journal_close(struct hwgw_journal *journal);
+uint32_t hwgw_crc32c(const void *data, uint64_t len);
 
 struct hwgw_confine_cfg {
   bool drop_privileges; /* every capability goes when all is open, but those that the receive backend must keep */

@@ -20,6 +20,11 @@ enum hwgw_fault {
 /* of receivers that are opened from now on in this process; 0 = none */
 void hwgw_fault_set(uint32_t faults);
 uint32_t hwgw_fault_get(void);
+/* the writer of the journal kills itself at its call-th write or sync (from 1), after so many bytes of it; 0 = never */
+void hwgw_fault_journal(uint32_t call, uint64_t bytes);
+/* the writer is about to write len bytes, or to sync (1): how many it may, UINT64_MAX = all */
+uint64_t hwgw_fault_write(uint64_t len);
+void hwgw_fault_die(void);
 
 /* hwgw cdef end */
 

@@ -23,12 +23,21 @@ static void stage(struct hwgw_pipeline *p, uint32_t hist, uint64_t from, uint64_
   hist_record(p->hist[hist], to > from ? to - from : 0);
 }
 
+/* ---- journal: what the gate was told and what it said; what cannot be recorded halts ---- */
+
+bool pipeline_record(struct hwgw_pipeline *p, const struct hwgw_order *event, uint32_t verdict) {
+  if (HWGW_LIKELY(journal_gate(&p->journal, event, verdict))) return true;
+  hwgw_halt(p->segment, HWGW_RISK_REASON_JOURNAL, "the ring of the journal is full: its writer does not keep up");
+  return false;
+}
+
 /* ---- gate: every event on the one clock; what latches in the gate latches in the segment ---- */
 
 static void gate_at(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits,
                     uint64_t now_ns) {
   event->ts_ns = now_ns;
   uint32_t latched = hwgw_risk_event(p->risk, event, limits);
+  if (event->kind != HWGW_ORDER_KIND_REF && event->kind != HWGW_ORDER_KIND_BEAT) pipeline_record(p, event, latched);
   if (HWGW_UNLIKELY(latched != HWGW_RISK_REASON_PASS)) {
     p->is_halted = true;
     hwgw_halt(p->segment, latched, "the risk gate latched");
@@ -166,6 +175,7 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
                                         : HWGW_RISK_REASON_MALFORMED;
   uint64_t t_judged = hwgw_rdtsc();
   stage(p, HWGW_SEGMENT_HIST_RISK, t_risk, t_judged);
+  bool is_recorded = pipeline_record(p, order, reason);
   p->counters[HWGW_CNT_RISK_ORDERS]++;
   *(reason == HWGW_RISK_REASON_PASS ? &strategy->row->passed : &strategy->row->refused) += 1;
   if (reason != HWGW_RISK_REASON_PASS) {
@@ -180,7 +190,8 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
   }
   p->counters[HWGW_CNT_RISK_PASSED]++;
 
-  uint32_t outcome = send_order(p, order);
+  /* a cancel leaves in any case: an order that stays open would be worse than one that is not on record */
+  uint32_t outcome = HWGW_LIKELY(is_recorded || is_cancel) ? send_order(p, order) : HWGW_CNT_ORDER_DROP_JOURNAL;
   uint64_t t_encoded = hwgw_rdtsc();
   p->counters[outcome]++;
   if (HWGW_UNLIKELY(outcome != HWGW_CNT_ORDER_ENCODED)) {

@@ -7,6 +7,7 @@
 
 #include "base.h"
 #include "hist.h"
+#include "journal.h"
 #include "recover.h"
 
 #define INTENTS_MAX 8 /* orders one hook call may give */
@@ -109,6 +110,9 @@ struct hwgw_pipeline {
   uint64_t t_rx;                         /* of the message the hook is called for */
   struct hwgw_order intent[INTENTS_MAX]; /* room for what a strategy wants; zeroed again when it was taken */
 
+  struct hwgw_journal journal;
+  uint64_t journal_stall_ns; /* a writer that has not looked for so long records nothing */
+
   struct hwgw_risk *risk;
   struct hwgw_breaker *breaker;
   bool is_halted;             /* what the gate was told last */
@@ -142,6 +146,7 @@ struct hwgw_pipeline {
 };
 
 /* pipeline.c: the data path */
+bool pipeline_record(struct hwgw_pipeline *p, const struct hwgw_order *event, uint32_t verdict);
 void pipeline_gate(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits);
 void pipeline_control(struct hwgw_pipeline *p);
 void pipeline_messages(struct hwgw_pipeline *p, uint32_t channel, uint32_t line, struct hwgw_mold_iter *iter,

@@ -149,6 +149,8 @@ int32_t hwgw_pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pi
   p->cancel_on_halt = cfg->cancel_on_halt;
   p->stale_halt_ns = cfg->stale_halt_ns;
   p->receive_is_up = true; /* frames may be pushed without a receive path */
+  journal_init(&p->journal, cfg->segment, cfg->thread);
+  p->journal_stall_ns = cfg->journal_stall_ns;
   p->cpu = cfg->cpu;
   p->fifo_priority = cfg->fifo_priority;
   p->instrument = zeroed(p->instrument_cnt * sizeof *p->instrument + 1);
@@ -233,6 +235,21 @@ static void instrument_halts(struct hwgw_pipeline *p) {
   for (uint32_t i = 0; i < p->instrument_cnt; i++) p->has_halted_instrument |= halt_has_instrument(p->control, i);
 }
 
+/* no order leaves while nobody takes what is put to disk */
+static void journal_watch(struct hwgw_pipeline *p, uint64_t now_ns) {
+  const struct hwgw_journal_ring *ring = p->journal.ring;
+  if (!ring || !p->journal_stall_ns) return;
+  uint32_t error = __atomic_load_n(&ring->error, __ATOMIC_ACQUIRE);
+  uint64_t alive_ns = __atomic_load_n(&ring->alive_ns, __ATOMIC_ACQUIRE);
+  if (HWGW_UNLIKELY(error)) {
+    char text[96];
+    snprintf(text, sizeof text, "the journal cannot be written: %s", strerror((int)error));
+    hwgw_halt(p->segment, HWGW_RISK_REASON_JOURNAL, text);
+  } else if (HWGW_UNLIKELY(now_ns > alive_ns + p->journal_stall_ns)) {
+    hwgw_halt(p->segment, HWGW_RISK_REASON_JOURNAL, "the journal's writer is stopped, or its disk hangs");
+  }
+}
+
 void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
   uint64_t now = hwgw_rdtsc();
   p->counters[HWGW_CNT_PIPELINE_HOUSEKEEPING]++;
@@ -241,6 +258,7 @@ void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
     receive_state(p);
     if (p->is_card) pipeline_card_age(p, now);
   }
+  journal_watch(p, hwgw_ticks_to_now_ns(now));
   pipeline_control(p);
   stale_halt(p);
   instrument_halts(p);

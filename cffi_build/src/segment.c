@@ -43,6 +43,10 @@ static uint64_t block_up(uint64_t sz) {
   return (sz + HWGW_BLOCK_ALIGN - 1) / HWGW_BLOCK_ALIGN * HWGW_BLOCK_ALIGN;
 }
 
+static uint64_t journal_sz(const struct hwgw_segment_header *head) {
+  return (uint64_t)head->journal_kib << 10;
+}
+
 /* lays the blocks out one behind the other and returns the total size */
 static uint64_t segment_layout(struct hwgw_segment_header *head) {
   uint64_t end = sizeof *head;
@@ -72,6 +76,8 @@ static uint64_t segment_layout(struct hwgw_segment_header *head) {
   end += 2 * block_up(head->limits_sz_bytes);
   head->hist_offset = end;
   end += (uint64_t)head->thread_cnt * head->hist_cnt * head->hist_sz_bytes;
+  end = block_up(end);
+  if (journal_sz(head)) end += head->thread_cnt * (sizeof(struct hwgw_journal_ring) + journal_sz(head));
   head->sz_bytes = end;
   return end;
 }
@@ -108,6 +114,10 @@ int32_t segment_resident(const struct hwgw_segment *segment, struct hwgw_error *
                         (unsigned long long)segment->sz >> 10, strerror(errno));
 }
 
+static bool journal_sz_is_good(uint64_t sz) {
+  return sz == 0 || (sz >= HWGW_JOURNAL_RING_MIN_BYTES && sz <= HWGW_JOURNAL_RING_MAX_BYTES && (sz & (sz - 1)) == 0);
+}
+
 /* does the mapped header describe this build's layout inside sz bytes? */
 static int32_t segment_check(const struct hwgw_segment_header *head, uint64_t sz, const char *path,
                              struct hwgw_error *error) {
@@ -124,8 +134,8 @@ static int32_t segment_check(const struct hwgw_segment_header *head, uint64_t sz
   if (head->thread_cnt < 1 || head->thread_cnt > HWGW_SEGMENT_THREADS_MAX ||
       head->instrument_cnt > HWGW_SEGMENT_INSTRUMENTS_MAX || head->counter_cnt != HWGW_COUNTER_CNT ||
       head->hist_cnt != HWGW_SEGMENT_HIST_CNT || head->hist_sz_bytes != sizeof(struct hwgw_hist) ||
-      head->limits_sz_bytes != sizeof(struct hwgw_limits) || segment_layout(&want) != sz ||
-      memcmp(&want, head, sizeof want) != 0) {
+      head->limits_sz_bytes != sizeof(struct hwgw_limits) || !journal_sz_is_good(journal_sz(head)) ||
+      segment_layout(&want) != sz || memcmp(&want, head, sizeof want) != 0) {
     return hwgw_error_set(error, HWGW_ERR_CHECK, 0, "%s has a layout that this build does not know", path);
   }
   return HWGW_OK;
@@ -221,6 +231,8 @@ static void segment_fill(struct hwgw_segment *segment, const struct hwgw_segment
   if (head->instrument_cnt) memcpy(segment->base + head->symbol_offset, symbols, head->instrument_cnt * 8u);
   if (old >= 0) halt_carry_over(old, segment);
   for (uint32_t i = 0; i < head->thread_cnt; i++) hwgw_segment_thread(segment, i)->cpu = -1;
+  for (uint32_t i = 0; journal_sz(head) && i < head->thread_cnt; i++)
+    hwgw_segment_journal(segment, i)->sz_bytes = journal_sz(head);
   __atomic_store_n(&to->magic, HWGW_SEGMENT_MAGIC, __ATOMIC_RELEASE);
 }
 
@@ -235,6 +247,11 @@ int32_t hwgw_segment_create(struct hwgw_segment **segment, const struct hwgw_seg
                           cfg->thread_cnt, cfg->instrument_cnt, (unsigned)HWGW_SEGMENT_THREADS_MAX,
                           (unsigned)HWGW_SEGMENT_INSTRUMENTS_MAX);
   }
+  if (!journal_sz_is_good(cfg->journal_sz_bytes)) {
+    return hwgw_error_set(
+        error, HWGW_ERR_CONFIG, 0, "a journal ring of %llu bytes: 0 or a power of two from %u to %u is allowed",
+        (unsigned long long)cfg->journal_sz_bytes, HWGW_JOURNAL_RING_MIN_BYTES, HWGW_JOURNAL_RING_MAX_BYTES);
+  }
   int old = -1;
   status = segment_claim(&old, path, cfg->name, error);
   if (status) return status;
@@ -248,7 +265,8 @@ int32_t hwgw_segment_create(struct hwgw_segment **segment, const struct hwgw_seg
                                      .counter_cnt = HWGW_COUNTER_CNT,
                                      .hist_cnt = HWGW_SEGMENT_HIST_CNT,
                                      .hist_sz_bytes = sizeof(struct hwgw_hist),
-                                     .limits_sz_bytes = sizeof(struct hwgw_limits)};
+                                     .limits_sz_bytes = sizeof(struct hwgw_limits),
+                                     .journal_kib = (uint32_t)(cfg->journal_sz_bytes >> 10)};
   snprintf(head.name, sizeof head.name, "%s", cfg->name);
   snprintf(head.version, sizeof head.version, "%s", cfg->version ? cfg->version : "");
   snprintf(head.commit, sizeof head.commit, "%s", cfg->commit ? cfg->commit : "");
@@ -353,6 +371,13 @@ struct hwgw_halt_record *hwgw_segment_instrument_halt(struct hwgw_segment *segme
 
 const char *hwgw_segment_symbols(struct hwgw_segment *segment) {
   return segment->base + hwgw_segment_head(segment)->symbol_offset;
+}
+
+struct hwgw_journal_ring *hwgw_segment_journal(struct hwgw_segment *segment, uint32_t thread) {
+  const struct hwgw_segment_header *head = hwgw_segment_head(segment);
+  if (!journal_sz(head)) return NULL;
+  return segment->base + head->sz_bytes -
+         (head->thread_cnt - thread) * (sizeof(struct hwgw_journal_ring) + journal_sz(head));
 }
 
 /* Does no gate look at the half that is not in force? A gate keeps to the table that its pipeline acknowledged last, and

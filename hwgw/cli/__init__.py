@@ -33,6 +33,7 @@ VERBS = {
     "arm": "Let a strategy's orders pass.",
     "disarm": "Let none of a strategy's orders pass.",
     "audit": "Who told a gateway what, and whether the record is whole.",
+    "journal": "What a gateway decided, was told and did, from its journal.",
     "conformance": "Try a pre-trade gate on short scenarios.",
     "check": "Check a configuration file.",
     "capture": "Record frames of an interface to pcapng files.",

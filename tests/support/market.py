@@ -88,6 +88,7 @@ class Market:
         self.channel: dict[str, Any] = {}  # more keys of the channel
         self.exchange = ExchangeProcess(options, Forked if lab is None else inside(lab.exchange))
         self.strategies: list[dict[str, Any]] = []  # of the demo unless a test names its own
+        self.journal: dict[str, Any] | None = None  # the section of that name
         self.cpu: int | None = None  # of the pipeline; None: not pinned
         self.environment: dict[str, str] = {}  # of the gateway, beside ours
         self.name = f"market-{os.getpid()}-{self.port}"
@@ -123,6 +124,8 @@ class Market:
         channel.update(self.channel)
         settings["limits"].update(limits)
         settings["strategies"] = self.strategies or settings["strategies"]
+        if self.journal:
+            settings["journal"] = self.journal
         bucket = settings["limits"]["strategies"]["revert"]
         settings["limits"]["strategies"] = {each["name"]: dict(bucket) for each in settings["strategies"]}
         path = self.folder / "gateway.yaml"

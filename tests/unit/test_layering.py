@@ -78,10 +78,11 @@ COMMON_HEADERS = {
 }
 STAGES_OF = {
     "halt": {"segment"},
+    "journal": {"blake2b", "confine", "crc32c", "segment"},
     "segment": {"halt"},
     "session": {"order"},
     "breaker": {"risk"},
-    "pipeline": {"book", "breaker", "halt", "recover", "risk", "segment", "strategy"},
+    "pipeline": {"book", "breaker", "halt", "journal", "recover", "risk", "segment", "strategy"},
     "gateway": {"confine", "pipeline", "placement", "recover", "rx"},
     "placement": {"pipeline", "segment"},
     "rx": {"dpdk", "xdp", "steer"},

@@ -27,6 +27,7 @@ STEPS = (
     "lint",
     "fuzz",
     "clean",
+    "journal-proof",
     "rtl",
     "formal",
     "synth",

@@ -1,0 +1,71 @@
+/* journal.c: the pipeline's side of the journal.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "journal.h"
+
+#include <stdlib.h>
+
+#include "crc32c.h"
+#include "segment.h"
+
+void journal_init(struct hwgw_journal *journal, struct hwgw_segment *segment, uint32_t thread) {
+  struct hwgw_journal_ring *ring = hwgw_segment_journal(segment, thread);
+  *journal = (struct hwgw_journal){.ring = ring, .thread = (uint8_t)thread};
+  if (!ring) return;
+  journal->data = (uint8_t *)(ring + 1);
+  journal->mask = ring->sz_bytes - 1;
+  journal->head = ring->head;
+  journal->seq = ring->records;
+  journal->limit = __atomic_load_n(&ring->written, __ATOMIC_ACQUIRE) + ring->sz_bytes;
+}
+
+bool journal_put(struct hwgw_journal *journal, uint8_t type, uint16_t verdict, uint64_t ts_ns, const void *payload,
+                 uint32_t len) {
+  struct hwgw_journal_ring *ring = journal->ring;
+  if (!ring) return true;
+  uint64_t sz = journal_record_sz(len);
+  uint64_t at = journal->head & journal->mask;
+  uint64_t to_end = journal->mask + 1 - at;
+  uint64_t fill = sz > to_end ? to_end : 0;
+  if (HWGW_UNLIKELY(journal->head + fill + sz > journal->limit)) {
+    journal->limit = __atomic_load_n(&ring->written, __ATOMIC_ACQUIRE) + journal->mask + 1;
+    if (journal->head + fill + sz > journal->limit) return false;
+  }
+  if (HWGW_UNLIKELY(fill)) { /* at least a record's header long: both are multiples of the alignment */
+    *(struct hwgw_journal_record *)(journal->data + at) = (struct hwgw_journal_record){
+        .len = (uint32_t)(fill - sizeof(struct hwgw_journal_record)), .type = HWGW_JOURNAL_RECORD_TYPE_FILL};
+    journal->head += fill;
+    at = 0;
+  }
+  uint8_t *to = journal->data + at;
+  *(struct hwgw_journal_record *)to = (struct hwgw_journal_record){
+      .len = len, .type = type, .thread = journal->thread, .verdict = verdict, .seq = ++journal->seq, .ts_ns = ts_ns};
+  uint8_t *body = to + sizeof(struct hwgw_journal_record);
+  memcpy(body, payload, len);
+  uint64_t rest = sz - sizeof(struct hwgw_journal_record) - len;
+  if (rest) memset(body + len, 0, rest);
+  journal->head += sz;
+  ring->records = journal->seq;
+  __atomic_store_n(&ring->head, journal->head, __ATOMIC_RELEASE);
+  return true;
+}
+
+struct hwgw_journal *hwgw_journal_open(struct hwgw_segment *segment, uint32_t thread) {
+  struct hwgw_journal *journal = calloc(1, sizeof *journal);
+  if (journal) journal_init(journal, segment, thread);
+  return journal;
+}
+
+bool hwgw_journal_put(struct hwgw_journal *journal, uint8_t type, uint16_t verdict, uint64_t ts_ns, const void *payload,
+                      uint32_t len) {
+  return journal_put(journal, type, verdict, ts_ns, payload, len);
+}
+
+void hwgw_journal_close(struct hwgw_journal *journal) {
+  free(journal);
+}
+
+uint32_t hwgw_crc32c(const void *data, uint64_t len) {
+  return crc32c(data, len);
+}

@@ -1,0 +1,44 @@
+/* journal.h: puts records into the journal's ring of one pipeline; the writer (journal_write.c) takes them to disk.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * The ring lies in the shared segment, so what was put survives the death of the process that put it: the writer, or
+ * whoever closes the journal later, takes it to disk. One thread puts, one takes. A record is contiguous: one that does not
+ * fit before the end of the ring is preceded by fill. Cost of a put: two cache lines written and one store that others read.
+ *
+ * A put that finds no room changes nothing and returns false. The caller decides what that means; the data path lets no
+ * order leave whose record is not in the ring.
+ */
+#ifndef HWGW_JOURNAL_H
+#define HWGW_JOURNAL_H
+
+#include "base.h"
+
+struct hwgw_journal {
+  struct hwgw_journal_ring *ring; /* NULL = no journal: every put succeeds and does nothing */
+  uint8_t *data;
+  uint64_t mask;
+  uint64_t head;
+  uint64_t limit; /* head may rise to here; what the writer has freed since is read when this is reached */
+  uint64_t seq;
+  uint8_t thread;
+};
+
+/* journal.c */
+void journal_init(struct hwgw_journal *journal, struct hwgw_segment *segment, uint32_t thread);
+bool journal_put(struct hwgw_journal *journal, uint8_t type, uint16_t verdict, uint64_t ts_ns, const void *payload,
+                 uint32_t len);
+
+/* an event of the gate: an order with its verdict, or what venue, feed and control plane said */
+static inline bool journal_gate(struct hwgw_journal *journal, const struct hwgw_order *event, uint32_t verdict) {
+  if (!journal->ring) return true;
+  return journal_put(journal, HWGW_JOURNAL_RECORD_TYPE_GATE, (uint16_t)verdict, event->ts_ns, event, sizeof *event);
+}
+
+/* bytes of a record in ring and file */
+static inline uint64_t journal_record_sz(uint64_t len) {
+  uint64_t align = HWGW_JOURNAL_RECORD_ALIGN_BYTES;
+  return (sizeof(struct hwgw_journal_record) + len + align - 1) / align * align;
+}
+
+#endif

@@ -1,0 +1,274 @@
+"""hwgw journal: what a gateway decided, was told and did, from its journal.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .common import Output, verb
+
+if TYPE_CHECKING:
+    from hwgw.journal import Record
+
+NAME = click.option("--name", help="The gateway, where a folder holds the journals of several.")
+REF = click.option("--ref", type=click.IntRange(1, 2**32 - 1), help="Only what concerns this order reference.")
+KIND = click.option("--kind", multiple=True, help="Only events of this kind, such as new or executed; may be repeated.")
+TARGETS = click.argument("targets", nargs=-1, required=True, metavar="FOLDER|FILE...")
+
+
+@click.group("journal")
+def command() -> None:
+    """What a gateway decided, was told and did, from its journal.
+
+    A journal is the files NAME-NUMBER.journal of one folder (the key journal.folder of gateway.yaml).
+    """
+
+
+def _files(targets: tuple[str, ...], name: str | None) -> list[Path]:
+    from hwgw.errors import UsageError
+    from hwgw.journal import files_of, names
+
+    paths = [Path(target) for target in targets]
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        raise UsageError(f"{', '.join(missing)}: no such file or folder")
+    if not any(path.is_dir() for path in paths):
+        return sorted(paths)
+    if len(paths) > 1:
+        raise UsageError("one folder, or files of one gateway, not both")
+    known = names(paths[0])
+    if name is None and len(known) != 1:
+        found = f"the journals of {', '.join(known)}: --name says which" if known else "no journal"
+        raise UsageError(f"{paths[0]}: holds {found}")
+    chosen = name or known[0]
+    if chosen not in known:
+        raise UsageError(f"{paths[0]}: no journal of {chosen}; there are {', '.join(known) or 'none'}")
+    return files_of(paths[0], chosen)
+
+
+@verb("verify", of="journal")
+@TARGETS
+@NAME
+def _verify(out: Output, targets: tuple[str, ...], name: str | None) -> int:
+    """Prove that nothing was changed, removed, inserted or swapped.
+
+    Exit code 1 when something was, or when the last file was not closed: its gateway still runs, or died, or the end
+    was cut off.
+    """
+    from hwgw.journal import verify
+
+    files = _files(targets, name)
+    report = verify(files)
+    types = ", ".join(f"{cnt:,} {kind}" for kind, cnt in sorted(report.types.items()))
+    out.row("journal  ", f"{report.files} files, {report.blocks:,} blocks, {report.bytes:,} bytes, {report.runs} runs")
+    out.row("records  ", f"{report.records:,}{f' ({types})' if types else ''}")
+    if report.problem:
+        out.row("DAMAGED  ", report.problem)
+    elif not report.closed:
+        torn = f"; {report.torn_bytes} bytes behind its last whole block" if report.torn_bytes else ""
+        out.row("OPEN     ", f"{files[-1]} was not closed{torn}: its gateway runs, or died, or the end was cut off")
+    else:
+        out.say("whole    every block follows the one before, and the last file was closed")
+    out.emit(
+        {
+            "files": report.files, "blocks": report.blocks, "records": report.records, "bytes": report.bytes,
+            "runs": report.runs, "types": dict(report.types), "torn_bytes": report.torn_bytes,
+            "closed": report.closed, "problem": report.problem, "whole": report.is_whole,
+        }
+    )  # fmt: skip
+    return 0 if report.is_whole else 1
+
+
+class _Reader:
+    """Records as rows for people and for scripts: names instead of codes, the time of day instead of the clock."""
+
+    def __init__(self, ref: int | None, kinds: tuple[str, ...]) -> None:
+        from hwgw import specs
+        from hwgw.errors import UsageError
+
+        table = specs.load("order")
+        self._enums = {
+            name: {int(code.value): code.slug for code in table.enum(name).values}
+            for name in ("kind", "side", "type", "tif")
+        }
+        self._reasons = {reason.code: reason.name for reason in specs.reasons()}
+        self._ref, self._kinds = ref, kinds
+        unknown = sorted(set(kinds) - set(self._enums["kind"].values()))
+        if unknown:
+            known = ", ".join(self._enums["kind"].values())
+            raise UsageError(f"--kind {unknown[0]}: unknown; there are {known}")
+        self._symbols: list[str] = []
+        self._offset_ns = 0
+
+    def rows(self, files: list[Path]) -> Iterator[dict[str, Any]]:
+        """A dictionary per record that was asked for."""
+        from hwgw.journal import blocks, records
+
+        for file in files:
+            for block in blocks(file):
+                for record in records(block):
+                    row = self.row(record)
+                    if row:
+                        yield row
+
+    def row(self, record: Record) -> dict[str, Any] | None:
+        """One record; None when it was not asked for."""
+        if record.type == "symbols":
+            raw = bytes(record.payload)
+            self._symbols = [raw[at : at + 8].decode("ascii", "replace").rstrip() for at in range(0, len(raw), 8)]
+            return None
+        if record.type == "open":
+            run = record.open()
+            self._offset_ns = int(run["clock_offset_ns"])
+            return self._run(record, run) if self._ref is None and not self._kinds else None
+        return self._event(record)
+
+    def _run(self, record: Record, run: Any) -> dict[str, Any]:
+        names = {key: run[key].decode("ascii", "replace") for key in ("name", "version", "commit")}
+        return {"type": "open", "time_ns": record.ts_ns + self._offset_ns, **names, "pipelines": int(run["thread_cnt"])}
+
+    def _event(self, record: Record) -> dict[str, Any] | None:
+        order = record.order()
+        kind = self._enums["kind"].get(int(order["kind"]), "?")
+        refs = (int(order["ref"]), int(order["orig_ref"]))
+        if (self._kinds and kind not in self._kinds) or (self._ref is not None and self._ref not in refs):
+            return None
+        row: dict[str, Any] = {
+            "type": "gate", "pipeline": record.thread, "seq": record.seq,
+            "time_ns": record.ts_ns + self._offset_ns, "kind": kind,
+        }  # fmt: skip
+        index = int(order["instrument"])
+        if kind in ("new", "replace", "cancel"):
+            row["verdict"] = self._reasons.get(record.verdict, str(record.verdict))
+        if index < len(self._symbols) and kind not in ("limits", "beat", "halt", "resume", "arm", "disarm"):
+            row["symbol"] = self._symbols[index]
+        for key in ("side", "type", "tif"):
+            if name := self._enums[key].get(int(order[key])):
+                row["order_type" if key == "type" else key] = name
+        for key in ("ref", "orig_ref", "qty", "px", "account", "strategy", "reason", "venue_ref"):
+            if value := int(order[key]):
+                row[key] = value
+        return row
+
+
+def _line(row: dict[str, Any]) -> str:
+    seconds, ns = divmod(row["time_ns"], 10**9)
+    when = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(seconds))}.{ns:09d}Z"
+    if row["type"] == "open":
+        return f"{when}  run of {row['name']}, hwgw {row['version']}, {row['pipelines']} pipelines"
+    words = [f"{row['kind']:<8}"]
+    if "ref" in row:
+        words.append(f"ref {row['ref']}" + (f" for {row['orig_ref']}" if "orig_ref" in row else ""))
+    what = [str(row[key]) for key in ("side", "qty", "symbol", "order_type", "tif") if key in row]
+    if "px" in row:
+        what.append(f"at {row['px'] / 10_000:.4f}")
+    words.append(" ".join(what))
+    words.append(row.get("verdict", ""))
+    if "reason" in row:
+        words.append(f"reason {row['reason']}")
+    if row["kind"] == "limits":
+        words.append(f"generation {row.get('venue_ref', 0)}")
+    return f"{when}  {row['pipeline']} {row['seq']:>8}  " + "  ".join(word for word in words if word)
+
+
+@verb("show", of="journal")
+@TARGETS
+@NAME
+@REF
+@KIND
+def _show(out: Output, targets: tuple[str, ...], name: str | None, ref: int | None, kind: tuple[str, ...]) -> int:
+    """Print the events, oldest first; with --json one object per line."""
+    import json
+
+    for row in _Reader(ref, kind).rows(_files(targets, name)):
+        if out.as_json:
+            click.echo(json.dumps({"schema": "hwgw.journal-record/1", **row}))
+        else:
+            out.say(_line(row))
+    return 0
+
+
+@verb("export", of="journal")
+@TARGETS
+@NAME
+@REF
+@KIND
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="FILE.parquet or FILE.json.")
+def _export(
+    out: Output, targets: tuple[str, ...], name: str | None, ref: int | None, kind: tuple[str, ...], output: Path
+) -> int:
+    """Write the events to a Parquet file, or as JSON, an object per line."""
+    import json
+
+    from hwgw.errors import DeviceError, UsageError
+
+    rows = [row for row in _Reader(ref, kind).rows(_files(targets, name)) if row["type"] == "gate"]
+    try:
+        if output.suffix == ".json":
+            output.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        elif output.suffix == ".parquet":
+            import pyarrow as pa
+            import pyarrow.parquet as pq
+
+            keys = sorted({key for row in rows for key in row})
+            pq.write_table(pa.table({key: [row.get(key) for row in rows] for key in keys}), output)
+        else:
+            raise UsageError(f"--output {output}: FILE.parquet and FILE.json are allowed")
+    except OSError as error:
+        raise DeviceError(f"{output}: {error.strerror}") from error
+    out.say(f"{output}: {len(rows):,} events")
+    out.emit({"output": str(output), "events": len(rows)})
+    return 0
+
+
+@verb("tail", of="journal")
+@TARGETS
+@NAME
+@REF
+@KIND
+@click.option("--lines", "-n", type=click.IntRange(0), default=10, show_default=True, help="Events to begin with.")
+@click.option("--seconds", type=click.FloatRange(0), help="End after so long; else with Ctrl-C or the journal.")
+def _tail(
+    out: Output, targets: tuple[str, ...], name: str | None, ref: int | None, kind: tuple[str, ...], lines: int,
+    seconds: float | None,
+) -> int:  # fmt: skip
+    """Print the last events and then what comes, until the journal is closed."""
+    import json
+    from collections import deque
+
+    from hwgw.journal import blocks, records
+
+    reader, end = _Reader(ref, kind), None if seconds is None else time.monotonic() + seconds
+    last: deque[dict[str, Any]] = deque(maxlen=lines)
+    read: dict[Path, int] = {}  # up to where
+    closed = first = True
+
+    def show(row: dict[str, Any]) -> None:
+        click.echo(json.dumps({"schema": "hwgw.journal-record/1", **row}) if out.as_json else _line(row))
+
+    while True:
+        for file in _files(targets, name):
+            for block in blocks(file, read.get(file, 0)):
+                read[file], closed = block.end, block.kind == "close"
+                for row in filter(None, map(reader.row, records(block))):
+                    if first:
+                        last.append(row)
+                    else:
+                        show(row)
+        for row in last if first else ():
+            show(row)
+        first = False
+        if closed or (end is not None and time.monotonic() > end):
+            return 0
+        time.sleep(0.1)
+
+
+for _command in (_verify, _show, _export, _tail):
+    command.add_command(_command)

@@ -1,0 +1,91 @@
+"""The process that writes a gateway's journal, as its control process sees it.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from pathlib import Path
+from typing import Any
+
+from ..errors import BY_EXIT_CODE, HwgwError, InternalError
+from ..native import ffi, lib
+from ..segment import Segment
+from ..settings import Journal
+from .start import Start, start
+
+__all__ = ["Writer"]
+
+_READY_SECONDS = 20.0
+_CLOSE_SECONDS = 10.0
+_SYNC = {"none": "HWGW_JOURNAL_SYNC_NONE", "group": "HWGW_JOURNAL_SYNC_GROUP", "every": "HWGW_JOURNAL_SYNC_EVERY"}
+
+
+class Writer:
+    """Forks the writer and returns when the journal is open on disk, or raises what it reported.
+
+    It takes records until close() says that no more come, or until this process and the data process are gone.
+    """
+
+    def __init__(self, segment: Segment, journal: Journal, name: str) -> None:
+        self._segment = segment
+        self._status: int | None = None
+        begin = start(Path(journal.folder), name)
+        self._keep = ffi.new("char[]", os.fsencode(journal.folder))
+        cfg = self._cfg(journal, begin)
+        ready_read, ready_write = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            status = 7
+            try:
+                os.close(ready_read)
+                status = lib.hwgw_journal_run(segment.pointer, cfg, ready_write, ffi.NULL)
+            finally:
+                os._exit(status)
+        os.close(ready_write)
+        try:
+            self._await_ready(ready_read)
+        finally:
+            os.close(ready_read)
+
+    def _cfg(self, journal: Journal, begin: Start) -> Any:
+        cfg = ffi.new("struct hwgw_journal_cfg *")
+        cfg.folder = self._keep
+        cfg.number, cfg.seq, cfg.torn_bytes = begin.number, begin.seq, begin.torn_bytes
+        ffi.memmove(cfg.before, begin.before, len(begin.before))
+        cfg.sync, cfg.group_ns = getattr(lib, _SYNC[journal.sync]), journal.group_ns
+        cfg.file_max_bytes = journal.file_max_bytes
+        return cfg
+
+    def _await_ready(self, fd: int) -> None:
+        answer, end = b"", time.monotonic() + _READY_SECONDS
+        while select.select([fd], [], [], max(0.0, end - time.monotonic()))[0]:
+            chunk = os.read(fd, 4096)
+            if not chunk:
+                break
+            answer += chunk
+        if answer == b"0":
+            return
+        code, _, message = answer.decode("utf-8", "replace").partition(" ")
+        if self.poll() is None and not answer:
+            raise InternalError(f"the journal's writer did not answer within {_READY_SECONDS:g} s")
+        raise BY_EXIT_CODE.get(int(code) if code.isdigit() else 7, HwgwError)(message or "the journal's writer ended")
+
+    def poll(self) -> int | None:
+        """The writer's exit status, or None while it runs; negative is the signal that killed it."""
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = os.waitstatus_to_exitcode(status)
+        return self._status
+
+    def close(self) -> int | None:
+        """Nothing more is put: let it take the rest and close. Its exit status; None when its disk hangs."""
+        lib.hwgw_segment_journal(self._segment.pointer, 0).closing = 1
+        end = time.monotonic() + _CLOSE_SECONDS
+        while self.poll() is None and time.monotonic() < end:
+            time.sleep(0.001)
+        return self._status
