@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,11 +44,18 @@ def test_a_gateway_under_load_neither_allocates_nor_grows_nor_loses(run):
     assert found["rss_kib"]["samples"] > 10
     assert found["rss_kib"]["min"] > 1000
     assert found["descriptors"]["min"] == found["descriptors"]["max"] > 5
-    for quarter in ("first_quarter", "last_quarter"):
-        total = found["latency_ns"][quarter]["total"]
-        assert 0 < total["p50"] <= total["p99"] <= total["p999"]
-        assert total["cnt"] > 10
+    quarters = [found["latency_ns"][name] for name in ("first_quarter", "last_quarter")]
+    for stages in quarters:
+        assert len(stages) > 1
+        for each in stages.values():
+            assert 0 < each["p50"] <= each["p99"] <= each["p999"]
+            assert each["cnt"] > 0
+    assert sum(stages["total"]["cnt"] for stages in quarters if "total" in stages) > 10
     assert "allocator   0 calls since the start" in said
+    assert said.splitlines()[-1] == found["verdict"]
+    said_last = r"SOAK HELD  \d+ s at [\d,]+ messages/s: [\d,]+ messages, 0 packets lost"
+    assert re.fullmatch(said_last, found["verdict"])
+    assert 0 < found["achieved_msgs_per_s"] < 45_000
 
 
 def test_a_strategy_that_takes_memory_fails_the_soak_by_both_bounds_and_is_named(run):
@@ -60,6 +68,7 @@ def test_a_strategy_that_takes_memory_fails_the_soak_by_both_bounds_and_is_named
     assert [text.split(":")[0] for text in found["broken"]][:1] == ["allocations after the start"]
     assert any("resident memory moved" in text for text in found["broken"])
     assert found["ledger"]["exact"]  # it is wrong in that alone
+    assert found["verdict"].startswith("SOAK BROKEN  ")
 
 
 COUNTED = """
@@ -108,7 +117,7 @@ def test_the_counting_object_counts_every_call_of_every_thread_and_child(tmp_pat
 def test_the_capacity_is_found_within_an_eighth(monkeypatch, most, limit):
     tried = []
 
-    def kept_up(rate, symbols):
+    def kept_up(rate, symbols, seconds):
         tried.append(rate)
         return rate <= most, "loss"
 
@@ -117,10 +126,28 @@ def test_the_capacity_is_found_within_an_eighth(monkeypatch, most, limit):
     assert why == limit
     assert found <= most
     assert found * 9 // 8 + 1 >= min(most, soak.PROBE_HIGHEST)
-    assert len(tried) < 14
+    assert len(tried) < 15
+
+
+def test_a_rate_that_a_long_run_does_not_take_is_stepped_down(monkeypatch):
+    """Short runs pass at 400,000; one in 20 s is lost above 290,000."""
+    tried = []
+
+    def kept_up(rate, symbols, seconds):
+        tried.append((rate, seconds))
+        return rate <= (400_000 if seconds < soak.PROOF_S else 290_000), "the gateway (it lost frames)"
+
+    monkeypatch.setattr(soak, "_kept_up", kept_up)
+    found, why = soak.capacity(8)
+    assert 290_000 * 7 / 8 <= found <= 290_000
+    assert why == "the gateway (it lost frames)"
+    assert tried[-1] == (found, soak.PROOF_S)
+    monkeypatch.setattr(soak, "_kept_up", lambda rate, symbols, seconds: (seconds < soak.PROOF_S, "loss"))
+    with pytest.raises(SystemExit, match="no rate passes for 20 s without loss, the last was"):
+        soak.capacity(8)
 
 
 def test_a_machine_that_takes_not_even_the_least_is_said(monkeypatch):
-    monkeypatch.setattr(soak, "_kept_up", lambda rate, symbols: (False, "the gateway (it lost frames)"))
+    monkeypatch.setattr(soak, "_kept_up", lambda rate, symbols, seconds: (False, "the gateway (it lost frames)"))
     with pytest.raises(SystemExit, match="not even 50,000 messages/s pass without loss; the limit: the gateway"):
         soak.capacity(8)
