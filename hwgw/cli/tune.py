@@ -20,6 +20,7 @@ COMMANDS = {
     "explain": ("tune_explain", "What a knob does, what it risks, how it is checked and undone."),
     "record": ("tune_record", "Keep this host's state in a file that --root takes in place of the machine."),
     "diff": ("tune_record", "What two hosts are set to differently."),
+    "report": ("tune_report", "A host in writing: what is set and why, what is missing, how it feels."),
     "lint-cmdline": ("tune_explain", "What is wrong with a kernel command line on this host."),
 }
 

@@ -15,11 +15,48 @@ from .tune_common import host_options, open_host, open_profile, profile_options
 
 if TYPE_CHECKING:
     from hwgw.tune.apply import Result
+    from hwgw.tune.host import Host
+    from hwgw.tune.measure import Comparison
+    from hwgw.tune.plan import Plan
+    from hwgw.tune.state import State
 
 
 def _say(out: Output, result: Result) -> None:
     for note in result.notes:
         out.row("note: ", note)
+
+
+def _measured(
+    out: Output, first: Plan, host: Host, journal: State, seconds: float, rounds: int
+) -> tuple[Result, Comparison | None]:
+    """Apply, undo and apply again, with jitter measured in between; the last apply stands."""
+    from hwgw import jitter
+    from hwgw.errors import CheckFailed, UsageError
+    from hwgw.tune import apply as work
+    from hwgw.tune import measure
+
+    if not host.live:
+        raise UsageError("--measure: a recorded or made host cannot be measured")
+    if not first.changes:
+        return work.Result(), None
+    cpus = sorted(first.roles.feed | first.roles.order or host.online)
+    standing = [found.number for found in journal.standing()]
+    results: list[Result] = []
+
+    def change() -> None:
+        results.append(work.apply(first, host, journal, "revert", lambda line: click.echo(line, err=True)))
+        if results[-1].failed:
+            raise CheckFailed("a write failed, so there is nothing to compare; what this run wrote was put back")
+
+    def undo() -> None:
+        if work.rollback(host, journal, standing[-1] if standing else 0).how == "incomplete":
+            raise CheckFailed("what was written between two runs cannot be put back: see hwgw tune status")
+
+    out.note(f"CPUs {cpus}: {rounds} pairs of {seconds:g} s")
+    compared = measure.run(rounds, lambda: jitter.measure(cpus, seconds), change, undo)
+    for line in compared.text():
+        out.row(line[:12], line[12:])
+    return results[-1], compared
 
 
 @verb("apply", of="tune")
@@ -29,6 +66,13 @@ def _say(out: Output, result: Result) -> None:
     "--on-error", type=click.Choice(["revert", "stop", "continue"]), default="revert", show_default=True,
     help="When a write fails: put this run back, stop there, or go on.",
 )  # fmt: skip
+@click.option(
+    "--measure", "seconds", type=click.FloatRange(0.05, 3600), metavar="SECONDS",
+    help="Measure jitter so long without and with the profile, by turns, and say whether it helped.",
+)  # fmt: skip
+@click.option(
+    "--rounds", type=click.IntRange(2, 100), default=5, show_default=True, help="With --measure: pairs of runs."
+)
 @all_problems
 def apply(
     out: Output,
@@ -39,6 +83,8 @@ def apply(
     state: Path | None,
     persist: bool,
     on_error: str,
+    seconds: float | None,
+    rounds: int,
 ) -> int:
     """Change this host to what a profile says.
 
@@ -51,13 +97,17 @@ def apply(
     host, journal = open_host(root, state)
     chosen = open_profile(profile, config, nics)
     plan.wanted(chosen, host, keep=persist)  # refuse what contradicts itself before anything is written
+    compared = None
     with journal.locked():
         recovered = work.recover(host, journal)
         _say(out, recovered)
         if recovered.generation:
             out.say(f"an interrupted run was put back first: {recovered.recovered} places")
         found = plan.make(chosen, host, journal, keep=persist)
-        result = work.apply(found, host, journal, on_error, lambda line: click.echo(line, err=True))
+        if seconds is None:
+            result = work.apply(found, host, journal, on_error, lambda line: click.echo(line, err=True))
+        else:
+            result, compared = _measured(out, found, host, journal, seconds, rounds)
     _say(out, result)
     out.emit(
         {
@@ -66,6 +116,7 @@ def apply(
             "written": [change.as_dict() for change in result.written] if result.how != "reverted" else [],
             "refused": [{"knob": s.knob.name, "path": plan.path_of(s), "why": why} for s, why in result.refused],
             "failed": [{"knob": s.knob.name, "path": plan.path_of(s), "why": why} for s, why in result.failed],
+            **({"measure": compared.result()} if compared else {}),
         }
     )  # fmt: skip
     if not result.generation:
