@@ -22,7 +22,7 @@ from typing import Any, Protocol
 __all__ = [
     "GENERIC", "KERNEL", "ROUTE", "Attributes", "Kernel", "Recorded", "Recorder", "Transport",
     "ask", "attributes", "every", "generic", "generic_family",
-    "generic_operations", "pack",
+    "generic_groups", "generic_operations", "pack",
 ]  # fmt: skip
 
 ROUTE, GENERIC = 0, 16
@@ -33,6 +33,7 @@ _SAID, _OFFSET, _MISSING = 1, 2, 5  # attributes of an error message
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
 _CONTROL_FAMILY, _GET_FAMILY, _FAMILY_ID, _FAMILY_NAME = 0x10, 3, 1, 2
 _FAMILY_OPS, _OP_ID = 6, 1
+_FAMILY_GROUPS, _GROUP_NAME, _GROUP_ID = 7, 1, 2
 _TYPE_MASK = 0x3FFF
 _SIOCETHTOOL = 0x8946
 _PATIENCE_S = 5.0
@@ -219,6 +220,12 @@ def generic_operations(name: str, via: Transport = KERNEL) -> set[int]:
     """The numbers of the operations that the kernel has of a generic netlink family."""
     rows = every(_family(name, via).get(_FAMILY_OPS, b""))
     return {struct.unpack("=I", attributes(row)[_OP_ID][:4])[0] for _, row in rows}
+
+
+def generic_groups(name: str, via: Transport = KERNEL) -> dict[str, int]:
+    """The multicast groups of a generic netlink family by name."""
+    rows = (attributes(row) for _, row in every(_family(name, via).get(_FAMILY_GROUPS, b"")))
+    return {row[_GROUP_NAME].rstrip(b"\0").decode(): struct.unpack("=I", row[_GROUP_ID][:4])[0] for row in rows}
 
 
 def generic(family: int, command: int, body: bytes, *, dump: bool = False, via: Transport = KERNEL) -> list[Attributes]:

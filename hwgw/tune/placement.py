@@ -16,7 +16,7 @@ from ..errors import UsageError
 from .cpus import Cpus, list_text
 from .topology import Core, Nic, Topology
 
-__all__ = ["Proposal", "propose"]
+__all__ = ["Proposal", "nearest_first", "propose"]
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ def _choose_nic(topology: Topology, name: str) -> Nic | None:
     return max(topology.nics, key=lambda nic: (nic.is_up, nic.speed_mbps or 0, nic.queues), default=None)
 
 
-def _order(cores: Sequence[Core], node: int | None) -> list[Core]:
+def nearest_first(cores: Sequence[Core], node: int | None) -> list[Core]:
     """Cores that may be taken, best first: on the node, in the cache domain that has most of them, in their order."""
     on_node = [core for core in cores if node is None or core.node == node]
     room = {core.cache: sum(other.cache == core.cache for other in on_node) for core in on_node}
@@ -101,7 +101,7 @@ def propose(topology: Topology, *, nic: str = "", feed_cnt: int = 1, order_cnt: 
             f"{feed_cnt} feed and {order_cnt} order threads want {wanted} cores of their own; beside the core of CPU"
             f" {first.first}, which the kernel keeps for itself, there are {len(free)}"
         )
-    taken = _order(free, chosen.node if chosen else None)[:wanted]
+    taken = nearest_first(free, chosen.node if chosen else None)[:wanted]
     found.feed = tuple(core.first for core in taken[:feed_cnt])
     found.order = tuple(core.first for core in taken[feed_cnt:])
     used = frozenset(found.feed) | frozenset(found.order)

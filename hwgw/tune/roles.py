@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ..errors import UsageError
 from ..strict_yaml import Problem
+from . import placement, topology
 from .cpus import Cpus, list_text, parse_list
 from .host import Host
 from .profile import ROLES, Profile
@@ -36,15 +37,16 @@ class Roles:
         return self.feed | self.order | self.idle | (self.journal - self.housekeeping)
 
 
-def _cores(host: Host, node: int) -> Iterator[Cpus]:
-    """Whole cores, those of the node first, lowest CPU first; the core of CPU 0 not at all."""
-    on_node = host.nodes.get(node, frozenset())
-    seen: set[int] = set(host.siblings(0))
-    for cpu in sorted(host.online, key=lambda cpu: (cpu not in on_node, cpu)):
-        if cpu not in seen:
-            core = host.siblings(cpu) & host.online
-            seen |= core
-            yield core
+def _node(profile: Profile, host: Host) -> int | None:
+    """The node of the NIC that matters: one that the profile names, else the fastest that is up."""
+
+    def rank(name: str) -> tuple[bool, bool, int]:
+        speed = host.read(f"/sys/class/net/{name}/speed") or ""
+        is_up = host.read(f"/sys/class/net/{name}/operstate") == "up"
+        return name in profile.nics, is_up, int(speed) if speed.isdigit() else 0
+
+    best = max(host.nics(), key=rank, default=None)
+    return None if best is None else host.nic_node(best)
 
 
 def _given(profile: Profile, host: Host, problems: list[Problem]) -> dict[str, Cpus]:
@@ -78,8 +80,11 @@ def _given(profile: Profile, host: Host, problems: list[Problem]) -> dict[str, C
     return found
 
 
-def _auto(profile: Profile, host: Host, found: dict[str, Cpus], node: int, problems: list[Problem]) -> None:
-    free = [core for core in _cores(host, node) if not core & frozenset().union(*found.values())]
+def _auto(profile: Profile, host: Host, found: dict[str, Cpus], problems: list[Problem]) -> None:
+    """Give roles that say auto the best cores that are left; the core of CPU 0 is not for them."""
+    taken = frozenset({0}).union(*found.values())
+    left = [core for core in topology.cores(host) if not core.cpus & taken]
+    free = [core.cpus for core in placement.nearest_first(left, _node(profile, host))]
     for role in ("feed", "order", "journal"):
         text = profile.roles.get(role, "none")
         if role in found or not text.startswith("auto"):
@@ -124,9 +129,8 @@ def _contradictions(profile: Profile, host: Host, roles: Roles) -> Iterator[Prob
 def resolve(profile: Profile, host: Host) -> tuple[Roles, list[Problem]]:
     """The CPUs of every role on this host, and what is wrong with them."""
     problems: list[Problem] = []
-    nic = next((name for name in profile.nics if name in host.nics()), None) or next(iter(host.nics()), None)
     found = _given(profile, host, problems)
-    _auto(profile, host, found, host.nic_node(nic) if nic else 0, problems)
+    _auto(profile, host, found, problems)
     working = found.get("feed", frozenset()) | found.get("order", frozenset()) | found.get("journal", frozenset())
     if "idle" not in found and profile.roles.get("idle", "siblings") == "siblings" and not profile.share_cores:
         siblings = frozenset().union(*(host.siblings(cpu) for cpu in working)) & host.online

@@ -17,7 +17,7 @@ from .cpus import Cpus, list_text, parse_list
 from .host import Host
 from .nic import actuator, quirks
 
-__all__ = ["OPTIONS", "Core", "Irq", "Nic", "Topology", "read"]
+__all__ = ["OPTIONS", "Core", "Irq", "Nic", "Topology", "cores", "read"]
 
 # kernel option: what it is good for
 OPTIONS = {
@@ -130,7 +130,8 @@ def _cache(host: Host, cpu: int) -> tuple[Cpus, str]:
     return best[1], best[2]
 
 
-def _cores(host: Host) -> list[Core]:
+def cores(host: Host) -> list[Core]:
+    """Every core with a CPU on line, by its first CPU."""
     found: list[Core] = []
     seen: set[int] = set()
     for cpu in sorted(host.online):
@@ -206,9 +207,9 @@ def read(host: Host) -> Topology:
         if name := host.read(f"/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor"):
             governors[name] = governors.get(name, 0) + 1
     tickless = host.read("/sys/devices/system/cpu/nohz_full") or ""
-    cores = _cores(host)
+    found_cores = cores(host)
     return Topology(
-        release=host.release, model=model[1].strip() if model else "", cores=cores, nodes=dict(host.nodes),
+        release=host.release, model=model[1].strip() if model else "", cores=found_cores, nodes=dict(host.nodes),
         memory_kib=_memory(host), online=host.online, isolated=host.isolated,
         tickless=parse_list(tickless) if re.fullmatch(r"[\d,:/-]*", tickless) else frozenset(),
         nics=[_nic(host, name) for name in host.nics()],
@@ -216,5 +217,5 @@ def read(host: Host) -> Topology:
         tsc=tuple(flag for flag in _TSC if flag in flags),
         options={name: (config.get(name, "n") != "n") if config else None for name in OPTIONS},
         idle_driver=host.read("/sys/devices/system/cpu/cpuidle/current_driver") or "none",
-        governors=governors, smt=any(len(core.cpus) > 1 for core in cores),
+        governors=governors, smt=any(len(core.cpus) > 1 for core in found_cores),
     )  # fmt: skip

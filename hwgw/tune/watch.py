@@ -1,4 +1,4 @@
-"""Waiting for something that may undo a setting: a link that goes or comes, a NIC's channels that change.
+"""Waiting for something that may undo a setting: a link that goes or comes, a NIC whose channels or rings change.
 
 SPDX-License-Identifier: MIT
 """
@@ -14,33 +14,44 @@ from .. import netlink
 __all__ = ["Events"]
 
 _RTMGRP_LINK = 1  # linux/rtnetlink.h
+_SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1  # linux/netlink.h
 _SETTLE_S = 0.2
 
 
 class Events:
-    """Messages of the kernel about links, of this network namespace."""
+    """Messages of the kernel about links and about NIC settings, of this network namespace."""
 
     def __init__(self) -> None:
-        self._sock = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, netlink.ROUTE
-        )
-        self._sock.bind((0, _RTMGRP_LINK))
+        self._socks = {self._open(netlink.ROUTE, _RTMGRP_LINK): "link"}
+        if group := netlink.generic_groups("ethtool").get("monitor"):
+            sock = self._open(netlink.GENERIC, 0)
+            sock.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+            self._socks[sock] = "NIC settings"
+
+    @staticmethod
+    def _open(protocol: int, groups: int) -> socket.socket:
+        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        sock = socket.socket(socket.AF_NETLINK, kind, protocol)
+        sock.bind((0, groups))
+        return sock
 
     def wait(self, seconds: float) -> str:
-        """Why it is time to look again: link, or interval. Messages come in bursts: one answer for all of a burst."""
-        if not select.select([self._sock], [], [], seconds)[0]:
+        """Why it is time to look again: link, NIC settings, or interval. Of a burst of messages the first counts."""
+        ready = select.select(list(self._socks), [], [], seconds)[0]
+        if not ready:
             return "interval"
         end = time.monotonic() + _SETTLE_S
         while (left := end - time.monotonic()) > 0:
-            select.select([self._sock], [], [], left)
-            try:
-                self._sock.recv(1 << 16)
-            except BlockingIOError:
-                continue
-            except OSError:
-                break  # more came than the buffer holds: we look anyway
-        return "link"
+            for sock in select.select(list(self._socks), [], [], left)[0]:
+                try:
+                    sock.recv(1 << 16)
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    return self._socks[ready[0]]  # more came than the buffer holds: we look anyway
+        return self._socks[ready[0]]
 
     def close(self) -> None:
         """Stop listening."""
-        self._sock.close()
+        for sock in self._socks:
+            sock.close()
