@@ -25,7 +25,7 @@ native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles lint fuzz seeds docs clean mutants journal-proof rtl formal synth
+.PHONY: tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill lint fuzz seeds docs clean mutants journal-proof rtl formal synth
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -38,6 +38,7 @@ help:
 	@echo "make ledger                 every receive backend under every cause of loss; writes the table of docs/receive.md"
 	@echo "make soak [SECONDS=3600] [JSON=out.json]   a gateway at 80 % load: memory flat, no allocation, ledger exact"
 	@echo "make fuzz [SECONDS=60]      every fuzz target for that long, under sanitizers (clang)"
+	@echo "make drill [SECONDS=60]     one feed line dead for that long, then both: no gap; refusals, then recovery"
 	@echo "make cycles [N=100]         kill -9 under load and start again, so many times: nothing may be left"
 	@echo "make seeds [SEEDS=10000]    the feed side under so many seeds of faults, under sanitizers: never a wrong book"
 	@echo "make mutants                the gate's C code changed in one place at a time: how many changes its tests notice"
@@ -107,6 +108,11 @@ soak_seconds = $(if $(filter file,$(origin SECONDS)),3600,$(SECONDS))
 soak: $(build_stamp)
 	@echo "soak: $(soak_seconds) s, after finding the rate"
 	@PYTHONPATH=tests $(bin)/python -m support.soak --seconds $(soak_seconds) $(if $(JSON),--json '$(JSON)') $(ARGS)
+
+drill_seconds = $(if $(filter file,$(origin SECONDS)),60,$(SECONDS))
+drill: $(build_stamp)
+	@echo "drill: one line dead for $(drill_seconds) s, then both"
+	@PYTHONPATH=tests $(bin)/python -m support.drill --seconds $(drill_seconds)
 
 cycles: $(build_stamp)
 	@echo "cycles: $(or $(N),100) times kill -9 and start again"

@@ -4,7 +4,8 @@ SPDX-License-Identifier: MIT
 
 `import hwgw` is cheap; what follows is loaded when it is used: hwgw.rx (receive and send frames), hwgw.capture,
 hwgw.send, hwgw.decode(path) (the messages of a file as columns), hwgw.books(path) (rows of its order books) and
-hwgw.features(path, ...) (what strategies are called with); hwgw.strategy and hwgw.LinearSignal, which make strategies.
+hwgw.features(path, ...) (what strategies are called with); hwgw.strategy and hwgw.LinearSignal, which make
+strategies; hwgw.attach(name), a running gateway.
 """
 
 from typing import Any
@@ -16,6 +17,7 @@ LAZY_FUNCTIONS = {
     "books": "hwgw.feeds.books",
     "decode": "hwgw.feeds.messages",
     "LinearSignal": "hwgw.linear",
+    "attach": "hwgw.live",
     "features": "hwgw.feeds.features",
     "strategy": "hwgw.strategies",
 }

@@ -59,14 +59,16 @@ def command(
             raise UsageError("--summary is of the whole file: it goes with --group and --json only")
         _summarize(out, source)
     else:
-        _decode(source, form or ("json" if out.as_json else "table"), (types, symbols), limit, output)
+        # beside a table on the same terminal a bar would be in the way
+        progress = None if out.level >= 0 and (output or not sys.stdout.isatty()) else False
+        _decode(source, form or ("json" if out.as_json else "table"), (types, symbols), limit, output, progress)
 
 
 def _summarize(out: Output, source: RecordFile | Capture) -> None:
     from hwgw.feeds.summary import summarize
     from hwgw.feeds.writers import clock
 
-    found = summarize(source)
+    found = summarize(source, progress=None if out.level >= 0 else False)
     out.emit(asdict(found))
     out.say(f"{source.path}: {found.messages:,} messages of {found.instruments:,} symbols, {found.format}")
     if found.first_timestamp_ns is not None and found.last_timestamp_ns is not None:
@@ -87,16 +89,18 @@ def _decode(
     wanted: tuple[tuple[str, ...], tuple[str, ...]],
     limit: int | None,
     output: Path | None,
+    progress: bool | None,
 ) -> None:
     import numpy as np
 
     from hwgw.feeds.columns import LAYOUTS, Selection, broken, split
+    from hwgw.feeds.progress import batches
 
     selection = Selection(frozenset(wanted[0]), frozenset(wanted[1]))
     left, failed, first = limit, Counter[str](), ""
     with ExitStack() as stack:
         writer = _writer(form, selection.types or frozenset(LAYOUTS), output, stack)
-        for batch in source.batches():
+        for batch in batches(source, progress=progress):
             mask = selection.select(batch)
             if left is not None:
                 mask[np.flatnonzero(mask)[left:]] = False

@@ -18,7 +18,9 @@ from hwgw.errors import UsageError
 from hwgw.native import call, ffi, lib
 
 from .columns import SYMBOL_SZ, Selection
+from .progress import batches
 from .source import Batch, Flow, named_counters, open_source
+from .tables import RowTables
 
 INSTRUMENTS_MAX = 65_536
 ORDERS_MAX = 4 << 20
@@ -115,12 +117,19 @@ class FeedBooks:
         return int(lib.hwgw_books_hash(self._books))
 
 
-class BookRows:
+class BookRows(RowTables):
     """What books() returns: iterate it once for the rows; symbols and errors grow as it goes."""
 
     def __init__(
-        self, path: Path, symbols: Iterable[str], depth: int, groups: tuple[Flow, ...], orders_max: int
+        self,
+        path: Path,
+        symbols: Iterable[str],
+        depth: int,
+        groups: tuple[Flow, ...],
+        orders_max: int,
+        progress: bool | None = None,
     ) -> None:
+        self._progress = progress
         if not 1 <= depth <= DEPTH_MAX:
             raise UsageError(f"depth={depth}: allowed is 1 to {DEPTH_MAX}")
         self.depth = depth
@@ -132,7 +141,7 @@ class BookRows:
 
     def __iter__(self) -> Iterator[NDArray[np.void]]:
         step = max(64, ROWS_BYTES // self.dtype.itemsize)
-        for batch in self._source.batches():
+        for batch in batches(self._source, progress=self._progress):
             for at in range(0, len(batch), step):
                 rows = self._feed.rows(Batch(batch.data, batch.messages[at : at + step], batch.base), self.depth)
                 if len(rows):
@@ -164,18 +173,20 @@ def books(
     *,
     groups: Iterable[str] = (),
     orders_max: int = ORDERS_MAX,
+    progress: bool | None = None,
 ) -> BookRows:
     """Rebuild the books of a file and give a row for every change of its best levels.
 
     path: BinaryFILE of ITCH 5.0 (also gzipped), or a pcap or pcapng of MoldUDP64; groups restricts a capture to
     "G:P" of those named. symbols: only these, in this order; None: all. orders_max: live orders at a time.
+    progress: a bar on stderr; None: when that is a terminal and it takes longer than a second.
 
     Iterating the result gives structured NumPy arrays in the order of the file, in bounded memory: `seq` (number of the
     message), `ts_ns` (exchange time since midnight), `instrument` (index into the result's `symbols`), `channel`,
     `bid_px`, `ask_px` (1/10,000), `bid_qty`, `ask_qty` (shares); 0 where there is no level, arrays of `depth` (best
-    first, up to 64) when it is above 1. A row stands behind every message that changed a level it shows. After the last
-    one `errors` says what was wrong with the messages. UsageError: an argument out of range; CheckFailed: the file is
-    damaged, after every row before the damage.
+    first, up to 64) when it is above 1. A row stands behind every message that changed a level it shows. `.arrow()` gives
+    Arrow tables instead, `.parquet(output)` writes a file. After the last one `errors` says what was wrong with the
+    messages. UsageError: an argument out of range; CheckFailed: the file is damaged, after every row before the damage.
     """
     flows = tuple(Flow.parse(group) for group in groups)
-    return BookRows(Path(path), symbols or (), depth, flows, orders_max)
+    return BookRows(Path(path), symbols or (), depth, flows, orders_max, progress)

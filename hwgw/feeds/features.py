@@ -17,17 +17,26 @@ from hwgw.feature_choice import Wanted, native_features, parse_all
 from hwgw.native import call, ffi, lib
 
 from .books import ORDERS_MAX, FeedBooks, found_errors
+from .progress import batches
 from .source import Flow, open_source
+from .tables import RowTables
 
 SIDES = {"buy": int(lib.HWGW_ORDER_SIDE_BUY), "sell": int(lib.HWGW_ORDER_SIDE_SELL)}
 
 
-class FeatureRows:
+class FeatureRows(RowTables):
     """What features() returns: iterate it once for the rows; symbols and errors grow as it goes."""
 
     def __init__(
-        self, path: Path, wanted: Wanted, symbols: Iterable[str], groups: tuple[Flow, ...], orders_max: int
+        self,
+        path: Path,
+        wanted: Wanted,
+        symbols: Iterable[str],
+        groups: tuple[Flow, ...],
+        orders_max: int,
+        progress: bool | None = None,
     ) -> None:
+        self._progress = progress
         names = tuple(symbols)
         self._is_some = bool(names)
         self._source = open_source(path, groups)
@@ -53,7 +62,7 @@ class FeatureRows:
     def __iter__(self) -> Iterator[NDArray[Any]]:
         from numpy.lib.recfunctions import repack_fields
 
-        for batch in self._source.batches():
+        for batch in batches(self._source, progress=self._progress):
             rows = self._feed.feature_rows(batch, self._set)
             if len(rows):
                 yield repack_fields(rows[["seq", "ts_ns", "instrument", "channel", *self._names]])
@@ -76,6 +85,7 @@ def features(
     *,
     groups: Iterable[str] = (),
     orders_max: int = ORDERS_MAX,
+    progress: bool | None = None,
 ) -> FeatureRows:
     """Make features of a file: a row behind every message that changed a top of book, as a strategy would get it.
 
@@ -85,4 +95,5 @@ def features(
     chosen = parse_all(wanted)
     if not chosen:
         raise UsageError("features: none is asked for")
-    return FeatureRows(Path(path), chosen, symbols or (), tuple(Flow.parse(group) for group in groups), orders_max)
+    flows = tuple(Flow.parse(group) for group in groups)
+    return FeatureRows(Path(path), chosen, symbols or (), flows, orders_max, progress)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .columns import LAYOUTS, Selection, TypeColumns, broken, split
+from .progress import batches
 from .source import Batch, Flow, open_source
 
 if TYPE_CHECKING:
@@ -26,13 +27,16 @@ Columns = dict[str, dict[str, NDArray[Any]]]
 class Messages:
     """What decode() returns: iterate it once, in one of its ways; errors grow as it goes."""
 
-    def __init__(self, path: Path, selection: Selection, groups: tuple[Flow, ...]) -> None:
+    def __init__(
+        self, path: Path, selection: Selection, groups: tuple[Flow, ...], progress: bool | None = None
+    ) -> None:
+        self._progress = progress
         self._source = open_source(path, groups)
         self._selection = selection
         self._errors: Counter[str] = Counter()
 
     def _parts(self) -> Iterator[tuple[Batch, list[TypeColumns]]]:
-        for batch in self._source.batches():
+        for batch in batches(self._source, progress=self._progress):
             mask = self._selection.select(batch)
             self._errors.update(cause for _, cause in broken(batch, mask))
             yield batch, list(split(batch, mask))
@@ -80,11 +84,13 @@ def decode(
     symbols: Iterable[str] = (),
     *,
     groups: Iterable[str] = (),
+    progress: bool | None = None,
 ) -> Messages:
     """Decode a file into columns.
 
     path: BinaryFILE of ITCH 5.0 (also gzipped), or a pcap or pcapng of MoldUDP64; groups restricts a capture to
-    "G:P" of those named. types ("A", "E" ...) and symbols restrict the messages; none means all.
+    "G:P" of those named. types ("A", "E" ...) and symbols restrict the messages; none means all. progress: a bar on
+    stderr; None: when that is a terminal and it takes longer than a second.
 
     Iterating the result gives, for every batch of the file (bounded memory), {type name: {field: NumPy array}}: the
     integers of the wire in host order (prices in 1/10,000, times in ns since midnight), text as bytes. `.arrow()` gives
@@ -92,4 +98,4 @@ def decode(
     be decoded. UsageError: a type or symbol that is none; CheckFailed: the file is damaged, after all before it.
     """
     flows = tuple(Flow.parse(group) for group in groups)
-    return Messages(Path(path), Selection(frozenset(types), frozenset(symbols)), flows)
+    return Messages(Path(path), Selection(frozenset(types), frozenset(symbols)), flows, progress)

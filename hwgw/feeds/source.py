@@ -28,6 +28,7 @@ CAPTURE_WORDS = (
     int(specs.load("pcapng").enum("block_type").code("section_header")),
 )
 CAPTURE_MAGICS = {word.to_bytes(4, order) for word in CAPTURE_WORDS for order in ("big", "little")}
+PCAP_HEADER_SZ = 16  # of a record
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_WBITS = 31  # zlib: a gzip header and trailer around the largest window
 LENGTH_SZ = specs.load("itch50").constant("binaryfile_length_sz")
@@ -126,6 +127,7 @@ class RecordFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._size, self._read = path.stat().st_size, 0
         with path.open("rb") as file:
             self._is_gzip = file.read(2) == GZIP_MAGIC
 
@@ -140,7 +142,13 @@ class RecordFile:
     def batches(self) -> Iterator[Batch]:
         """Read the file once. CheckFailed, after every whole message, when it is damaged or cut off."""
         with self.path.open("rb") as file:
-            yield from self._batches(Gunzip(file) if self._is_gzip else file)
+            for batch in self._batches(Gunzip(file) if self._is_gzip else file):
+                self._read = file.tell()
+                yield batch
+
+    def fraction(self) -> float:
+        """How much of the file was read, 0 to 1."""
+        return self._read / self._size if self._size else 1.0
 
     def _batches(self, file: BinaryIO | Gunzip) -> Iterator[Batch]:
         rest, base, seq, ended = b"", 0, 1, False
@@ -205,6 +213,7 @@ class Capture:
 
     def __init__(self, path: Path, groups: tuple[Flow, ...] = ()) -> None:
         self.path = path
+        self._size = path.stat().st_size
         flows = ffi.new("struct hwgw_flow[]", max(1, len(groups)))
         for flow, wanted in zip(flows, groups, strict=False):
             flow.group, flow.port = int(ipaddress.IPv4Address(wanted.group)), wanted.port
@@ -230,6 +239,12 @@ class Capture:
         if not counters.get("mold.frames"):
             dropped = ", ".join(f"{name} {cnt}" for name, cnt in counters.items() if ".drop_" in name) or "no frames"
             raise CheckFailed(f"{self.path}: no MoldUDP64 packet found ({dropped}); name its group with --group G:P")
+
+    def fraction(self) -> float:
+        """How much of the file was read, 0 to 1; about, from the frames and a header before each."""
+        counters = self.counters()
+        done = counters.get("rx.bytes", 0) + PCAP_HEADER_SZ * counters.get("rx.frames", 0)
+        return min(1.0, done / self._size) if self._size else 1.0
 
     def counters(self) -> dict[str, int]:
         """The rx, net and mold counters so far that are not 0."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from hwgw.errors import CheckFailed
 
 from .books import FeedBooks
+from .progress import batches
 from .source import Capture, Flow, RecordFile
 
 
@@ -34,11 +35,11 @@ def _errors(counters: dict[str, int]) -> dict[str, int]:
     return {name: cnt for name, cnt in counters.items() if ".drop_" in name or name == "mold.missing"}
 
 
-def summarize(source: RecordFile | Capture) -> Summary:
+def summarize(source: RecordFile | Capture, *, progress: bool | None = False) -> Summary:
     """Read a source to its end; damage is in the result, not raised."""
     books, messages, damage = FeedBooks(), 0, ""
     try:
-        for batch in source.batches():
+        for batch in batches(source, progress=progress):
             books.apply(batch)
             messages += len(batch)
     except CheckFailed as error:

@@ -104,7 +104,7 @@ class CsvWriter:
         """Nothing is left over."""
 
 
-def _arrow(name: str) -> Any:
+def arrow_module(name: str) -> Any:
     """A module of pyarrow, which is an extra."""
     try:
         return importlib.import_module(name)
@@ -115,13 +115,13 @@ def _arrow(name: str) -> Any:
 def arrow_table(batch: Batch, part: TypeColumns) -> Any:
     """The messages of one type as an Arrow table: seq and its fields, text as strings."""
     columns = {"seq": batch.messages["seq"][part.rows]}
-    return _arrow("pyarrow").table(
+    return arrow_module("pyarrow").table(
         columns | {field.name: _arrow_column(part, field.name) for field in part.layout.fields}
     )
 
 
 def _arrow_column(part: TypeColumns, name: str) -> Any:
-    arrow = _arrow("pyarrow")
+    arrow = arrow_module("pyarrow")
     values = np.ascontiguousarray(part.column(name))
     if values.dtype.kind != "S":
         return arrow.array(values)
@@ -137,7 +137,7 @@ class ParquetWriter:
     """One file for one type, else a folder with a file per type that occurs."""
 
     def __init__(self, path: Path, types: Iterable[str]) -> None:
-        self._parquet = _arrow("pyarrow.parquet")
+        self._parquet = arrow_module("pyarrow.parquet")
         self._path = path
         self._is_folder = len(set(types)) != 1
         if self._is_folder:

@@ -51,7 +51,7 @@ LAYERS = (
         "hwgw.send",
         "hwgw.strategies",
     ),
-    ("hwgw.gateway", "hwgw.control", "hwgw.attach"),
+    ("hwgw.gateway", "hwgw.control", "hwgw.live"),
     ("hwgw_sim",),
     ("hwgw.bench", "hwgw.card", "hwgw.demo"),
     ("hwgw.cli",),
