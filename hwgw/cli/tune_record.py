@@ -28,7 +28,7 @@ def record(out: Output, file: Path, root: str) -> int:
     data, about = take(Host(root))
     file.write_bytes(data)
     out.emit({"file": str(file), "bytes": len(data), **{key: value for key, value in about.items() if key != "schema"}})
-    out.say(f"{file}: {about['files']} files, {about['links']} links, {len(data) >> 10} KiB")
+    out.say(f"{file}: {about['files']} files, {about['links']} links")
     unread = about["unread"]
     assert isinstance(unread, dict)  # noqa: S101 (for the type checker)
     if unread:
