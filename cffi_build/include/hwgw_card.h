@@ -40,6 +40,8 @@ void hwgw_card_frames(struct hwgw_card *card, uint32_t line, const uint8_t *data
 void hwgw_card_run(struct hwgw_card *card, uint32_t cycles);
 /* takes up to max records out of the ring; how many */
 uint32_t hwgw_card_events(struct hwgw_card *card, void *events, uint32_t max);
+/* of the records that wait, up to max: the cycle in which each came out of the card */
+uint32_t hwgw_card_event_cycles(const struct hwgw_card *card, uint64_t *cycles, uint32_t max);
 uint32_t hwgw_card_waiting(const struct hwgw_card *card);
 uint64_t hwgw_card_cycles(const struct hwgw_card *card);
 

@@ -35,6 +35,7 @@ VERBS = {
     "audit": "Who told a gateway what, and whether the record is whole.",
     "journal": "What a gateway decided, was told and did, from its journal.",
     "conformance": "Try a pre-trade gate on short scenarios.",
+    "card": "The FPGA card.",
     "check": "Check a configuration file.",
     "capture": "Record frames of an interface to pcapng files.",
     "send": "Send a capture file or numbered datagrams by a schedule.",

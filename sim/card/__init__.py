@@ -75,30 +75,41 @@ def build() -> Path:
     library = _library()
     if library.exists():
         return library
-    hdl, folder = tools(), library.parent
-    if why := missing():
-        raise DeviceError(f"simulated card: {why}")
+    folder = library.parent
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if library.exists():
             return library
         work = folder.with_suffix(f".{os.getpid()}")
-        command = [
-            *("verilator", "--cc", "--exe", "--build", "-j", "0", "--quiet", *FLAGS, "-Wno-fatal"),
-            *("--top-module", "hwgw_card", f"-I{hdl.GENERATED}", f"-I{hdl.RTL}", "--Mdir", str(work)),
-            *("-CFLAGS", CFLAGS, "-MAKEFLAGS", MAKEFLAGS, "-LDFLAGS", "-shared", "-o", library.name),
-            *(str(hdl.locate("hwgw_card")), str(HERE / "card.cpp")),
-        ]
-        done = subprocess.run(
-            command, cwd=ROOT, env=hdl.environment(), capture_output=True, text=True, timeout=BUILD_SECONDS_MAX
-        )
-        if done.returncode:
-            raise InternalError(f"simulated card: verilator: {(done.stderr + done.stdout).strip()[-600:]}")
+        run_verilator(work, library.name, [HERE / "card.cpp"], ["--build"])
         folder.mkdir(exist_ok=True)
         (work / library.name).replace(library)
         shutil.rmtree(work)
     return library
+
+
+def run_verilator(work: Path, name: str, extra: list[Path], options: list[str]) -> None:
+    """Verilates the card into work, as a shared library of that name together with C++ files."""
+    hdl = tools()
+    if why := missing():
+        raise DeviceError(f"simulated card: {why}")
+    command = [
+        *("verilator", "--cc", "--exe", "-j", "0", "--quiet", *FLAGS, "-Wno-fatal", *options),
+        *("--top-module", "hwgw_card", f"-I{hdl.GENERATED}", f"-I{hdl.RTL}", "--Mdir", str(work)),
+        *("-CFLAGS", CFLAGS, "-MAKEFLAGS", MAKEFLAGS, "-LDFLAGS", "-shared", "-o", name),
+        *(str(path) for path in (hdl.locate("hwgw_card"), *extra)),
+    ]
+    call(command, ROOT)
+
+
+def call(command: list[str], folder: Path) -> None:
+    """A step of a build; what it said is the error."""
+    done = subprocess.run(
+        command, cwd=folder, env=tools().environment(), capture_output=True, text=True, timeout=BUILD_SECONDS_MAX
+    )
+    if done.returncode:
+        raise InternalError(f"simulated card: {command[0]}: {(done.stderr + done.stdout).strip()[-600:]}")
 
 
 def cdef() -> str:
@@ -111,6 +122,10 @@ def cdef() -> str:
 
 ffi = FFI()
 ffi.cdef(cdef())
+ffi.cdef("""
+struct hwgw_card *hwgw_card_attach(void *model);
+void hwgw_card_dump(void *function, void *context);
+""")
 
 
 class SimulatedCard:
@@ -118,12 +133,13 @@ class SimulatedCard:
 
     name = "sim"
 
-    def __init__(self, library: Path | None = None) -> None:
+    def __init__(self, library: Path | None = None, model: int = 0) -> None:
+        """model: the address of a model of this library that another front end has made and keeps."""
         self.library = library or build()
         self._lib: Any = ffi.dlopen(str(self.library))
         if self._lib.hwgw_card_abi() != self._lib.HWGW_CARD_ABI:
             raise InternalError(f"simulated card: {self.library} is of another build")
-        self._card = self._lib.hwgw_card_open()
+        self._card = self._lib.hwgw_card_attach(ffi.cast("void *", model)) if model else self._lib.hwgw_card_open()
         if not self._card:
             raise DeviceError("simulated card: no memory")
 
@@ -162,6 +178,15 @@ class SimulatedCard:
         room = bytearray(EVENT_SZ * min(count, self.waiting))
         got = self._lib.hwgw_card_events(self._open(), ffi.from_buffer(room), len(room) // EVENT_SZ)
         return bytes(room[: EVENT_SZ * got])
+
+    def event_cycles(self) -> list[int]:
+        """Of each record that waits the cycle in which it came out of the card."""
+        room = ffi.new("uint64_t[]", max(1, self.waiting))
+        return list(room[0 : self._lib.hwgw_card_event_cycles(self._open(), room, self.waiting)])
+
+    def dump(self, function: int, context: int) -> None:
+        """function(context, half cycle) is called after each edge; 0 ends that."""
+        self._lib.hwgw_card_dump(ffi.cast("void *", function), ffi.cast("void *", context))
 
     @property
     def waiting(self) -> int:

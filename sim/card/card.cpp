@@ -21,6 +21,7 @@ struct hwgw_card {
   uint64_t cycles;
   uint32_t head; // of the ring: where the next record goes
   uint32_t tail; // the oldest record
+  uint64_t came[HWGW_CARD_RING];
   uint8_t ring[HWGW_CARD_RING][HWGW_CARD_EVENT_SZ];
 };
 
@@ -29,8 +30,10 @@ static void *dump_context;
 
 static inline void tick(hwgw_card *card) {
   Vhwgw_card *top = card->top;
-  if (top->m_axis_event_tvalid && top->m_axis_event_tready)
+  if (top->m_axis_event_tvalid && top->m_axis_event_tready) {
+    card->came[card->head % HWGW_CARD_RING] = card->cycles;
     memcpy(card->ring[card->head++ % HWGW_CARD_RING], top->m_axis_event_tdata.data(), HWGW_CARD_EVENT_SZ);
+  }
   top->clk = 1;
   top->eval();
   if (dump) dump(dump_context, 2 * card->cycles);
@@ -179,6 +182,12 @@ uint32_t hwgw_card_events(hwgw_card *card, void *events, uint32_t max) {
   uint32_t cnt = 0;
   for (; cnt < max && card->tail != card->head; cnt++)
     memcpy(to + cnt * HWGW_CARD_EVENT_SZ, card->ring[card->tail++ % HWGW_CARD_RING], HWGW_CARD_EVENT_SZ);
+  return cnt;
+}
+
+uint32_t hwgw_card_event_cycles(const hwgw_card *card, uint64_t *cycles, uint32_t max) {
+  uint32_t cnt = 0;
+  for (uint32_t at = card->tail; cnt < max && at != card->head; at++) cycles[cnt++] = card->came[at % HWGW_CARD_RING];
   return cnt;
 }
 

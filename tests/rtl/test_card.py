@@ -7,11 +7,13 @@ HWGW_RTL_FULL=1 (make rtl) is the long form: 100,000 generated messages instead 
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import hwgw_sim.card
 import numpy as np
@@ -232,3 +234,25 @@ def test_a_bar_in_memory_is_the_same_driver(tmp_path: Path) -> None:
     data = path.read_bytes()
     assert struct.unpack_from("<I", data, table.register("scratch").offset) == (0x12345678,)
     assert struct.unpack_from("<I", data, table.register("symbol").offset) == (1 << 16,)
+
+
+# ---- the command line ----
+
+
+def test_the_command_line_speaks_to_a_card(hwgw: Any) -> None:
+    if why := hwgw_sim.card.missing():
+        pytest.skip(why)
+    found = json.loads(hwgw("card", "probe", "--json").stdout)
+    assert (found["identity"], found["map"], found["state"]) == (0x48574757, "1.0", "waiting")
+    found = json.loads(hwgw("card", "regs", "scratch=0x1234", "scratch", "verified", "--json").stdout)
+    assert found["registers"] == {"scratch": 0x1234, "verified": 1}
+    found = json.loads(hwgw("card", "stats", "--json").stdout)
+    assert len(found["counters"]) == len(registers.load().slots)
+    for arguments, code, text in (
+        (("regs", "port_a=70000"), 2, "hwgw card: register port_a = 70000: 0 to 65535 are allowed"),
+        (("probe", "--card", "0000:7f:00.0"), 5, "no such device"),
+        (("probe", "--card", "card"), 2, "allowed are sim, a PCI address"),
+    ):
+        done = hwgw("card", *arguments)
+        assert done.returncode == code, done.stderr
+        assert text in done.stderr
