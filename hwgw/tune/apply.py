@@ -9,10 +9,12 @@ anything else, and so does rollback. What was written in an earlier boot is gone
 from __future__ import annotations
 
 import base64
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import HwgwError
 from . import irqs, table
 from .boot import fragment
 from .children import widen
@@ -72,7 +74,11 @@ def _write(change: Change, host: Host) -> str:
     try:
         found.write(host, setting.target, setting.want)
     except OSError as error:
+        if error.errno == errno.EOPNOTSUPP:
+            raise Unsupported(error.strerror or str(error)) from None
         return error.strerror or str(error)
+    except HwgwError as error:
+        return str(error)
     have = found.read(host, setting.target)
     if not same(setting.knob.compare, have, setting.want):
         return f"{setting.want} was written and {have!r} is read back"

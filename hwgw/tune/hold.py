@@ -80,8 +80,6 @@ class Hold:
             process.wait(timeout=_PATIENCE_S)
             raise Unsupported(f"{target}: {said or 'the holding process ended'}")
         process.returncode = 0  # it outlives us on purpose
-        state = {"pid": process.pid, "started": host.started(process.pid)}
-        host.install(_STATE, json.dumps(state).encode())
 
     def effective(self, host: Host, target: str) -> str | None:
         """As read: the kernel answers with what is in force."""
@@ -101,6 +99,9 @@ def main(argv: list[str]) -> int:
     except OSError as error:
         print(error.strerror, flush=True)
         return 1
+    # named before it is told: whoever started this may be gone by now, and rollback has to find it
+    host, pid = Host(), os.getpid()
+    host.install(_STATE, json.dumps({"pid": pid, "started": host.started(pid)}).encode())
     print("held", flush=True)
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)

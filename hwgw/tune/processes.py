@@ -5,6 +5,8 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import errno
+
 from .cpus import list_text, parse_list
 from .host import Host
 from .knob import Unsupported, register
@@ -34,6 +36,10 @@ class Thread:
             host.pin(tid, parse_list(value))
         except ProcessLookupError:
             raise Unsupported(f"thread {target}: it has ended") from None
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EPERM):
+                raise
+            raise Unsupported(f"thread {target}: the kernel keeps it where it is ({error.strerror})") from None
 
     def effective(self, host: Host, target: str) -> str | None:
         """The CPUs that it may run on and that are in use."""
@@ -69,6 +75,8 @@ class Service:
         """Start or stop it."""
         if value not in ("running", "stopped"):
             raise Unsupported(f"{target}: {value}; running and stopped are what a unit can be")
+        if not host.live:
+            raise Unsupported(f"{target}: no service is started or stopped under --root {host.root}")
         done = host.run(["systemctl", "start" if value == "running" else "stop", target])
         if done.returncode:
             raise OSError(f"systemctl: {target}: {done.stderr.strip() or done.returncode}")

@@ -333,6 +333,20 @@ def test_contradiction_is_exit_3_with_every_problem(tree: Path, tune: Tune, caps
     assert hosts.snapshot(tree) == before
 
 
+def test_service_that_runs_is_planned_and_under_a_root_not_touched(tree: Path, tune: Tune) -> None:
+    """Nothing of this machine is started or stopped for another one."""
+    (tree / "sys/fs/cgroup/system.slice/irqbalance.service").mkdir()
+    write(tree, "/sys/fs/cgroup/system.slice/irqbalance.service/cgroup.procs", "777")
+    hosts.process(tree, 777, "irqbalance", cpus="0")
+    changes = {row["knob"]: row for row in tune("plan")[1]["changes"]}
+    assert (changes["irq.irqbalance"]["old"], changes["irq.irqbalance"]["new"]) == ("running", "stopped")
+    assert changes["irq.devices"]["owner"] == "irqbalance (process 777)"
+    code, said = tune("apply")
+    assert (code, said["failed"]) == (0, [])
+    refused = {row["knob"]: row["why"] for row in said["refused"]}
+    assert refused["irq.irqbalance"] == f"irqbalance.service: no service is started or stopped under --root {tree}"
+
+
 def test_only_one_run_at_a_time(tree: Path, tune: Tune, capsys: pytest.CaptureFixture[str]) -> None:
     """A second run says so and ends."""
     with State(Host(tree)).locked():

@@ -22,16 +22,13 @@ from hwgw.tune.state import State
 
 SMALL = """
 roles: {feed: 2, idle: siblings}
-hugepages_2m: 8
+nics: {eth0: {hot: {1: 2}}}
 knobs:
-  irq.default_mask: recommended
-  irq.devices: recommended
+  irq.queues: recommended
   kernel.workqueue_mask: recommended
   mem.thp: recommended
-  mem.hugepages_2m: recommended
   vm.dirty_bytes: 1000000
   sched.tasks: recommended
-  block.scheduler: mq-deadline
   boot.isolcpus: recommended
   boot.nohz_full: recommended
 """
@@ -79,23 +76,23 @@ def forget(folder: Path) -> None:
 
 
 def test_kill_at_every_write_of_an_apply_leaves_a_host_that_comes_back(tree: Path) -> None:
-    """After each kill one half of the tries rolls back, the other half runs apply again and then rolls back."""
+    """After each kill a third of the tries runs apply again before it rolls back."""
     before = hosts.snapshot(tree)
     wanted, report = chosen(tree.parent), tree.parent / "report"
     whole = kill_points.run(lambda: one_run(tree, wanted) and None, -1, report)
     assert whole is not None
     applied = hosts.snapshot(tree)
     changed = {path for path in applied if applied[path] != before.get(path)}
-    assert len(changed) >= 20
+    assert len(changed) >= 14
     assert not back(tree).notes
     assert hosts.snapshot(tree) == before
-    assert whole > 100
+    assert whole > 60
     torn = 0
     for fatal in range(whole):
         forget(tree)
         assert kill_points.run(lambda: one_run(tree, wanted) and None, fatal, report) is None
         torn += bool(State(Host(tree)).standing() and State(Host(tree)).standing()[0].written())
-        if fatal % 2:
+        if fatal % 3 == 2:
             one_run(tree, wanted)
             assert hosts.snapshot(tree) == applied, f"completed after a kill before write {fatal}"
         result = back(tree)
@@ -113,7 +110,7 @@ def test_kill_at_every_write_of_a_rollback_is_no_worse(tree: Path) -> None:
     whole = kill_points.run(lambda: back(tree) and None, -1, report)
     assert whole is not None
     assert whole > 30
-    for fatal in range(0, whole, 1 if "HWGW_KILL_PROFILE" in os.environ else 3):
+    for fatal in range(0, whole, 1 if "HWGW_KILL_PROFILE" in os.environ else 2):
         forget(tree)
         one_run(tree, wanted)
         assert kill_points.run(lambda: back(tree) and None, fatal, report) is None
