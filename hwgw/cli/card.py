@@ -184,8 +184,8 @@ def _frames(path: Path) -> Iterator[bytes]:
 def trace(out: Output, file: Path, output: Path, frames: int, line: str, flow: str | None) -> int:
     """Play a capture into the simulated card and write what every signal did.
 
-    Beside the waves stands OUTPUT.events, a line of JSON per event record: its time in the waves (two per cycle), that of
-    the first beat of its frame, and its fields.
+    Beside the waves stands OUTPUT.events, a line of JSON per event record: its time in the waves (two per cycle), that
+    of the first beat of its frame, and its fields.
     """
     from itertools import islice
 
