@@ -308,6 +308,17 @@ class Receiver:
         drops = {name.removeprefix("rx_drop_"): n for name, n in stats.items() if name.startswith("rx_drop_") and n}
         return Ledger(stats["rx_frames"] + sum(drops.values()), stats["rx_frames"], drops)
 
+    def driver_counters(self) -> dict[str, int]:
+        """The driver's own counters by its names (DPDK: xstats), since whenever it counts; empty for other backends."""
+        handle = self._enter()
+        try:
+            name, value, found = ffi.new("char[80]"), ffi.new("uint64_t *"), {}
+            while lib.hwgw_rx_driver_counter(handle, len(found), name, 80, value):
+                found[native.text(name)] = int(value[0])
+            return found
+        finally:
+            self._entered.release()
+
     @property
     def state(self) -> str:
         """Either closed, or the interface's: up, link_down, gone, detached, changed; as of the last recv or stats."""

@@ -156,6 +156,9 @@ uint32_t hwgw_rx_clock(const struct hwgw_rx *rx);
 const uint8_t *hwgw_rx_memory(const struct hwgw_rx *rx, uint64_t *sz_bytes);
 /* true when no frame can come any more (end of a file) */
 bool hwgw_rx_ended(const struct hwgw_rx *rx);
+/* the i-th of the driver's own counters (DPDK: xstats), under the driver's name, since whenever it counts; false behind the
+ * last one, and where the backend has none. May take the NIC's time: not while frames come */
+bool hwgw_rx_driver_counter(struct hwgw_rx *rx, uint32_t i, char *name, uint32_t sz, uint64_t *value);
 /* backend, mode, what could not be had and why, what is wrong now; one line, valid until the next call */
 const char *hwgw_rx_describe(struct hwgw_rx *rx);
 void hwgw_rx_close(struct hwgw_rx *rx); /* NULL is allowed */

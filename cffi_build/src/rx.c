@@ -217,6 +217,11 @@ bool hwgw_rx_ended(const struct hwgw_rx *rx) {
   return rx->live->ops->ended(rx->live);
 }
 
+bool hwgw_rx_driver_counter(struct hwgw_rx *rx, uint32_t i, char *name, uint32_t sz, uint64_t *value) {
+  struct hwgw_rx *live = rx->live;
+  return live->ops->driver_counter && live->ops->driver_counter(live, i, name, sz, value);
+}
+
 const char *hwgw_rx_describe(struct hwgw_rx *rx) {
   hwgw_rx_watch_describe(rx);
   return rx->describe;

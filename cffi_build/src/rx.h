@@ -32,6 +32,8 @@ struct hwgw_rx_ops {
   void (*move)(struct hwgw_rx_hold *hold);
   uint64_t (*unhold)(struct hwgw_rx_hold *hold);
   void (*sight)(struct hwgw_rx *rx, int ifindex);
+  /* hwgw_rx_driver_counter; NULL: none */
+  bool (*driver_counter)(struct hwgw_rx *rx, uint32_t i, char *name, uint32_t sz, uint64_t *value);
   bool (*ended)(const struct hwgw_rx *rx);
   void (*close)(struct hwgw_rx *rx);
   bool (*available)(char *text, uint32_t sz);

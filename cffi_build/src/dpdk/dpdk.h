@@ -56,6 +56,7 @@ struct rx_dpdk {
   bool has_rules;
   bool is_gone; /* the removal event came; atomic */
   struct rte_eth_stats first;
+  struct dpdk_xstats *xstats; /* NULL: the driver has none */
   uint32_t socket_cnt;
   int sockets[DPDK_SOCKETS_MAX];         /* the driver's own (AF_PACKET or AF_XDP), whose drops it does not tell */
   uint64_t socket_ids[DPDK_SOCKETS_MAX]; /* their inodes: descriptors are given again */
@@ -98,6 +99,14 @@ void dpdk_port_close(struct rx_dpdk *rx);
 
 int32_t dpdk_feed_join(struct rx_dpdk *rx, const struct hwgw_rx_cfg *cfg, uint32_t if_index, struct hwgw_error *error);
 void dpdk_feed_steer(struct rx_dpdk *rx, const struct hwgw_rx_cfg *cfg);
+
+/* ---- dpdk_xstats.c: the driver's extended statistics ---- */
+
+void dpdk_xstats_open(struct rx_dpdk *rx);
+void dpdk_xstats_close(struct rx_dpdk *rx);
+/* errors: the driver's sum since open, by cause */
+void dpdk_xstats_read(const struct rx_dpdk *rx, uint64_t errors, uint64_t *counters);
+bool dpdk_xstats_at(struct hwgw_rx *base, uint32_t i, char *name, uint32_t sz, uint64_t *value);
 
 /* ---- dpdk_loss.c: what the driver lost and does not tell ---- */
 

@@ -220,9 +220,10 @@ static void area_free(struct rte_mempool_memhdr *header, void *opaque) {
   munmap(header->addr, (size_t)(uintptr_t)opaque);
 }
 
-/* A pool in one piece of memory, for net_af_xdp, which registers it as UMEM. With the pools that EAL makes on plain pages
- * (no buffer crosses a page, seen with 22.11) the fill ring ran dry after some thousand frames and nothing came any more;
- * with huge pages, and from one piece, frames go on coming. Which of the two the driver minds was not looked into. */
+/* A pool in one piece of memory, for net_af_xdp. The driver registers as UMEM what begins at the pool's first piece and is
+ * as long as all buffers back to back (get_base_addr and xdp_umem_configure of rte_eth_af_xdp.c). A pool of EAL's on plain
+ * pages lets no buffer cross a page and so is longer, or in several pieces: buffers behind that end are refused by the kernel
+ * as invalid and never come back, until the pool has none and the driver puts each batch that it cannot replace back. */
 static struct rte_mempool *pool_in_one(const char *kind, uint32_t cnt, uint32_t cache, uint32_t frame_sz, int node) {
   char name[RTE_MEMPOOL_NAMESIZE];
   snprintf(name, sizeof name, "hwgw-%s-%u", kind, pool_seq++);
@@ -359,6 +360,7 @@ static int32_t start(struct rx_dpdk *rx, const struct hwgw_rx_cfg *cfg, const st
   rte_eth_dev_callback_register(rx->port, RTE_ETH_EVENT_INTR_RMV, removed, &rx->is_gone);
   dpdk_loss_find(rx, info->if_index);
   rte_eth_stats_get(rx->port, &rx->first);
+  dpdk_xstats_open(rx);
   if (rx->tx_only) return HWGW_OK;
   if (cfg->all_frames) {
     result = rte_eth_promiscuous_get(rx->port) == 1 ? 0 : rte_eth_promiscuous_enable(rx->port);

@@ -198,8 +198,8 @@ static void dpdk_stats(struct hwgw_rx *base, uint64_t *counters) {
   counters[HWGW_CNT_RX_GATHERED] = rx->gathered;
   counters[HWGW_CNT_RX_DROP_CHECKSUM] = rx->bad_sums;
   counters[HWGW_CNT_RX_DROP_NO_BUFFER] = now.rx_nombuf - rx->first.rx_nombuf + rx->no_slots;
-  counters[HWGW_CNT_RX_DROP_KERNEL] = now.ierrors - rx->first.ierrors;
   counters[HWGW_CNT_RX_DROP_NIC] = rx->socket_kind == AF_XDP ? 0 : now.imissed - rx->first.imissed;
+  dpdk_xstats_read(rx, now.ierrors - rx->first.ierrors, counters);
   dpdk_loss_read(rx, counters);
 }
 
@@ -214,6 +214,7 @@ static void dpdk_close(struct hwgw_rx *base) {
   struct rx_dpdk *rx = (struct rx_dpdk *)base;
   if (rx->held) rte_pktmbuf_free_bulk(rx->held, rx->held_cnt + rx->ready_cnt);
   pthread_mutex_lock(&set_up);
+  dpdk_xstats_close(rx);
   dpdk_port_close(rx);
   pthread_mutex_unlock(&set_up);
   free(rx);
@@ -230,6 +231,7 @@ static const struct hwgw_rx_ops ops = {
     .send = dpdk_send,
     .unsent = dpdk_unsent,
     .stats = dpdk_stats,
+    .driver_counter = dpdk_xstats_at,
     .ended = dpdk_ended,
     .close = dpdk_close,
     .available = dpdk_available,
