@@ -257,7 +257,7 @@ void hwgw_features_row(struct hwgw_feature_set *set, const struct hwgw_books *bo
   if (wants(set, HWGW_FEATURE_TRADE_SIGN)) out->trade_sign = at->trade_sign;
   if (wants(set, HWGW_FEATURE_TRADE_VOLUME)) out->trade_volume = shares_of(at->trade_volume);
   if (wants(set, HWGW_FEATURE_TRADE_FLOW)) out->trade_flow = at->flow;
-  at->trade_volume = 0;
+  if (at->trade_volume) at->trade_volume = 0; /* a row without a trade leaves its line clean */
   if (wants(set, HWGW_FEATURE_EMA_SHORT)) out->ema_short = at->ema_short;
   if (wants(set, HWGW_FEATURE_EMA_LONG)) out->ema_long = at->ema_long;
   if (set->own) queues(set, books, instrument, out);

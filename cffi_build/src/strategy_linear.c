@@ -36,12 +36,12 @@ struct state {
 };
 
 double hwgw_linear_signal(const struct hwgw_linear *linear, const struct hwgw_features *features) {
-  int64_t value[HWGW_FEATURE_CNT];
-  _Static_assert(sizeof value == sizeof *features, "features are words");
-  memcpy(value, features, sizeof value);
+  _Static_assert(sizeof *features == HWGW_FEATURE_CNT * sizeof(int64_t), "features are words");
+  const int64_t *value = (const int64_t *)features;
   double signal = linear->bias;
-  for (uint32_t i = 0; i < HWGW_FEATURE_CNT; i++) {
-    if (linear->mask >> i & 1) signal += linear->weight[i] * (double)value[i];
+  for (uint64_t left = linear->mask; left; left &= left - 1) {
+    uint32_t i = (uint32_t)__builtin_ctzll(left);
+    signal += linear->weight[i] * (double)value[i];
   }
   return signal;
 }

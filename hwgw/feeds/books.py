@@ -184,9 +184,9 @@ def books(
     Iterating the result gives structured NumPy arrays in the order of the file, in bounded memory: `seq` (number of the
     message), `ts_ns` (exchange time since midnight), `instrument` (index into the result's `symbols`), `channel`,
     `bid_px`, `ask_px` (1/10,000), `bid_qty`, `ask_qty` (shares); 0 where there is no level, arrays of `depth` (best
-    first, up to 64) when it is above 1. A row stands behind every message that changed a level it shows. `.arrow()` gives
-    Arrow tables instead, `.parquet(output)` writes a file. After the last one `errors` says what was wrong with the
-    messages. UsageError: an argument out of range; CheckFailed: the file is damaged, after every row before the damage.
+    first, up to 64) when it is above 1. A row stands behind every message that changed a level it shows. `.arrow()`
+    gives Arrow tables instead, `.parquet(output)` writes a file. After the last one `errors` says what was wrong with
+    the messages. UsageError: an argument out of range; CheckFailed: the file is damaged, after every row before it.
     """
     flows = tuple(Flow.parse(group) for group in groups)
     return BookRows(Path(path), symbols or (), depth, flows, orders_max, progress)

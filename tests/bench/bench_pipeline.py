@@ -23,7 +23,7 @@ import struct
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -34,8 +34,13 @@ from hwgw_sim.stream import Stream, split
 from hwgw_sim.wire import udp_frame
 
 from hwgw import specs
+from hwgw.errors import ConfigError
+from hwgw.feature_choice import native_features, parse_all
+from hwgw.linear import LinearSignal
 from hwgw.native import call, ffi, lib
 from hwgw.segment import Segment
+from hwgw.settings import Strategy
+from hwgw.strategies import load_numba
 from hwgw.telemetry import ledger_rows
 
 from .harness import Options, Result, Unavailable, compile_shared, result
@@ -49,6 +54,7 @@ PART_CNT = 25_000
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9}
 BASELINE = "plain C"
 HOOKS_PER_BATCH = 64
+NUMBA = "tests.bench.strategies:reads_features"
 
 DRIVER = """
 struct samples {
@@ -63,6 +69,8 @@ uint32_t drive(void *frames, void *step, void *object, const uint8_t *data, cons
                uint64_t gap, struct samples *samples);
 uint64_t hook_batches(void *fn, const void *hooks, uint32_t hook_cnt, void *state, uint32_t per, uint32_t *ticks,
                       uint32_t batches);
+uint64_t feature_batches(void *fn, void *set, const void *hooks, uint32_t hook_cnt, uint32_t per, uint32_t *ticks,
+                         uint32_t batches);
 uint64_t halt_and_watch(void *halt, void *segment, uint32_t reason, const uint64_t *counter, uint64_t watch,
                         uint64_t *late);
 void clock_reads(uint32_t *ticks, uint32_t cnt);
@@ -453,15 +461,27 @@ def _clock(options: Options, native: Native) -> Result:
     return result("tsc_read_ns_p50", "ns", values)
 
 
-def _hooks(options: Options, native: Native, scenario: Scenario) -> list[Result]:
-    """The built-in strategies in a loop over hooks that were seen: the p50 of batches, per call."""
+def _strategies(folder: Path) -> Iterator[tuple[str, str, Any, Any]]:
+    """Name, figure, struct hwgw_strategy * of what is measured alone, and what keeps it alive."""
+    for name, figure in (("mean_reversion", "hook_ns_p50"), ("imbalance", "hook_imbalance_ns_p50")):
+        yield name, figure, lib.hwgw_strategy_find(name.encode()), None
+    np.savez(folder / "signal.npz", features=["spread", "imbalance"], weights=[0.5, 1e-5], enter=1e9)
+    yield "linear", "hook_linear_ns_p50", *LinearSignal.from_npz(folder / "signal.npz").descriptor("linear")
+    with suppress(ConfigError):  # numba is an extra
+        yield "numba", "hook_numba_ns_p50", *load_numba(Strategy("numba", "numba", NUMBA, {}))
+
+
+def _hooks(options: Options, native: Native, scenario: Scenario, folder: Path) -> list[Result]:
+    """Strategies in a loop over hooks that were seen: the p50 of batches, per call."""
     batches = options.size(20_000, 50)
     ticks = np.zeros(batches, np.uint32)
     out = []
-    for name, figure in ((b"mean_reversion", "hook_ns_p50"), (b"imbalance", "hook_imbalance_ns_p50")):
-        strategy = lib.hwgw_strategy_find(name)
+    for name, figure, strategy, _keep in _strategies(folder):
         state = ffi.new("char[]", int(strategy.state_sz_bytes))
-        strategy.init(state, strategy.param_defaults)
+        if strategy.init:
+            strategy.init(state, strategy.param_defaults)
+        else:
+            ffi.memmove(state, strategy.param_defaults, 8 * strategy.param_cnt)
         values, orders = [], 0
         for _ in range(options.runs()):
             orders += native.driver.hook_batches(
@@ -469,7 +489,29 @@ def _hooks(options: Options, native: Native, scenario: Scenario) -> list[Result]
                 HOOKS_PER_BATCH, native.ffi.from_buffer("uint32_t[]", ticks), batches,
             )  # fmt: skip
             values.append(ns(float(np.median(ticks))) / HOOKS_PER_BATCH)
-        options.say(f"{name.decode()}: {len(values) * batches * HOOKS_PER_BATCH} calls gave {orders} orders")
+        options.say(f"{name}: {len(values) * batches * HOOKS_PER_BATCH} calls gave {orders} orders")
+        out.append(result(figure, "ns", values))
+    return out
+
+
+def _features(options: Options, native: Native, scenario: Scenario) -> list[Result]:
+    """The row of features alone, over the same hooks: one of them, and all but the places in the queue."""
+    batches = options.size(20_000, 50)
+    ticks = np.zeros(batches, np.uint32)
+    every = [feature.name for feature in specs.features() if not feature.name.startswith("queue_")]
+    out = []
+    for figure, wanted in (("features_one_ns_p50", ["spread"]), ("features_all_ns_p50", every)):
+        made = ffi.new("struct hwgw_feature_set **")
+        call(lib.hwgw_features_open, made, native_features(parse_all(wanted)), scenario.symbol_cnt)
+        values = []
+        for _ in range(options.runs()):
+            native.driver.feature_batches(
+                native.pointer(ffi.addressof(lib, "hwgw_features_row")), native.pointer(made[0]),
+                native.pointer(scenario.hooks), scenario.hook_cnt, HOOKS_PER_BATCH,
+                native.ffi.from_buffer("uint32_t[]", ticks), batches,
+            )  # fmt: skip
+            values.append(ns(float(np.median(ticks))) / HOOKS_PER_BATCH)
+        lib.hwgw_features_close(made[0])
         out.append(result(figure, "ns", values))
     return out
 
@@ -501,5 +543,6 @@ def run(options: Options) -> list[Result]:
             figure = f"{name}_msgs_per_s"
             out.append(result(figure, "1/s", rates["ours msgs_per_s"], BASELINE, rates["baseline msgs_per_s"]))
         out.append(_clock(options, native))
-        out += _hooks(options, native, deep)
+        out += _hooks(options, native, deep, Path(folder))
+        out += _features(options, native, deep)
     return out

@@ -162,6 +162,26 @@ EXPORT uint64_t hook_batches(hwgw_strategy_fn fn, const struct hwgw_hook *hooks,
   return orders;
 }
 
+typedef void (*features_row_fn)(struct hwgw_feature_set *set, const struct hwgw_books *books, uint32_t instrument,
+                                const struct hwgw_level *bid, const struct hwgw_level *ask, struct hwgw_features *out);
+
+/* the features of hooks that were seen, without their strategy; a sum of them */
+EXPORT uint64_t feature_batches(features_row_fn fn, struct hwgw_feature_set *set, const struct hwgw_hook *hooks,
+                                uint32_t hook_cnt, uint32_t per, uint32_t *ticks, uint32_t batches) {
+  struct hwgw_features out;
+  uint64_t sum = 0;
+  for (uint32_t batch = 0, at = 0; batch < batches; batch++) {
+    uint64_t from = hwgw_rdtsc();
+    for (uint32_t i = 0; i < per; i++) {
+      fn(set, NULL, hooks[at].instrument, hooks[at].bid, hooks[at].ask, &out);
+      sum += (uint64_t)out.spread;
+      at = at + 1 < hook_cnt ? at + 1 : 0;
+    }
+    ticks[batch] = (uint32_t)(hwgw_rdtsc() - from);
+  }
+  return sum;
+}
+
 /* ticks from one read of the clock to the next, each read waited for by nothing else */
 EXPORT void clock_reads(uint32_t *ticks, uint32_t cnt) {
   for (uint32_t i = 0; i < cnt; i++) {

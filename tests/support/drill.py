@@ -105,7 +105,9 @@ def both_lines_dead(folder: Path, outage_s: float, rate: int = 4000) -> tuple[li
     and so nobody would want an order that could be refused.
     """
     # orders go on being wanted: the books that the strategies see move when the hole is being filled
-    channel = {"stale": "200ms", "reorder_window": "2ms"}
+    channel: dict[str, Any] = {"stale": "200ms", "reorder_window": "2ms"}
+    if 2 * rate * outage_s > 65_536:  # what comes behind the hole is kept by its distance from the hole's beginning
+        channel["hold_max"] = 1 << 20
     outage = f"outage={START_S:g}-{START_S + outage_s:g}"
     recover = {"messages_max": 0, "rate": 10_000}
     with trading(folder, [outage, outage], channel, 60 + outage_s, recover, rate=rate) as (_, segment):
