@@ -312,7 +312,8 @@ class Receiver:
         """The driver's own counters by its names (DPDK: xstats), since whenever it counts; empty for other backends."""
         handle = self._enter()
         try:
-            name, value, found = ffi.new("char[80]"), ffi.new("uint64_t *"), {}
+            name, value = ffi.new("char[80]"), ffi.new("uint64_t *")
+            found: dict[str, int] = {}
             while lib.hwgw_rx_driver_counter(handle, len(found), name, 80, value):
                 found[native.text(name)] = int(value[0])
             return found
