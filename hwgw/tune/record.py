@@ -8,9 +8,9 @@ their arguments. Links are kept as links: a knob that can be reached by two name
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
+import stat
 import time
 from collections.abc import Iterator
 
@@ -68,36 +68,43 @@ class _Keeper:
         self.files: dict[str, bytes] = {}
         self.links: dict[str, str] = {}
         self.unread: dict[str, str] = {}
+        self._known: dict[str, str] = {}
 
-    def _links_of(self, path: str) -> None:
-        """Every link on the way to a path."""
-        here = ""
-        for part in path.strip("/").split("/"):
-            here = f"{here}/{part}"
-            local = self._host.root / (self._host.realpath(here.rpartition("/")[0] or "/") + "/" + part).lstrip("/")
-            with contextlib.suppress(OSError):
-                target = str(local.readlink())
-                name = "/" + str(local.relative_to(self._host.root))
-                if name not in self.links:
-                    self.links[name] = target
+    def _real(self, path: str) -> str:
+        """The path without links; the links on the way are kept. Each folder is looked at once."""
+        known = self._known.get(path)
+        if known is None:
+            above, _, part = path.rpartition("/")
+            here = f"{self._real(above)}/{part}" if above else f"/{part}"
+            try:
+                target = str((self._host.root / here.lstrip("/")).readlink())
+            except OSError:
+                known = here
+            else:
+                self.links[here] = target
+                known = self._host.realpath(here)
+            self._known[path] = known
+        return known
 
     def add(self, path: str) -> None:
         """One file as it is now."""
         if _NEVER.search(path) and "/etc/" not in path and "/proc/config" not in path and "/boot/" not in path:
             return
-        local = self._host.local(path)
-        if not local.exists():
+        real = self._real(path)
+        local = self._host.root / real.lstrip("/")
+        try:
+            mode = local.stat().st_mode
+        except OSError:
             return
-        self._links_of(path)
-        if not local.is_file() and not local.is_char_device():
+        if not stat.S_ISREG(mode) and not stat.S_ISCHR(mode):
             return
         try:
             with local.open("rb") as file:
-                data = file.read(4 if local.is_char_device() else _SZ_MAX)
+                data = file.read(4 if stat.S_ISCHR(mode) else _SZ_MAX)
         except OSError as error:
             self.unread[path] = error.strerror or str(error)
             return
-        self.files[self._host.realpath(path)] = data
+        self.files[real] = data
 
 
 def _processes(host: Host, keeper: _Keeper) -> None:

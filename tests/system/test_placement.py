@@ -20,8 +20,6 @@ import pytest
 import yaml
 from support.market import Market, until
 
-from hwgw.segment import Segment
-
 LATENCY = Path("/dev/cpu_dma_latency")
 CPU = max(os.sched_getaffinity(0))
 PRIORITY, LATENCY_US = 7, 33
@@ -78,7 +76,7 @@ def test_what_is_had_is_what_the_kernel_says(market: Market, hwgw) -> None:
         assert f"cpu {CPU}, SCHED_FIFO {PRIORITY}" in text
         assert re.search(r"placement  [\d,]+ MiB locked, .*power states of at most", text)
         look = json.loads(hwgw("status", market.name, "--json").stdout)["gateways"][0]
-        assert look["placement"] == had
+        assert look["placement"] == had, "an observer that maps the segment read-only sees the same"
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0
     until(lambda: latency_us() == before, "nobody holds the latency any more")
@@ -112,11 +110,3 @@ def test_nothing_is_asked_for_when_it_is_switched_off(market: Market) -> None:
         had = segment.placement()
         assert (had["memory_locked"], had["latency_held"], had["locked_kib"], had["reason"]) == (False, False, 0, "")
         assert latency_us() == before
-
-
-def test_a_segment_of_another_process_tells_the_same(market: Market) -> None:
-    """An observer that maps the segment read-only sees the same rows."""
-    start(market, {"cpu": CPU}, {})
-    with market.attached() as segment, Segment.attach(market.name) as other:
-        assert other.placement() == segment.placement()
-        assert other.thread_status()[0]["cpu"] == CPU

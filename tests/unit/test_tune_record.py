@@ -90,10 +90,11 @@ def _contents(data: bytes) -> list[bytes]:
     ],
 )  # fmt: skip
 def test_a_change_is_found_and_nothing_else(
-    tree: Path, tmp_path: Path, path: str, value: str, name: str, shown: tuple[str, str] | None
+    tree: Path, file: Path, path: str, value: str, name: str, shown: tuple[str, str] | None
 ) -> None:
-    other = hosts.make(tmp_path / "other", files={path: value})
-    found = list(compare(Host(tree), Host(other)))
+    other = Host(file)
+    other.local(path).write_text(f"{value}\n")
+    found = list(compare(Host(tree), other))
     names = {row.name for row in found}
     assert names, "the change was not seen"
     assert names <= {name, "irq.queues", "irq.managed"} or len(names) == 1, names
@@ -101,33 +102,32 @@ def test_a_change_is_found_and_nothing_else(
         assert [(row.one, row.other) for row in found] == [shown]
 
 
-def test_hosts_of_different_size_compare_by_value(tree: Path, tmp_path: Path) -> None:
+def test_hosts_of_different_size_compare_by_value(tree: Path, file: Path) -> None:
     """One CPU less at the same settings is a fact, not a difference of settings."""
-    other = hosts.make(tmp_path / "other", files={"/sys/devices/system/cpu/online": "0-6"})
-    found = list(compare(Host(tree), Host(other)))
+    other = Host(file)
+    other.local("/sys/devices/system/cpu/online").write_text("0-6\n")
+    found = list(compare(Host(tree), other))
     assert {row.name for row in found if row.kind == "fact"} >= {"CPUs"}
     assert [row.name for row in found if row.kind == "knob"] == []
 
 
-def test_the_command_line_compares_by_option(tree: Path, tmp_path: Path) -> None:
-    other = hosts.make(tmp_path / "other", files={"/proc/cmdline": f"{hosts.CMDLINE} isolcpus=2-3 token=abc"})
-    found = [(row.name, row.one, row.other) for row in compare(Host(tree), Host(other))]
+def test_the_command_line_compares_by_option(tree: Path, file: Path) -> None:
+    other = Host(file)
+    other.local("/proc/cmdline").write_text(f"{hosts.CMDLINE} isolcpus=2-3 token=abc\n")
+    found = [(row.name, row.one, row.other) for row in compare(Host(tree), other)]
     assert ("boot.cmdline isolcpus", "not there", "2-3") in found
     assert not any("token" in name or "abc" in value for name, _, value in found)
 
 
-def test_the_verbs(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    kept, other = tmp_path / "a.tar.gz", tmp_path / "b.tar.gz"
+def test_the_verbs(tree: Path, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = tmp_path / "a.tar.gz"
     assert cli.execute(["tune", "record", str(kept), "--root", str(tree), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["bytes"] == kept.stat().st_size
     assert result["files"] > 700
-    changed = hosts.make(tmp_path / "other", files={"/proc/sys/vm/swappiness": "10"})
-    assert cli.execute(["tune", "record", str(other), "--root", str(changed)]) == 0
-    capsys.readouterr()
-    assert cli.execute(["tune", "diff", str(kept), str(tree)]) == 0
-    assert capsys.readouterr().out == "no difference\n"
-    assert cli.execute(["tune", "diff", str(kept), str(other), "--json"]) == 1
+    host = Host(file)
+    (host.root / "proc/sys/vm/swappiness").write_text("10\n")
+    assert cli.execute(["tune", "diff", str(kept), str(host.root), "--json"]) == 1
     (row,) = json.loads(capsys.readouterr().out)["differences"]
     assert (row["name"], row["a"], row["b"]) == ("vm.swappiness", "60", "10")
 
