@@ -29,11 +29,12 @@ _CHOICES = {
     "transparent_hugepage": ("always", "madvise", "never"),
     "idle": ("poll", "halt", "nomwait"),
     "tsc": ("reliable", "noirqtime", "unstable", "nowatchdog", "recalibrate", "watchdog"),
-    "mitigations": ("off", "auto", "auto,nosmt"),
     "numa_balancing": ("enable", "disable"),
     "preempt": ("none", "voluntary", "full", "lazy"),
     "skew_tick": ("0", "1"),
 }
+# kinds of attack since Linux 6.17
+_MITIGATIONS = re.compile(r"off|auto([,;](nosmt|no_(user|guest)_(kernel|user|host|guest)|no_cross_thread))*")
 # given to the kernel by habit, and not options of it
 _FOREIGN = {
     "kthread_cpus": "no option of mainline kernels: it is passed to init and does nothing",
@@ -127,6 +128,8 @@ def _single(name: str, value: str, found: dict[str, str], host: Host) -> Iterato
     knob = next((k for k in table.knobs().values() if k.kind == "cmdline" and k.place == name), None)
     if name in _FOREIGN:
         yield Finding(ERROR, name, value, _FOREIGN[name])
+    if name == "mitigations" and not _MITIGATIONS.fullmatch(value):
+        yield Finding(ERROR, name, value, "not known; off, auto, auto,nosmt and kinds of attack behind auto are")
     if name in _CHOICES and value not in _CHOICES[name]:
         yield Finding(ERROR, name, value, f"not known; {', '.join(_CHOICES[name])} are")
     if knob and (why := lacks(knob, host)):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import strict_yaml
+from ..errors import ConfigError
 from ..settings import Pipeline, Settings
 from ..strict_yaml import (
     BadValueError,
@@ -204,9 +205,7 @@ def load(name: str) -> Profile:
     """A shipped profile by name, or one of a file, read and checked as far as that goes without a host."""
     path = _find(name, None)
     if path is None:
-        raise ProblemsError(
-            name, [Problem(1, "", f"no such profile; {', '.join(SHIPPED)} are shipped, others are files")]
-        )
+        raise ConfigError(f"{name}: no such profile; {', '.join(SHIPPED)} are shipped, others are files")
     profile = Profile(path.stem, str(path))
     problems = _read(profile, path, (path.resolve(),))
     problems += _names(profile)

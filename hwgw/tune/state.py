@@ -92,6 +92,7 @@ class State:
     def __init__(self, host: Host, folder: Path | None = None) -> None:
         under_root = host.root / "var/lib/hwgw"
         self.folder = folder or (audit.state_folder() if host.live else under_root) / "tune"
+        self._is_live = host.live
         self._file: int | None = None
         self._lock: int | None = None
 
@@ -153,7 +154,9 @@ class State:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """One run at a time changes a host."""
+        """One run at a time changes a host, and on a machine itself that takes root."""
+        if self._is_live and os.geteuid() != 0:
+            raise PrivilegeError("changing a host takes root; plan, verify and status do not")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             fd = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -8,6 +8,7 @@ Everything is put back, also when a test fails; a kill -9 in the middle of an ap
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from support import kill_points
 
 from hwgw.cli import execute
+from hwgw.errors import PrivilegeError
 from hwgw.tune import apply, hold, plan, profile, verify
 from hwgw.tune.host import Host
 from hwgw.tune.knob import Setting, actuator
@@ -148,3 +150,34 @@ def test_kill_in_the_middle_on_this_machine(
     rows = verify.summary(verify.verify(plan.wanted(chosen, Host()), Host(), State(Host(), folder)))
     assert rows["ok"] > 0
     assert before  # and the fixture sees that all of it is back
+
+
+def test_nobody_may_look_and_not_change(tmp_path: Path) -> None:
+    """Planning and verifying this machine takes no privilege; changing it is refused before anything is written."""
+    tmp_path.chmod(0o755)
+    chosen = profile.load("minimal")
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgid(65534)
+            os.setuid(65534)
+            host = Host()
+            state = State(host, tmp_path / "state")
+            found = plan.make(chosen, host, state)
+            cnt = verify.summary(verify.verify(found, host, state))
+            os.write(writer, f"{len(found.settings)} {sum(cnt.values())} ".encode())
+            try:
+                with state.locked():
+                    pass
+            except PrivilegeError as error:
+                os.write(writer, str(error).encode())
+        finally:
+            os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    settings, rows, said = os.read(reader, 1000).decode().split(" ", 2)
+    os.close(reader)
+    os.close(writer)
+    assert int(rows) >= int(settings) >= 10
+    assert said == "changing a host takes root; plan, verify and status do not"
+    assert not (tmp_path / "state").exists()

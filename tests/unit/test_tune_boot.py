@@ -63,6 +63,7 @@ def test_clean_lines_have_no_findings(made: Host) -> None:
     ours = boot.text_of([(s.knob.place, s.want) for s in wanted.settings if s.knob.kind == "cmdline"])
     assert ours.split()[0] == "isolcpus=managed_irq,domain,2,6"
     assert lint.lint(f"{hosts.CMDLINE} {ours}", made) == []
+    assert lint.lint("mitigations=auto,no_guest_host,no_guest_guest", made) == []
     assert lint.lint('root=/dev/sda1 ro quiet console=tty0 console=ttyS0 dyndbg="file x.c +p" -- single', made) == []
 
 
