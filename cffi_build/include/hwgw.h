@@ -57,6 +57,7 @@ uint32_t hwgw_hist_sz_bytes(void);
 void hwgw_hist_record(struct hwgw_hist *hist, uint64_t ticks);
 void hwgw_hist_merge(struct hwgw_hist *into, const struct hwgw_hist *from);
 uint64_t hwgw_hist_cnt(const struct hwgw_hist *hist);
+uint64_t hwgw_hist_sum(const struct hwgw_hist *hist);
 uint64_t hwgw_hist_max(const struct hwgw_hist *hist);
 /* smallest value v such that at least pct percent of the records are <= v (upper edge of its step); 0 when empty */
 uint64_t hwgw_hist_percentile(const struct hwgw_hist *hist, double pct);

@@ -33,6 +33,10 @@ uint64_t hwgw_hist_cnt(const struct hwgw_hist *hist) {
   return hist->cnt;
 }
 
+uint64_t hwgw_hist_sum(const struct hwgw_hist *hist) {
+  return hist->sum;
+}
+
 uint64_t hwgw_hist_max(const struct hwgw_hist *hist) {
   return hist->max;
 }

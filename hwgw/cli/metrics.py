@@ -1,0 +1,52 @@
+"""hwgw metrics: what gateways count, for Prometheus.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import click
+
+from .common import Output, verb
+
+DEFAULT = "127.0.0.1:9464"
+
+
+@verb("metrics")
+@click.argument("names", nargs=-1)
+@click.option("--listen", metavar="ADDRESS:PORT", help=f"Serve http://ADDRESS:PORT/metrics, such as {DEFAULT}.")
+@click.option("--seconds", type=click.FloatRange(0), help="Serve for so long; else until Ctrl-C.")
+def command(out: Output, names: tuple[str, ...], listen: str | None, seconds: float | None) -> int:
+    """Metrics of gateways for Prometheus.
+
+    Of the gateways NAMES, or of all on this host. Without --listen they are printed once, as Prometheus' textfile
+    collector takes them. They are read from shared memory: gateways do not notice.
+    """
+    from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+
+    from hwgw.errors import UsageError
+    from hwgw.gateway import signals_stop
+    from hwgw.telemetry.metrics import GatewayCollector
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(GatewayCollector(names))
+    if listen is None:
+        text = generate_latest(registry).decode()
+        if out.as_json:
+            out.emit({"text": text})
+        else:
+            click.echo(text, nl=False)
+        return 0
+    address, colon, port = listen.rpartition(":")
+    if not colon or not address or not port.isdigit() or not 0 < int(port) < 65_536:
+        raise UsageError(f"--listen {listen}: ADDRESS:PORT is allowed, such as {DEFAULT}")
+    try:
+        server, thread = start_http_server(int(port), address, registry)
+    except OSError as error:
+        raise UsageError(f"--listen {listen}: {error.strerror}") from error
+    out.say(f"http://{address}:{port}/metrics")
+    with signals_stop() as stop:
+        stop.wait(seconds)
+    server.shutdown()
+    thread.join()
+    return 0
