@@ -91,6 +91,8 @@ def plan(
     out.say(f"{found.profile.name}: {found.profile.about}")
     out.row("CPUs: ", shown)
     say_changes(out, found)
+    for setting, why in found.unsupported:
+        out.note(f"{setting.knob.name}: {plans.path_of(setting)}: {why}")
     for knob, text in found.warnings:
         out.row("note: ", f"{knob}: {text}")
     right = len(found.settings) - len(found.changes) - len(found.unsupported)

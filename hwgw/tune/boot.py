@@ -2,8 +2,9 @@
 
 SPDX-License-Identifier: MIT
 
-With GRUB the fragment is /etc/default/grub.d/60-hwgw.cfg; with boot loader entries (BLS) it is an entry of our own,
-copied from the one of the running kernel. Read is what the next boot will have, in force is what this one has.
+With GRUB the fragment is /etc/default/grub.d/60-hwgw.cfg; with boot loader entries (BLS: systemd-boot, and the GRUB of
+Fedora and RHEL, which has no grub.d) it is an entry of our own, copied from the one of the running kernel. Read is what
+the next boot will have, in force is what this one has.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ def text_of(found: list[tuple[str, str]]) -> str:
 
 
 def fragment(host: Host) -> str:
-    """Where our options go on this host."""
-    if host.exists("/etc/default/grub"):
+    """Where our options go on this host; where entries are used, GRUB reads its own options from them."""
+    has_grub = host.exists("/etc/default/grub")
+    if has_grub and (host.exists(PurePosixPath(FRAGMENT).parent.as_posix()) or not host.names(_ENTRIES)):
         return FRAGMENT
     if host.names(_ENTRIES):
         return f"{_ENTRIES}/hwgw-{host.release}.conf"

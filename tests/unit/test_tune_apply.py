@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -345,6 +346,37 @@ def test_service_that_runs_is_planned_and_under_a_root_not_touched(tree: Path, t
     assert (code, said["failed"]) == (0, [])
     refused = {row["knob"]: row["why"] for row in said["refused"]}
     assert refused["irq.irqbalance"] == f"irqbalance.service: no service is started or stopped under --root {tree}"
+
+
+def test_process_that_went_back_to_isolated_cpus_is_drift(tree: Path, tune: Tune) -> None:
+    """Affinity is that of the threads that run now, not of those that were moved."""
+    assert tune("apply")[0] == 0
+    hosts.process(tree, 3000, "backup", cpus="0-7")
+    rows = [row for row in tune("verify")[1]["knobs"] if row["verdict"] == "drift"]
+    assert [(row["knob"], row["path"], row["have"]) for row in rows] == [("sched.tasks", "/proc/3000/status", "0-7")]
+
+
+def test_full_disk_stops_before_the_write_that_it_could_not_record(
+    tree: Path, tune: Tune, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No intent, no write; what was written before is put back by rollback."""
+    before, real, cnt = hosts.snapshot(tree), State.record, 0
+
+    def full(state: State, record: dict[str, Any], **kwargs: bool) -> None:
+        nonlocal cnt
+        cnt += record["is"] == "intent"
+        if cnt == 20:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(state, record, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(State, "record", full)
+        assert tune("apply")[0] == 5
+    assert hosts.snapshot(tree) != before
+    code, said = tune("status")
+    assert (code, said["interrupted"], said["generations"][0]["places"]) == (1, True, 18)  # one of the 19 was refused
+    assert tune("rollback")[1]["restored"] == 18
+    assert hosts.snapshot(tree) == before
 
 
 def test_only_one_run_at_a_time(tree: Path, tune: Tune, capsys: pytest.CaptureFixture[str]) -> None:

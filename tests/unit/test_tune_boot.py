@@ -105,10 +105,11 @@ def test_grub_fragment_is_ours_alone(tmp_path: Path) -> None:
     assert not (tmp_path / boot.FRAGMENT.lstrip("/")).exists()
 
 
-def test_boot_loader_entry_of_our_own(tmp_path: Path) -> None:
-    """Where there is no GRUB: a copy of the running kernel's entry with our options behind its own."""
+@pytest.mark.parametrize("grub", [None, "GRUB_ENABLE_BLSCFG=true"])
+def test_boot_loader_entry_of_our_own(tmp_path: Path, grub: str | None) -> None:
+    """No GRUB, or one that reads entries: a copy of the running kernel's with our options behind its own."""
     entry = f"title Linux\nversion {hosts.RELEASE}\nlinux /vmlinuz-{hosts.RELEASE}\noptions root=UUID=1 ro"
-    files: dict[str, str | None] = {"/etc/default/grub": None, "/boot/loader/entries/one.conf": entry}
+    files: dict[str, str | None] = {"/etc/default/grub": grub, "/boot/loader/entries/one.conf": entry}
     host = Host(hosts.make(tmp_path, files=files))
     cmdline = actuator("cmdline")
     cmdline.write(host, "skew_tick", "1")
