@@ -13,7 +13,11 @@ SPDX-License-Identifier: MIT
 hook is one record of hwgw/specs/hook.yaml with the book, the features asked for and the position; out is an array of
 order records (hwgw/specs/order.yaml); state is an array of int64 whose first words are the parameters in the order
 given; the rest is zero at the start and the function's own. The function returns how many orders it wrote. Prices are
-1/10,000, quantities shares, times ns; units of features: docs/features.md. hwgw.strategy_types has all of it as types.
+1/10,000, quantities shares, times ns; units of features: docs/features.md. hwgw.strategy_types has all of it as types:
+
+    from hwgw.strategy_types import Hook, Orders, State
+
+    def take(hook: Hook, state: State, out: Orders, out_max: int) -> int: ...
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from support import soup_venue as sv
 from support.desk import Desk
 
 import hwgw
+from hwgw import specs
 from hwgw.errors import ConfigError
 from hwgw.native import builtin_strategies, call, ffi, lib
 from hwgw.settings import Strategy
@@ -154,6 +155,16 @@ def test_a_decorator_names_a_feature_that_is_not_there(features, wrong):
 def test_a_numba_target_that_is_none_is_a_configuration_error(target, wrong):
     with pytest.raises(ConfigError, match=wrong):
         numba(target)
+
+
+def test_the_types_of_a_strategy_are_those_of_the_tables(root):
+    from hwgw.specs import types
+
+    made = types.files()["strategy_types.py"]
+    assert made == (root / "hwgw" / "strategy_types.py").read_text(encoding="utf-8")
+    for table, name in types.LAYOUTS:
+        for field in specs.load(table).layout(name).fields:
+            assert field.name in types.HIDDEN or f"\n    {field.name}: " in made
 
 
 # ---- shared objects ----
