@@ -82,6 +82,7 @@ class MadeNic:
         self.filters, self.types = {"none": True, "all": False}, {"off": True, "on": False}
         self.napi = {at: {"defer": 0, "flush": 0, "suspend": 0} for at in (8193, 8194)}
         self.rules: dict[int, bytes] = {}
+        self.queues = [[0, 8, 128, 0, 0, 8, 128] + [0] * 16 for _ in range(16)]  # struct ethtool_coalesce each
         self.calls: list[tuple[int, int]] = []
 
     # ---- netlink ----
@@ -232,9 +233,26 @@ class MadeNic:
                 self.table = list(struct.unpack_from(f"<{entries}I", request, 24))
             self.key = request[-key_sz:] if key_sz else self.key
             self.function = function or self.function
+        elif command == 0x4B:
+            self._per_queue(out)
         else:
             raise OSError(errno.EOPNOTSUPP, "Operation not supported")
         return bytes(out)
+
+    def _per_queue(self, out: bytearray) -> None:
+        """struct ethtool_per_queue_op: sub-command, 128 words of mask, a struct ethtool_coalesce for each bit."""
+        sub, mask = struct.unpack_from("<I", out, 4)[0], int.from_bytes(out[8:520], "little")
+        chosen = [queue for queue in range(4096) if mask >> queue & 1]
+        assert len(out) == 520 + 92 * len(chosen)
+        if any(queue >= self.values[17][9][1] for queue in chosen):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        for at, queue in enumerate(chosen):
+            if sub == 0xE:
+                struct.pack_into("<23I", out, 520 + 92 * at, 0xE, *self.queues[queue][1:])
+            else:
+                row = list(struct.unpack_from("<23I", out, 520 + 92 * at))
+                assert row[0] == sub == 0xF
+                self.queues[queue] = row
 
     def _insert(self, spec: bytes) -> None:
         queue, place = struct.unpack_from("<QI", spec, 152)

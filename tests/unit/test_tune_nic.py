@@ -5,13 +5,15 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import json
 import struct
 from pathlib import Path
 
 import pytest
 from support import hosts
-from support.nics import MadeNic
+from support.nics import MadeNic, printed
 
+from hwgw import netlink
 from hwgw.errors import HwgwError, UsageError
 from hwgw.tune.host import Host
 from hwgw.tune.knob import Unsupported, same
@@ -47,6 +49,13 @@ def test_everything_is_read_by_name(nic: Nic) -> None:
     assert nic.fixed() == {"highdma"}
 
 
+def test_a_hot_queue_alone_is_set(made: MadeNic, nic: Nic) -> None:
+    """Queues that are not named keep what they have, and so do the other settings of the one that is."""
+    nic.set("queue_coalesce.rx_usecs", "4:0")
+    assert [row[1] for row in made.queues[:8]] == [8, 8, 8, 8, 0, 8, 8, 8]
+    assert made.queues[4][2:7] == [128, 0, 0, 8, 128]
+
+
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
@@ -56,6 +65,7 @@ def test_everything_is_read_by_name(nic: Nic) -> None:
         ("rss.indir", " ".join(str(at // 16) for at in range(128))), ("rss.key", bytes(range(40, 80)).hex(":")),
         ("rss.udp4_fields", "sdfn"), ("rss.contexts", "4-5; 6-7"), ("timestamp.rx_filter", "all"),
         ("ntuple.rules", "udp4 dst 239.1.2.3:26400 queue 4 @1000; tcp4 src 10.0.0.9:26477 dst 10.0.0.1 queue 5 @1001"),
+        ("queue_coalesce.rx_usecs", "0:8 1:8 2:8 3:8 4:0 5:8 6:8 7:8"), ("queue_coalesce.tx_max_frames", "1"),
         ("napi.irq_suspend_timeout", "20000000"), ("napi.defer_hard_irqs", "8193:0 8194:100"),
     ],
 )  # fmt: skip
@@ -159,6 +169,8 @@ def test_rss_is_set_by_ioctl_before_linux_6_17() -> None:
         ("ntuple.rules", "sctp4 queue 1", "begins with none of tcp4, udp4, ether"),
         ("ntuple.rules", "udp4 queue 12", "Invalid argument"),
         ("napi.threaded", "9:1", "one of the contexts 8193, 8194"),
+        ("queue_coalesce.rx_usecs", "9:0", "'9:0': a number, or one of queues 0 to 7"),
+        ("queue_coalesce.speed", "1", "there are rx_usecs, rx_max_frames"),
         ("colour.red", "1", "there are settings of channels, "),
     ],
 )  # fmt: skip
@@ -219,7 +231,7 @@ def test_quirks_name_settings_that_there_are() -> None:
     """Each pattern matches a setting of the engine; each row says where it is from."""
     from hwgw.tune.nic.engine import GROUPS
 
-    groups = {*GROUPS, "rss", "ntuple", "fec", "timestamp", "napi", "link"}
+    groups = {*GROUPS, "queue_coalesce", "rss", "ntuple", "fec", "timestamp", "napi", "link"}
     assert len(quirks.table()) >= 15
     for row in quirks.table():
         assert row.setting.partition(".")[0] in groups
@@ -260,3 +272,38 @@ def test_a_gateways_feeds_are_steered_to_its_queue_and_the_rest_elsewhere(
         assert plan.make(chosen, host, state).changes == []
         apply.rollback(host, state, 0)
     assert hosts.snapshot(host.root) == before
+
+
+# ---- what real kernels answered ----
+
+# the row of ethtool(8) under each setting, and the option that prints it
+PRINTED = {
+    "-l": {"channels.rx": "RX", "channels.tx": "TX", "channels.combined": "Combined"},
+    "-g": {"rings.rx": "RX", "rings.tx": "TX"},
+    "-c": {name: name.replace("_max", "").replace("coalesce.", "").replace("_", "-") for name in (
+        "coalesce.rx_usecs", "coalesce.tx_usecs", "coalesce.rx_max_frames", "coalesce.tx_max_frames")},
+    "-i": {"driver.name": "driver", "driver.version": "version"},
+}  # fmt: skip
+LEGACY = {"rx-gro": "generic-receive-offload", "rx-lro": "large-receive-offload", "rx-ntuple-filter": "ntuple-filters",
+          "tx-generic-segmentation": "generic-segmentation-offload", "rx-hashing": "receive-hashing"}  # fmt: skip
+
+
+@pytest.mark.parametrize("driver", ["virtio_net", "veth", "tun"])
+def test_a_recorded_kernel_is_read_as_ethtool_read_it(root: Path, driver: str) -> None:
+    """Answers of Linux 6.18 and what ethtool 6.1 printed at the same moment: queues, rings, coalescing, features."""
+    kept = json.loads((root / "tests/support/recorded_nics.json").read_text())[driver]
+    have = Nic(kept["name"], netlink.Recorded(kept["rows"])).all()
+    compared = 0
+    for option, names in PRINTED.items():
+        rows = printed(kept["ethtool"][option].rpartition("Current hardware settings")[2])
+        for setting, row in names.items():
+            if rows.get(row, "n/a") != "n/a" and setting in have:
+                assert have[setting] == rows[row], setting
+                compared += 1
+    features = printed(kept["ethtool"]["-k"])
+    for name in [key.partition(".")[2] for key in have if key.startswith("features.")]:
+        if said := features.get(LEGACY.get(name, name)):
+            assert have[f"features.{name}"] == said, name
+            compared += 1
+    assert have["driver.name"] == driver
+    assert compared >= 50, compared

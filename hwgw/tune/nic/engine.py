@@ -19,7 +19,7 @@ from ... import napi
 from ...errors import DeviceError, UsageError
 from ...genl import Family
 from ...netlink import KERNEL, Transport
-from . import rss, rules
+from . import perqueue, rss, rules
 
 __all__ = ["GROUPS", "READ_ONLY", "Nic"]
 
@@ -274,6 +274,16 @@ class Nic:
             raise UsageError(f"{self.name} ntuple.{name}: there is rules")
         rules.write(self.name, rules.parse(text), self._via)
 
+    def _receive_queues(self) -> int:
+        have = self.group("channels")
+        return int(have.get("combined", "0")) + int(have.get("rx", "0"))
+
+    def _per_queue(self) -> dict[str, str]:
+        return perqueue.read(self.name, self._receive_queues(), self._via)
+
+    def _set_per_queue(self, name: str, text: str) -> None:
+        perqueue.write(self.name, self._receive_queues(), name, text, self._via)
+
     def _timestamp(self) -> dict[str, str]:
         answer = self.ethtool.do("tsconfig-get", self._header())
         found = {}
@@ -328,6 +338,7 @@ _READERS: dict[str, Callable[[Nic], dict[str, str]]] = {
     "fec": Nic._fec,
     "rss": Nic._rss,
     "ntuple": Nic._rules,
+    "queue_coalesce": Nic._per_queue,
     "timestamp": Nic._timestamp,
     "napi": Nic._napi,
 }
@@ -336,6 +347,7 @@ _WRITERS: dict[str, Callable[[Nic, str, str], None]] = {
     "fec": Nic._set_fec,
     "rss": Nic._set_rss,
     "ntuple": Nic._set_rules,
+    "queue_coalesce": Nic._set_per_queue,
     "timestamp": Nic._set_timestamp,
     "napi": Nic._set_napi,
 }
