@@ -61,7 +61,7 @@ module feed_bench #(
     output reg  [  31:0] store_min,  // cycles from an event of hwgw_itch to the host's port
     output reg  [  31:0] store_max,
     output wire          is_busy,  // records wait to be read
-    output reg  [  31:0] clash_cnt  // verdicts and ends of packets that did not meet in hwgw_mold
+    output reg  [  31:0] clash_cnt  // what came at another cycle than the modules say
 );
 
   wire [  `HWGW_LINE_CNT_W-1:0] pulse_a, pulse_b;
@@ -189,12 +189,17 @@ module feed_bench #(
   always @(posedge clk) begin
     last_a_q  <= {last_a_q[2:0], u_feed.a_tvalid && u_feed.a_tlast};
     last_b_q  <= {last_b_q[2:0], u_feed.b_tvalid && u_feed.b_tlast};
-    clash_cnt <= rst ? 32'd0 : clash_cnt + {31'd0, u_feed.a_verdict_valid != late_a} + {31'd0, u_feed.b_verdict_valid != late_b};
+    clash_cnt <= rst ? 32'd0 : clash_cnt + {31'd0, u_feed.a_verdict_valid != late_a} + {31'd0, u_feed.b_verdict_valid != late_b} +
+                 {31'd0, price_valid && !record_q[3]};
     if (rst) begin
       last_a_q <= 4'd0;
       last_b_q <= 4'd0;
     end
   end
+  // a last trade comes 4 cycles after its event
+  reg [3:0] record_q;
+  always @(posedge clk) record_q <= rst ? 4'd0 : {record_q[2:0], u_feed.record_valid};
+
   reg late_a, late_b;
   always @(posedge clk) {late_a, late_b} <= rst ? 2'd0 : {last_a_q[3], last_b_q[3]};
 

@@ -51,11 +51,14 @@ def report(found: dict[str, Any]) -> dict[str, Any]:
 def run(tmp_path: Path, seed: int, totals: dict[str, Any]) -> Run:
     """Runs tests of a bench; asserts that all passed; what they noted."""
 
-    def start(bench: str, top: str, *tests: str, simulator: str = "verilator", turn: int = 0) -> dict[str, Any]:
+    def start(
+        bench: str, top: str, *tests: str, simulator: str = "verilator", turn: int = 0, is_long: bool = False
+    ) -> dict[str, Any]:
         why = tools.missing("iverilog", "vvp") if simulator == "icarus" else tools.missing("verilator", "g++", "make")
         if why:
             pytest.skip(why)
-        found = rtl.run(bench, top, list(tests), tmp_path, simulator, seed + turn)
+        with_coverage = rtl.IS_FULL and simulator == "verilator" and not is_long
+        found = rtl.run(bench, top, list(tests), tmp_path, simulator, seed + turn, with_coverage=with_coverage)
         totals["tests"] += len(tests)
         totals["passed"] += len(tests) - len(found["failed"])
         rtl.merge(
@@ -75,7 +78,7 @@ def feed(run: Run, *tests: str, **how: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
 def test_whatever_comes_events_and_counters_are_those_of_the_golden_models_and_of_c(run: Run, simulator: str):
-    for turn in range(20 if rtl.IS_FULL else 1):
+    for turn in range(5 if rtl.IS_FULL and simulator == "verilator" else 1):
         assert feed(run, "faults_and_special_frames", simulator=simulator, turn=turn)["events_compared"] > 100
 
 
@@ -104,8 +107,12 @@ def test_what_does_not_fit_is_counted_and_nothing_else_is_lost(run: Run):
     assert feed(run, "what_does_not_fit_is_counted")["events_compared"] == 1513
 
 
+def test_frames_found_bad_at_their_end_are_counted_once_and_what_left_is_not_sent_again(run: Run):
+    assert feed(run, "bad_frames_that_are_not_waited_for")["events_compared"] > 100
+
+
 def test_a_generated_market_gives_the_same_events_and_last_trades(run: Run):
-    found = feed(run, "many")
+    found = feed(run, "many", is_long=True)
     assert found["events_compared"] == (100_000 if rtl.IS_FULL else 1000)
     assert found["trades"]["known"] > found["trades"]["unknown"]
 
@@ -113,7 +120,7 @@ def test_a_generated_market_gives_the_same_events_and_last_trades(run: Run):
 def test_real_captures_give_the_same_events(run: Run):
     if not (tools.ROOT.parent / "shared" / "data" / "mold").exists():
         pytest.skip("../shared/data/mold is not here")
-    found = feed(run, "captures")
+    found = feed(run, "captures", is_long=True)
     assert found["events_compared"] == (22_000 if rtl.IS_FULL else 1000)
 
 

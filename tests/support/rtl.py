@@ -32,20 +32,25 @@ def _sources(top: str) -> list[Path]:
     return [*tools.sources(), BENCHES / f"{top}.v"]
 
 
-def _build_args(simulator: str) -> list[str]:
+def _build_args(simulator: str, with_coverage: bool) -> list[str]:
     if simulator == "icarus":
         return ["-g2005"]
-    args = ["-O3", "--x-assign", "unique", "--x-initial", "unique", "-Wno-TIMESCALEMOD", "-CFLAGS", "-O2"]
-    return [*args, "--coverage"] if IS_FULL else args
+    args = ["--x-assign", "unique", "--x-initial", "unique", "-Wno-TIMESCALEMOD", "--output-split", "8000"]
+    # with the counters of coverage the optimizer takes minutes
+    return (
+        [*args, "--coverage", "--coverage-max-width", "600", "-CFLAGS", "-O0"]
+        if with_coverage
+        else [*args, "-CFLAGS", "-O1"]
+    )
 
 
-def build(top: str, simulator: str, parameters: dict[str, int]) -> Path:
+def build(top: str, simulator: str, parameters: dict[str, int], with_coverage: bool = False) -> Path:
     """The folder of a compiled model, compiled when nothing that was compiled fits."""
     from cocotb_tools.runner import get_runner
 
     tools.generate()
     os.environ.update(tools.environment())
-    args = _build_args(simulator)
+    args = _build_args(simulator, with_coverage)
     files = [*_sources(top), *sorted(tools.GENERATED.glob("*.vh"))]
     text = "\0".join([*(path.read_text(encoding="utf-8") for path in files), *args, repr(sorted(parameters.items()))])
     folder = BUILDS / f"{top}-{simulator}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
@@ -61,19 +66,19 @@ def build(top: str, simulator: str, parameters: dict[str, int]) -> Path:
 
 def run(
     bench: str, top: str, tests: list[str], work: Path, simulator: str = "verilator", seed: int = 1,
-    parameters: dict[str, int] | None = None,
+    parameters: dict[str, int] | None = None, with_coverage: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Runs tests of a bench; what they noted, with `failed`, the names and reasons of those that did not pass."""
     from cocotb_tools.runner import get_runner
 
-    folder = build(top, simulator, parameters or {})
+    folder = build(top, simulator, parameters or {}, with_coverage)
     work.mkdir(parents=True, exist_ok=True)
     notes = work / "notes.json"
     notes.unlink(missing_ok=True)
     results = work / "results.xml"
     runner = get_runner(simulator)
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    size = "10" if IS_FULL else "1"
+    size = "10" if IS_FULL and simulator == "verilator" else "1"
     extra = {"HWGW_RTL_SIZE": size, "HWGW_RTL_NOTES": str(notes), "PYTHONPATH": paths, "COCOTB_LOG_LEVEL": "WARNING"}
     with contextlib.suppress(SystemExit):  # says that a test failed, which the results say better
         runner.test(
