@@ -6,6 +6,7 @@ The pipeline of bench_pipeline.py under load: a frame every few microseconds, an
 of book, sent to a venue over loopback TCP that answers each. Another thread halts at a moment of its own, watches the
 count of bytes handed to the venue, and resumes. A trial's figure is the time until the halt was in force and the last
 byte had gone, whichever was later. What the pipeline had judged before it saw the halt may still go, and is counted.
+halt_tree.py does it to a gateway of processes, whose control process is alive, stopped or killed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 from hwgw import specs
 from hwgw.native import ffi, lib
 
+from . import halt_tree
 from .bench_pipeline import Frames, Native, Ours, Samples, two_cores
 from .harness import RUNS_LARGE, Options, Result, result
 
@@ -73,6 +75,7 @@ def _trials(options: Options, ours: Ours, native: Native, frames: Frames, cnt: i
 
 def run(options: Options) -> list[Result]:
     """p50, p99.9 and the worst of a thousand halts, of each run."""
+    tree = halt_tree.run(options)
     cnt = options.size(1_000, 20)
     runs: list[list[float]] = []
     with tempfile.TemporaryDirectory() as folder, two_cores() as last_core, ExitStack() as stack:
@@ -85,7 +88,7 @@ def run(options: Options) -> list[Result]:
             values, orders, late = _trials(options, ours, native, frames, cnt)
             runs.append(sorted(values))
             options.say(f"halt: {cnt} trials among {orders:,} orders, {late} bytes went after one was in force")
-    return [
+    return tree + [
         result(name, "us", [values[math.ceil(len(values) * part) - 1] for values in runs])
         for name, part in (("halt_us_p50", 0.5), ("halt_us_p999", 0.999), ("halt_us_max", 1.0))
     ]

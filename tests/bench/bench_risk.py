@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import ctypes
 import random
+import re
+import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +20,7 @@ import numpy as np
 from hwgw import specs
 from hwgw.native import ffi, lib
 
-from .harness import Options, Result, by_turns, compile_shared, result
+from .harness import COMPILE_FLAGS, ROOT, Options, Result, by_turns, compile_shared, result
 
 INSTRUMENT_CNT = 1_000
 ACCOUNT_CNT, STRATEGY_CNT = 4, 8
@@ -97,6 +101,32 @@ def pointer(value: Any) -> ctypes.c_void_p:
     return ctypes.c_void_p(int(ffi.cast("uintptr_t", value)))
 
 
+def instructions(options: Options) -> list[Result]:
+    """Executed instructions of one passed order, in the gate and in circuit breakers; no neighbour moves them."""
+    valgrind, compiler = shutil.which("valgrind"), shutil.which("cc")
+    if not valgrind or not compiler:
+        options.leave_out("risk_instructions", "needs valgrind and a C compiler")
+        return []
+    cnt, found = options.size(100_000, 2_000), []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        subprocess.run([sys.executable, "-B", str(ROOT / "cffi_build" / "gen.py"), name], check=True)
+        sources = [ROOT / "cffi_build" / "src" / file for file in ("risk.c", "risk_fact.c", "breaker.c")]
+        includes = [f"-I{folder}", f"-I{ROOT / 'cffi_build' / 'src'}", f"-I{ROOT / 'cffi_build' / 'include'}"]
+        command = [compiler, *COMPILE_FLAGS, "-march=x86-64-v2", *includes, "-o", str(folder / "count")]
+        subprocess.run([*command, str(Path(__file__).with_name("risk_count.c")), *map(str, sources)], check=True)
+        for figure, function, rules in (
+            ("risk_instructions", "judge", 0), ("breaker_instructions_no_rule", "count", 0),
+            ("breaker_instructions_4_rules", "count", 4),
+        ):  # fmt: skip
+            watch = [valgrind, "--tool=callgrind", f"--toggle-collect={function}", "--callgrind-out-file=/dev/null"]
+            watched = [*watch, str(folder / "count"), str(cnt), str(rules)]
+            done = subprocess.run(watched, capture_output=True, text=True, check=True)
+            total = re.search(r"Collected : (\d+)", done.stderr)
+            found.append(result(figure, "1/order", [int(total[1]) / cnt if total else 0.0]))
+    return found
+
+
 def run(options: Options) -> list[Result]:
     """risk_ns_p50 and risk_ns_p99, with what the two time stamps alone cost beside them."""
     order_cnt = options.size(200_000, 2_000)
@@ -136,4 +166,5 @@ def run(options: Options) -> list[Result]:
     return [
         result("risk_ns_p50", "ns", [p50 for p50, _ in gate], baseline, [p50 for p50, _ in stamps]),
         result("risk_ns_p99", "ns", [p99 for _, p99 in gate], baseline, [p99 for _, p99 in stamps]),
+        *instructions(options),
     ]

@@ -7,10 +7,14 @@
  * what is measured is the code of the installed module.
  */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base.h"
@@ -141,6 +145,54 @@ EXPORT uint64_t halt_and_watch(halt_fn halt, void *segment, uint32_t reason, con
   }
   *late = seen - first;
   return last - from;
+}
+
+/* ticks from before what is done until the word has one of the bits, UINT64_MAX when that takes longer than patience */
+static uint64_t until_set(const uint32_t *word, uint64_t from, uint64_t patience) {
+  for (;;) {
+    uint64_t now = hwgw_rdtsc();
+    if (__atomic_load_n(word, __ATOMIC_ACQUIRE)) return now - from;
+    if (now - from > patience) return UINT64_MAX;
+  }
+}
+
+/* kills a process and waits for the halt that this makes */
+EXPORT uint64_t kill_and_watch(int32_t pid, const uint32_t *halt, uint64_t patience) {
+  uint64_t from = hwgw_rdtsc();
+  if (kill(pid, SIGKILL) != 0) return UINT64_MAX;
+  return until_set(halt, from, patience);
+}
+
+/* starts a program with one argument and waits for the halt that it makes, then for its end */
+EXPORT uint64_t spawn_and_watch(const char *path, const char *argument, const uint32_t *halt, uint64_t patience) {
+  char *const arguments[] = {(char *)(uintptr_t)path, (char *)(uintptr_t)argument, NULL};
+  posix_spawn_file_actions_t quiet;
+  posix_spawn_file_actions_init(&quiet);
+  posix_spawn_file_actions_addopen(&quiet, 1, "/dev/null", O_WRONLY, 0);
+  pid_t pid = 0;
+  int status = 1;
+  uint64_t from = hwgw_rdtsc();
+  int failed = posix_spawn(&pid, path, &quiet, NULL, arguments, environ);
+  uint64_t ticks = failed ? UINT64_MAX : until_set(halt, from, patience);
+  if (!failed) waitpid(pid, &status, 0);
+  posix_spawn_file_actions_destroy(&quiet);
+  return status == 0 ? ticks : UINT64_MAX;
+}
+
+/* ---- limits ---- */
+
+typedef uint64_t (*publish_fn)(void *segment, const void *limits);
+
+/* publishes a table and waits for its acknowledgement; UINT64_MAX when it was not taken or that takes longer */
+EXPORT uint64_t publish_and_watch(publish_fn publish, void *segment, const void *limits, const uint64_t *acknowledged,
+                                  uint64_t patience) {
+  uint64_t generation = publish(segment, limits), from = hwgw_rdtsc();
+  if (!generation) return UINT64_MAX;
+  for (;;) {
+    uint64_t now = hwgw_rdtsc();
+    if (__atomic_load_n(acknowledged, __ATOMIC_ACQUIRE) >= generation) return now - from;
+    if (now - from > patience) return UINT64_MAX;
+  }
 }
 
 /* ---- costs that a clock read would spoil ---- */
