@@ -6,6 +6,7 @@
 PYTHON ?= python3
 SECONDS ?= 60
 SEEDS ?= 10000
+EVENTS ?= 1000000
 ARGS ?=
 
 venv := .venv
@@ -25,7 +26,7 @@ native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill lint fuzz seeds docs clean mutants journal-proof rtl formal synth
+.PHONY: tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill lint fuzz seeds docs clean soak-risk mutants journal-proof rtl formal synth
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -41,6 +42,7 @@ help:
 	@echo "make drill [SECONDS=60]     one feed line dead for that long, then both: no gap; refusals, then recovery"
 	@echo "make cycles [N=100]         kill -9 under load and start again, so many times: nothing may be left"
 	@echo "make seeds [SEEDS=10000]    the feed side under so many seeds of faults, under sanitizers: never a wrong book"
+	@echo "make soak-risk [EVENTS=1000000]  the gate and the breakers: C against the golden model, and every short sequence"
 	@echo "make mutants                the gate's C code changed in one place at a time: how many changes its tests notice"
 	@echo "make rtl [JSON=out.json]    the card's Verilog in simulation, at full length: events compared, coverage, latency"
 	@echo "make formal [JSON=out.json] the proofs on the card's Verilog, each with a planted bug that it has to find"
@@ -183,6 +185,17 @@ seeds: $(build_stamp)
 	  { cat build/seeds.log >&2; exit 1; }
 	@$(bin)/cmake --build build/sanitize --target test_feed
 	@HWGW_SEEDS=$(SEEDS) build/sanitize/bin/test_feed
+
+soak-risk: $(build_stamp)
+	@echo "soak-risk: $(EVENTS) events of C against the golden model, every sequence of 6 events, some minutes"
+	@HWGW_RISK_EVENTS=$(EVENTS) HWGW_BREAKER_EVENTS=$(EVENTS) HWGW_STATEFUL=500 $(bin)/python -m pytest -q --durations=0 \
+	  tests/unit/test_risk.py tests/unit/test_breaker.py tests/unit/test_risk_stateful.py -k 'long or random or stateful' $(ARGS)
+	@mkdir -p build
+	@$(bin)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_BUILD_TYPE=Release -DHWGW_SANITIZE=ON \
+	  -DCMAKE_MAKE_PROGRAM=$(abspath $(bin))/ninja -DPython_EXECUTABLE=$(abspath $(bin))/python >build/seeds.log || \
+	  { cat build/seeds.log >&2; exit 1; }
+	@$(bin)/cmake --build build/sanitize --target test_risk
+	@HWGW_DEPTH=6 build/sanitize/bin/test_risk
 
 mutants: $(build_stamp)
 	@echo "mutants: each comparison, sign and constant of the gate's C code changed in turn, some minutes"

@@ -11,11 +11,14 @@ some mutants mean the same as the original, and docs/risk.md explains them.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import multiprocessing
 import os
 import pickle
 import re
+import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -36,7 +39,8 @@ from tests.mutation.record import digest  # noqa: E402
 
 TESTS = ("test_risk.py", "test_risk_contract.py", "test_risk_boundaries.py")
 READOUTS = "bool hwgw_risk_halted("  # behind it only copies of state, which other tests compare
-SECONDS_MAX = 60  # a mutant that takes longer hangs, which is noticed too
+MORE = ("risk_dump.c",)
+SECONDS_MAX = 300  # a mutant that takes longer hangs, which is noticed too
 DUMP_SZ = 8 << 20
 SWAPS = {
     "<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "&&": "||", "||": "&&",
@@ -116,27 +120,44 @@ class Loaded:
         return digest(bytes(self.ffi.buffer(self.text, size)).decode())
 
 
-def noticed(path: Path, trace: Path) -> str:
+def noticed(path: Path) -> str:
     """What noticed that this gate is not ours; empty when nothing did."""
     loaded = Loaded(path)
-    codes = {reason: code for code, reason in _reasons().items()}
-    for number, scenario in enumerate(scenarios()):
-        for step in scenario.steps:
-            if loaded.event(-1 - number, step.record, step.table) != codes[step.expect]:
-                return f"scenario {scenario.name}"
-    with trace.open("rb") as stream:
-        at = 0
-        while True:
-            try:
-                item = pickle.load(stream)
-            except EOFError:
-                return ""
-            at += 1
-            if len(item) == 2:
-                if loaded.look(item[0]) != item[1]:
-                    return f"state at item {at}"
-            elif loaded.event(*item[:3]) != item[3]:
-                return f"verdict at item {at}"
+    for number, (name, steps) in enumerate(KNOWN.scenarios):
+        for record, table, expect in steps:
+            if loaded.event(-1 - number, record, table) != expect:
+                return f"scenario {name}"
+    for at, item in enumerate(KNOWN.trace, 1):
+        if len(item) == 2:
+            if loaded.look(item[0]) != item[1]:
+                return f"state at item {at}"
+        elif loaded.event(*item[:3]) != item[3]:
+            return f"verdict at item {at}"
+    return ""
+
+
+class Known:
+    """What every mutant is held against: read once, and there in every process that is forked from this one."""
+
+    def __init__(self) -> None:
+        self.scenarios: list[tuple[str, list[tuple[bytes, bytes | None, int]]]] = []
+        self.trace: list[tuple[Any, ...]] = []
+
+    def read(self, trace: Path) -> None:
+        """The scenarios of the kit, and what the gate's tests said."""
+        codes = {reason: code for code, reason in _reasons().items()}
+        for each in scenarios():
+            steps = [(step.record, step.table, codes[step.expect]) for step in each.steps]
+            self.scenarios.append((each.name, steps))
+        with trace.open("rb") as stream:
+            while True:
+                try:
+                    self.trace.append(pickle.load(stream))
+                except EOFError:
+                    return
+
+
+KNOWN = Known()
 
 
 def _reasons() -> dict[int, str]:
@@ -145,20 +166,29 @@ def _reasons() -> dict[int, str]:
     return {reason.code: reason.name for reason in specs.reasons()}
 
 
-def judge(job: tuple[int, Mutant, str, str]) -> tuple[int, str]:
+def judge(job: tuple[int, Mutant, str]) -> tuple[int, str]:
     """Compile one mutant and try it in a process of its own; who noticed it, "does not compile", or nothing."""
-    index, mutant, folder, trace = job
+    index, mutant, folder = job
     built = Path(folder) / f"gate{index}.so"
-    if not build(built, {mutant.source: mutant.text}, ("risk_dump.c",)):
+    if not build(built, {mutant.source: mutant.text}, MORE):
         return index, "does not compile"
-    command = [sys.executable, "-m", "tests.mutation", "--try", str(built), "--trace", trace]
-    try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
-    except subprocess.TimeoutExpired:
+    ours, theirs = os.pipe()
+    if (pid := os.fork()) == 0:
+        try:
+            os.write(theirs, f"said {noticed(built)}".encode())
+        finally:
+            os._exit(0)
+    os.close(theirs)
+    is_over = bool(select.select([ours], [], [], SECONDS_MAX)[0])
+    if not is_over:
+        os.kill(pid, signal.SIGKILL)
+    answer = os.read(ours, 4096).decode()
+    os.close(ours)
+    os.waitpid(pid, 0)
+    built.unlink()
+    if not is_over:
         return index, "hangs"
-    finally:
-        built.unlink(missing_ok=True)
-    return index, done.stdout.strip() if done.returncode == 0 else f"ended with {done.returncode}"
+    return index, answer.removeprefix("said ") if answer else "ends the process"
 
 
 def record(trace: Path, seed: int) -> int:
@@ -178,23 +208,24 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, help="write the result as JSON")
-    parser.add_argument("--try", dest="candidate", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--trace", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.candidate:
-        print(noticed(options.candidate, options.trace))
-        return 0
     chosen = [mutant for source in SOURCES for mutant in mutants(source)]
     chosen = [mutant for mutant in chosen if not options.only or options.only in mutant.code][:: options.every]
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder) / "trace"
         print(f"mutants: recording the gate's tests: {record(trace, options.seed) >> 20} MiB", flush=True)
         whole = Path(folder) / "whole.so"
-        if not build(whole, None, ("risk_dump.c",)) or (wrong := noticed(whole, trace)):
+        KNOWN.read(trace)
+        if not build(whole, None, MORE) or (wrong := noticed(whole)):
             raise SystemExit(f"mutants: the gate itself does not pass: {wrong}")
-        jobs = [(index, mutant, folder, str(trace)) for index, mutant in enumerate(chosen)]
+        jobs = [(index, mutant, folder) for index, mutant in enumerate(chosen)]
+        gc.freeze()
         with multiprocessing.Pool(options.jobs) as pool:
-            verdicts = dict(pool.imap_unordered(judge, jobs))
+            verdicts = {}
+            for index, verdict in pool.imap_unordered(judge, jobs):
+                verdicts[index] = verdict
+                if len(verdicts) % 50 == 0:
+                    print(f"mutants: {len(verdicts)} of {len(jobs)}", flush=True)
     compiled = [index for index, verdict in verdicts.items() if verdict != "does not compile"]
     alive = sorted(index for index in compiled if not verdicts[index])
     for index in alive:

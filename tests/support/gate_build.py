@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import sys
@@ -26,18 +27,37 @@ def generated() -> str:
     return str(folder)
 
 
+@cache
+def _object(source: str) -> str | None:
+    """An unchanged source, compiled once per run."""
+    target = ROOT / "build" / "tests" / f"gate-{os.getpid()}-{Path(source).stem}.o"
+    atexit.register(target.unlink, missing_ok=True)
+    return str(target) if _compile(source, target) else None
+
+
+def _compile(source: str, target: Path) -> bool:
+    includes = (generated(), str(ROOT / "cffi_build" / "include"), str(ROOT / "cffi_build" / "src"))
+    command = ["cc", *FLAGS, *(f"-I{path}" for path in includes), "-c", "-o", str(target), source]
+    return subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == 0
+
+
 def build(built: Path, changed: Mapping[str, str] | None = None, more: Sequence[str] = ()) -> bool:
     """Compile the gate to built; changed maps a source's name to other text. False when that does not compile."""
-    folder = built.parent
-    sources = []
+    objects: list[str] = []
+    temporary: list[Path] = []
     for name in (*SOURCES, *more):
-        path = ROOT / "cffi_build" / "src" / name
         if changed and name in changed:
-            path = folder / f"{built.stem}-{name}"
-            path.write_text(changed[name], encoding="utf-8")
-        sources.append(str(path))
-    includes = (generated(), str(ROOT / "cffi_build" / "include"), str(ROOT / "cffi_build" / "src"))
-    command = ["cc", *FLAGS, *(f"-I{path}" for path in includes), "-o", str(built)]
-    gate = ROOT / "tests" / "conformance" / "gate.c"
-    done = subprocess.run([*command, *sources, str(gate)], capture_output=True, timeout=120, check=False)
+            text = built.with_name(f"{built.stem}-{name}")
+            text.write_text(changed[name], encoding="utf-8")
+            temporary += [text, text.with_suffix(".o")]
+            if not _compile(str(text), temporary[-1]):
+                return False
+            objects.append(str(temporary[-1]))
+        elif compiled := _object(str(ROOT / "cffi_build" / "src" / name)):
+            objects.append(compiled)
+    gate = _object(str(ROOT / "tests" / "conformance" / "gate.c"))
+    command = ["cc", *FLAGS, "-o", str(built), *objects, str(gate)]
+    done = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    for path in temporary:
+        path.unlink(missing_ok=True)
     return done.returncode == 0
