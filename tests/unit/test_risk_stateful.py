@@ -42,7 +42,7 @@ def table(generation: int, scale: int, off: int = 0) -> bytes:
         "short_max": 4 * scale, "locate_qty": 5 * scale,
     }  # fmt: skip
     record = {
-        "generation": generation, "checks_enabled": 2**32 - 1 - off, "beat_age_max_ns": 5000, "ref_age_max_ns": 3000,
+        "generation": generation, "checks_enabled": 2**32 - 1 - off, "beat_age_max_ns": 50_000, "ref_age_max_ns": 20_000,
         "dup_window_ns": 10, "gateway": account, "account": [account] * 16,
         "strategy": [bucket | {"fills_max": 6, "rejects_run_max": 8}] * 64,
         "instrument": [instrument, instrument | {"flags": 3, "restricted_accounts": 2}],
@@ -139,16 +139,21 @@ class Gate(RuleBasedStateMachine):
         """The control plane."""
         self.say(kind, strategy=strategy, reason=20)
 
-    @rule(which=st.sampled_from((0, 1, 1, 2)), off=st.sampled_from((0, 0, 0, 1)))
+    @rule()
+    def resume(self) -> None:
+        """A person has looked."""
+        self.say("resume")
+
+    @rule(which=st.sampled_from((0, 1, 1, 2)), off=st.sampled_from((0, 0, 0, 0, 0, 1)))
     def limits(self, which: int, off: int) -> None:
         """Another table, or one that is not to be taken."""
         self.say("limits", TABLES[which], venue_ref=which + 1 + off)
 
     @rule()
     def step_back(self) -> None:
-        """The clock steps back."""
-        self.ts = max(self.ts - 5, 1)
-        self.say("beat", step_ns=0)
+        """The clock steps back for one event."""
+        self.say("beat", step_ns=-5)
+        self.ts += 5
 
     @invariant()
     def same(self) -> None:
@@ -165,5 +170,5 @@ def test_stateful_sequences_leave_both_gates_in_the_same_state(seed: int) -> Non
     )  # fmt: skip
     run_state_machine_as_test(hypothesis.seed(seed)(Gate), settings=bounded)
     assert Gate.seen.total() > EXAMPLES * STEPS // 3
-    verdicts = {reason for kind, reason in Gate.seen if kind in ("new", "replace")}
-    assert len(verdicts) >= 5, verdicts
+    verdicts = Counter({key: cnt for key, cnt in Gate.seen.items() if key[0] in ("new", "replace")})
+    assert len(verdicts) >= 4, verdicts
