@@ -5,17 +5,18 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 
-from ..errors import UsageError
+from ..errors import HwgwError, UsageError
 from ..strict_yaml import Problem
 from . import irqs, lint
 from .boot import text_of
 from .cpus import Cpus, list_text, parse_list, parse_mask
 from .expand import Missing
 from .host import Host
-from .knob import Setting
+from .knob import Setting, Unsupported, actuator
 from .profile import LEAVE, RECOMMENDED, Profile
 from .roles import Roles
 
@@ -34,6 +35,16 @@ _HUGE = {"mem.hugepages_2m": ("hugepages_2m", 2048), "mem.hugepages_1g": ("hugep
 _HUGE_SHARE_PCT = 80
 
 
+def _queues(name: str, host: Host) -> tuple[int, int]:
+    """How many receive queues a NIC has, and how many it can have."""
+    has = max(len(host.glob(f"/sys/class/net/{name}/queues/rx-[0-9]*")), len(irqs.of_queues(host, name)))
+    most = has
+    for setting in ("channels.combined_max", "channels.rx_max"):
+        with contextlib.suppress(OSError, Unsupported, HwgwError):
+            most = max(most, int(actuator("nic").read(host, f"{name} {setting}") or "0"))
+    return has, most
+
+
 def _nics(profile: Profile, roles: Roles, host: Host) -> Iterator[Problem]:
     there = host.nics()
     for nic in profile.nics.values():
@@ -41,17 +52,15 @@ def _nics(profile: Profile, roles: Roles, host: Host) -> Iterator[Problem]:
         if nic.name not in host.names("/sys/class/net"):
             yield profile.problem(key, f"{nic.name}: no such interface; this host has {', '.join(there) or 'none'}")
             continue
-        has = len(host.glob(f"/sys/class/net/{nic.name}/queues/rx-[0-9]*"))
-        vectors = len(irqs.of_queues(host, nic.name))
-        most = max(has, vectors)
+        has, most = _queues(nic.name, host)
         if nic.queue_cnt is not None and most and nic.queue_cnt > most:
-            text = f"{nic.queue_cnt} queues wanted; {nic.name} has {most}"
+            text = f"{nic.queue_cnt} queues wanted; {nic.name} can have {most}"
             yield profile.problem(key, text)
-        last = (nic.queue_cnt or most) - 1
+        last = (nic.queue_cnt or has) - 1
         users: dict[int, int] = {}
         for queue, cpu in sorted(nic.hot.items()):
             at = f"{key}.hot.{queue}"
-            if most and queue > last:
+            if has and queue > last:
                 yield profile.problem(at, f"there is no queue {queue}; {nic.name} would have 0 to {last}")
             if cpu not in host.online:
                 yield profile.problem(at, f"there is no CPU {cpu}; {list_text(host.online)} are on")

@@ -59,6 +59,8 @@ def test_wheel_works_from_an_empty_directory(built: Path, tmp_path: Path) -> Non
     assert {
         "hwgw/_native.abi3.so",
         "hwgw/specs/itch50.yaml",
+        "hwgw/specs/knobs.yaml",
+        "hwgw/tune/profiles/latency.yaml",
         "hwgw_sim/__init__.py",
         "hwgw/include/hwgw.h",
         "hwgw/py.typed",

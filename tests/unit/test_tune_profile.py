@@ -69,7 +69,7 @@ MISTAKES = [
     ("nothing left", "roles:\n  feed: 0-7",
      "1: roles.housekeeping: no CPU is left; interrupts and every other process need at least one"),
     ("no such NIC", "nics: {eth7: {queues: 1}}", "1: nics.eth7: eth7: no such interface; this host has eth0"),
-    ("more queues than the NIC has", "nics: {eth0: {queues: 16}}", "1: nics.eth0: 16 queues wanted; eth0 has 8"),
+    ("more queues than the NIC has", "nics: {eth0: {queues: 32}}", "1: nics.eth0: 32 queues wanted; eth0 can have 16"),
     ("no such queue", "roles: {feed: 2}\nnics: {eth0: {queues: 2, hot: {2: 2}}}",
      "2: nics.eth0.hot.2: there is no queue 2; eth0 would have 0 to 1"),
     ("two hot queues on a CPU", "roles: {feed: 2}\nnics:\n  eth0:\n    hot:\n      0: 2\n      1: 2",
