@@ -52,4 +52,6 @@ PROOFS = (
           ("if (cut) cut_q <= rest;", "if (cut) cut_q <= sum_q;")),
     Proof("counters.live", "hwgw_counters", "fv_counters", "RULE_LIVE", 20,
           ("is_copying_q && turn_q == first_q", "is_copying_q && turn_q == first_q && first_q != 0")),
+    Proof("arbiter.order", "hwgw_arbiter", "fv_arbiter", "RULE_ORDER", 11,
+          ("else if (take_a || take_b) expected_q", "else if (take_a) expected_q"), uses=("hwgw_line",)),
 )  # fmt: skip
