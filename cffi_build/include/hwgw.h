@@ -645,17 +645,17 @@ struct hwgw_channel_cfg {
 
 struct hwgw_pipeline_cfg {
   struct hwgw_segment *segment;
-  uint32_t thread;          /* index of its blocks in the segment */
-  int32_t cpu;              /* -1 = not pinned */
-  int32_t fifo_priority;    /* SCHED_FIFO, 0 = SCHED_OTHER */
-  bool dynamic_instruments; /* subscribe to symbols as they come, for decode and tests */
-  bool ref_is_last;         /* reference price: last trade instead of midpoint */
-  bool end_with_feed;       /* stop when the feed has ended (files, end of session) */
-  bool cancel_on_halt;      /* when halted, cancel every open order, and again until the venue has answered for all */
-  uint64_t stale_halt_ns;   /* a heartbeat that is older than beat_age_max by so much latches halt; 0 = never */
-  bool udp_checksum;        /* verify it where the backend gives whole frames */
-  uint32_t batch;           /* frames per poll, 0 = 64 */
-  uint32_t sample_shift;    /* stage times of 1 message in 2^shift that leads to no order */
+  uint32_t thread;           /* index of its blocks in the segment */
+  int32_t cpu;               /* -1 = not pinned */
+  int32_t fifo_priority;     /* SCHED_FIFO, 0 = SCHED_OTHER */
+  bool dynamic_instruments;  /* subscribe to symbols as they come, for decode and tests */
+  bool ref_is_last;          /* reference price: last trade instead of midpoint */
+  bool end_with_feed;        /* stop when the feed has ended (files, end of session) */
+  bool cancel_on_halt;       /* when halted, cancel every open order, and again until the venue has answered for all */
+  uint64_t stale_halt_ns;    /* a heartbeat that is older than beat_age_max by so much latches halt; 0 = never */
+  bool udp_checksum;         /* verify it where the backend gives whole frames */
+  uint32_t batch;            /* frames per poll, 0 = 64 */
+  uint32_t sample_shift;     /* stage times of 1 message in 2^shift that leads to no order */
   uint64_t journal_stall_ns; /* halt when the journal's writer has not looked for so long; 0 = never */
   struct hwgw_rx_cfg rx;
   struct hwgw_books_cfg books;
