@@ -12,7 +12,7 @@
 // cfg_verified: records are committed with the end of a good packet, else each at once; in that case the records of a
 // packet that turns out to be bad have left already, and no end follows them.
 // Order of checks: what hwgw_udp found, records that found no room (drop_ring_full), fewer bytes than the packet header
-// (drop_short), blocks that do not end where the payload ends (drop_blocks). A block of fewer than BLOCK_MIN bytes is no
+// (drop_short), blocks that do not end where the payload ends (drop_blocks). A message of fewer than BLOCK_MIN bytes is no
 // message of any feed here and would end a second message in one beat: its packet is drop_blocks too.
 // Cost: no stall; a record may leave in each cycle. A beat carries at most one end and, behind it, one begin of a message.
 // Latency: 3 cycles from the beat with the last byte of a message to its record.

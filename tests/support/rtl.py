@@ -36,12 +36,9 @@ def _build_args(simulator: str, with_coverage: bool) -> list[str]:
     if simulator == "icarus":
         return ["-g2005"]
     args = ["--x-assign", "unique", "--x-initial", "unique", "-Wno-TIMESCALEMOD", "--output-split", "8000"]
-    # with the counters of coverage the optimizer takes minutes
-    return (
-        [*args, "--coverage", "--coverage-max-width", "600", "-CFLAGS", "-O0"]
-        if with_coverage
-        else [*args, "-CFLAGS", "-O1"]
-    )
+    # short runs are over before an optimized model is compiled, and with the counters of coverage that takes minutes
+    args += ["-CFLAGS", "-O1" if IS_FULL and not with_coverage else "-O0"]
+    return [*args, "--coverage", "--coverage-max-width", "600"] if with_coverage else args
 
 
 def build(top: str, simulator: str, parameters: dict[str, int], with_coverage: bool = False) -> Path:
