@@ -5,9 +5,10 @@
 SPDX-License-Identifier: MIT
 
 ECP5 is the part that open place-and-route knows: its MHz are a proxy for timing, not those of a 10G card. For
-UltraScale+ there are resources and the length of the longest path, no MHz. A design has more ports than the part has pins, so around it
-stand shift registers (synth_top, made here): each of its inputs comes from a flip-flop and each output goes to one, and
-every path that is timed is the design's own. The figures of resources are those of the design without them.
+UltraScale+ there are resources and the length of the longest path, no MHz. A design has more ports than the part has
+pins, so around it stand shift registers (synth_top, made here): each of its inputs comes from a flip-flop and each
+output goes to one, and every path that is timed is the design's own. The figures of resources are those of the design
+without them.
 """
 
 from __future__ import annotations
