@@ -236,7 +236,7 @@ static inline uint32_t level_open(struct hwgw_books *books, uint32_t side_number
   level->px = px;
   level->cnt = 1;
   level->cell[HWGW_BOOK_CELL_LEVEL] = (struct hwgw_book_cell){.ref = (uint32_t)ref, .qty = qty};
-  *hwgw_book_guess(books, side_number >> 1, px) = number;
+  books->guess[hwgw_book_guess(books, side_number >> 1, px)] = number;
   return cell;
 }
 
@@ -269,7 +269,8 @@ static inline uint32_t level_append(struct hwgw_books *books, uint32_t number, u
 }
 
 /* takes an order out of its level, and a level out of its side when it was the last one */
-static inline void order_end(struct hwgw_books *books, uint32_t side_number, uint32_t level_number, uint32_t cell) {
+static inline __attribute__((always_inline)) void order_end(struct hwgw_books *books, uint32_t side_number,
+                                                            uint32_t level_number, uint32_t cell) {
   union hwgw_book_block *level = &books->block[level_number];
   struct hwgw_book_cell *order = hwgw_book_cell(books, cell);
   uint32_t block = cell / HWGW_BOOK_CELLS;
@@ -298,7 +299,7 @@ static inline uint32_t apply_add(struct hwgw_books *books, const struct hwgw_eve
     level = place.level;
     if (HWGW_UNLIKELY(level)) {
       cell = level_append(books, level, event->ref, event->qty);
-      *hwgw_book_guess(books, event->instrument, event->px) = level;
+      books->guess[hwgw_book_guess(books, event->instrument, event->px)] = level;
     } else {
       if (HWGW_UNLIKELY(!level_room(books, side_number, 0))) return HWGW_CNT_BOOK_DROP_FULL;
       cell = level_open(books, side_number, place.above, key, event->px, event->ref, event->qty);
@@ -397,30 +398,30 @@ static inline uint32_t apply_replace(struct hwgw_books *books, const struct hwgw
 
 uint32_t hwgw_book_apply(struct hwgw_books *books, struct hwgw_event *event, struct hwgw_book_hint hint,
                          bool *top_changed) {
+  const uint32_t take_first = HWGW_EVENT_KIND_EXECUTE, take_last = HWGW_EVENT_KIND_DELETE, kind = event->kind;
   *top_changed = false;
-  bool is_known = event->instrument < books->instrument_cnt;
-  switch (event->kind) {
-    case HWGW_EVENT_KIND_ADD:
-      return HWGW_LIKELY(is_known) ? apply_add(books, event, hint, top_changed) : HWGW_CNT_BOOK_DROP_INSTRUMENT;
-    case HWGW_EVENT_KIND_EXECUTE:
-    case HWGW_EVENT_KIND_EXECUTE_WITH_PRICE:
-    case HWGW_EVENT_KIND_REDUCE:
-    case HWGW_EVENT_KIND_DELETE:
-      return HWGW_LIKELY(is_known) ? apply_take(books, event, hint, top_changed) : HWGW_CNT_BOOK_DROP_INSTRUMENT;
-    case HWGW_EVENT_KIND_REPLACE:
-      return HWGW_LIKELY(is_known) ? apply_replace(books, event, hint, top_changed) : HWGW_CNT_BOOK_DROP_INSTRUMENT;
-    case HWGW_EVENT_KIND_TRADE:
-    case HWGW_EVENT_KIND_CROSS:
-      if (is_known && event->qty && event->flags & HWGW_EVENT_FLAGS_PRINTABLE)
-        books->trade[event->instrument] = (struct hwgw_book_trade){.px = event->px, .qty = event->qty};
-      return HWGW_CNT_BOOK_IGNORED;
-    default:
-      return HWGW_CNT_BOOK_IGNORED;
-  }
+  bool is_book = kind - HWGW_EVENT_KIND_ADD <= HWGW_EVENT_KIND_REPLACE - HWGW_EVENT_KIND_ADD;
+  if (HWGW_UNLIKELY(event->instrument >= books->instrument_cnt))
+    return is_book ? HWGW_CNT_BOOK_DROP_INSTRUMENT : HWGW_CNT_BOOK_IGNORED;
+  if (kind == HWGW_EVENT_KIND_ADD) return apply_add(books, event, hint, top_changed);
+  if (HWGW_LIKELY(kind - take_first <= take_last - take_first)) return apply_take(books, event, hint, top_changed);
+  if (kind == HWGW_EVENT_KIND_REPLACE) return apply_replace(books, event, hint, top_changed);
+  bool is_print = kind == HWGW_EVENT_KIND_TRADE || kind == HWGW_EVENT_KIND_CROSS;
+  if (is_print && event->qty && event->flags & HWGW_EVENT_FLAGS_PRINTABLE)
+    books->trade[event->instrument] = (struct hwgw_book_trade){.px = event->px, .qty = event->qty};
+  return HWGW_CNT_BOOK_IGNORED;
 }
 
+_Static_assert(HWGW_EVENT_KIND_ADD + 1 == HWGW_EVENT_KIND_EXECUTE &&
+                   HWGW_EVENT_KIND_EXECUTE + 1 == HWGW_EVENT_KIND_EXECUTE_WITH_PRICE &&
+                   HWGW_EVENT_KIND_EXECUTE_WITH_PRICE + 1 == HWGW_EVENT_KIND_REDUCE &&
+                   HWGW_EVENT_KIND_REDUCE + 1 == HWGW_EVENT_KIND_DELETE &&
+                   HWGW_EVENT_KIND_DELETE + 1 == HWGW_EVENT_KIND_REPLACE,
+               "the kinds that change orders in a row");
+
 uint32_t hwgw_books_apply(struct hwgw_books *books, struct hwgw_event *event, bool *top_changed) {
-  return hwgw_book_apply(books, event, hwgw_book_expect_order(books, event), top_changed);
+  struct hwgw_book_hint first = hwgw_book_expect(books, event);
+  return hwgw_book_apply(books, event, hwgw_book_expect_order(books, event, first), top_changed);
 }
 
 /* ---- one instrument ---- */

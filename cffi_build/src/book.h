@@ -114,7 +114,10 @@ struct hwgw_book_slab {
 };
 
 struct hwgw_books {
-  struct hwgw_book_bucket *bucket;
+  union {
+    struct hwgw_book_bucket *bucket;
+    uint32_t *word; /* of the buckets */
+  };
   union hwgw_book_block *block;
   struct hwgw_book_side *side; /* two per instrument: buy, sell */
   uint32_t *guess;             /* levels */
@@ -214,16 +217,16 @@ static inline uint32_t hwgw_book_home(const struct hwgw_books *books, uint32_t c
   return (group + (group >> books->bucket_bits) * 0x9E3779B1u) & books->bucket_mask;
 }
 
-/* the place of an instrument's price among the guesses */
-static inline uint32_t *hwgw_book_guess(const struct hwgw_books *books, uint32_t instrument, uint32_t px) {
+/* the number of the guess for an instrument's price */
+static inline uint32_t hwgw_book_guess(const struct hwgw_books *books, uint32_t instrument, uint32_t px) {
   uint32_t line = (instrument * 0x9E3779B1u + (px >> HWGW_BOOK_GUESS_SHIFT) * 0x85EBCA6Bu) >> 4 & books->guess_mask;
-  line &= 0u - (px != 0);                                /* who has no price asks for no line of its own */
-  return &books->guess[line | (px * 0x9E3779B1u) >> 28]; /* the upper bits spread prices of any tick evenly */
+  line &= 0u - (px != 0);                 /* who has no price asks for no line of its own */
+  return line | (px * 0x9E3779B1u) >> 28; /* the upper bits spread prices of any tick evenly */
 }
 
 /* the number at an index entry, which is a word of the buckets; reads whatever word it is */
 static inline uint32_t *hwgw_book_entry(const struct hwgw_books *books, uint32_t entry) {
-  return (uint32_t *)books->bucket + entry;
+  return &books->word[entry];
 }
 
 /* the block that holds a cell, and the first block of its level */
@@ -271,29 +274,32 @@ void hwgw_book_near_in(struct hwgw_books *books, uint32_t side);  /* the line is
 
 /* A caller that knows what comes next asks for its memory ahead, in three steps some messages apart, each of which needs
  * what the one before fetched; none changes anything or believes what it sees, and none depends on the kind of the event,
- * which cannot be predicted: what an event does not have leads to number 0. First: the index, the guesses, and the side of
- * an add. Second: the level of the price, and the order that is named. Third: the order's level and side, and where the
- * next order of the price's level goes. */
+ * which cannot be predicted: what an event does not have leads to number 0. First: the index and the guess. Second: the
+ * order that is named, and the level of the price. Third: the order's level, the side, and where the next order of the
+ * price's level goes. */
 struct hwgw_book_hint {
-  uint32_t entry; /* index entry of the reference; in its home bucket, always */
-  uint32_t level; /* of the price, or any other */
+  uint32_t entry; /* index entry of the reference, in its home bucket always; after the first step any of that bucket */
+  uint32_t level; /* of the price, or any other; after the first step the number of the guess */
 };
 
-static inline void hwgw_book_expect(const struct hwgw_books *books, const struct hwgw_event *event) {
-  hwgw_prefetch(&books->bucket[hwgw_book_home(books, hwgw_book_check(event->ref))]);
-  /* an execution's is its match number, which hurts nobody */
-  hwgw_prefetch(&books->bucket[hwgw_book_home(books, hwgw_book_check(event->ref_new))]);
-  hwgw_prefetch(hwgw_book_guess(books, event->instrument, event->px));
+static inline struct hwgw_book_hint hwgw_book_expect(const struct hwgw_books *books, const struct hwgw_event *event) {
+  uint32_t home = hwgw_book_home(books, hwgw_book_check(event->ref));
+  uint32_t guess = hwgw_book_guess(books, event->instrument, event->px);
+  hwgw_prefetch(&books->bucket[home]);
+  hwgw_prefetch(&books->guess[guess]);
+  if (HWGW_UNLIKELY(event->kind == HWGW_EVENT_KIND_REPLACE))
+    hwgw_prefetch(&books->bucket[hwgw_book_home(books, hwgw_book_check(event->ref_new))]);
+  return (struct hwgw_book_hint){home * HWGW_BOOK_BUCKET_WORDS, guess};
 }
 
 static inline struct hwgw_book_hint hwgw_book_expect_order(const struct hwgw_books *books,
-                                                           const struct hwgw_event *event) {
-  uint32_t check = hwgw_book_check(event->ref), home = hwgw_book_home(books, check);
-  uint32_t found = hwgw_book_lanes_equal(hwgw_book_lanes(books->bucket[home].check), check);
-  uint32_t at = (uint32_t)__builtin_ctz(found | 1u << HWGW_BOOK_BUCKET);
-  struct hwgw_book_hint hint = {.entry = home * HWGW_BOOK_BUCKET_WORDS + HWGW_BOOK_BUCKET_NUMBER + at,
-                                .level = *hwgw_book_guess(books, event->instrument, event->px)};
-  hwgw_prefetch(hwgw_book_block_of(books, *hwgw_book_entry(books, hint.entry)));
+                                                           const struct hwgw_event *event,
+                                                           struct hwgw_book_hint first) {
+  const uint32_t *bucket = hwgw_book_entry(books, first.entry);
+  uint32_t found = hwgw_book_lanes_equal(hwgw_book_lanes(bucket), hwgw_book_check(event->ref));
+  uint32_t at = HWGW_BOOK_BUCKET_NUMBER + (uint32_t)__builtin_ctz(found | 1u << HWGW_BOOK_BUCKET);
+  struct hwgw_book_hint hint = {.entry = first.entry + at, .level = books->guess[first.level]};
+  hwgw_prefetch(hwgw_book_block_of(books, bucket[at]));
   hwgw_prefetch(&books->block[hint.level]);
   return hint;
 }

@@ -10,6 +10,8 @@
  */
 #include "book.h"
 
+#define RANK_LINEAR 32 /* words */
+
 static uint32_t slab_of(uint32_t cap) {
   return (uint32_t)__builtin_ctz(cap / HWGW_BOOK_LADDER_MIN);
 }
@@ -48,12 +50,14 @@ static uint32_t ladder_rank(const struct hwgw_book_ladder *ladder, uint32_t key)
   uint64_t probe = (uint64_t)key << 32;
   const uint64_t *from = ladder->word;
   uint32_t cnt = ladder->cnt;
-  while (cnt > 1) { /* which half it is cannot be predicted, so it is no branch */
+  while (cnt > RANK_LINEAR) { /* which half it is cannot be predicted, so it is no branch */
     uint32_t half = cnt / 2;
     from += half & (0u - (from[half - 1] < probe));
     cnt -= half;
   }
-  return (uint32_t)(from - ladder->word) + (cnt && *from < probe);
+  uint32_t below = 0; /* all at once: their lines are waited for together, not one after the other */
+  for (uint32_t i = 0; i < cnt; i++) below += from[i] < probe;
+  return (uint32_t)(from - ladder->word) + below;
 }
 
 static void far_flag(struct hwgw_books *books, uint32_t side) {

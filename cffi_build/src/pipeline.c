@@ -376,7 +376,7 @@ void pipeline_event(struct hwgw_pipeline *p, struct hwgw_event *event, bool samp
 
 /* asks at once for the lines that the message will most likely need one after the other */
 static inline void expect_event(const struct hwgw_pipeline *p, const struct hwgw_event *event) {
-  hwgw_book_expect(p->books, event);
+  (void)hwgw_book_expect(p->books, event);
   if (HWGW_UNLIKELY(event->instrument >= p->instrument_cnt)) return;
   hwgw_prefetch(&p->books->side[event->instrument * HWGW_BOOK_SIDES]);
   hwgw_prefetch(&p->books->side[event->instrument * HWGW_BOOK_SIDES + 1]);

@@ -10,13 +10,13 @@
 #include "instruments.h"
 #include "itch.h"
 
-#define STEP 16u            /* messages from one step to the next: a microsecond or so */
+#define STEP 8u             /* messages from one step to the next: a microsecond or so */
 #define RING_SZ (4u * STEP) /* messages that wait: three steps, and a power of two */
 
-/* messages that wait for their turn, and what the books were asked for on their behalf */
-struct ring {
-  struct hwgw_event event[RING_SZ];
-  struct hwgw_book_hint hint[RING_SZ];
+/* a message that waits for its turn, and what the books were asked for on its behalf */
+struct waiting {
+  struct hwgw_event event;
+  struct hwgw_book_hint hint;
 };
 
 /* ---- rows ---- */
@@ -49,7 +49,12 @@ uint32_t hwgw_scan_row_sz_bytes(uint32_t depth) {
          HWGW_BOOK_SIDES * depth * (uint32_t)(sizeof(uint64_t) + sizeof(uint32_t));
 }
 
-/* the best levels that a row will show: those of both sides, as far as they are known */
+/* what a row will show: the best levels of both sides; one step later, as far as they are known */
+static inline void expect_sides(const struct hwgw_books *books, const struct hwgw_event *event) {
+  hwgw_prefetch(&books->side[event->instrument << 1]);
+  hwgw_prefetch(&books->side[event->instrument << 1 | 1]);
+}
+
 static inline void expect_best(const struct hwgw_books *books, const struct hwgw_event *event) {
   const struct hwgw_book_side *side = &books->side[event->instrument * HWGW_BOOK_SIDES];
   hwgw_prefetch(&books->block[side[0].level[0]]);
@@ -87,32 +92,35 @@ static inline __attribute__((always_inline)) void sink_take(struct sink *sink, s
 }
 
 /* one step for each of the messages that wait: number `at` was decoded now, of `made` so far */
-static inline __attribute__((always_inline)) void ring_step(struct ring *ring, uint32_t at, uint32_t made,
+static inline __attribute__((always_inline)) void ring_step(struct waiting *ring, uint32_t at, uint32_t made,
                                                             struct sink *sink) {
   const struct hwgw_books *books = sink->books;
   uint32_t second = at - STEP, third = second - STEP, last = third - STEP; /* none before 0: more than made */
-  if (HWGW_LIKELY(second < made))
-    ring->hint[second % RING_SZ] = hwgw_book_expect_order(books, &ring->event[second % RING_SZ]);
+  if (HWGW_LIKELY(second < made)) {
+    struct waiting *waiting = &ring[second % RING_SZ];
+    waiting->hint = hwgw_book_expect_order(books, &waiting->event, waiting->hint);
+    if (sink->depth) expect_sides(books, &waiting->event);
+  }
   if (HWGW_LIKELY(third < made)) {
-    const struct hwgw_event *event = &ring->event[third % RING_SZ];
-    if (HWGW_LIKELY(event->instrument < books->instrument_cnt)) {
-      hwgw_book_expect_rest(books, event, ring->hint[third % RING_SZ]);
-      if (sink->depth) expect_best(books, event);
+    const struct waiting *waiting = &ring[third % RING_SZ];
+    if (HWGW_LIKELY(waiting->event.instrument < books->instrument_cnt)) {
+      hwgw_book_expect_rest(books, &waiting->event, waiting->hint);
+      if (sink->depth) expect_best(books, &waiting->event);
     }
   }
-  if (HWGW_LIKELY(last < made)) sink_take(sink, &ring->event[last % RING_SZ], ring->hint[last % RING_SZ]);
+  if (HWGW_LIKELY(last < made)) sink_take(sink, &ring[last % RING_SZ].event, ring[last % RING_SZ].hint);
 }
 
 /* Applies messages; with depth, writes rows. Inlined into one function for each depth that matters: 0, 1, any. */
 static inline __attribute__((always_inline)) uint32_t
 apply(const uint8_t *data, const struct hwgw_scan_message *messages, uint32_t cnt, struct hwgw_instruments *instruments,
       struct hwgw_books *books, uint64_t *counters, struct hwgw_scan_totals *totals, uint32_t depth, uint8_t *rows) {
-  struct ring ring;
+  struct waiting ring[RING_SZ];
   struct sink sink = {.books = books, .counters = counters, .totals = totals, .depth = depth, .row = rows};
   uint32_t made = 0;
   for (uint32_t i = 0; i < cnt; i++) {
     const uint8_t *message = data + messages[i].offset;
-    struct hwgw_event *event = &ring.event[made % RING_SZ];
+    struct hwgw_event *event = &ring[made % RING_SZ].event;
     uint32_t cause = hwgw_itch_event(message, messages[i].len, event);
     if (HWGW_UNLIKELY(cause)) {
       counters[cause]++;
@@ -122,12 +130,12 @@ apply(const uint8_t *data, const struct hwgw_scan_message *messages, uint32_t cn
     event->channel = messages[i].channel;
     hwgw_instruments_find(instruments, message, messages[i].len, event);
     if (HWGW_UNLIKELY(!(made | counters[HWGW_CNT_ITCH_MESSAGES]))) totals->first_ts_ns = event->ts_ns;
-    hwgw_book_expect(books, event);
+    ring[made % RING_SZ].hint = hwgw_book_expect(books, event);
     made++;
-    ring_step(&ring, made - 1, made, &sink);
+    ring_step(ring, made - 1, made, &sink);
   }
-  if (made) totals->last_ts_ns = ring.event[(made - 1) % RING_SZ].ts_ns;
-  for (uint32_t at = made; at < made + 3 * STEP; at++) ring_step(&ring, at, made, &sink);
+  if (made) totals->last_ts_ns = ring[(made - 1) % RING_SZ].event.ts_ns;
+  for (uint32_t at = made; at < made + 3 * STEP; at++) ring_step(ring, at, made, &sink);
   counters[HWGW_CNT_ITCH_MESSAGES] += made;
   return (uint32_t)((size_t)(sink.row - rows) / hwgw_scan_row_sz_bytes(depth));
 }

@@ -162,7 +162,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                  .ref_new = ref_of(number_new, pattern),
                                  .qty = in[3] & 15,
                                  .px = in[2] & 63};
-      struct hwgw_book_hint hint = hwgw_book_expect_order(books, &event);
+      struct hwgw_book_hint hint = hwgw_book_expect_order(books, &event, hwgw_book_expect(books, &event));
       if (in[3] & 128) hint.level = in[3] % (books->block_used + 1); /* of the level no hint need be right */
       if (event.instrument < INSTRUMENTS) hwgw_book_expect_rest(books, &event, hint);
       waiting[cnt++ % WAIT] = (struct waiting){event, hint, number, number_new};
