@@ -1,12 +1,11 @@
-/* scan.c: the messages of record files and of captures, in batches; decode and benchmarks read files through it.
+/* scan.c: the messages of captures, in batches; decode and benchmarks read files through it and scan_records.c.
  *
  * SPDX-License-Identifier: MIT
  *
- * Input: bytes of a BinaryFILE the caller has read, or a capture file through the pcap backend, net and mold. Output:
- * whole messages with number, place and channel; nothing is judged here but the framing. Memory is bounded by what the
- * caller gives. A flow of a capture is put to a channel by its first sound packet: the same session means another line
- * of the same stream. Until then its packets count under the cause that makes them unsound (or foreign, when flows are
- * being looked for). Thread: one.
+ * Input: a capture file through the pcap backend, net and mold. Output: whole messages with number, place and channel;
+ * nothing is judged here but the framing. Memory is bounded by what the caller gives. A flow of a capture is put to a
+ * channel by its first sound packet: the same session means another line of the same stream. Until then its packets
+ * count under the cause that makes them unsound (or foreign, when flows are being looked for). Thread: one.
  */
 #include "hwgw_scan.h"
 
@@ -15,7 +14,6 @@
 
 #include "base.h"
 
-#define RECORD_HEADER_LEN ITCH50_BINARYFILE_LENGTH_SZ
 #define CHANNEL_NONE 0xFFFF
 
 struct hwgw_scan {
@@ -32,31 +30,6 @@ struct hwgw_scan {
   uint32_t iter_channel;
   uint64_t counters[HWGW_COUNTER_CNT];
 };
-
-/* ---- record files ---- */
-
-uint32_t hwgw_scan_records(const uint8_t *data, uint32_t len, uint64_t first_seq, struct hwgw_scan_message *messages,
-                           uint32_t max, uint32_t *used, bool *ended) {
-  uint32_t at = 0, cnt = 0;
-  *ended = false;
-  while (cnt < max && len - at >= RECORD_HEADER_LEN) {
-    uint32_t record_len = hwgw_be16(data + at);
-    if (HWGW_UNLIKELY(!record_len)) {
-      at += RECORD_HEADER_LEN;
-      *ended = true;
-      break;
-    }
-    if (HWGW_UNLIKELY(record_len > len - at - RECORD_HEADER_LEN)) break;
-    messages[cnt] = (struct hwgw_scan_message){
-        .seq = first_seq + cnt, .offset = at + RECORD_HEADER_LEN, .len = (uint16_t)record_len};
-    cnt++;
-    at += RECORD_HEADER_LEN + record_len;
-  }
-  *used = at;
-  return cnt;
-}
-
-/* ---- captures ---- */
 
 int32_t hwgw_scan_open(struct hwgw_scan **out, const char *path, const struct hwgw_flow *flows, uint32_t flow_cnt,
                        struct hwgw_error *error) {

@@ -5,20 +5,20 @@ SPDX-License-Identifier: MIT
 Figures are per second of CPU time of the thread: neighbours on the machine take turns on the core, and what they take
 is not ours. Streams are made, or read, before the first clock is; every figure walks the same bytes in memory several
 times. With --file the stream is the user's; else shallow (45,000 live orders) and deep (1,250,000) ones over 8,000
-symbols are generated from the seed. The peer is itch-book from PyPI (tests/bench/requirements.txt), whose rows and
-final books must be ours. Instructions are counted by callgrind, which no neighbour moves.
+symbols are generated from the seed and kept in build/streams. The peer is itch-book from PyPI
+(tests/bench/requirements.txt), whose rows must be ours; the final books must be those of plain code. Instructions are
+counted by callgrind, which no neighbour moves.
 """
 
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import importlib
 import importlib.metadata
-import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ from hwgw.feeds.books import FeedBooks
 from hwgw.feeds.source import MESSAGE, Batch
 from hwgw.native import ffi, lib
 
-from .harness import ROOT, RUNS_LARGE, Options, Result, by_turns, compile_shared, result
+from .harness import ROOT, RUNS_LARGE, Options, Result, by_turns, compile_c, compile_shared, result
 
 HERE = Path(__file__).parent
 SYMBOLS = 8000
@@ -41,8 +41,11 @@ SHALLOW, DEEP = (10_000_000, 45_000), (11_000_000, 1_250_000)  # messages, live 
 CHUNK = 65_536  # messages
 PEER_CHUNK = 4 << 20  # bytes
 PEER = "itch-book"
+GENERATOR = (ROOT / "sim" / "stream.c", ROOT / "sim" / "stream.h", ROOT / "hwgw" / "specs" / "itch50.yaml")
 MIB = 1 << 20
-COUNTED = 200_000  # messages for callgrind
+COUNTED = 500_000  # messages for callgrind, and as many before, which fill the books and are not counted
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+COUNT_SOURCES = ("book", "book_ladder", "book_open", "book_view", "instruments", "itch", "scan_books", "scan_records")
 
 
 def fields_header() -> str:
@@ -67,11 +70,23 @@ def fields_header() -> str:
     return "\n".join(lines) + f"\n#define TYPES(X) \\\n  {joined}\n"
 
 
-def stream_new(options: Options, shape: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """BinaryFILE records of a generated stream; a deep one grows all the way."""
+def stream_new(options: Options, shape: tuple[int, int]) -> Bytes:
+    """BinaryFILE records of a generated stream; a deep one grows all the way. Full sizes are kept in build/streams."""
     messages, live = (options.size(shape[0], 60_000), options.size(shape[1], shape[1] // 100))
-    with Stream(options.seed, options.size(SYMBOLS, 200), live, messages if shape is DEEP else 0) as stream:
-        return np.frombuffer(stream.records(messages), np.uint8)
+    symbols, ramp = options.size(SYMBOLS, 200), messages if shape is DEEP else 0
+    made_by = b"".join(path.read_bytes() for path in GENERATOR)
+    key = hashlib.sha256(made_by + repr((options.seed, symbols, live, ramp, messages)).encode()).hexdigest()[:16]
+    kept = ROOT / "build" / "streams" / f"{key}.itch50"
+    if not options.smoke and kept.is_file():
+        return np.fromfile(kept, np.uint8)
+    with Stream(options.seed, symbols, live, ramp) as stream:
+        data = np.frombuffer(stream.records(messages), np.uint8)
+    if not options.smoke:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        part = kept.with_suffix(".part")
+        data.tofile(part)
+        part.rename(kept)
+    return data
 
 
 def rate(work: Callable[[], int]) -> tuple[float, int]:
@@ -84,9 +99,6 @@ def rate(work: Callable[[], int]) -> tuple[float, int]:
 def resident() -> int:
     """Bytes of this process in memory."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-
-
-Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 def batches(data: Bytes) -> Iterator[Batch]:
@@ -171,7 +183,8 @@ def measure_books(options: Options, name: str, data: Bytes, live_max: int, libra
         return found
 
     has_peer = peer_session([]) is not None
-    mine, plain, *others = by_turns(options.runs(RUNS_LARGE), ours, reference, *[peer] * has_peer)
+    mine, *others = by_turns(options.runs(RUNS_LARGE), ours, *[peer] * has_peer)
+    plain = [reference()]  # once: it takes as long as all of the others
     if len(ends) != 1:
         raise AssertionError(f"the two books end differently: {ends}")
     ((final, dropped),) = ends
@@ -242,34 +255,32 @@ def rows_compare(ours: np.ndarray[Any, Any], theirs: dict[str, np.ndarray[Any, A
 
 
 def count_instructions(options: Options, name: str, data: Bytes, live_max: int) -> list[Result]:
-    """Executed instructions per message from records to books, by callgrind, over the first messages of a stream."""
+    """Executed instructions and mispredicted branches per message, from records to books, by callgrind."""
     if options.smoke:
-        return []  # callgrind alone takes a minute to start Python
+        return []
     if not shutil.which("valgrind"):
         options.leave_out(f"book_{name}_instructions", "valgrind is not installed")
         return []
     with tempfile.TemporaryDirectory() as folder:
         path, out = Path(folder) / "stream.itch50", Path(folder) / "callgrind.out"
-        path.write_bytes(data[: 128 * COUNTED].tobytes())
-        executed = []
-        for cnt in (COUNTED, 2 * COUNTED):  # what Python does before is in both
-            code = f"from tests.bench import bench_feed; bench_feed.counted({str(path)!r}, {live_max}, {cnt})"
-            command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", sys.executable, "-c", code]
-            environment = os.environ | {"PYTHONHASHSEED": "0"}
-            subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
-            total = re.search(r"^(?:totals|summary): (\d+)", out.read_text(), re.MULTILINE)
-            executed.append(int(total[1]) if total else 0)
-    return [result(f"book_{name}_instructions", "1/message", [(executed[1] - executed[0]) / COUNTED])]
-
-
-def counted(path: str, live_max: int, cnt: int) -> None:
-    """What callgrind watches: the first cnt messages of a file into books."""
-    books, left = FeedBooks(orders_max=live_max), cnt
-    for batch in batches(np.fromfile(path, np.uint8)):
-        books.apply(Batch(batch.data, batch.messages[:left], None))
-        left -= min(left, len(batch))
-        if not left:
-            return
+        sources = [HERE / "feed_count.c", *(ROOT / "cffi_build" / "src" / f"{stem}.c" for stem in COUNT_SOURCES)]
+        program = compile_c(sources, Path(folder) / "feed_count", "-D_GNU_SOURCE", "-flto")
+        data[: 128 * COUNTED].tofile(path)
+        valgrind = ["valgrind", "--tool=callgrind", "--branch-sim=yes", "--toggle-collect=counted"]
+        command = [*valgrind, f"--callgrind-out-file={out}", program, path, str(live_max), str(COUNTED), str(COUNTED)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        applied, final = done.stdout.split()
+        text = out.read_text()
+    events = re.findall(r"^events: (.*)$", text, re.MULTILINE)[0].split()
+    sums = re.findall(r"^(?:totals|summary): (.*)$", text, re.MULTILINE)[-1].split()
+    totals = dict.fromkeys(events, 0) | dict(zip(events, map(int, sums), strict=False))  # zeros at the end are left out
+    if not totals["Ir"]:
+        raise AssertionError("callgrind collected nothing: counted() has another name in the program")
+    options.say(f"{name}: callgrind over {int(applied):,} messages, book hash {final}")
+    return [
+        result(f"book_{name}_instructions", "1/message", [totals["Ir"] / int(applied)]),
+        result(f"book_{name}_mispredictions", "1/message", [(totals["Bcm"] + totals["Bim"]) / int(applied)]),
+    ]
 
 
 def run(options: Options) -> list[Result]:

@@ -132,28 +132,22 @@ def machine() -> str:
     )
 
 
-def compile_shared(source: Path, folder: Path) -> Path:
-    """Compile C of a benchmark into a shared object, against the project's headers and for the same processor."""
+def compile_c(sources: Sequence[Path], target: Path, *flags: str) -> Path:
+    """Compile C of a benchmark beside target, against the project's headers and for the same processor."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise Unavailable("no C compiler")
+    folder = target.parent
     subprocess.run([sys.executable, "-B", str(ROOT / "cffi_build" / "gen.py"), str(folder)], check=True)
-    target = folder / f"{source.stem}.so"
     includes = [f"-I{folder}", f"-I{ROOT / 'cffi_build' / 'src'}", f"-I{ROOT / 'cffi_build' / 'include'}"]
     march = f"-march={native.build()['march']}"
-    command = [
-        compiler,
-        *COMPILE_FLAGS,
-        march,
-        *includes,
-        "-shared",
-        "-fPIC",
-        str(source),
-        "-o",
-        str(target),
-        "-lpthread",
-    ]
+    command = [compiler, *COMPILE_FLAGS, march, *includes, *flags, *map(str, sources), "-o", str(target), "-lpthread"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"{source.name}: {done.stderr}")
+        raise RuntimeError(f"{target.name}: {done.stderr}")
     return target
+
+
+def compile_shared(source: Path, folder: Path) -> Path:
+    """Compile C of a benchmark into a shared object."""
+    return compile_c([source], folder / f"{source.stem}.so", "-shared", "-fPIC")
