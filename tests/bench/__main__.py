@@ -19,6 +19,8 @@ from .harness import Options, Result, Unavailable, machine
 
 MODULES = sorted(path.stem.removeprefix("bench_") for path in Path(__file__).parent.glob("bench_*.py"))
 
+FEED = ("decode_", "framing_", "book_", "tob_rows_")  # figures with a table of their own
+
 
 def number(value: float | None) -> str:
     """A figure with four significant digits, thousands separated."""
@@ -65,6 +67,17 @@ def between(text: str, name: str, content: str, page: Path) -> str:
     return head + begin + content + end + tail
 
 
+def figures(results: list[Result]) -> str:
+    """The results as a Markdown table."""
+    head = "| figure | median | unit | range | runs | ratio | baseline |\n|---|--:|---|--:|--:|--:|---|\n"
+    return head + "".join(
+        f"| `{result.name}` | {number(result.value)} | {result.unit} | {number(result.min)} to {number(result.max)} |"
+        f" {result.runs} | {'-' if result.ratio is None else f'{result.ratio:.3g}'} |"
+        f" {'-' if result.baseline is None else f'{result.baseline}: {number(result.baseline_value)}'} |\n"
+        for result in results
+    )
+
+
 def document(path: Path, results: list[Result], load: float, left_out: list[tuple[str, str]]) -> None:
     """Put the results between the markers of a Markdown page; nobody types a figure. What was not run stays."""
     conditions = (
@@ -72,16 +85,11 @@ def document(path: Path, results: list[Result], load: float, left_out: list[tupl
     )
     text = path.read_text(encoding="utf-8")
     receive = [result for result in results if result.name.startswith("rx_")]
-    others = [result for result in results if result not in receive]
-    rows = [
-        f"| `{result.name}` | {number(result.value)} | {result.unit} | {number(result.min)} to {number(result.max)} |"
-        f" {result.runs} | {'-' if result.ratio is None else f'{result.ratio:.3g}'} |"
-        f" {'-' if result.baseline is None else f'{result.baseline}: {number(result.baseline_value)}'} |\n"
-        for result in others
-    ]
-    if rows:
-        head = "| figure | median | unit | range | runs | ratio | baseline |\n|---|--:|---|--:|--:|--:|---|\n"
-        text = between(text, "figures", conditions + head + "".join(rows), path)
+    feed = [result for result in results if result.name.startswith(FEED)]
+    others = [result for result in results if result not in receive and result not in feed]
+    for name, rows in (("figures", others), ("feed", feed)):
+        if rows:
+            text = between(text, name, conditions + figures(rows), path)
     if receive:
         from .bench_rx import matrix
 
