@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * Input: messages in a buffer. Output: the changed books, counters, totals. A message is decoded 48 messages before it is
+ * Input: messages in a buffer. Output: the changed books, counters, totals. A message is decoded 24 messages before it is
  * applied; on the way the memory it will need is asked for in three steps, see book.h. Thread: the owner of the books.
  */
 #include "book.h"
@@ -10,7 +10,7 @@
 #include "instruments.h"
 #include "itch.h"
 
-#define STEP 8u             /* messages from one step to the next: a microsecond or so */
+#define STEP 8u             /* messages from one step to the next: half a microsecond or so */
 #define RING_SZ (4u * STEP) /* messages that wait: three steps, and a power of two */
 
 /* a message that waits for its turn, and what the books were asked for on its behalf */

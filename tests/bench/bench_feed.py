@@ -254,23 +254,28 @@ def rows_compare(ours: np.ndarray[Any, Any], theirs: dict[str, np.ndarray[Any, A
     return len(places)
 
 
-def count_instructions(options: Options, name: str, data: Bytes, live_max: int) -> list[Result]:
-    """Executed instructions and mispredicted branches per message, from records to books, by callgrind."""
+def counter_new(options: Options, folder: Path) -> Path | None:
+    """The program that callgrind watches, or None when it is not to be."""
     if options.smoke:
-        return []
+        return None
     if not shutil.which("valgrind"):
-        options.leave_out(f"book_{name}_instructions", "valgrind is not installed")
+        options.leave_out("book_*_instructions", "valgrind is not installed")
+        return None
+    sources = [HERE / "feed_count.c", *(ROOT / "cffi_build" / "src" / f"{stem}.c" for stem in COUNT_SOURCES)]
+    return compile_c(sources, folder / "feed_count", "-D_GNU_SOURCE", "-flto")
+
+
+def count_instructions(options: Options, name: str, data: Bytes, live_max: int, program: Path | None) -> list[Result]:
+    """Executed instructions and mispredicted branches per message, from records to books, by callgrind."""
+    if program is None:
         return []
-    with tempfile.TemporaryDirectory() as folder:
-        path, out = Path(folder) / "stream.itch50", Path(folder) / "callgrind.out"
-        sources = [HERE / "feed_count.c", *(ROOT / "cffi_build" / "src" / f"{stem}.c" for stem in COUNT_SOURCES)]
-        program = compile_c(sources, Path(folder) / "feed_count", "-D_GNU_SOURCE", "-flto")
-        data[: 128 * COUNTED].tofile(path)
-        valgrind = ["valgrind", "--tool=callgrind", "--branch-sim=yes", "--toggle-collect=counted"]
-        command = [*valgrind, f"--callgrind-out-file={out}", program, path, str(live_max), str(COUNTED), str(COUNTED)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        applied, final = done.stdout.split()
-        text = out.read_text()
+    path, out = program.parent / "stream.itch50", program.parent / "callgrind.out"
+    data[: 128 * COUNTED].tofile(path)
+    valgrind = ["valgrind", "--tool=callgrind", "--branch-sim=yes", "--toggle-collect=counted"]
+    command = [*valgrind, f"--callgrind-out-file={out}", program, path, str(live_max), str(COUNTED), str(COUNTED)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    applied, final = done.stdout.split()
+    text = out.read_text()
     events = re.findall(r"^events: (.*)$", text, re.MULTILINE)[0].split()
     sums = re.findall(r"^(?:totals|summary): (.*)$", text, re.MULTILINE)[-1].split()
     totals = dict.fromkeys(events, 0) | dict(zip(events, map(int, sums), strict=False))  # zeros at the end are left out
@@ -284,15 +289,21 @@ def count_instructions(options: Options, name: str, data: Bytes, live_max: int) 
 
 
 def run(options: Options) -> list[Result]:
+    """See run_in."""
+    with tempfile.TemporaryDirectory() as folder:
+        return run_in(options, Path(folder))
+
+
+def run_in(options: Options, folder: Path) -> list[Result]:
     """decode_msgs_per_s, book_*_msgs_per_s, book_deep_rss_mb, tob_rows_*_per_s and what stands beside them."""
     if peer_session([]) is None:
         options.leave_out(PEER, "pip install -r tests/bench/requirements.txt")
     else:
         options.say(f"{PEER} {importlib.metadata.version(PEER)}")
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "feed_fields.h").write_text(fields_header())
-        decode = ctypes.CDLL(str(compile_shared(HERE / "feed_decode.c", Path(folder))))
-        reference = ctypes.CDLL(str(compile_shared(HERE / "feed_reference.c", Path(folder))))
+    (folder / "feed_fields.h").write_text(fields_header())
+    decode = ctypes.CDLL(str(compile_shared(HERE / "feed_decode.c", folder)))
+    reference = ctypes.CDLL(str(compile_shared(HERE / "feed_reference.c", folder)))
+    counter = counter_new(options, folder)
     for name in ("bench_shuffled", "bench_columns", "bench_in_order", "bench_plain", "bench_framing"):
         getattr(decode, name).restype = ctypes.c_uint64
     for name in ("reference_apply", "reference_hash"):
@@ -314,5 +325,5 @@ def run(options: Options) -> list[Result]:
         data = shallow if name == "shallow" else deep
         results += measure_books(options, name, data, live_max, reference)
         results += measure_rows(options, name, data, live_max)
-        results += count_instructions(options, name, data, live_max)
+        results += count_instructions(options, name, data, live_max, counter)
     return results
