@@ -25,9 +25,9 @@ struct hwgw_rx_ops {
   uint32_t (*unsent)(struct hwgw_rx *rx);                                              /* with send */
   uint64_t (*give_up)(struct hwgw_rx *rx); /* before close: how many frames it took that will not leave; NULL: none */
   void (*stats)(struct hwgw_rx *rx, uint64_t *counters); /* the drop counters; rx.c does the others */
-  /* NULL, or opening anew loses nothing uncounted. hold: before the old one is drained and closed, no frame goes into it
-   * any more; what comes until unhold is in the counters of the new one, or in what unhold gives. move: the calling thread
-   * opens what stands in for it, from here on or (NULL) no more. sight: a device of its interface's name is back */
+  /* For opening anew; NULL: nothing to do. hold: before the old one is drained and closed, no frame goes into it any more.
+   * Where it gives a hold, what comes until unhold is in the counters of the new one, or in what unhold gives. move: the
+   * calling thread opens what stands in for it, from here on or (NULL) no more. sight: its interface's name is back */
   struct hwgw_rx_hold *(*hold)(struct hwgw_rx *rx);
   void (*move)(struct hwgw_rx_hold *hold);
   uint64_t (*unhold)(struct hwgw_rx_hold *hold);

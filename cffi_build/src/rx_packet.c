@@ -94,11 +94,21 @@ struct rx_packet {
 
 /* ---- open and close ---- */
 
-static void packet_close(struct hwgw_rx *base) {
-  struct rx_packet *rx = (struct rx_packet *)base;
-  /* a ring that stays mapped keeps its socket: let it take no more, and ask the interface for nothing more */
+/* nothing enters the ring any more: the kernel waits for what is on its way */
+static void unbind(const struct rx_packet *rx) {
   if (rx->fd >= 0)
     bind(rx->fd, (struct sockaddr *)&(struct sockaddr_ll){.sll_family = AF_PACKET}, sizeof(struct sockaddr_ll));
+}
+
+static struct hwgw_rx_hold *packet_hold(struct hwgw_rx *base) {
+  unbind((struct rx_packet *)base); /* so what is drained then is all that came */
+  return NULL;
+}
+
+static void packet_close(struct hwgw_rx *base) {
+  struct rx_packet *rx = (struct rx_packet *)base;
+  unbind(
+      rx); /* a ring that stays mapped keeps its socket: let it take no more, and ask the interface for nothing more */
   for (uint32_t i = 0; i < rx->member_cnt; i++)
     setsockopt(rx->fd, SOL_PACKET, PACKET_DROP_MEMBERSHIP, &rx->members[i], sizeof rx->members[i]);
   if (rx->ring) hwgw_rx_unmap(base, rx->ring, rx->ring_sz);
@@ -460,6 +470,7 @@ const struct hwgw_rx_ops hwgw_rx_packet = {
     .release = packet_release,
     .send = packet_send,
     .unsent = packet_unsent,
+    .hold = packet_hold,
     .stats = packet_stats,
     .ended = packet_ended,
     .close = packet_close,

@@ -132,14 +132,15 @@ static void flows_add(struct hwgw_flow *flows, uint32_t *cnt, const struct hwgw_
   }
 }
 
-/* the witness looks for the flows of all who are here or were and come back; true when these are others than before */
-static bool witness_renew(struct hwgw_xdp_share *share, const struct hwgw_xdp_user *entering) {
+/* The witness looks for the flows of all who have started, or were here and come back; true when these are others than
+ * before */
+static bool witness_renew(struct hwgw_xdp_share *share) {
   struct hwgw_flow flows[HWGW_XDP_WITNESS_FLOWS_MAX];
   uint32_t cnt = 0;
   for (const struct hwgw_rx_hold *hold = holds; hold; hold = hold->next)
-    if (hold->share == share || (hold == moving && entering)) flows_add(flows, &cnt, hold->flows, hold->flow_cnt);
+    if (hold->share == share || hold == moving) flows_add(flows, &cnt, hold->flows, hold->flow_cnt);
   for (const struct hwgw_xdp_user *user = users; user; user = user->next)
-    if (user->share == share || user == entering) flows_add(flows, &cnt, user->flows, user->flow_cnt);
+    if (user->share == share && user->is_started) flows_add(flows, &cnt, user->flows, user->flow_cnt);
   if (cnt > HWGW_XDP_WITNESS_FLOWS_MAX) {
     hwgw_xdp_witness_close(&share->witness);
     return false;
@@ -157,7 +158,7 @@ static void link_give_up(struct hwgw_xdp_share *share) {
 
 /* before the program is attached: what comes from here on is seen by one of the two. The witness of a receiver whose
  * interface was made anew may be there already (hwgw_xdp_sight) */
-static void witness_open(struct hwgw_xdp_share *share, const struct hwgw_xdp_user *entering) {
+static void witness_open(struct hwgw_xdp_share *share) {
   struct hwgw_xdp_share *old = moving ? moving->share : NULL;
   if (old && old->ifindex != share->ifindex) link_give_up(old);
   if (old && old->witness.fd >= 0 && old->witness.ifindex == share->ifindex) {
@@ -167,7 +168,7 @@ static void witness_open(struct hwgw_xdp_share *share, const struct hwgw_xdp_use
     old->witness.fd = -1;
   } else {
     hwgw_xdp_witness_open(&share->witness);
-    witness_renew(share, entering);
+    witness_renew(share);
     hwgw_xdp_witness_bind(&share->witness, share->ifindex);
   }
 }
@@ -188,13 +189,12 @@ static uint64_t namespace_id(void) {
 }
 
 static int32_t share_make(struct hwgw_xdp_share **out, uint64_t namespace, const struct hwgw_interface *interface,
-                          const struct hwgw_xdp_user *entering, const char *mode, uint32_t features,
-                          struct hwgw_error *error) {
+                          const char *mode, uint32_t features, struct hwgw_error *error) {
   struct hwgw_xdp_share *share = calloc(1, sizeof *share);
   if (!share) return hwgw_error_set(error, HWGW_ERR_INTERNAL, ENOMEM, "rx afxdp: no memory");
   share->namespace = namespace;
   share->ifindex = interface->index;
-  witness_open(share, entering);
+  witness_open(share);
   int32_t status = hwgw_xdp_open(&share->xdp, error);
   if (!status) status = hwgw_xdp_attach(&share->xdp, interface, mode, features, error);
   if (status) {
@@ -325,13 +325,11 @@ int32_t hwgw_xdp_join(struct hwgw_xdp_user *user, const struct hwgw_interface *i
     status = share_check(share, user, interface, mode, error);
     if (!status) status = share_renew(share, interface, features, error);
   } else {
-    status = share_make(&share, namespace, interface, user, mode, features, error);
+    status = share_make(&share, namespace, interface, mode, features, error);
   }
   if (!status) {
     share->user_cnt++;
-    missed_renew(share);
     user->share = share;
-    if (witness_renew(share, NULL)) missed_rebase(share);
     program_tell(share);
   }
   pthread_mutex_unlock(&lock);
@@ -350,6 +348,7 @@ int32_t hwgw_xdp_start(struct hwgw_xdp_user *user, const int *sockets, uint32_t 
   pthread_mutex_lock(&lock);
   struct hwgw_xdp_share *share = user->share;
   int cause = 0;
+  missed_renew(share);
   for (uint32_t i = 0; !cause && i < user->queue_cnt; i++) {
     user->sockets[i] = sockets[i];
     struct steer_queue *queue = &share->xdp.queues[user->queues[i]];
@@ -359,7 +358,7 @@ int32_t hwgw_xdp_start(struct hwgw_xdp_user *user, const int *sockets, uint32_t 
   }
   user->is_started = cause == 0;
   for (uint32_t i = 0; !cause && i < user->flow_cnt; i++) cause = flow_publish(share, &user->flows[i]);
-  if (!moving) missed_rebase(share); /* what came before the start was not for us */
+  if (witness_renew(share)) missed_rebase(share); /* what came before the start was not for us */
   pthread_mutex_unlock(&lock);
   if (!cause) return HWGW_OK;
   return hwgw_error_set(error, HWGW_ERR_DEVICE, cause, "rx afxdp: BPF_MAP_UPDATE_ELEM: %s%s", strerror(cause),
@@ -439,7 +438,7 @@ static void share_leave(struct hwgw_xdp_user *user) {
   struct hwgw_xdp_share *share = user->share;
   if (share->user_cnt > 1 && user->is_started) share_stop(user, false);
   user->share = NULL;
-  if (share->user_cnt > 1 && witness_renew(share, NULL)) missed_rebase(share);
+  if (share->user_cnt > 1 && witness_renew(share)) missed_rebase(share);
   share_drop(share);
 }
 
@@ -476,7 +475,7 @@ uint64_t hwgw_xdp_unhold(struct hwgw_rx_hold *hold) {
     missed_renew(share);
     if (share->user_cnt == 1) {
       missed = share->missed_unread;
-    } else if (witness_renew(share, NULL)) {
+    } else if (witness_renew(share)) {
       missed_rebase(share);
     }
     share_drop(share);

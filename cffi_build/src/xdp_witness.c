@@ -27,7 +27,9 @@ void hwgw_xdp_witness_open(struct hwgw_xdp_witness *witness) {
   witness->seen = 0;
   if (witness->fd < 0) return;
   setsockopt(witness->fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof least);
-  if (setsockopt(witness->fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on)) hwgw_xdp_witness_close(witness);
+  if (setsockopt(witness->fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on) ||
+      hwgw_flow_filter(witness->fd, NULL, 0, true))
+    hwgw_xdp_witness_close(witness);
 }
 
 bool hwgw_xdp_witness_flows(struct hwgw_xdp_witness *witness, const struct hwgw_flow *flows, uint32_t flow_cnt) {

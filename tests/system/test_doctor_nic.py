@@ -22,7 +22,7 @@ from hwgw import doctor_nic, netlink, nic
 ROWS = {
     "interface", "driver", "numa node", "link speed", "mtu", "queues", "rx ring", "rss", "flow steering", "xdp",
     "xdp program", "zero copy", "timestamps", "busy poll", "deferral", "huge pages", "privileges", "memlock",
-    "backend afxdp", "backend packet", "backend udp", "backend dpdk",
+    "backend afxdp", "backend packet", "backend udp", "backend dpdk", "backend card",
 }  # fmt: skip
 
 pytestmark = [

@@ -130,6 +130,22 @@ def test_receivers_that_share_a_program_count_what_it_missed_once() -> None:
         judged(both, flood, sorted(numbers))
 
 
+def test_what_came_before_a_receiver_was_open_is_not_its_loss() -> None:
+    """Under a flood of both flows: the first, a second one beside it, and when that has gone."""
+    with Wire(queues=2) as wire, Flood(wire) as flood:
+        until(lambda: flood.sent > 100, "it is sent")
+        with receiving(wire, queues=[0, 1]) as one:
+            pump([one], lambda: one.stats()["frames"] > 300, "frames come")
+        with receiving(wire, queues=[0]) as one:
+            with receiving(wire, (GROUP, OTHER), queues=[1]) as two:
+                now = flood.sent
+                pump([one, two], lambda: flood.sent > now + 300, "more is sent")
+                assert two.stats()["drop_reopen"] == 0
+            now = flood.sent
+            pump([one], lambda: flood.sent > now + 300, "more is sent")
+            assert one.stats()["drop_reopen"] == 0
+
+
 def test_frames_of_an_interface_that_was_made_anew_are_counted_before_it_is_open() -> None:
     with Wire() as wire, receiving(wire, mode="native") as rx:
         wire.run("rx", "ip", "link", "del", wire.device["rx"])
