@@ -1,4 +1,4 @@
-"""What the function of a numba strategy is given, as types; from the tables, by `python -m hwgw.specs.types hwgw`.
+"""What a numba strategy is given, as types; made from the tables by `python -m hwgw.specs.types hwgw`.
 
 SPDX-License-Identifier: MIT
 

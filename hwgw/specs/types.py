@@ -14,7 +14,7 @@ from . import features, load
 from .emit import main
 from .model import Field, Layout
 
-HEAD = '''"""What the function of a numba strategy is given, as types; from the tables, by `python -m hwgw.specs.types hwgw`.
+HEAD = '''"""What a numba strategy is given, as types; made from the tables by `python -m hwgw.specs.types hwgw`.
 
 SPDX-License-Identifier: MIT
 

@@ -8,6 +8,7 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 import argparse
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -98,8 +99,16 @@ def one_line_dead(folder: Path, outage_s: float, rate: int = 5000) -> dict[str, 
         return {"missed by A": missed(), "missed by both": 0, "refused": refused, "orders": counters["order.encoded"]}
 
 
+def log_of(market: Market) -> list[str]:
+    """What the gateway, which is told to stop, has written of its channel."""
+    process = market.started[-1]
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=30)[1].decode()
+    return [line.partition(": channel 0: ")[2] for line in said.splitlines() if ": channel 0: " in line]
+
+
 def both_lines_dead(folder: Path, outage_s: float, rate: int = 4000) -> tuple[list[str], dict[str, int]]:
-    """Both are: stale, orders refused, then the hole is repaired and orders leave again. The states, and counts.
+    """Both are: stale, orders refused, then the hole is repaired and orders leave again. Its log, and counts.
 
     However wide the hole is, it is asked for message by message: a snapshot would move no book that a strategy sees,
     and so nobody would want an order that could be refused.
@@ -110,7 +119,7 @@ def both_lines_dead(folder: Path, outage_s: float, rate: int = 4000) -> tuple[li
         channel["hold_max"] = 1 << 20
     outage = f"outage={START_S:g}-{START_S + outage_s:g}"
     recover = {"messages_max": 0, "rate": 10_000}
-    with trading(folder, [outage, outage], channel, 60 + outage_s, recover, rate=rate) as (_, segment):
+    with trading(folder, [outage, outage], channel, 60 + outage_s, recover, rate=rate) as (market, segment):
         until(lambda: segment.counters()["order.encoded"] > 0, "orders leave")
         refused = segment.counters()["risk.refused_feed"]
 
@@ -131,7 +140,9 @@ def both_lines_dead(folder: Path, outage_s: float, rate: int = 4000) -> tuple[li
         before = counters["order.encoded"]
         until(lambda: segment.counters()["order.encoded"] > before, "orders leave again")
         books_agree(segment, whole=True)
-        return states, {
+        log = log_of(market)
+        assert [line.split(" -> ")[1].split()[0] for line in log][: len(states)] == states, log
+        return log[: len(states)], {
             "missing": counters["mold.missing"], "re-requests": row["requests"],
             "refused": counters["risk.refused_feed"] - refused,
         }  # fmt: skip
@@ -146,9 +157,9 @@ def main() -> int:
         told = one_line_dead(Path(folder), seconds)
     print(f"one line dead for {seconds:g} s: {', '.join(f'{name} {cnt:,}' for name, cnt in told.items())}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        states, told = both_lines_dead(Path(folder), seconds)
+        log, told = both_lines_dead(Path(folder), seconds)
     print(f"both lines dead for {seconds:g} s: {', '.join(f'{name} {cnt:,}' for name, cnt in told.items())}")
-    print(f"the channel went {' -> '.join(states[:40])}")
+    print("\n".join(log[:40]))
     return 0
 
 

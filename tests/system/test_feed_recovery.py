@@ -18,8 +18,10 @@ def test_a_line_that_dies_while_the_other_lives_is_not_missed(tmp_path):
 
 
 def test_both_lines_dead_means_feed_refusals_and_then_re_requests_state_by_state(tmp_path):
-    states, told = drill.both_lines_dead(tmp_path, 1)
-    assert "requesting" in states[states.index("stale") :]
+    log, told = drill.both_lines_dead(tmp_path, 1)
+    went = [line.split(" at ")[0].split(" ", 1)[1] for line in log]
+    at = went.index("good -> stale")
+    assert [line for line in went[at:] if "requesting" in line]
     assert told["refused"] > 0
 
 
