@@ -128,11 +128,14 @@ static bool is_held(const struct hwgw_pipeline *p, uint32_t instrument) {
   return instrument < p->instrument_cnt && halt_has_instrument(p->control, instrument);
 }
 
-/* what the gate reserved for an order that does not leave is given back as if the venue had refused it */
-static void give_back(struct hwgw_pipeline *p, const struct hwgw_order *order) {
+/* What the gate reserved for an order that does not leave is given back as if the venue had refused it. It never was
+ * there, so no circuit breaker counts it. is_known: the journal has the order as passed, and needs its end. */
+static void give_back(struct hwgw_pipeline *p, const struct hwgw_order *order, bool is_known) {
   struct hwgw_order back = *order;
   back.kind = HWGW_ORDER_KIND_REJECTED;
-  hwgw_risk_event(p->risk, &back, NULL);
+  back.ts_ns = hwgw_ticks_to_now_ns(hwgw_rdtsc());
+  uint32_t verdict = hwgw_risk_event(p->risk, &back, NULL);
+  if (is_known) pipeline_record(p, &back, verdict);
 }
 
 /* The gate, behind the latch of the instrument and before the circuit breakers: the order that is one too many for a
@@ -143,7 +146,7 @@ static uint32_t judge(struct hwgw_pipeline *p, const struct hwgw_order *order) {
   if (HWGW_LIKELY(!hwgw_breaker_event(p->breaker, p->risk, order, reason))) return reason;
   pipeline_breaker_act(p);
   if (reason != HWGW_RISK_REASON_PASS || !(p->is_halted || is_held(p, order->instrument))) return reason;
-  give_back(p, order);
+  give_back(p, order, false);
   return HWGW_RISK_REASON_BREAKER;
 }
 
@@ -195,7 +198,7 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
   uint64_t t_encoded = hwgw_rdtsc();
   p->counters[outcome]++;
   if (HWGW_UNLIKELY(outcome != HWGW_CNT_ORDER_ENCODED)) {
-    if (!is_cancel) give_back(p, order);
+    if (!is_cancel) give_back(p, order, true);
     hook_refused(p, strategy, order, outcome);
     return;
   }

@@ -657,3 +657,12 @@ def test_feed_of_all_instruments_at_once(bench):
     bench.say("feed", instrument=INSTRUMENT, qty=2)
     assert bench.order(BUY) == "feed"
     bench.say("feed", instrument=1024, qty=1)
+
+
+def test_a_market_order_without_a_reference_has_no_notional_and_is_refused_by_the_collar(bench):
+    """Check 9 is passed over, even where no notional at all is allowed."""
+    bench.limit(instrument={"notional_max": 0})
+    other = 1022  # has limits, and never had a reference price
+    assert bench.say("feed", instrument=other, qty=1) == "pass"
+    for side in (BUY, SELL):
+        assert bench.order(side, instrument=other, type=MARKET, px=0, qty=100) == "collar"
