@@ -78,8 +78,10 @@ def test_a_gateway_holds_them_back_and_says_so(tmp_path: Path, hwgw) -> None:
         market.receive |= {"mode": "native", "busy_poll": "50us", "napi": keys}
         process = market.start()
         with market.attached("itch.messages") as segment, lab.gateway.entered():
-            (row,) = napi.contexts(socket.if_nametoindex(lab.gateway.interface))
-            assert (row.defer_hard_irqs, row.gro_flush_timeout_ns, row.irq_suspend_timeout_ns) == (50, 100_000, 0)
+            index = socket.if_nametoindex(lab.gateway.interface)
+            until(lambda: b"NAPI" in bytes(segment.head["receive"]), "the gateway has set and said it")
+            assert values(index) == [(50, 100_000, 0)]
+            (row,) = napi.contexts(index)
             assert f"NAPI {row.id}: defer_hard_irqs 50" in bytes(segment.head["receive"]).decode()
             rows = json.loads(hwgw("doctor", "--nic", lab.gateway.interface, "--json").stdout)["rows"]
             (told,) = [each for each in rows if each["name"] == "deferral"]
