@@ -35,7 +35,7 @@ print(json.dumps([cnt, rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, seed: int) -> None:
-    """The bytes of 2 batches and of 10: the same peak, but for a tenth of the difference."""
+    """The bytes of 2 batches and of 10: the same peak, but for a quarter of the difference."""
     told = []
     with Stream(seed, 20, live_max=2000) as stream:
         for number, batches in enumerate((2, 8)):
@@ -57,7 +57,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, seed: int) -> None:
     assert sizes[1] - sizes[0] > 7 * BATCH_BYTES
     assert told[1][1] > told[0][1] > 1000
     grown = 1024 * (told[1][2] - told[0][2])
-    assert grown < (sizes[1] - sizes[0]) / 10, f"{grown} bytes more for {sizes[1] - sizes[0]} more of file"
+    assert grown < (sizes[1] - sizes[0]) / 4, f"{grown} bytes more for {sizes[1] - sizes[0]} more of file"
 
 
 class Terminal(io.StringIO):
