@@ -20,7 +20,9 @@
 
 #define SESSION_US 5
 #define HOUSE_US 1000
-#define DRAIN_MS 1000   /* at most so long for cancels and logout to be answered, and for what waits in the ring */
+#define DRAIN_MS 1000     /* at most so long for cancels and logout to be answered */
+#define RING_FRAMES 65536 /* more than a ring has: what comes behind so many came after the stop */
+#define RING_MS 3000      /* nor longer: a simulated card takes some 50 us for each */
 #define CANCEL_ROUNDS 4 /* in which what is still open is cancelled once more: a full send buffer may have dropped it */
 #define BATCH_DEFAULT 64
 
@@ -319,8 +321,10 @@ void hwgw_pipeline_run(struct hwgw_pipeline *p) {
     }
   }
   /* what the ring still holds is ours to count; a feed that never pauses does not keep us */
-  uint64_t end = hwgw_now_ns() + (uint64_t)DRAIN_MS * 1000000u;
-  while (p->rx && hwgw_pipeline_step(p) && hwgw_now_ns() < end) continue;
+  uint64_t end = hwgw_now_ns() + (uint64_t)RING_MS * 1000000u;
+  for (uint32_t taken = 0; p->rx && taken < RING_FRAMES; taken += p->batch) {
+    if (!hwgw_pipeline_step(p) || hwgw_now_ns() >= end) break;
+  }
   pipeline_feed_finish(p);
   if (pipeline_open_orders(p)) { /* the next gateway of this name starts halted, too */
     hwgw_halt(p->segment, HWGW_RISK_REASON_SESSION, "it stopped with orders that may still be open at the venue");

@@ -181,15 +181,15 @@ static inline uint32_t risk_loss(struct hwgw_risk *risk, uint32_t mask) {
 /* asks ahead for what a reference price of the instrument touches */
 static inline void risk_prefetch_ref(const struct hwgw_risk *risk, uint32_t instrument) {
   if (HWGW_UNLIKELY(instrument >= HWGW_RISK_INSTRUMENTS_MAX)) return;
-  __builtin_prefetch(&risk->instrument[instrument], 1);
-  __builtin_prefetch(&risk->holding[instrument].mark_px, 1);
+  hwgw_prefetch(&risk->instrument[instrument]);
+  hwgw_prefetch(&risk->holding[instrument].mark_px);
 }
 
 /* asks ahead for what an order in the instrument looks at besides */
 static inline void risk_prefetch_order(const struct hwgw_risk *risk, uint32_t instrument, uint32_t ref) {
   if (HWGW_UNLIKELY(instrument >= HWGW_RISK_INSTRUMENTS_MAX)) return;
-  __builtin_prefetch(&risk->limits->instrument[instrument]);
-  __builtin_prefetch(&risk->slot[ref & (HWGW_RISK_OPEN_ORDERS_MAX - 1)], 1);
+  hwgw_prefetch(&risk->limits->instrument[instrument]);
+  hwgw_prefetch(&risk->slot[ref & (HWGW_RISK_OPEN_ORDERS_MAX - 1)]);
 }
 
 #endif

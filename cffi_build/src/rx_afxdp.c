@@ -351,8 +351,8 @@ static inline void take(struct rx_afxdp *rx, struct afxdp_queue *queue, struct h
   for (uint32_t i = 0; i < cnt; i++) {
     const struct xdp_desc *descriptor = &descriptors[(queue->ring_at + i) & queue->ring.mask];
     const uint8_t *data = queue->umem + descriptor->addr;
-    __builtin_prefetch(data);
-    __builtin_prefetch(data + HWGW_CACHE_LINE);
+    hwgw_prefetch(data);
+    hwgw_prefetch(data + HWGW_CACHE_LINE);
     /* written now, shown to the kernel by release; there is room for every frame */
     free_frames[(fill_at + i) & queue->fill.mask] = descriptor->addr & rx->frame_mask;
     frames[i] = (struct hwgw_frame){

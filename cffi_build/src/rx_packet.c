@@ -376,7 +376,7 @@ static uint32_t packet_poll(struct hwgw_rx *base, struct hwgw_frame *frames, uin
     uint32_t status = __atomic_load_n(&header->tp_status, __ATOMIC_ACQUIRE);
     if (!(status & TP_STATUS_USER)) break;
     if (cnt == 0) now = hwgw_rdtsc();
-    __builtin_prefetch(slot(rx, rx->at + 1));
+    hwgw_prefetch(slot(rx, rx->at + 1));
     rx->at++;
     if (HWGW_UNLIKELY(header->tp_snaplen < header->tp_len)) {
       base->count.truncated++;
@@ -389,8 +389,8 @@ static uint32_t packet_poll(struct hwgw_rx *base, struct hwgw_frame *frames, uin
     }
     rx->held++;
     uint8_t *data = (uint8_t *)header + header->tp_mac;
-    __builtin_prefetch(data);
-    __builtin_prefetch(data + HWGW_CACHE_LINE);
+    hwgw_prefetch(data);
+    hwgw_prefetch(data + HWGW_CACHE_LINE);
     uint32_t len = header->tp_snaplen;
     if (HWGW_UNLIKELY(status & TP_STATUS_VLAN_VALID)) {
       data = tag_restore(header, data);
