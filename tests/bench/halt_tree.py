@@ -49,8 +49,8 @@ NEVER = 2**64 - 1
 class Tree:
     """A gateway under load, seen through its segment."""
 
-    def __init__(self, native: Native, segment: Segment, pid: int) -> None:
-        self.native, self.segment, self.pid = native, segment, pid
+    def __init__(self, native: Native, segment: Segment, pid: int, say: Callable[[str], None]) -> None:
+        self.native, self.segment, self.pid, self.say = native, segment, pid, say
         index = next(each.index for each in specs.counters() if each.full_name == "session.tx_bytes")
         self.sent = self._words("uint64_t *", lib.hwgw_segment_counters(segment.pointer, 0) + index)
         control = lib.hwgw_segment_control(segment.pointer)
@@ -73,13 +73,23 @@ class Tree:
                 self.segment.resume()
             if time.monotonic() > end:
                 raise Unavailable(f"no order for 20 s: {self.segment.halts} {self.segment.thread_status()}")
+            time.sleep(0.00005)  # the exchange may be on this core
+
+    def trials(self, cnt: int, seconds: float) -> Iterator[int]:
+        """The numbers of so many trials, or of as many as the time allows, which is said."""
+        end = time.monotonic() + seconds
+        for turn in range(cnt):
+            if time.monotonic() > end:
+                self.say(f"halt: {turn} of {cnt} trials in {seconds} s: orders come too slowly on this machine now")
+                return
+            yield turn
 
     def halts(self, cnt: int, rng: random.Random) -> list[float]:
         """So many halts and resumes, in microseconds."""
         function = self.native.pointer(ffi.addressof(lib, "hwgw_halt"))
         watch, late = lib.hwgw_ticks_hz() * WATCH_US // 1_000_000, self.native.ffi.new("uint64_t *")
-        values = []
-        for _ in range(cnt):
+        values: list[int] = []
+        for _ in self.trials(cnt, 14):
             self.flowing()
             time.sleep(rng.uniform(0.0001, 0.0008))
             reason = lib.HWGW_RISK_REASON_OPERATOR
@@ -89,8 +99,8 @@ class Tree:
 
     def tools(self, cnt: int) -> list[float]:
         """So many runs of hwgw-halt."""
-        values = []
-        for _ in range(cnt):
+        values: list[int] = []
+        for _ in self.trials(cnt, 6):
             self.flowing()
             name = self.segment.name.encode()
             values.append(self.native.driver.spawn_and_watch(bytes(TOOL), name, self.halt, self.patience))
@@ -110,7 +120,7 @@ class Tree:
             assert len(table.tobytes()) == dtype
         publish = self.native.pointer(ffi.addressof(lib, "hwgw_limits_publish"))
         values = []
-        for turn in range(cnt):
+        for turn in self.trials(cnt, 10):
             self.flowing()
             table = self.native.pointer(tables[turn % 2])
             values.append(self.native.driver.publish_and_watch(publish, self.target, table, self.ack, self.patience))
@@ -130,10 +140,10 @@ def _us(ticks: list[int]) -> list[float]:
 
 
 @contextmanager
-def _running(market: Market, native: Native) -> Iterator[tuple[Tree, Any]]:
+def _running(market: Market, native: Native, say: Callable[[str], None]) -> Iterator[tuple[Tree, Any]]:
     process = market.start(**FOREVER)
     with market.attached("session.logins") as segment:
-        yield Tree(native, segment, process.pid), process
+        yield Tree(native, segment, process.pid, say), process
 
 
 def _killed(market: Market, native: Native, cnt: int, seconds: float, say: Callable[[str], None]) -> list[float]:
@@ -141,7 +151,7 @@ def _killed(market: Market, native: Native, cnt: int, seconds: float, say: Calla
     values: list[float] = []
     end = time.monotonic() + float(os.environ.get("HWGW_KILL_SECONDS", seconds))
     while len(values) < cnt and time.monotonic() < end:
-        with _running(market, native) as (tree, process):
+        with _running(market, native, say) as (tree, process):
             values += tree.killed()
             process.wait()
             market.started.remove(process)
@@ -172,7 +182,7 @@ def run(options: Options) -> list[Result]:
         market = stack.enter_context(Market(folder, rate=RATE, seconds=600, symbols=SYMBOLS, recovery=()))
         market.cpu = max(allowed) if len(allowed) > 1 else None
         market.strategies = [{"name": "probe", "use": f"c:{probe}", "account": 1, "armed": True, "params": {"qty": 1}}]
-        with _running(market, native) as (tree, process):
+        with _running(market, native, options.say) as (tree, process):
             cnt = options.size(1_000, 10)
             tree.flowing()
             before = tree.segment.counters()["order.encoded"], time.monotonic()
@@ -187,6 +197,6 @@ def run(options: Options) -> list[Result]:
             options.say(f"halt: {cnt} trials each, {rate:,.0f} orders/s at {RATE:,} messages/s")
             process.send_signal(signal.SIGTERM)
             process.wait(20)
-        killed = _killed(market, native, options.size(1_000, 1), 30, options.say)
+        killed = _killed(market, native, options.size(1_000, 1), 20, options.say)
         options.say(f"halt_killed: {len(killed)} gateways killed")
         return results + _results("halt_killed", killed, "p50", "p999", "max")
