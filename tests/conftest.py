@@ -40,6 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent.name in OF_THE_HOST or item.path.stem in OF_THE_HOST_UNITS:
             item.add_marker(pytest.mark.xdist_group("host"))
+        if item.path.parent.name == "rtl":
+            item.add_marker(pytest.mark.xdist_group("rtl"))  # they share what Verilator builds
         if item.get_closest_marker("root") and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason="needs root"))
         if item.get_closest_marker("afxdp") and not afxdp.available:

@@ -35,6 +35,37 @@ def _tripped(segment: Segment, seen: dict[str, int]) -> Iterator[tuple[str, str]
             yield rule, f"not on record: {error}"
 
 
+class _Watch:
+    """Says once what changed since the last look: breakers that tripped, states of the feed, halts."""
+
+    def __init__(self, segment: Segment, name: str, feed: bool) -> None:
+        from hwgw.telemetry import FeedLog
+
+        self._segment, self._name = segment, name
+        self._feed = FeedLog(segment) if feed else None
+        self._halts: set[str] = set()
+        self._trips: dict[str, int] = {}
+
+    def _say(self, text: str) -> None:
+        click.echo(f"{self._name}: {text}", err=True)
+
+    def look(self) -> None:
+        """Take one look."""
+        for rule, text in _tripped(self._segment, self._trips):
+            self._say(f"breaker {rule}: {text}")
+        for line in self._feed.lines() if self._feed else ():
+            self._say(line)
+        now = self._segment.halts
+        for row in now:
+            if row["reason"] not in self._halts:
+                self._say(f"HALTED ({row['reason']}): {row['text']}")
+        left = {row["reason"] for row in now}
+        if gone := self._halts - left:
+            still = f"; still halted: {', '.join(sorted(left))}" if left else ""
+            self._say(f"resumed ({', '.join(sorted(gone))}){still}")
+        self._halts = left
+
+
 @verb("run")
 @click.argument("config", type=click.Path(path_type=Path, readable=False))
 @click.option("--seconds", type=click.FloatRange(min=0), help="Stop after so long.")
@@ -55,7 +86,7 @@ def command(out: Output, config: Path, seconds: float | None) -> int:
     from hwgw.config import load
     from hwgw.errors import CheckFailed
     from hwgw.gateway import Gateway, signals_stop
-    from hwgw.telemetry import FeedLog, snapshot
+    from hwgw.telemetry import snapshot
 
     settings = with_cards(load(config), lambda line: click.echo(f"hwgw run: {line}", err=True))
     with signals_stop() as stop, Gateway(settings, commit()) as gateway:
@@ -67,26 +98,13 @@ def command(out: Output, config: Path, seconds: float | None) -> int:
             reason = head["receive"].partition("no afxdp: ")[2]
             click.echo(f"{settings.name}: FELL BACK to udp, no afxdp: {reason}", err=True)
         end = time.monotonic() + seconds if seconds is not None else None
-        halts: set[str] = set()
-        trips: dict[str, int] = {}
-        feed = FeedLog(gateway.segment)
+        watch = _Watch(gateway.segment, settings.name, out.level >= 0)
         while not stop.wait(0.05):
             if gateway.poll() is not None or (end is not None and time.monotonic() >= end):
                 break
-            for rule, text in _tripped(gateway.segment, trips):
-                click.echo(f"{settings.name}: breaker {rule}: {text}", err=True)
-            for line in feed.lines() if out.level >= 0 else ():
-                click.echo(f"{settings.name}: {line}", err=True)
-            now = gateway.segment.halts
-            for row in now:
-                if row["reason"] not in halts:
-                    click.echo(f"{settings.name}: HALTED ({row['reason']}): {row['text']}", err=True)
-            left = {row["reason"] for row in now}
-            if halts - left:
-                still = f"; still halted: {', '.join(sorted(left))}" if left else ""
-                click.echo(f"{settings.name}: resumed ({', '.join(sorted(halts - left))}){still}", err=True)
-            halts = left
+            watch.look()
         status = gateway.stop()
+        watch.look()  # what came between the last look and the end
         result = snapshot(gateway.segment)
         out.emit(result)
         counters = result["counters"]

@@ -21,7 +21,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 NAMES = {
     "kernel", "cpu", "tsc", "clocksource", "isolated cpus", "build", "privileges", "memlock", "huge pages",
     "shared memory", "ip", "ethtool", "backend afxdp", "backend packet", "backend udp", "backend pcap",
-    "backend dpdk", "pinning", "priority", "locked memory", "power states", "memory nodes", "huge segment",
+    "backend dpdk", "backend card", "pinning", "priority", "locked memory", "power states", "memory nodes",
+    "huge segment",
 }  # fmt: skip
 
 

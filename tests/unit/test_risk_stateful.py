@@ -42,8 +42,8 @@ def table(generation: int, scale: int, off: int = 0) -> bytes:
         "short_max": 4 * scale, "locate_qty": 5 * scale,
     }  # fmt: skip
     record = {
-        "generation": generation, "checks_enabled": 2**32 - 1 - off, "beat_age_max_ns": 50_000, "ref_age_max_ns": 20_000,
-        "dup_window_ns": 10, "gateway": account, "account": [account] * 16,
+        "generation": generation, "checks_enabled": 2**32 - 1 - off, "beat_age_max_ns": 50_000,
+        "ref_age_max_ns": 20_000, "dup_window_ns": 10, "gateway": account, "account": [account] * 16,
         "strategy": [bucket | {"fills_max": 6, "rejects_run_max": 8}] * 64,
         "instrument": [instrument, instrument | {"flags": 3, "restricted_accounts": 2}],
     }  # fmt: skip

@@ -213,6 +213,7 @@ def test_a_backend_that_cannot_keep_its_memory_waits_for_the_views(
     capture: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = capture(20)
+    caplog.set_level("WARNING")  # a command that ran in this process before may have asked for less
 
     class Lib:
         def __getattr__(self, name: str) -> Any:
