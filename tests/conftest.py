@@ -32,6 +32,7 @@ def pytest_report_header() -> str:
     return f"HWGW_SEED={SEED}"
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what this machine cannot run, and say what is missing."""
     from hwgw import native
