@@ -82,7 +82,7 @@ demo: $(build_stamp)
 	@$(bin)/hwgw demo $(if $(CARD),--card '$(CARD)') $(ARGS)
 
 # what needs the host for itself stays in one process (tests/conftest.py), the rest takes the other cores
-side_by_side := $(if $(filter 1,$(shell nproc)),,--numprocesses=auto --maxprocesses=4 --dist=loadgroup)
+side_by_side := $(if $(filter 1,$(shell nproc)),,--numprocesses=auto --maxprocesses=4 --dist=loadscope)
 
 test: $(build_stamp)
 	@echo "test: pytest $(side_by_side) $(ARGS)"

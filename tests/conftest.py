@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import forked, tables
@@ -32,17 +33,32 @@ def pytest_report_header() -> str:
     return f"HWGW_SEED={SEED}"
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for the groups
+def together(nodeid: str) -> str:
+    """What a test has to run in one process with, one after the other: its folder or its file."""
+    file = Path(nodeid.partition("::")[0])
+    if file.parent.name in OF_THE_HOST or file.stem in OF_THE_HOST_UNITS:
+        return "host"
+    return "rtl" if file.parent.name == "rtl" else str(file)  # benches share what Verilator builds
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Spread tests over processes by together(). pytest-xdist's own groups do nothing with pytest 9.2."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return together(nodeid)
+
+    return Together(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what this machine cannot run, and say what is missing."""
     from hwgw import native
 
     afxdp = native.backend("afxdp")
     for item in items:
-        if item.path.parent.name in OF_THE_HOST or item.path.stem in OF_THE_HOST_UNITS:
-            item.add_marker(pytest.mark.xdist_group("host"))
-        if item.path.parent.name == "rtl":
-            item.add_marker(pytest.mark.xdist_group("rtl"))  # they share what Verilator builds
         if item.get_closest_marker("root") and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason="needs root"))
         if item.get_closest_marker("afxdp") and not afxdp.available:

@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Assumed: a record that is offered stays until it is taken; no restart; lines wait at most 2 cycles for one another.
+// RULE_LIVE   of records that are records, one is taken within PATIENCE cycles whenever one is offered
 // RULE_ORDER  numbers leave one after the other, each once; where one is left out, a gap of just that width was told before
 `default_nettype none
 `include "hwgw_specs.vh"
@@ -67,6 +68,23 @@ module fv_arbiter (
       cover (m_valid && sent_q == 1 && m_line == was_line_q);
       cover (pulse_gap);
     end
+`endif
+
+`ifdef RULE_LIVE
+  // A line that is ahead may wait as long as the other one fills its hole: progress is of both together.
+  localparam [4:0] PATIENCE = 5'd10;
+  reg [4:0] stalled_q;
+
+  always @(posedge clk) begin
+    if (a_valid) assume (a_record[1:0] != 2'd0);  // header, message or end
+    if (b_valid) assume (b_record[1:0] != 2'd0);
+    if (rst || !(a_valid || b_valid) || a_ready || b_ready) stalled_q <= 5'd0;
+    else stalled_q <= stalled_q + 5'd1;
+    if (!rst) begin
+      assert (stalled_q <= PATIENCE);
+      cover (stalled_q == 5'd4 && a_valid && b_valid && a_ready);
+    end
+  end
 `endif
 
 endmodule

@@ -54,4 +54,6 @@ PROOFS = (
           ("is_copying_q && turn_q == first_q", "is_copying_q && turn_q == first_q && first_q != 0")),
     Proof("arbiter.order", "hwgw_arbiter", "fv_arbiter", "RULE_ORDER", 11,
           ("else if (take_a || take_b) expected_q", "else if (take_a) expected_q"), uses=("hwgw_line",)),
+    Proof("arbiter.live", "hwgw_arbiter", "fv_arbiter", "RULE_LIVE", 16,
+          ("is_jumping_q   <= is_measuring_q && is_still_ahead;", "is_jumping_q   <= 1'b0;"), uses=("hwgw_line",)),
 )  # fmt: skip
