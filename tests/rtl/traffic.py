@@ -128,8 +128,9 @@ def special(rng: random.Random, data: bytes, line: int) -> bytes:
 def spoilt(rng: random.Random, seq: int, messages: list[bytes], next_seq: int, jump_max: int) -> bytes:
     """A packet with something wrong, or without messages; too far ahead only when jump_max refuses that."""
     good = packet(seq, messages)
-    near = next_seq + rng.choice((1, 2, 3))
+    near = min(next_seq + rng.choice((1, 2, 3)), mold.SEQ_MAX)
     far = next_seq + rng.choice((jump_max + 1, 70_000, 1 << 20, 1 << 33, 1 << 62)) if jump_max else near
+    far = min(far, mold.SEQ_MAX)  # the numbers end
     high = mold.SEQ_MAX if jump_max else 0
     bad = bytes([rng.choice(b"ZzaT")]) + rng.randbytes(rng.randint(7, 80))
     kinds = [

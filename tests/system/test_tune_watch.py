@@ -29,7 +29,10 @@ for _ in range(50):  # what follows an interface that comes up
     if events.wait(0.3) == "interval":
         break
 threading.Timer(0.1, lambda: Nic("one").set("channels.rx", "2")).start()
-print(events.wait(10))
+for _ in range(50):  # the two ends may still have something to say
+    if (what := events.wait(10)) != "link":
+        break
+print(what)
 events.close()
 """
 
