@@ -95,7 +95,6 @@ def test_the_demo_receives_by_a_packet_socket_trades_and_adds_up(hwgw):
     check(result, "packet")
     assert result["receive"].startswith("packet: gateway0, 2 flows, ring of ")
     assert result["messages"] == result["messages_sent"] > 30_000
-    assert result["gaps"] == 0
 
 
 @pytest.mark.root

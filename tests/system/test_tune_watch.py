@@ -28,9 +28,12 @@ print(events.wait(10))
 for _ in range(50):  # what follows an interface that comes up
     if events.wait(0.3) == "interval":
         break
-threading.Timer(0.1, lambda: Nic("one").set("channels.rx", "2")).start()
-for _ in range(50):  # the two ends may still have something to say
-    if (what := events.wait(10)) != "link":
+for turn in range(10):  # one that comes together with a word of the link is told as that
+    timer = threading.Timer(0.1, lambda: Nic("one").set("channels.rx", str(2 + turn % 2)))
+    timer.start()
+    what = events.wait(10)
+    timer.join()
+    if what == "NIC settings":
         break
 print(what)
 events.close()
