@@ -25,13 +25,13 @@ events = Events()
 print(events.wait(0.05))
 threading.Timer(0.1, lambda: ip("link", "set", "one", "up")).start()
 print(events.wait(10))
-for _ in range(50):  # what follows an interface that comes up
+for _ in range(20):  # what follows an interface that comes up
     if events.wait(0.3) == "interval":
         break
 for turn in range(10):  # one that comes together with a word of the link is told as that
     timer = threading.Timer(0.1, lambda: Nic("one").set("channels.rx", str(2 + turn % 2)))
     timer.start()
-    what = events.wait(10)
+    what = events.wait(2)
     timer.join()
     if what == "NIC settings":
         break
