@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import time
@@ -36,20 +37,18 @@ class Events:
         return sock
 
     def wait(self, seconds: float) -> str:
-        """Why it is time to look again: link, NIC settings, or interval. Of a burst of messages the first counts."""
-        ready = select.select(list(self._socks), [], [], seconds)[0]
-        if not ready:
-            return "interval"
-        end = time.monotonic() + _SETTLE_S
+        """Why it is time to look again: `interval`, or all that a burst of messages told of: `link`, `NIC settings`."""
+        heard: set[str] = set()
+        end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            for sock in select.select(list(self._socks), [], [], left)[0]:
-                try:
+            ready = select.select(list(self._socks), [], [], left)[0]
+            if ready and not heard:
+                end = time.monotonic() + _SETTLE_S
+            for sock in ready:
+                heard.add(self._socks[sock])
+                with contextlib.suppress(OSError):  # more than the buffer holds (ENOBUFS): we look anyway
                     sock.recv(1 << 16)
-                except BlockingIOError:
-                    continue
-                except OSError:
-                    return self._socks[ready[0]]  # more came than the buffer holds: we look anyway
-        return self._socks[ready[0]]
+        return ", ".join(sorted(heard)) or "interval"
 
     def close(self) -> None:
         """Stop listening."""

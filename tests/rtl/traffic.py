@@ -63,6 +63,11 @@ def cut(
 # ---- frames with something special ----
 
 
+def u16(value: int) -> bytes:
+    """A number in two bytes, modulo 65,536: a length that was the greatest may get one more."""
+    return (value & 0xFFFF).to_bytes(2, "big")
+
+
 def fixed(header: bytes) -> bytes:
     """An IPv4 header with its checksum put right."""
     header = header[:10] + b"\0\0" + header[12:]
@@ -84,7 +89,7 @@ def tagged(data: bytes, tags: Iterable[tuple[int, int]]) -> bytes:
 def with_options(data: bytes, words: int, rng: random.Random) -> bytes:
     """A frame with so many words of IPv4 options."""
     total = int.from_bytes(data[16:18], "big") + 4 * words
-    header = bytes([0x45 + words]) + data[15:16] + total.to_bytes(2, "big") + data[18:34] + rng.randbytes(4 * words)
+    header = bytes([0x45 + words]) + data[15:16] + u16(total) + data[18:34] + rng.randbytes(4 * words)
     return data[:14] + fixed(header) + data[34:]
 
 
@@ -106,13 +111,13 @@ def special(rng: random.Random, data: bytes, line: int) -> bytes:
         lambda: data[:14] + bytes([rng.choice((0x65, 0x44, 0x40, 0x05, 0x41, 0x4F, 0x46))]) + data[15:],
         lambda: data[:24] + rng.randbytes(2) + data[26:],  # checksum
         lambda: data[:26] + rng.randbytes(1) + data[27:],
-        lambda: patched(data, 2, rng.choice((0, 19, 20, 27, 28, length - 1, length + 1, 65535)).to_bytes(2, "big")),
+        lambda: patched(data, 2, u16(rng.choice((0, 19, 20, 27, 28, length - 1, length + 1, 65535)))),
         lambda: patched(data, 6, rng.choice((0x2000, 0x0001, 0x1FFF, 0x6000, 0x8000, 0xC000)).to_bytes(2, "big")),
         lambda: patched(data, 9, bytes([rng.choice((1, 2, 6, 16, 18, 255))])),
         lambda: patched(data, 16, rng.randbytes(4)),
         lambda: patched(data, 19, bytes([data[33] ^ 1])),
         lambda: data[:36] + (PORTS[line] ^ 1 << rng.randrange(16)).to_bytes(2, "big") + data[38:],
-        lambda: data[:38] + rng.choice((0, 7, 8, 27, udp_len - 1, udp_len + 1, 65535)).to_bytes(2, "big") + data[40:],
+        lambda: data[:38] + u16(rng.choice((0, 7, 8, 27, udp_len - 1, udp_len + 1, 65535))) + data[40:],
         lambda: frame(1 - line, data[42:]),
         lambda: rng.randbytes(rng.randint(1, 120)),
         lambda: data[:12] + rng.randbytes(rng.randint(1, 90)),

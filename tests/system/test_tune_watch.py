@@ -28,14 +28,10 @@ print(events.wait(10))
 for _ in range(20):  # what follows an interface that comes up
     if events.wait(0.3) == "interval":
         break
-for turn in range(10):  # one that comes together with a word of the link is told as that
-    timer = threading.Timer(0.1, lambda: Nic("one").set("channels.rx", str(2 + turn % 2)))
-    timer.start()
-    what = events.wait(2)
-    timer.join()
-    if what == "NIC settings":
-        break
-print(what)
+timer = threading.Timer(0.1, lambda: Nic("one").set("channels.rx", "2"))
+timer.start()
+print(events.wait(10))
+timer.join()
 events.close()
 """
 
@@ -46,4 +42,7 @@ def test_watch_hears_of_links_and_channels() -> None:
         ["unshare", "-n", sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stderr == ""
-    assert done.stdout.splitlines() == ["interval", "link", "NIC settings"]
+    quiet, up, channels = done.stdout.splitlines()
+    assert quiet == "interval"
+    assert "link" in up
+    assert "NIC settings" in channels
