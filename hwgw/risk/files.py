@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from hwgw import specs, strict_yaml
-from hwgw.config import ACCOUNT_LIMITS, BREAKER, INSTRUMENT_LIMITS, LIMITS, STRATEGY_LIMITS, Maker
+from hwgw.config import Maker
+from hwgw.config_schema import ACCOUNT_LIMITS, BREAKER, INSTRUMENT_LIMITS, LIMITS, STRATEGY_LIMITS
 from hwgw.errors import ConfigError
 from hwgw.risk.breakers import SLOW_UNIT
 from hwgw.settings import Limits, Strategy

@@ -34,6 +34,7 @@ LAYERS = (
         "hwgw.nic",
         "hwgw.strict_yaml",
         "hwgw.tune",
+        "hwgw.config_schema",
         "hwgw.config",
         "hwgw.conformance",
         "hwgw.risk",
