@@ -1,4 +1,4 @@
-/* crc32c.h: the checksum of a journal record (RFC 3720 appendix B.4: polynomial 0x1EDC6F41, reflected).
+/* crc32c.h: the checksum of a journal record and of a limits table (RFC 3720 appendix B.4: polynomial 0x1EDC6F41, reflected).
  *
  * SPDX-License-Identifier: MIT
  */

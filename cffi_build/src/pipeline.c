@@ -481,6 +481,9 @@ bool hwgw_pipeline_step(struct hwgw_pipeline *p) {
     if (HWGW_UNLIKELY((p->is_halted || p->has_halted_instrument) && p->cancel_on_halt)) pipeline_cancel_halted(p, now);
     if (HWGW_UNLIKELY(p->open_mask)) pipeline_feed_poll(p, now);
   }
+  /* an order looks for itself; without one new limits would wait for the housekeeping */
+  if (HWGW_UNLIKELY(__atomic_load_n(&p->control->limits_generation, __ATOMIC_RELAXED) != p->limits_generation))
+    pipeline_control(p);
   if (now - p->t_house >= p->house_ticks) {
     p->t_house = now;
     hwgw_pipeline_publish(p);

@@ -6,14 +6,25 @@
  * for all else what the event latched. Pure: the same events give the same verdicts and state.
  *
  * Order of checks; the first that fails is the answer. Those with * cannot be switched off, wholly or in part:
- *    1 halted*        latched, or no sound limits in force      10 collar*       no fresh reference, or outside the
- * band 2 control_stale  no beat for too long                      11 position*     worst case above its limit 3 clock*
- * older than an event before; latches       12 short_sale*   short without mark, or beyond the locate 4 malformed* a
- * field or reference that cannot be       13 credit*       open + filled above credit 5 strategy       not armed, or
- * tired                       14 open_orders*  too many, or the slot is live 6 instrument*    out of range, disabled,
- * restricted        15 duplicate     equal to a recent order 7 feed           not good 16 self_cross    would meet an
- * own order 8 qty            above its limit                           17 rate          a bucket is empty 9 notional
- * above its limit                           18 loss          below the loss limit; latches
+ *
+ *    1 halted*         latched, or no sound limits in force
+ *    2 control_stale   no beat for too long
+ *    3 clock*          older than an event before; latches
+ *    4 malformed*      a field or reference that cannot be
+ *    5 strategy        not armed, or tired
+ *    6 instrument*     out of range, disabled, restricted
+ *    7 feed            not good
+ *    8 qty             above its limit
+ *    9 notional        above its limit
+ *   10 collar*         no fresh reference, or outside the band
+ *   11 position*       worst case above its limit
+ *   12 short_sale*     short without mark, or beyond the locate
+ *   13 credit*         open + filled above credit
+ *   14 open_orders*    too many, or the slot is live
+ *   15 duplicate       equal to a recent order
+ *   16 self_cross      would meet an own order
+ *   17 rate            a bucket is empty
+ *   18 loss            below the loss limit; latches
  *
  * Worst-case exposure is the state: long_worst = position + open buys, short_worst = -position + open sells. An
  * execution leaves the own side's sum alone and lowers the other; a cancel lowers its own. What the venue says that
@@ -26,6 +37,8 @@
  * Thread: the one that owns the gate.
  */
 #include "risk.h"
+
+#include "crc32c.h"
 
 #define REASON(name) HWGW_RISK_REASON_##name
 #define PASS REASON(PASS)
@@ -345,7 +358,7 @@ uint32_t hwgw_risk_event(struct hwgw_risk *risk, const struct hwgw_order *event,
 
 uint64_t hwgw_limits_checksum(const struct hwgw_limits *limits) {
   size_t from = offsetof(struct hwgw_limits, generation);
-  return hwgw_fnv(HWGW_FNV_BASIS, (const uint8_t *)limits + from, sizeof *limits - from);
+  return crc32c((const uint8_t *)limits + from, sizeof *limits - from);
 }
 
 bool hwgw_risk_halted(const struct hwgw_risk *risk, uint32_t *reason) {

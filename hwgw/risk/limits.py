@@ -2,7 +2,7 @@
 
 SPDX-License-Identifier: MIT
 
-What the settings do not name stays 0, which lets nothing pass. The checksum is FNV-1a 64 over every byte behind its
+What the settings do not name stays 0, which lets nothing pass. The checksum is the CRC32C of every byte behind its
 field; publishing (hwgw_limits_publish) writes the generation and seals the table again.
 """
 
@@ -14,21 +14,16 @@ import numpy as np
 
 from hwgw import specs
 from hwgw.errors import ConfigError
+from hwgw.native import ffi, lib
 from hwgw.risk import CHECKS, SWITCHABLE, breakers
 from hwgw.settings import AccountLimits, InstrumentLimits, Limits, StrategyLimits
 
 __all__ = ["checks_enabled", "checksum", "limits_table", "seal"]
 
-_FNV_BASIS, _FNV_PRIME, _U64 = 0xCBF29CE484222325, 0x100000001B3, 2**64 - 1
-
 
 def checksum(table: np.ndarray[Any, Any]) -> int:
-    """FNV-1a 64 over the table behind its checksum field."""
-    behind = specs.load("risk").layout("limits").field("checksum").length
-    value = _FNV_BASIS
-    for byte in table.tobytes()[behind:]:
-        value = (value ^ byte) * _FNV_PRIME & _U64
-    return value
+    """The CRC32C of the table behind its checksum field."""
+    return int(lib.hwgw_limits_checksum(ffi.from_buffer("struct hwgw_limits *", table)))
 
 
 def seal(table: np.ndarray[Any, Any]) -> None:

@@ -17,12 +17,30 @@ FNV_PRIME = 0x100000001B3
 _U64 = (1 << 64) - 1
 
 
-@lru_cache(maxsize=64)  # a limits table is sealed and checked, often several times
 def fnv1a(data: bytes, value: int = FNV_BASIS) -> int:
     """FNV-1a 64 of data, going on from value."""
     for byte in data:
         value = ((value ^ byte) * FNV_PRIME) & _U64
     return value
+
+
+def _crc_row(value: int) -> int:
+    for _ in range(8):
+        value = value >> 1 ^ (_CRC32C if value & 1 else 0)
+    return value
+
+
+_CRC32C = 0x82F63B78  # RFC 3720 appendix B.4, reflected
+_CRC_ROWS = [_crc_row(value) for value in range(256)]
+
+
+@lru_cache(maxsize=64)  # a limits table is sealed and checked, often several times
+def crc32c(data: bytes) -> int:
+    """CRC32C of data."""
+    value = 0xFFFFFFFF
+    for byte in data:
+        value = _CRC_ROWS[(value ^ byte) & 255] ^ value >> 8
+    return value ^ 0xFFFFFFFF
 
 
 class Counters(dict[str, int]):

@@ -9,7 +9,7 @@ import itertools
 from functools import lru_cache
 from typing import Any
 
-from hwgw_sim.golden import fnv1a
+from hwgw_sim.golden import crc32c
 
 from hwgw import specs
 
@@ -57,7 +57,7 @@ def pack(record: Record, layout: specs.Layout = LAYOUT) -> bytes:
 def seal(record: Record) -> bytes:
     """A whole table with its checksum."""
     body = pack(record)[CHECKSUM_SZ:]
-    return fnv1a(body).to_bytes(CHECKSUM_SZ, "little") + body
+    return crc32c(body).to_bytes(CHECKSUM_SZ, "little") + body
 
 
 def is_sound(data: bytes | None, generation: int) -> bool:
@@ -65,7 +65,7 @@ def is_sound(data: bytes | None, generation: int) -> bool:
     if data is None or len(data) != LAYOUT.length:
         return False
     record = unpack(data)
-    return record["checksum"] == fnv1a(data[CHECKSUM_SZ:]) and 0 != generation == record["generation"]
+    return record["checksum"] == crc32c(data[CHECKSUM_SZ:]) and 0 != generation == record["generation"]
 
 
 def none() -> Record:

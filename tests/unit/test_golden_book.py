@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hwgw_sim.golden import Counters, fnv1a, itch
+from hwgw_sim.golden import Counters, crc32c, fnv1a, itch
 from hwgw_sim.golden.book import (
     ADD,
     BUY,
@@ -184,6 +184,13 @@ def test_hash_is_fnv1a_over_the_orders(books):
     assert books.hash() == fnv1a(b"".join(record(*row) for row in first + second))
     books.clear()
     assert books.hash() == 0xCBF29CE484222325
+
+
+def test_crc32c_matches_the_vectors_of_rfc_3720():
+    assert crc32c(bytes(32)) == 0x8A9136AA
+    assert crc32c(b"\xff" * 32) == 0x62A8AB43
+    assert crc32c(bytes(range(32))) == 0x46DD794E
+    assert crc32c(bytes(range(31, -1, -1))) == 0x113FDB5C
 
 
 def test_fnv1a_matches_the_published_vectors():

@@ -83,6 +83,7 @@ STAGES_OF = {
     "segment": {"halt"},
     "session": {"order"},
     "breaker": {"risk"},
+    "risk": {"crc32c"},
     "pipeline": {"book", "breaker", "halt", "journal", "recover", "risk", "segment", "strategy"},
     "gateway": {"confine", "pipeline", "placement", "recover", "rx"},
     "placement": {"pipeline", "segment"},
