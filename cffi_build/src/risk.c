@@ -205,6 +205,11 @@ static inline bool is_duplicate(const struct hwgw_risk *risk, const struct judge
   const struct hwgw_order *order = j->order;
   const struct hwgw_risk_recent *recent = &risk->recent;
   uint64_t terms = risk_terms(j->px, order->instrument, order->account, order->side);
+  uint16_t key = risk_key(terms, order->qty);
+  uint16_t is_like = 0;
+  for (uint32_t i = 0; i < HWGW_RISK_RECENT_MAX; i++) is_like |= recent->key[i] == key;
+  if (HWGW_LIKELY(!is_like)) return false;
+
   uint64_t window_ns = risk->limits->dup_window_ns;
   bool is_found = false;
   for (uint32_t i = 0; i < HWGW_RISK_RECENT_MAX; i++) {
@@ -267,6 +272,7 @@ static inline void pass(struct hwgw_risk *risk, const struct judged *j) {
   }
   uint32_t i = risk->recent_cnt++ & (HWGW_RISK_RECENT_MAX - 1);
   risk->recent.terms[i] = risk_terms(j->px, order->instrument, order->account, order->side);
+  risk->recent.key[i] = risk_key(risk->recent.terms[i], order->qty);
   risk->recent.ts[i] = order->ts_ns;
   risk->recent.qty[i] = order->qty;
   j->strategy->rejects = 0;

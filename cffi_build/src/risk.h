@@ -82,6 +82,7 @@ struct hwgw_risk_recent {
   uint64_t terms[HWGW_RISK_RECENT_MAX]; /* px, instrument, account, side: see risk_terms */
   uint64_t ts[HWGW_RISK_RECENT_MAX];
   uint32_t qty[HWGW_RISK_RECENT_MAX]; /* 0 = free */
+  uint16_t key[HWGW_RISK_RECENT_MAX]; /* of terms and qty, see risk_key: unequal keys are unequal orders */
 };
 
 struct hwgw_risk {
@@ -115,6 +116,11 @@ _Static_assert((HWGW_RISK_RECENT_MAX & (HWGW_RISK_RECENT_MAX - 1)) == 0, "recent
 /* everything of an order that the duplicate check compares but its quantity */
 static inline uint64_t risk_terms(uint32_t px, uint32_t instrument, uint32_t account, uint32_t side) {
   return (uint64_t)px << 32 | (uint64_t)instrument << 16 | (uint64_t)account << 8 | side;
+}
+
+/* 16 bits of terms and quantity: all recent orders are compared at once, and looked at only when one is like it */
+static inline uint16_t risk_key(uint64_t terms, uint32_t qty) {
+  return (uint16_t)((terms ^ qty) * 0x9e3779b97f4a7c15u >> 48);
 }
 
 /* the limits before any table is taken: every limit 0, every check on */
