@@ -16,6 +16,7 @@ venv_stamp := $(venv)/venv.stamp
 build_stamp := $(venv)/build.stamp
 
 bench_stamp := $(venv)/bench.stamp
+promtool := .deps/prometheus/usr/bin/promtool
 formal_stamp := $(venv)/formal.stamp
 
 # what the native modules are made from; a package's __init__.py counts because the editable install lists them
@@ -26,7 +27,7 @@ native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill lint fuzz seeds docs clean soak-risk mutants journal-proof rtl formal synth
+.PHONY: promtool browser tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill lint fuzz seeds docs clean soak-risk mutants journal-proof rtl formal synth
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -47,6 +48,8 @@ help:
 	@echo "make rtl [JSON=out.json]    the card's Verilog in simulation, at full length: events compared, coverage, latency"
 	@echo "make formal [JSON=out.json] the proofs on the card's Verilog, each with a planted bug that it has to find"
 	@echo "make synth [JSON=out.json]  the card placed and routed for ECP5 over three seeds, and mapped for UltraScale+"
+	@echo "make promtool               Prometheus' own tool from Debian, unpacked to .deps/prometheus, for the tests of metrics"
+	@echo "make browser                Debian's Chromium and its driver, for the tests of hwgw serve (root)"
 	@echo "make tuned                  TuneD from Debian, unpacked to .deps/tuned, for the comparison in docs/TUNE.md"
 	@echo "make tune-kill              kill -9 at every write of a whole hwgw tune apply and rollback, on a made host"
 	@echo "make journal-proof          every byte of a journal changed, deleted, swapped: all of it found"
@@ -84,7 +87,8 @@ demo: $(build_stamp)
 # what needs the host for itself stays in one process (tests/conftest.py), the rest takes the other cores
 side_by_side := $(if $(filter 1,$(shell nproc)),,--numprocesses=auto --maxprocesses=4 --dist=loadscope)
 
-test: $(build_stamp)
+# as root what the tests of metrics need comes with them; without it they are skipped and say so
+test: $(build_stamp) $(if $(filter 0,$(shell id -u)),$(promtool))
 	@echo "test: pytest $(side_by_side) $(ARGS)"
 	@$(bin)/python -m pytest $(side_by_side) $(ARGS)
 
@@ -144,6 +148,20 @@ tuned_packages := tuned ethtool virt-what gir1.2-glib-2.0 libgirepository-1.0-1 
 tuned:
 	@mkdir -p .deps/tuned && cd .deps/tuned && apt-get download -q $(tuned_packages) >/dev/null 2>&1 && \
 	  for package in *.deb; do dpkg -x $$package . && rm $$package; done && echo "tuned: unpacked to .deps/tuned"
+
+# one file out of Debian's package, which would start a server
+promtool: $(promtool)
+	@test -x $(promtool) || { echo "promtool: not to be had (apt-get download prometheus)" >&2; exit 1; }
+$(promtool):
+	@mkdir -p .deps/prometheus && cd .deps/prometheus && if command -v promtool >/dev/null; then \
+	  mkdir -p usr/bin && ln -sf "$$(command -v promtool)" usr/bin/promtool; \
+	elif apt-get download -q prometheus >/dev/null 2>&1; then \
+	  dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool; rm prometheus_*.deb; touch usr/bin/promtool; \
+	else echo "promtool: not to be had, left out"; fi
+
+browser:
+	@apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 chromium chromium-driver >/dev/null && \
+	  echo "browser: $$(chromium --version --no-sandbox)"
 
 # the short form is in the tests: a profile with a knob of every kind
 tune-kill: $(build_stamp)

@@ -20,7 +20,7 @@ from . import specs
 from .errors import CheckFailed, UsageError
 from .native import call, ffi, lib, text
 
-__all__ = ["PERCENTILES", "STAGES", "Segment", "gateways", "remove_left_over"]
+__all__ = ["PERCENTILES", "STAGES", "Segment", "gateways", "process_alive", "remove_left_over"]
 
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9, "p9999": 99.99}
 STAGES = tuple(code.slug for code in specs.load("segment").enums["hist"].values)

@@ -10,8 +10,7 @@ the currency are base units; docs/metrics.md lists all families.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -20,19 +19,17 @@ from prometheus_client.registry import Collector
 from .. import specs
 from ..errors import HwgwError
 from ..native import ffi, lib
-from ..risk.control import in_force
 from ..segment import STAGES, Segment, gateways
+from .families import Families
+from .metrics_state import of_state
 from .snapshot import snapshot
 
-__all__ = ["GatewayCollector", "families_of"]
+__all__ = ["GatewayCollector", "families_of", "family_of", "is_gauge"]
 
-MONEY = 10_000  # wire units of one unit of the currency
 BUCKETS_NS = [step * 10**power for power in range(1, 9) for step in (1, 2, 5)]  # 10 ns to 500 ms
-_EXPOSURE = ("cash", "mark", "open_notional", "filled_notional", "pnl")
-_STATES = ("feed_state", "session_state", "receive_state")
 
 
-def _sound(name: str) -> tuple[str, str, str]:
+def family_of(name: str) -> tuple[str, str, str]:
     """Family, label and value of a counter: rx.drop_ring_full -> hwgw_rx_drops, cause, ring_full."""
     stage, _, rest = name.partition(".")
     for prefix, family, label in (("drop_", "drops", "cause"), ("refused_", "refused", "reason")):
@@ -41,36 +38,9 @@ def _sound(name: str) -> tuple[str, str, str]:
     return f"hwgw_{stage}_{rest}", "", ""
 
 
-def _is_gauge(name: str) -> bool:
+def is_gauge(name: str) -> bool:
+    """Whether a counter of the table tells what is so now."""
     return name.endswith((".now", "_now"))
-
-
-class _Families:
-    """Metric families that rows are added to as they are found."""
-
-    def __init__(self) -> None:
-        self._found: dict[str, Any] = {}
-
-    def add(self, kind: Any, name: str, text: str, labels: dict[str, str], value: float) -> None:
-        """One row; the family is made with the first."""
-        family = self._found.get(name)
-        if family is None:
-            family = self._found[name] = kind(name, text, labels=list(labels))
-        family.add_metric(list(labels.values()), value)
-
-    def gauge(self, name: str, text: str, labels: dict[str, str], value: float) -> None:
-        """What is so now."""
-        self.add(GaugeMetricFamily, name, text, labels, value)
-
-    def put(self, family: Any) -> None:
-        """A family that is complete, or one that another gateway has rows in."""
-        if family.name in self._found:
-            self._found[family.name].samples += family.samples
-        else:
-            self._found[family.name] = family
-
-    def __iter__(self) -> Iterator[Metric]:
-        return iter(self._found.values())
 
 
 def _units() -> dict[str, str]:
@@ -78,7 +48,7 @@ def _units() -> dict[str, str]:
     texts: dict[str, str] = {}
     grouped: defaultdict[str, list[str]] = defaultdict(list)
     for counter in specs.counters():
-        family, label, _ = _sound(counter.full_name)
+        family, label, _ = family_of(counter.full_name)
         grouped[family].append(counter.unit)
         stage = counter.full_name.partition(".")[0]
         texts[family] = f"{stage}: {counter.note} ({counter.unit})" if not label else f"{stage}: by {label}"
@@ -88,16 +58,16 @@ def _units() -> dict[str, str]:
     }
 
 
-def _counters(families: _Families, gateway: str, counters: dict[str, int]) -> None:
+def _counters(families: Families, gateway: str, counters: dict[str, int]) -> None:
     texts = _units()
     for name, value in counters.items():
-        family, label, cause = _sound(name)
+        family, label, cause = family_of(name)
         labels = {"gateway": gateway} | ({label: cause} if label else {})
-        kind = GaugeMetricFamily if _is_gauge(name) else CounterMetricFamily
+        kind = GaugeMetricFamily if is_gauge(name) else CounterMetricFamily
         families.add(kind, family, texts[family], labels, value)
 
 
-def _latency(families: _Families, segment: Segment) -> None:
+def _latency(families: Families, segment: Segment) -> None:
     """Cumulative buckets, lowest first: what is recorded meanwhile can only make a later one larger."""
     hist = ffi.new("char[]", lib.hwgw_hist_sz_bytes())
     rate = int(segment.head["tsc_hz"]) / 1e9
@@ -116,77 +86,7 @@ def _latency(families: _Families, segment: Segment) -> None:
     families.put(family)
 
 
-def _states(families: _Families, labels: dict[str, str], name: str, text: str, enum: str, now: str) -> None:
-    for code in specs.load("segment").enum(enum).values:
-        families.gauge(name, text, labels | {"state": code.slug}, float(code.slug == now))
-
-
-def _feed(families: _Families, gateway: str, look: dict[str, Any]) -> None:
-    for number, thread in enumerate(look["pipelines"]):
-        labels = {"gateway": gateway, "pipeline": str(number)}
-        _states(families, labels, "hwgw_session_state", "1 for the state of the order session", "session_state",
-                thread["session"])  # fmt: skip
-        _states(families, labels, "hwgw_receive_state", "1 for the state of the receive path", "receive_state",
-                thread["receive"])  # fmt: skip
-        families.gauge("hwgw_open_orders", "Orders open at the venue", labels, thread["open_orders"])
-        if thread["alive_age_ns"] is not None:
-            families.gauge("hwgw_pipeline_alive_age_seconds", "Since the pipeline's last housekeeping round", labels,
-                           thread["alive_age_ns"] / 1e9)  # fmt: skip
-    for row in look["channels"]:
-        labels = {"gateway": gateway, "pipeline": str(row["pipeline"]), "channel": str(row["channel"])}
-        _states(families, labels, "hwgw_feed_state", "1 for the state of a feed channel", "feed_state", row["state"])
-        families.gauge("hwgw_feed_next_sequence", "Next message that is expected", labels, row["next_seq"])
-        for line, counts in row["lines"].items():
-            for key in ("frames", "first", "late", "missed"):
-                families.add(CounterMetricFamily, f"hwgw_feed_line_{key}", f"Of one line of a channel: {key}",
-                             labels | {"line": line}, counts[key])  # fmt: skip
-
-
-def _risk(families: _Families, gateway: str, look: dict[str, Any], segment: Segment) -> None:
-    own = {"gateway": gateway}
-    halted = {halt["reason"] for halt in look["halts"]}
-    for reason in specs.reasons()[1:]:
-        families.gauge("hwgw_halted", "1 for each reason that the gateway is halted for", own | {"reason": reason.name},
-                       float(reason.name in halted))  # fmt: skip
-    families.gauge("hwgw_instruments_halted", "Instruments halted one by one", own, len(look["instrument_halts"]))
-    families.gauge("hwgw_limits_generation", "Generation of the limits in force", own, look["limits_generation"])
-    for account, row in look["exposure"].items():
-        labels = own | {"account": account}
-        for key in _EXPOSURE:
-            families.gauge(f"hwgw_exposure_{key}", f"{key.replace('_', ' ')}, in units of the currency", labels,
-                           row[key] / MONEY)  # fmt: skip
-        families.gauge("hwgw_exposure_open_orders", "Open orders of an account", labels, row["open_cnt"])
-    for strategy, row in look["strategies"].items():
-        labels = own | {"strategy": strategy}
-        families.gauge("hwgw_strategy_armed", "1 while orders of the strategy may pass", labels, float(row["armed"]))
-        families.gauge("hwgw_strategy_pnl", "In units of the currency", labels, row["pnl"] / MONEY)
-        for key in ("passed", "refused", "fills", "rejects"):
-            families.add(CounterMetricFamily, f"hwgw_strategy_{key}", f"Of one strategy: {key}", labels, row[key])
-    if not look["limits_generation"]:
-        return
-    families.put(InfoMetricFamily("hwgw_limits", "Hash of the limits in force", {**own, "hash": look["limits_hash"]}))
-    for limit in in_force(segment).limits.values():
-        section = limit.name.partition(".")[0]
-        if limit.unit == "money" and section in ("gateway", "accounts"):
-            families.gauge("hwgw_limit_money", "A limit in units of the currency", own | {"limit": limit.name},
-                           limit.value / MONEY)  # fmt: skip
-
-
-def _journal(families: _Families, segment: Segment) -> None:
-    for thread in range(segment.thread_cnt):
-        ring = lib.hwgw_segment_journal(segment.pointer, thread)
-        if not ring:
-            return
-        labels = {"gateway": segment.name, "pipeline": str(thread)}
-        families.add(CounterMetricFamily, "hwgw_journal_records", "Records put", labels, ring.records)
-        families.gauge("hwgw_journal_waiting_bytes", "Put and not yet written", labels, ring.head - ring.written)
-        families.gauge("hwgw_journal_not_durable_bytes", "Put and not yet said to be on the disk", labels,
-                       ring.head - ring.durable)  # fmt: skip
-        families.gauge("hwgw_journal_ring_bytes", "Size of the ring", labels, ring.sz_bytes)
-        families.gauge("hwgw_journal_error", "errno of the writer, 0 while it writes", labels, ring.error)
-
-
-def of_segment(families: _Families, segment: Segment) -> None:
+def of_segment(families: Families, segment: Segment) -> None:
     """Every family of one gateway."""
     look = snapshot(segment)
     gateway = segment.name
@@ -197,9 +97,7 @@ def of_segment(families: _Families, segment: Segment) -> None:
                    int(segment.head["start_ns"]) / 1e9)  # fmt: skip
     _counters(families, gateway, look["counters"])
     _latency(families, segment)
-    _feed(families, gateway, look)
-    _risk(families, gateway, look, segment)
-    _journal(families, segment)
+    of_state(families, look, segment)
 
 
 class GatewayCollector(Collector):
@@ -213,7 +111,7 @@ class GatewayCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """The families of Prometheus' text format."""
-        families = _Families()
+        families = Families()
         for name in self._names or gateways():
             try:
                 with Segment.attach(name) as segment:

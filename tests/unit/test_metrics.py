@@ -5,8 +5,11 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -24,7 +27,9 @@ from support.rig import open_limits
 from hwgw import specs
 from hwgw.native import ffi, lib
 from hwgw.segment import STAGES, Segment
+from hwgw.telemetry.clock import clock
 from hwgw.telemetry.metrics import BUCKETS_NS, GatewayCollector, families_of
+from hwgw.telemetry.usage import usage
 
 
 @pytest.fixture
@@ -41,14 +46,53 @@ def segment() -> Iterator[Segment]:
             lib.hwgw_hist_record(lib.hwgw_segment_hist(made.pointer, us % 2, 0), round(us * rate))
         made.publish_limits(open_limits(2))
         made.halt("for the test", "operator")
+        in_use(made)
         yield made
         made.resume()
 
 
-def scrape(*names: str) -> dict[str, Metric]:
+def in_use(made: Segment) -> None:
+    """One row of everything that a gateway has rows of: a strategy, an account, a channel, a rule, a position."""
+    made.strategy_rows[3]["name"] = b"maker"
+    made.exposures[5]["is_used"] = 1
+    made.exposures[5]["open_notional"] = 2**60
+    made.exposures[-1]["cash"] = -(2**61)
+    made.threads["alive_ns"] = int(lib.hwgw_now_ns())
+    made.beat()
+    made.halt_instrument("MSFT", "for the test")
+    made.positions[1]["pos"] = -300
+    made.positions[1]["short_worst"] = 400
+    made.positions[1]["fill_cnt"] = 7
+    channel = lib.hwgw_segment_channel(made.pointer, 0, 0)
+    rows = np.frombuffer(
+        ffi.buffer(channel, specs.dtype("segment", "channel").itemsize), specs.dtype("segment", "channel")
+    )
+    rows["line_cnt"], rows["state"], rows["missing_cnt"], rows["repairs"] = 2, 1, 17, 4
+    rule = lib.hwgw_segment_breaker(made.pointer, 0)
+    rules = np.frombuffer(
+        ffi.buffer(rule, specs.dtype("breaker", "breaker_row").itemsize), specs.dtype("breaker", "breaker_row")
+    )
+    rules["name"], rules["kind"], rules["scope"], rules["action"], rules["trips"] = b"rejects", 1, 1, 1, 9
+
+
+@pytest.fixture(scope="module")
+def promtool(root: Path) -> str:
+    """Prometheus' own tool: of the machine, or as `make promtool` unpacks it."""
+    unpacked = root / ".deps" / "prometheus" / "usr" / "bin" / "promtool"
+    found = shutil.which("promtool") or (str(unpacked) if unpacked.exists() else None)
+    if not found:
+        pytest.skip("promtool is not installed (make promtool)")
+    return found
+
+
+def registry_of(*names: str) -> CollectorRegistry:
     registry = CollectorRegistry()
     registry.register(GatewayCollector(names))
-    found = list(text_string_to_metric_families(generate_latest(registry).decode()))
+    return registry
+
+
+def scrape(*names: str) -> dict[str, Metric]:
+    found = list(text_string_to_metric_families(generate_latest(registry_of(*names)).decode()))
     assert len({family.name for family in found}) == len(found)
     return {family.name: family for family in found}
 
@@ -110,6 +154,107 @@ def test_halts_limits_and_journal_are_there(segment):
     assert found["hwgw_up"].samples[0].value == 1
 
 
+def test_what_is_used_of_each_limit_is_what_the_gate_compares(segment):
+    ratios = {
+        (sample.labels["scope"], sample.labels["of"], sample.labels["limit"]): sample.value
+        for sample in scrape(segment.name)["hwgw_limit_usage_ratio"].samples
+    }
+    assert ratios["gateway", "gateway", "loss_max"] == pytest.approx(0.5)
+    assert ratios["gateway", "gateway", "credit_max"] == 0
+    assert ratios["account", "5", "credit_max"] == pytest.approx(0.25)
+    assert ratios["instrument", "MSFT", "short_max"] == pytest.approx(
+        400 / segment.limits()[0]["instrument"][1]["short_max"]
+    )
+    assert ratios["instrument", "MSFT", "long_max"] == 0
+    assert ("account", "4", "credit_max") not in ratios
+
+
+def test_a_limit_of_nothing_that_is_used_is_beyond_every_bound(segment):
+    table = segment.limits()
+    table[0]["instrument"][1]["short_max"] = 0
+    table[0]["instrument"][1]["long_max"] = 0
+    segment.threads["generation_ack"] = 1
+    segment.publish_limits(table)
+    rows = {(row.of, row.limit): row for row in usage(segment)}
+    assert rows["MSFT", "short_max"].ratio == float("inf")
+    assert rows["MSFT", "short_max"].as_dict()["ratio"] is None
+    assert rows["MSFT", "long_max"].ratio == 0
+
+
+def test_feed_breakers_positions_processes_and_clock_are_there(segment):
+    found = scrape(segment.name)
+
+    def one(family: str, **labels: str) -> float:
+        (value,) = (s.value for s in found[family].samples if labels.items() <= s.labels.items())
+        return value
+
+    assert one("hwgw_feed_missing_messages", channel="0") == 17
+    assert one("hwgw_feed_repairs", channel="0") == 4
+    assert one("hwgw_feed_state", channel="0", state="good") == 1
+    assert one("hwgw_breaker_trips", rule="rejects") == 9
+    assert one("hwgw_instrument_halted", symbol="MSFT", reason="operator") == 1
+    assert one("hwgw_position_shares", symbol="MSFT") == -300
+    assert one("hwgw_process_up", process="control") == 1
+    assert one("hwgw_process_up", process="data") == 0  # none was started
+    assert 0 <= one("hwgw_heartbeat_age_seconds") < 60
+    assert one("hwgw_tsc_hertz") == int(segment.head["tsc_hz"])
+    now = clock()
+    assert one("hwgw_clock_synchronized") == now.is_synchronized
+    assert one("hwgw_clock_error_max_seconds") == pytest.approx(now.error_ns_max / 1e9, abs=1)
+
+
+def test_the_kernels_clock_is_read_as_the_kernel_tells_it():
+    """The same words through Python's own clock: a time that is not disciplined says so."""
+    now = clock()
+    assert now.error_ns_max >= now.error_ns_estimated >= 0
+    assert abs(now.frequency_ppm) <= 500  # MAXFREQ of linux/timex.h
+
+
+def test_promtool_has_nothing_to_say(segment, promtool):
+    text = generate_latest(registry_of(segment.name))
+    done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_each_alert_fires_and_is_quiet_as_its_test_says(root: Path, promtool):
+    folder = root / "deploy" / "prometheus"
+    command = [promtool, "test", "rules", "hwgw.rules.test.yml"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    alerts = re.findall(r"- alert: (\w+)", (folder / "hwgw.rules.yml").read_text())
+    tried = re.findall(r"alertname: (\w+)\n +exp_alerts:\n", (folder / "hwgw.rules.test.yml").read_text())
+    assert alerts == tried
+    assert len(alerts) > 20
+
+
+def test_rules_and_dashboards_name_only_what_is_exported(segment, root: Path):
+    known = {sample.name for family in scrape(segment.name).values() for sample in family.samples}
+    files = [*sorted((root / "deploy" / "grafana").glob("*.json")), root / "deploy" / "prometheus" / "hwgw.rules.yml"]
+    named = {file.name: set(re.findall(r"\bhwgw_[a-z0-9_]+", file.read_text(encoding="utf-8"))) for file in files}
+    assert {name: names - known for name, names in named.items()} == {name: set() for name in named}
+    assert {name: len(names) for name, names in named.items()} == {
+        "hwgw-stages.json": pytest.approx(120, abs=40),
+        "hwgw.json": pytest.approx(45, abs=15),
+        "hwgw.rules.yml": pytest.approx(28, abs=8),
+    }
+    counters = {name for name in known if any(name.startswith(f"hwgw_{stage}_") for stage in ("rx", "mold", "risk"))}
+    assert {name for name in counters if name.endswith("_total")} <= named["hwgw-stages.json"]
+
+
+def test_dashboards_are_those_that_the_tables_make(root: Path):
+    path = root / "deploy" / "grafana" / "make.py"
+    spec = importlib.util.spec_from_file_location("grafana_make", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name, text in module.made().items():
+        assert (path.parent / name).read_text(encoding="utf-8") == text, "python deploy/grafana/make.py writes them"
+        panels = json.loads(text)["panels"]
+        places = [(p["gridPos"]["x"], p["gridPos"]["y"]) for p in panels]
+        assert len(set(places)) == len(places) > 20
+
+
 def test_names_and_labels_follow_the_conventions(segment):
     for family in scrape(segment.name).values():
         assert re.fullmatch(r"hwgw_[a-z][a-z0-9_]*", family.name)
@@ -128,21 +273,15 @@ def test_a_gateway_that_is_gone_is_down(segment):
     assert scrape("nobody-of-this-name").keys() == {"hwgw_up"}
 
 
-def test_the_page_names_every_family(segment, root: Path):
+def test_the_page_is_what_is_exported(segment, root: Path):
     page = (root / "docs" / "metrics.md").read_text(encoding="utf-8")
-    listed = set(re.findall(r"^\| `(hwgw_[a-z0-9_]+)` \|", page, re.MULTILINE))
-    found = {name for name, *_ in families_of(GatewayCollector([segment.name]))}
-    assert len(found) > 100
-    assert found - listed == set()
-    runs_only = {
-        "hwgw_feed_state",
-        "hwgw_feed_next_sequence",
-        *(f"hwgw_feed_line_{key}_total" for key in ("frames", "first", "late", "missed")),
-    }
-    runs_only |= {
-        name for name in listed if name.startswith(("hwgw_strategy_", "hwgw_exposure_", "hwgw_pipeline_alive"))
-    }
-    assert listed - found - runs_only == set()
+    rows = [line for line in page.splitlines() if line.startswith("| `hwgw_")]
+    found = [
+        f"| `{name}` | {kind} | {', '.join(labels)} | {text} |"
+        for name, kind, text, labels in families_of(GatewayCollector([segment.name]))
+    ]
+    assert len(found) > 130
+    assert rows == found
 
 
 def test_it_is_served_until_it_is_told_to_end(segment):
