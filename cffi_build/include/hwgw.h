@@ -482,6 +482,8 @@ bool hwgw_breaker_window(const struct hwgw_breaker *breaker, uint32_t rule, uint
 
 /* ---- order and session: OUCH 5.0 over SoupBinTCP ---- */
 
+#define HWGW_PACKET_SZ_MAX 128 /* bytes of the longest packet that an order becomes */
+
 struct hwgw_session_cfg {
   uint32_t address; /* IPv4, host order */
   uint16_t port;
@@ -527,7 +529,7 @@ uint32_t hwgw_session_next_ref(const struct hwgw_session *session);
 /* next expected sequenced message: requested_seq of a later session object */
 uint64_t hwgw_session_next_seq(const struct hwgw_session *session);
 void hwgw_session_logout(struct hwgw_session *session);
-/* the encoder alone: writes a SoupBinTCP unsequenced packet into out (at least 128 bytes); its length, or 0 when the
+/* the encoder alone: writes a packet into out (at least HWGW_PACKET_SZ_MAX bytes); its length, or 0 when the
  * order cannot be expressed */
 uint32_t hwgw_order_encode(const struct hwgw_session *session, const struct hwgw_order *order, uint8_t *out);
 /* the decoder alone: one OUCH message from the venue (what only the sender of the order knows is left 0); 0 when event is

@@ -6,7 +6,8 @@
  * Contract, encode
  *   Input: an order of kind new, replace or cancel that passed the gate. Output: a whole unsequenced packet.
  *   Order of checks: kind; ref; side with flags, type, tif, instrument (new); orig_ref below ref, type, tif (replace);
- * px 1 to 199,999.9900 for limit orders; qty 1 to 999,999. A market order carries the table's market price, its own px
+ * px 1 to 199,999.9900 for limit orders; qty 1 to 999,999; options (post only, hidden, all or none, displayed quantity)
+ * that go together. A market order carries the table's market price, its own px
  * is not read. A cancel's qty is the intended total, 0 = all, and goes through as it is. Cost: one copy of 64 bytes and
  * at most seven stores. At the limit: what the protocol cannot say gives 0 and nothing is written that counts.
  * Contract, decode
@@ -24,7 +25,10 @@
 #define CANCEL_LEN (HEADER_LEN + OUCH50_CANCEL_ORDER_LEN)
 #define TAGS_LENGTH_SZ OUCH50_ENTER_ORDER_APPENDAGE_LENGTH_SZ
 
-_Static_assert(ENTER_LEN + OUCH50_TAG_FIRM_LEN <= HWGW_ORDER_WIRE_SZ, "the longest packet fits a template");
+#define OPTIONS_LEN (OUCH50_TAG_POST_ONLY_LEN + OUCH50_TAG_MIN_QTY_LEN + OUCH50_TAG_MAX_FLOOR_LEN)
+
+_Static_assert(ENTER_LEN + OUCH50_TAG_FIRM_LEN <= HWGW_ORDER_WIRE_SZ, "the longest template fits");
+_Static_assert(ENTER_LEN + OUCH50_TAG_FIRM_LEN + OPTIONS_LEN <= HWGW_PACKET_SZ_MAX, "the longest packet fits");
 
 /* ---- encode ---- */
 
@@ -97,6 +101,34 @@ static inline bool terms(const struct hwgw_order *order, uint64_t *px, char *tif
   return *tif && order->qty >= 1 && order->qty <= OUCH50_QTY_MAX;
 }
 
+/* The tags of an order's options behind len bytes of its packet; the new length, or 0. The quantity of all or none is
+ * its minimum, too. Rare, so that an order without options pays one comparison. */
+static uint32_t options_set(const struct hwgw_order *order, uint8_t *out, uint32_t len, uint32_t fixed_len,
+                            uint32_t display_off) {
+  uint32_t options = hwgw_order_options(order), display_qty = hwgw_order_display_qty(order), from = len;
+  if (!hwgw_order_options_fit(order, options, display_qty)) return 0;
+  if (options & HWGW_ORDER_OPTION_HIDDEN) out[HEADER_LEN + display_off] = OUCH50_DISPLAY_HIDDEN;
+  if (options & HWGW_ORDER_OPTION_POST_ONLY) {
+    ouch50_tag_post_only_init(out + len);
+    ouch50_tag_post_only_value_set(out + len, 'P');
+    len += OUCH50_TAG_POST_ONLY_LEN;
+  }
+  if (options & HWGW_ORDER_OPTION_ALL_OR_NONE) {
+    ouch50_tag_min_qty_init(out + len);
+    ouch50_tag_min_qty_value_set(out + len, order->qty);
+    len += OUCH50_TAG_MIN_QTY_LEN;
+  }
+  if (display_qty) {
+    ouch50_tag_max_floor_init(out + len);
+    ouch50_tag_max_floor_value_set(out + len, display_qty);
+    len += OUCH50_TAG_MAX_FLOOR_LEN;
+  }
+  uint8_t *tags_len = out + HEADER_LEN + fixed_len - TAGS_LENGTH_SZ;
+  hwgw_put_be16(tags_len, (uint16_t)(hwgw_be16(tags_len) + len - from));
+  soupbintcp_unsequenced_data_packet_length_set(out, (uint16_t)(len - SOUPBINTCP_LENGTH_SZ));
+  return len;
+}
+
 static uint32_t enter(const struct hwgw_order_template *template, const struct hwgw_order *order, uint8_t *out) {
   uint64_t px;
   char tif;
@@ -110,7 +142,8 @@ static uint32_t enter(const struct hwgw_order_template *template, const struct h
   ouch50_enter_order_symbol_set(message, template->symbols + OUCH50_ENTER_ORDER_SYMBOL_SZ * (size_t)order->instrument);
   ouch50_enter_order_price_set(message, px);
   ouch50_enter_order_time_in_force_set(message, tif);
-  return template->enter_len;
+  if (HWGW_LIKELY(!order->venue_ref)) return template->enter_len;
+  return options_set(order, out, template->enter_len, OUCH50_ENTER_ORDER_LEN, OUCH50_ENTER_ORDER_DISPLAY_OFF);
 }
 
 static uint32_t replace(const struct hwgw_order_template *template, const struct hwgw_order *order, uint8_t *out) {
@@ -124,7 +157,8 @@ static uint32_t replace(const struct hwgw_order_template *template, const struct
   ouch50_replace_order_quantity_set(message, order->qty);
   ouch50_replace_order_price_set(message, px);
   ouch50_replace_order_time_in_force_set(message, tif);
-  return REPLACE_LEN;
+  if (HWGW_LIKELY(!order->venue_ref)) return REPLACE_LEN;
+  return options_set(order, out, REPLACE_LEN, OUCH50_REPLACE_ORDER_LEN, OUCH50_REPLACE_ORDER_DISPLAY_OFF);
 }
 
 static uint32_t cancel(const struct hwgw_order_template *template, const struct hwgw_order *order, uint8_t *out) {
@@ -199,7 +233,9 @@ static uint32_t known(bool good) {
   return good ? 0 : HWGW_CNT_SESSION_DROP_UNKNOWN;
 }
 
-static uint32_t accepted(const uint8_t *message, struct hwgw_order *event) {
+static uint32_t accepted(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {
+  said->symbol = ouch50_order_accepted_symbol(message);
+  said->side_code = ouch50_order_accepted_side(message);
   event->kind = HWGW_ORDER_KIND_ACCEPTED;
   event->ref = ouch50_order_accepted_user_ref_num(message);
   event->qty = ouch50_order_accepted_quantity(message);
@@ -209,7 +245,9 @@ static uint32_t accepted(const uint8_t *message, struct hwgw_order *event) {
                state_set(event, ouch50_order_accepted_order_state(message)));
 }
 
-static uint32_t replaced(const uint8_t *message, struct hwgw_order *event) {
+static uint32_t replaced(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {
+  said->symbol = ouch50_order_replaced_symbol(message);
+  said->side_code = ouch50_order_replaced_side(message);
   event->kind = HWGW_ORDER_KIND_REPLACED;
   event->ref = ouch50_order_replaced_user_ref_num(message);
   event->orig_ref = ouch50_order_replaced_orig_user_ref_num(message);
@@ -220,7 +258,8 @@ static uint32_t replaced(const uint8_t *message, struct hwgw_order *event) {
                state_set(event, ouch50_order_replaced_order_state(message)));
 }
 
-static uint32_t canceled(const uint8_t *message, struct hwgw_order *event) {
+static uint32_t canceled(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {
+  (void)said;
   event->kind = HWGW_ORDER_KIND_CANCELED;
   event->ref = ouch50_order_canceled_user_ref_num(message);
   event->qty = ouch50_order_canceled_quantity(message);
@@ -228,7 +267,8 @@ static uint32_t canceled(const uint8_t *message, struct hwgw_order *event) {
   return 0;
 }
 
-static uint32_t aiq_canceled(const uint8_t *message, struct hwgw_order *event) {
+static uint32_t aiq_canceled(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {
+  (void)said;
   event->kind = HWGW_ORDER_KIND_CANCELED;
   event->ref = ouch50_aiq_canceled_user_ref_num(message);
   event->qty = ouch50_aiq_canceled_decrement_shares(message);
@@ -236,7 +276,8 @@ static uint32_t aiq_canceled(const uint8_t *message, struct hwgw_order *event) {
   return 0;
 }
 
-static uint32_t executed(const uint8_t *message, struct hwgw_order *event) {
+static uint32_t executed(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {
+  (void)said;
   event->kind = HWGW_ORDER_KIND_EXECUTED;
   event->ref = ouch50_order_executed_user_ref_num(message);
   event->qty = ouch50_order_executed_quantity(message);
@@ -244,7 +285,8 @@ static uint32_t executed(const uint8_t *message, struct hwgw_order *event) {
   return known(px_set(event, ouch50_order_executed_price(message)));
 }
 
-static uint32_t broken(const uint8_t *message, struct hwgw_order *event) {
+static uint32_t broken(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {
+  (void)said;
   event->kind = HWGW_ORDER_KIND_BROKEN;
   event->ref = ouch50_broken_trade_user_ref_num(message);
   event->reason = (uint8_t)ouch50_broken_trade_reason(message);
@@ -252,23 +294,25 @@ static uint32_t broken(const uint8_t *message, struct hwgw_order *event) {
   return 0;
 }
 
-static uint32_t rejected(const uint8_t *message, struct hwgw_order *event) {
+static uint32_t rejected(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {
+  (void)said;
   event->kind = HWGW_ORDER_KIND_REJECTED;
   event->ref = ouch50_rejected_user_ref_num(message);
   event->reason = ouch50_rejected_reason(message);
   return 0;
 }
 
-static uint32_t ignored(const uint8_t *message, struct hwgw_order *event) {
+static uint32_t ignored(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {
   (void)message;
   (void)event;
+  (void)said;
   return HWGW_CNT_SESSION_IGNORED;
 }
 
 /* the venue's messages. len_min: the fixed part; required messages end in the length of their tag list, optional ones
  * may be followed by one at appendage_offset, others (0) never */
 struct inbound {
-  uint32_t (*decode)(const uint8_t *message, struct hwgw_order *event);
+  uint32_t (*decode)(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said);
   uint16_t len_min;
   uint16_t appendage_offset;
   bool required;
@@ -302,8 +346,10 @@ static const struct inbound inbound_by_code[128] = {
        halts */
 };
 
-uint32_t hwgw_order_decode(const uint8_t *message, uint32_t len, struct hwgw_order *event) {
+uint32_t hwgw_order_ouch50_decode(const uint8_t *message, uint32_t len, struct hwgw_order *event,
+                                  struct hwgw_said *said) {
   memset(event, 0, sizeof *event);
+  memset(said, 0, sizeof *said);
   if (len == 0) return HWGW_CNT_SESSION_DROP_LENGTH;
   if (message[0] >= sizeof inbound_by_code / sizeof inbound_by_code[0]) return HWGW_CNT_SESSION_DROP_UNKNOWN;
   const struct inbound *inbound = &inbound_by_code[message[0]];
@@ -313,5 +359,15 @@ uint32_t hwgw_order_decode(const uint8_t *message, uint32_t len, struct hwgw_ord
     uint32_t cause = appendage(message, len, inbound->appendage_offset, inbound->required);
     if (cause) return cause;
   }
-  return inbound->decode(message, event);
+  return inbound->decode(message, event, said);
+}
+
+uint32_t hwgw_order_ouch50_ref(const uint8_t *message) {
+  if (message[0] == OUCH50_ENTER_ORDER_CODE) return ouch50_enter_order_user_ref_num(message);
+  return message[0] == OUCH50_REPLACE_ORDER_CODE ? ouch50_replace_order_user_ref_num(message) : 0;
+}
+
+uint32_t hwgw_order_decode(const uint8_t *message, uint32_t len, struct hwgw_order *event) {
+  struct hwgw_said said;
+  return hwgw_order_ouch50_decode(message, len, event, &said);
 }

@@ -6,9 +6,9 @@
 #define HWGW_ORDER_H
 
 #include "base.h"
+#include "protocol.h"
 
-#define HWGW_ORDER_WIRE_SZ \
-  64 /* a whole template is copied, whatever its length: room the encoder needs in its output */
+#define HWGW_ORDER_WIRE_SZ 64 /* a whole template is copied, whatever its length; tags of options stand behind it */
 
 /* complete SoupBinTCP packets in which only the fields that change from order to order are patched */
 struct hwgw_order_template {
@@ -21,9 +21,34 @@ struct hwgw_order_template {
 };
 
 void hwgw_order_template_init(struct hwgw_order_template *template, const struct hwgw_session_cfg *cfg);
-/* as hwgw_order_encode; writes HWGW_ORDER_WIRE_SZ bytes, of which the returned number counts */
+/* as hwgw_order_encode; writes up to HWGW_PACKET_SZ_MAX bytes, of which the returned number counts */
 uint32_t hwgw_order_patch(const struct hwgw_order_template *template, const struct hwgw_order *order, uint8_t *out);
-/* OUCH side code of the order, 0 when side and flags cannot go together */
+/* OUCH 5.0: as the protocol's decode, as its waiting_ref */
+uint32_t hwgw_order_ouch50_decode(const uint8_t *message, uint32_t len, struct hwgw_order *event,
+                                  struct hwgw_said *said);
+uint32_t hwgw_order_ouch50_ref(const uint8_t *message);
+/* side code of the order, B S T E whatever the protocol; 0 when side and flags cannot go together */
 char hwgw_order_side_code(const struct hwgw_order *order);
+
+static inline uint32_t hwgw_order_display_qty(const struct hwgw_order *order) {
+  return (uint32_t)order->venue_ref & HWGW_ORDER_DISPLAY_QTY_MASK;
+}
+
+/* set of enum hwgw_order_option; what is none shows as a bit above them */
+static inline uint32_t hwgw_order_options(const struct hwgw_order *order) {
+  uint64_t strange =
+      order->venue_ref & ((UINT64_C(1) << HWGW_ORDER_OPTION_SHIFT) - 1) & ~(uint64_t)HWGW_ORDER_DISPLAY_QTY_MASK;
+  return (uint32_t)(order->venue_ref >> HWGW_ORDER_OPTION_SHIFT) | (strange ? UINT32_C(1) << 31 : 0);
+}
+
+/* can these options go together with each other and with the order: no protocol is asked yet. An order that is not
+ * displayed at all has no displayed part; all or none is of an order that does not rest, post only of one that does */
+static inline bool hwgw_order_options_fit(const struct hwgw_order *order, uint32_t options, uint32_t display_qty) {
+  bool is_ioc = order->tif == HWGW_ORDER_TIF_IOC, is_market = order->type == HWGW_ORDER_TYPE_MARKET;
+  if (options > 7 || display_qty >= order->qty) return false;
+  if (options & HWGW_ORDER_OPTION_ALL_OR_NONE && !is_ioc) return false;
+  if (options & HWGW_ORDER_OPTION_POST_ONLY && (is_ioc || is_market)) return false;
+  return !(display_qty && (is_ioc || options & HWGW_ORDER_OPTION_HIDDEN));
+}
 
 #endif

@@ -1,4 +1,4 @@
-/* session.c: the order session, a SoupBinTCP client over non-blocking TCP in the pipeline's thread.
+/* session.c: the order session: a client over non-blocking TCP in the pipeline's thread, whatever it speaks (protocol.h).
  *
  * SPDX-License-Identifier: MIT
  *
@@ -25,10 +25,7 @@
 
 #include "session.h"
 
-#define NS_PER_MS 1000000u
-#define HEARTBEAT_NS ((uint64_t)SOUPBINTCP_HEARTBEAT_INTERVAL_MS * NS_PER_MS)
-
-static bool elapsed(uint64_t now_ns, uint64_t since_ns, uint64_t ns) {
+bool hwgw_session_elapsed(uint64_t now_ns, uint64_t since_ns, uint64_t ns) {
   return now_ns > since_ns && now_ns - since_ns >= ns;
 }
 
@@ -81,8 +78,10 @@ int32_t hwgw_session_open(struct hwgw_session **session, const struct hwgw_sessi
   self->backoff = 1;
   self->next_seq = cfg->requested_seq;
   self->cfg = *cfg;
+  self->protocol = &hwgw_protocol_ouch50;
+  self->orders.protocol = self->protocol;
   self->orders.symbols = cfg->symbols;
-  hwgw_order_template_init(&self->template, cfg);
+  self->protocol->init(self);
   *session = self;
   return HWGW_OK;
 }
@@ -99,7 +98,7 @@ static void tx_empty(struct hwgw_session *session) {
   session->tx_head = session->tx_tail = session->tx_whole = 0;
 }
 
-static void disconnect(struct hwgw_session *session, uint32_t state, const char *reason) {
+void hwgw_session_disconnect(struct hwgw_session *session, uint32_t state, const char *reason) {
   if (session->fd >= 0) close(session->fd);
   session->fd = -1;
   session->link_down = false;
@@ -111,9 +110,9 @@ static void disconnect(struct hwgw_session *session, uint32_t state, const char 
 }
 
 /* the connection or the attempt failed: now lost, with the time of the next attempt */
-static void lose(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters, const char *reason) {
+void hwgw_session_lose(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters, const char *reason) {
   if (session->state == HWGW_SEGMENT_SESSION_STATE_LOGGING_OUT) {
-    disconnect(session, HWGW_SEGMENT_SESSION_STATE_CLOSED, session->link_down ? "logged out" : reason);
+    hwgw_session_disconnect(session, HWGW_SEGMENT_SESSION_STATE_CLOSED, session->link_down ? "logged out" : reason);
     return;
   }
   bool is_attempt = session->state == HWGW_SEGMENT_SESSION_STATE_CONNECTING;
@@ -122,30 +121,25 @@ static void lose(struct hwgw_session *session, uint64_t now_ns, uint64_t *counte
     struct linger reset = {.l_onoff = 1, .l_linger = 0};
     (void)setsockopt(session->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
   }
-  disconnect(session, HWGW_SEGMENT_SESSION_STATE_LOST, reason);
+  hwgw_session_disconnect(session, HWGW_SEGMENT_SESSION_STATE_LOST, reason);
   session->retry_ns = now_ns + (uint64_t)session->cfg.reconnect_ms * session->backoff * NS_PER_MS;
   if (session->backoff < HWGW_SESSION_BACKOFF_MAX) session->backoff *= 2;
 }
 
-static uint32_t backlog(const struct hwgw_session *session) {
+uint32_t hwgw_session_backlog(const struct hwgw_session *session) {
   return session->tx_tail - session->tx_head;
 }
 
-/* room for one packet of at most HWGW_ORDER_WIRE_SZ bytes when reserve bytes are to stay free, or NULL */
-static uint8_t *tx_room(struct hwgw_session *session, uint32_t reserve) {
-  if (backlog(session) + HWGW_ORDER_WIRE_SZ + reserve > HWGW_SESSION_TX_SZ) return NULL;
-  if (HWGW_UNLIKELY(session->tx_tail + HWGW_ORDER_WIRE_SZ > HWGW_SESSION_TX_SZ)) {
-    memmove(session->tx, session->tx + session->tx_head, backlog(session));
+/* room for one packet of at most HWGW_PACKET_SZ_MAX bytes when reserve bytes are to stay free, or NULL */
+uint8_t *hwgw_session_room(struct hwgw_session *session, uint32_t reserve) {
+  if (hwgw_session_backlog(session) + HWGW_PACKET_SZ_MAX + reserve > HWGW_SESSION_TX_SZ) return NULL;
+  if (HWGW_UNLIKELY(session->tx_tail + HWGW_PACKET_SZ_MAX > HWGW_SESSION_TX_SZ)) {
+    memmove(session->tx, session->tx + session->tx_head, hwgw_session_backlog(session));
     session->tx_tail -= session->tx_head;
     session->tx_whole -= session->tx_head;
     session->tx_head = 0;
   }
   return session->tx + session->tx_tail;
-}
-
-static void login_request(struct hwgw_session *session) {
-  session->tx_tail = soup_login(session->tx, session->cfg.username, session->cfg.password,
-                                session->cfg.requested_session, session->next_seq); /* the first of a connection */
 }
 
 static void connected(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
@@ -155,7 +149,7 @@ static void connected(struct hwgw_session *session, uint64_t now_ns, uint64_t *c
   session->deadline_ns = now_ns + (uint64_t)session->cfg.login_timeout_ms * NS_PER_MS;
   session->last_rx_ns = now_ns;
   session->last_tx_ns = now_ns;
-  login_request(session);
+  session->protocol->login(session, now_ns);
   hwgw_session_flush(session, now_ns, counters);
 }
 
@@ -170,7 +164,7 @@ static void connect_start(struct hwgw_session *session, uint64_t now_ns, uint64_
   if (session->fd < 0 || setsockopt(session->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
       setsockopt(session->fd, SOL_SOCKET, SO_SNDBUF, &tx_sz, sizeof tx_sz) != 0 ||
       (connect(session->fd, (struct sockaddr *)&address, sizeof address) != 0 && errno != EINPROGRESS))
-    lose(session, now_ns, counters, strerrordesc_np(errno));
+    hwgw_session_lose(session, now_ns, counters, strerrordesc_np(errno));
 }
 
 static void connect_check(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
@@ -181,13 +175,13 @@ static void connect_check(struct hwgw_session *session, uint64_t now_ns, uint64_
   if (poll(&ready, 1, 0) == 1) {
     if (getsockopt(session->fd, SOL_SOCKET, SO_ERROR, &cause, &cause_sz) != 0) cause = errno;
     if (cause) {
-      lose(session, now_ns, counters, strerrordesc_np(cause));
+      hwgw_session_lose(session, now_ns, counters, strerrordesc_np(cause));
     } else { /* the answer to the login is acknowledged at once; the kernel decides later ones */
       (void)setsockopt(session->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
       connected(session, now_ns, counters);
     }
   } else if (now_ns >= session->deadline_ns) {
-    lose(session, now_ns, counters, "the connection attempt timed out");
+    hwgw_session_lose(session, now_ns, counters, "the connection attempt timed out");
   }
 }
 
@@ -197,9 +191,15 @@ static void failed(struct hwgw_session *session, int cause) {
   session->reason = strerrordesc_np(cause);
 }
 
+/* bytes of the packet of ours at that place of the send buffer */
+static uint32_t waiting_len(const struct hwgw_session *session, uint32_t at) {
+  return session->protocol->packet_len(session->tx + at, session->tx_tail - at);
+}
+
 void hwgw_session_flush(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
   if (session->tx_head == session->tx_tail || session->link_down || session->fd < 0) return;
-  ssize_t sent = send(session->fd, session->tx + session->tx_head, backlog(session), MSG_DONTWAIT | MSG_NOSIGNAL);
+  ssize_t sent =
+      send(session->fd, session->tx + session->tx_head, hwgw_session_backlog(session), MSG_DONTWAIT | MSG_NOSIGNAL);
   if (sent < 0) {
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)
       counters[HWGW_CNT_SESSION_TX_BLOCKED]++;
@@ -210,7 +210,7 @@ void hwgw_session_flush(struct hwgw_session *session, uint64_t now_ns, uint64_t 
   counters[HWGW_CNT_SESSION_TX_BYTES] += (uint64_t)sent;
   session->last_tx_ns = now_ns;
   session->tx_head += (uint32_t)sent;
-  while (session->tx_whole < session->tx_head) session->tx_whole += soup_packet_len(session->tx + session->tx_whole);
+  while (session->tx_whole < session->tx_head) session->tx_whole += waiting_len(session, session->tx_whole);
   if (session->tx_head == session->tx_tail)
     tx_empty(session);
   else
@@ -220,13 +220,11 @@ void hwgw_session_flush(struct hwgw_session *session, uint64_t now_ns, uint64_t 
 void hwgw_session_withdraw(struct hwgw_session *session) {
   uint32_t kept = session->tx_whole, len;
   for (uint32_t at = session->tx_whole; at < session->tx_tail; at += len) {
-    const uint8_t *data = session->tx + at, *message = data + SOUPBINTCP_UNSEQUENCED_DATA_LEN;
-    len = soup_packet_len(data);
-    bool is_message = soupbintcp_unsequenced_data_packet_type(data) == SOUPBINTCP_UNSEQUENCED_DATA_CODE;
-    if (is_message && message[0] == OUCH50_ENTER_ORDER_CODE) {
-      hwgw_session_orders_withdraw(&session->orders, ouch50_enter_order_user_ref_num(message));
-    } else if (is_message && message[0] == OUCH50_REPLACE_ORDER_CODE) {
-      hwgw_session_orders_withdraw(&session->orders, ouch50_replace_order_user_ref_num(message));
+    const uint8_t *data = session->tx + at;
+    len = waiting_len(session, at);
+    uint32_t ref = session->protocol->waiting_ref(data, len);
+    if (ref) {
+      hwgw_session_orders_withdraw(&session->orders, ref);
     } else {
       memmove(session->tx + kept, data, len);
       kept += len;
@@ -266,124 +264,27 @@ static bool receive(struct hwgw_session *session, uint64_t now_ns, uint64_t *cou
 
 /* ---- packets ---- */
 
-static void framing_error(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
+void hwgw_session_framing_error(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
   counters[HWGW_CNT_SESSION_DROP_FRAMING]++;
-  lose(session, now_ns, counters, "the venue sent a packet that cannot be at its place");
+  hwgw_session_lose(session, now_ns, counters, "the venue sent a packet that cannot be at its place");
 }
 
-static void login_accepted(struct hwgw_session *session, const uint8_t *packet, uint64_t now_ns, uint64_t *counters) {
-  const uint8_t *name = soupbintcp_login_accepted_session(packet);
-  uint64_t seq;
-  if (!soup_number(soupbintcp_login_accepted_sequence_number(packet), SOUPBINTCP_LOGIN_ACCEPTED_SEQUENCE_NUMBER_SZ,
-                   &seq) ||
-      seq < SOUPBINTCP_FIRST_SEQUENCE_NUMBER) {
-    framing_error(session, now_ns, counters);
-    return;
-  }
-  bool resumed = session->login > 0;
-  bool wrong_session = resumed && memcmp(name, session->cfg.requested_session, sizeof session->cfg.requested_session);
-  if (wrong_session || (session->next_seq && session->next_seq != seq)) {
-    counters[HWGW_CNT_SESSION_LOGIN_REJECTS]++;
-    hwgw_session_orders_halt(&session->orders.follow, 0); /* messages are missing or would come twice */
-    disconnect(session, HWGW_SEGMENT_SESSION_STATE_REJECTED,
-               wrong_session ? "the venue logged us in to another session than asked for"
-                             : "the venue does not resume at the sequence number asked for");
-    return;
-  }
-  counters[HWGW_CNT_SESSION_LOGINS]++;
-  session->login++;
-  session->confirmed = true;
-  session->next_seq = seq;
-  session->deadline_ns = now_ns + (uint64_t)session->cfg.login_timeout_ms * NS_PER_MS;
-  session->reason = "waiting for the answer to the account query";
-  memcpy(session->cfg.requested_session, name, sizeof session->cfg.requested_session);
-
-  uint8_t *query = tx_room(session, 0); /* there is room: nothing but the login can be before it */
-  soupbintcp_unsequenced_data_init(query);
-  soupbintcp_unsequenced_data_packet_length_set(
-      query, SOUPBINTCP_UNSEQUENCED_DATA_LEN - SOUPBINTCP_LENGTH_SZ + OUCH50_ACCOUNT_QUERY_LEN);
-  ouch50_account_query_init(query + SOUPBINTCP_UNSEQUENCED_DATA_LEN);
-  session->tx_tail += SOUPBINTCP_UNSEQUENCED_DATA_LEN + OUCH50_ACCOUNT_QUERY_LEN;
-}
-
-static void login_rejected(struct hwgw_session *session, const uint8_t *packet, uint64_t *counters) {
-  const char *reason = "login rejected, for a reason the protocol does not name";
-  switch (soupbintcp_login_rejected_reject_reason_code(packet)) {
-    case SOUPBINTCP_REJECT_REASON_NOT_AUTHORISED:
-      reason = "login rejected: user name or password is wrong";
-      break;
-    case SOUPBINTCP_REJECT_REASON_SESSION_NOT_AVAILABLE:
-      reason = "login rejected: the session is not available";
-      break;
-    default:
-      break;
-  }
-  counters[HWGW_CNT_SESSION_LOGIN_REJECTS]++;
-  disconnect(session, HWGW_SEGMENT_SESSION_STATE_REJECTED, reason);
-}
-
-/* the answer to the account query: also an old one, replayed, is no greater than the truth */
-static void account_query_response(struct hwgw_session *session, const uint8_t *message) {
-  uint32_t next_ref = ouch50_account_query_response_next_user_ref_num(message);
-  if (next_ref > session->next_ref) session->next_ref = next_ref;
-  if (session->state != HWGW_SEGMENT_SESSION_STATE_LOGIN_SENT) return;
-  hwgw_session_orders_lost(&session->orders, next_ref, session->login);
+void hwgw_session_up(struct hwgw_session *session) {
   session->state = HWGW_SEGMENT_SESSION_STATE_UP;
   session->reason = "up";
   session->backoff = 1;
 }
 
-/* true when event is filled */
-static bool sequenced(struct hwgw_session *session, const uint8_t *message, uint32_t len, uint64_t now_ns,
-                      uint64_t *counters, struct hwgw_order *event) {
+bool hwgw_session_sequenced(struct hwgw_session *session, const uint8_t *message, uint32_t len, uint64_t now_ns,
+                            uint64_t *counters, struct hwgw_order *event) {
   counters[HWGW_CNT_SESSION_SEQUENCED]++;
   session->next_seq++;
   if (session->state == HWGW_SEGMENT_SESSION_STATE_LOGIN_SENT) /* a replay may take longer than a login */
     session->deadline_ns = now_ns + (uint64_t)session->cfg.login_timeout_ms * NS_PER_MS;
-  if (!hwgw_session_orders_message(&session->orders, message, len, counters, event)) {
-    if (message[0] == OUCH50_ACCOUNT_QUERY_RESPONSE_CODE) account_query_response(session, message);
-    return false;
-  }
+  if (!hwgw_session_orders_message(&session->orders, message, len, counters, event)) return false;
   if (event->kind == HWGW_ORDER_KIND_HALT && event->ref >= session->next_ref) /* somebody used this number */
     session->next_ref = event->ref < UINT32_MAX ? event->ref + 1 : UINT32_MAX;
   return true;
-}
-
-/* one whole packet, len bytes with its length; true when event is filled. May close the connection */
-static bool packet(struct hwgw_session *session, const uint8_t *data, uint32_t len, uint64_t now_ns, uint64_t *counters,
-                   struct hwgw_order *event) {
-  char code = soupbintcp_sequenced_data_packet_type(data);
-  if (code == SOUPBINTCP_DEBUG_CODE) {
-    counters[HWGW_CNT_SESSION_DEBUG]++;
-  } else if (!session->confirmed) { /* before the login is accepted only its answer may come */
-    if (code == SOUPBINTCP_LOGIN_ACCEPTED_CODE && len == SOUPBINTCP_LOGIN_ACCEPTED_LEN)
-      login_accepted(session, data, now_ns, counters);
-    else if (code == SOUPBINTCP_LOGIN_REJECTED_CODE && len == SOUPBINTCP_LOGIN_REJECTED_LEN)
-      login_rejected(session, data, counters);
-    else
-      framing_error(session, now_ns, counters);
-  } else {
-    switch (code) {
-      case SOUPBINTCP_SEQUENCED_DATA_CODE:
-        return sequenced(session, data + SOUPBINTCP_SEQUENCED_DATA_LEN, len - SOUPBINTCP_SEQUENCED_DATA_LEN, now_ns,
-                         counters, event);
-      case SOUPBINTCP_SERVER_HEARTBEAT_CODE:
-        counters[HWGW_CNT_SESSION_HEARTBEATS_RX]++;
-        break;
-      case SOUPBINTCP_END_OF_SESSION_CODE:
-        counters[HWGW_CNT_SESSION_ENDS]++;
-        disconnect(session, HWGW_SEGMENT_SESSION_STATE_CLOSED, "the venue ended the session");
-        break;
-      case SOUPBINTCP_LOGIN_ACCEPTED_CODE:
-      case SOUPBINTCP_LOGIN_REJECTED_CODE:
-        framing_error(session, now_ns, counters);
-        break;
-      default:
-        counters[HWGW_CNT_SESSION_DROP_PACKET]++;
-        break;
-    }
-  }
-  return false;
 }
 
 static uint32_t events_take(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters,
@@ -395,15 +296,14 @@ static uint32_t events_take(struct hwgw_session *session, uint64_t now_ns, uint6
     if (!filled) {
       const uint8_t *data = session->rx + session->rx_head;
       uint32_t have = session->rx_tail - session->rx_head;
-      if (have < SOUPBINTCP_LENGTH_SZ) break;
-      uint32_t len = soup_packet_len(data);
-      if (len == SOUPBINTCP_LENGTH_SZ) { /* not even a type */
-        framing_error(session, now_ns, counters);
+      uint32_t len = session->protocol->packet_len(data, have);
+      if (len == HWGW_PACKET_NONE) {
+        hwgw_session_framing_error(session, now_ns, counters);
         break;
       }
-      if (have < len) break;
+      if (len == 0) break;
       session->rx_head += len; /* before packet, which may close the connection and empty the buffer */
-      filled = packet(session, data, len, now_ns, counters, event);
+      filled = session->protocol->packet(session, data, len, now_ns, counters, event);
     }
     if (filled) {
       event->ts_ns = now_ns;
@@ -416,22 +316,16 @@ static uint32_t events_take(struct hwgw_session *session, uint64_t now_ns, uint6
 
 /* ---- timers ---- */
 
-static void heartbeat(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
-  if (!session->confirmed || backlog(session) || !elapsed(now_ns, session->last_tx_ns, HEARTBEAT_NS)) return;
-  session->tx_tail += soup_control(tx_room(session, 0), SOUPBINTCP_CLIENT_HEARTBEAT_CODE);
-  counters[HWGW_CNT_SESSION_HEARTBEATS_TX]++;
-}
-
 static void verdict(struct hwgw_session *session, bool is_more, uint64_t now_ns, uint64_t *counters) {
   uint64_t dead_link_ns = (uint64_t)session->cfg.dead_link_ms * NS_PER_MS;
   if (session->link_down && !is_more)
-    lose(session, now_ns, counters, session->reason);
+    hwgw_session_lose(session, now_ns, counters, session->reason);
   else if (session->state != HWGW_SEGMENT_SESSION_STATE_UP && now_ns >= session->deadline_ns)
-    lose(session, now_ns, counters, "the venue did not answer in time");
-  else if (elapsed(now_ns, session->last_rx_ns, dead_link_ns))
-    lose(session, now_ns, counters, "dead link: the venue has been silent for too long");
-  else if (backlog(session) && elapsed(now_ns, session->last_tx_ns, dead_link_ns))
-    lose(session, now_ns, counters, "dead link: the venue has not read for too long");
+    hwgw_session_lose(session, now_ns, counters, "the venue did not answer in time");
+  else if (hwgw_session_elapsed(now_ns, session->last_rx_ns, dead_link_ns))
+    hwgw_session_lose(session, now_ns, counters, "dead link: the venue has been silent for too long");
+  else if (hwgw_session_backlog(session) && hwgw_session_elapsed(now_ns, session->last_tx_ns, dead_link_ns))
+    hwgw_session_lose(session, now_ns, counters, "dead link: the venue has not read for too long");
 }
 
 static bool is_linked(const struct hwgw_session *session) {
@@ -463,7 +357,7 @@ uint32_t hwgw_session_poll(struct hwgw_session *session, uint64_t now_ns, uint64
   uint32_t cnt = events_take(session, now_ns, counters, events, max);
   if (is_linked(session) && cnt < max)
     verdict(session, is_more, now_ns, counters); /* else more waits: it would be early */
-  heartbeat(session, now_ns, counters);
+  if (is_linked(session)) session->protocol->timers(session, now_ns, counters);
   hwgw_session_flush(session, now_ns, counters);
   return cnt;
 }
@@ -472,14 +366,15 @@ uint32_t hwgw_session_order(struct hwgw_session *session, const struct hwgw_orde
   if (HWGW_UNLIKELY(session->state != HWGW_SEGMENT_SESSION_STATE_UP || session->link_down))
     return HWGW_CNT_ORDER_DROP_SESSION;
   bool is_cancel = order->kind == HWGW_ORDER_KIND_CANCEL;
-  uint8_t *out = tx_room(session, is_cancel ? 0 : HWGW_SESSION_TX_CANCEL_SZ);
+  uint8_t *out = hwgw_session_room(session, is_cancel ? 0 : HWGW_SESSION_TX_CANCEL_SZ);
   if (HWGW_UNLIKELY(!out)) return HWGW_CNT_ORDER_DROP_BACKLOG;
   if (!is_cancel && (order->ref <= session->last_ref || order->ref < session->next_ref ||
                      !hwgw_session_orders_accept(&session->orders, order)))
     return HWGW_CNT_ORDER_DROP_ENCODE;
-  uint32_t len = hwgw_order_patch(&session->template, order, out);
+  uint32_t len = session->protocol->encode(session, order, out);
   if (HWGW_UNLIKELY(len == 0)) return HWGW_CNT_ORDER_DROP_ENCODE;
   session->tx_tail += len;
+  if (session->protocol->sent) session->protocol->sent(session, order);
   if (!is_cancel) {
     session->last_ref = order->ref;
     hwgw_session_orders_sent(&session->orders, order, session->login);
@@ -488,7 +383,7 @@ uint32_t hwgw_session_order(struct hwgw_session *session, const struct hwgw_orde
 }
 
 uint32_t hwgw_order_encode(const struct hwgw_session *session, const struct hwgw_order *order, uint8_t *out) {
-  return hwgw_order_patch(&session->template, order, out);
+  return session->protocol->encode(session, order, out);
 }
 
 uint32_t hwgw_session_state(const struct hwgw_session *session) {
@@ -512,12 +407,13 @@ void hwgw_session_logout(struct hwgw_session *session) {
   switch (session->state) {
     case HWGW_SEGMENT_SESSION_STATE_LOGIN_SENT:
     case HWGW_SEGMENT_SESSION_STATE_UP: {
-      uint8_t *out = tx_room(session, 0);
+      uint8_t *out = hwgw_session_room(session, 0);
       if (!out || session->link_down) {
-        disconnect(session, HWGW_SEGMENT_SESSION_STATE_CLOSED, "closed without logout: the link takes nothing");
+        hwgw_session_disconnect(session, HWGW_SEGMENT_SESSION_STATE_CLOSED,
+                                "closed without logout: the link takes nothing");
         break;
       }
-      session->tx_tail += soup_control(out, SOUPBINTCP_LOGOUT_REQUEST_CODE);
+      session->protocol->logout(session);
       session->state = HWGW_SEGMENT_SESSION_STATE_LOGGING_OUT;
       session->reason = "logging out";
       session->deadline_ns = 0;
@@ -526,7 +422,7 @@ void hwgw_session_logout(struct hwgw_session *session) {
     case HWGW_SEGMENT_SESSION_STATE_NONE:
     case HWGW_SEGMENT_SESSION_STATE_CONNECTING:
     case HWGW_SEGMENT_SESSION_STATE_LOST:
-      disconnect(session, HWGW_SEGMENT_SESSION_STATE_CLOSED, "closed before it was up");
+      hwgw_session_disconnect(session, HWGW_SEGMENT_SESSION_STATE_CLOSED, "closed before it was up");
       break;
     default:
       break;

@@ -21,6 +21,8 @@
 /* only the last so many can be broken; at 10 a second, the fills of 27 minutes */
 #define HWGW_SESSION_EXECUTIONS 16384
 
+#define NS_PER_MS 1000000u
+
 enum hwgw_own_state { HWGW_OWN_FREE, HWGW_OWN_SENT, HWGW_OWN_LIVE };
 
 /* an order this session sent and the venue has not ended; slot = ref mod HWGW_SESSION_ORDERS */
@@ -38,7 +40,7 @@ struct hwgw_own_order {
   uint8_t flags;
   uint8_t account;
   uint8_t strategy;
-  uint16_t reserved;
+  uint16_t options; /* set of enum hwgw_order_option; a replace keeps them */
 };
 
 /* what is needed when an execution is broken */
@@ -61,6 +63,7 @@ struct hwgw_session_orders {
   struct hwgw_order follow; /* event that follows the last one; kind none when there is none */
   uint32_t withdrawn_idx;   /* slot + 1 of the first order the venue will never answer */
   const char *symbols;
+  const struct hwgw_protocol *protocol;
 };
 
 /* true when the order can be sent and followed: its slot is free; the original of a replace is not ended, of the same
@@ -103,11 +106,30 @@ struct hwgw_session {
   uint64_t last_rx_ns;
   uint64_t last_tx_ns; /* the kernel took something, or had nothing to take */
   const char *reason;
+  const struct hwgw_protocol *protocol;
   struct hwgw_session_cfg cfg; /* requested_session becomes the session's name at login */
   struct hwgw_order_template template;
-  uint8_t tx[HWGW_SESSION_TX_SZ + HWGW_ORDER_WIRE_SZ];
+  uint8_t tx[HWGW_SESSION_TX_SZ + HWGW_PACKET_SZ_MAX];
   uint8_t rx[HWGW_SESSION_RX_SZ];
   struct hwgw_session_orders orders;
 };
+
+/* ---- for the links ---- */
+
+/* room for one packet when reserve bytes are to stay free, or NULL; what is written there is sent once tx_tail has moved */
+uint8_t *hwgw_session_room(struct hwgw_session *session, uint32_t reserve);
+uint32_t hwgw_session_backlog(const struct hwgw_session *session);
+/* at least ns between since_ns and now_ns */
+bool hwgw_session_elapsed(uint64_t now_ns, uint64_t since_ns, uint64_t ns);
+void hwgw_session_disconnect(struct hwgw_session *session, uint32_t state, const char *reason);
+/* the connection failed: now lost, with the time of the next attempt; when logging out, closed */
+void hwgw_session_lose(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters, const char *reason);
+/* the venue sent what cannot be at its place */
+void hwgw_session_framing_error(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters);
+/* a message that counts in the venue's sequence; true when event is filled */
+bool hwgw_session_sequenced(struct hwgw_session *session, const uint8_t *message, uint32_t len, uint64_t now_ns,
+                            uint64_t *counters, struct hwgw_order *event);
+/* all is known that has to be: up */
+void hwgw_session_up(struct hwgw_session *session);
 
 #endif

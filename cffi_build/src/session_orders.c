@@ -80,7 +80,8 @@ bool hwgw_session_orders_accept(const struct hwgw_session_orders *orders, const 
   if (orders->order[order->ref % HWGW_SESSION_ORDERS].state != HWGW_OWN_FREE) return false;
   if (order->kind != HWGW_ORDER_KIND_REPLACE) return true;
   const struct hwgw_own_order *original = find(orders, order->orig_ref);
-  return original && original->instrument == order->instrument && original->side_code == hwgw_order_side_code(order);
+  return original && original->instrument == order->instrument && original->side_code == hwgw_order_side_code(order) &&
+         original->options == (hwgw_order_options(order) & UINT16_MAX); /* some protocols keep what is not said again */
 }
 
 void hwgw_session_orders_sent(struct hwgw_session_orders *orders, const struct hwgw_order *order, uint32_t login) {
@@ -95,6 +96,7 @@ void hwgw_session_orders_sent(struct hwgw_session_orders *orders, const struct h
   own->flags = (uint8_t)order->flags;
   own->account = order->account;
   own->strategy = order->strategy;
+  own->options = (uint16_t)hwgw_order_options(order);
   if (order->kind == HWGW_ORDER_KIND_REPLACE) {
     struct hwgw_own_order *original = slot(orders, order->orig_ref);
     own->orig_ref = order->orig_ref;
@@ -105,18 +107,16 @@ void hwgw_session_orders_sent(struct hwgw_session_orders *orders, const struct h
 
 /* ---- one function per kind of event: false when it cannot be about this order ---- */
 
-static bool is_alike(const struct hwgw_session_orders *orders, const struct hwgw_own_order *own, char side_code,
-                     const uint8_t *symbol, uint32_t qty) {
+static bool is_alike(const struct hwgw_session_orders *orders, const struct hwgw_own_order *own,
+                     const struct hwgw_said *said, uint32_t qty) {
   const char *name = orders->symbols + OUCH50_ORDER_ACCEPTED_SYMBOL_SZ * (size_t)own->instrument;
-  return own->side_code == side_code && memcmp(symbol, name, OUCH50_ORDER_ACCEPTED_SYMBOL_SZ) == 0 && qty >= 1 &&
-         qty <= own->leaves;
+  return own->side_code == said->side_code && memcmp(said->symbol, name, OUCH50_ORDER_ACCEPTED_SYMBOL_SZ) == 0 &&
+         qty >= 1 && qty <= own->leaves;
 }
 
-static bool on_accepted(struct hwgw_session_orders *orders, struct hwgw_own_order *own, const uint8_t *message,
+static bool on_accepted(struct hwgw_session_orders *orders, struct hwgw_own_order *own, const struct hwgw_said *said,
                         const struct hwgw_order *event, uint64_t *counters) {
-  if (own->state != HWGW_OWN_SENT || own->orig_ref ||
-      !is_alike(orders, own, ouch50_order_accepted_side(message), ouch50_order_accepted_symbol(message), event->qty))
-    return false;
+  if (own->state != HWGW_OWN_SENT || own->orig_ref || !is_alike(orders, own, said, event->qty)) return false;
   bool dead = event->reason != 0;
   uint32_t gone = dead ? own->leaves : own->leaves - event->qty;
   own->state = HWGW_OWN_LIVE;
@@ -128,12 +128,11 @@ static bool on_accepted(struct hwgw_session_orders *orders, struct hwgw_own_orde
   return true;
 }
 
-static bool on_replaced(struct hwgw_session_orders *orders, struct hwgw_own_order *own, const uint8_t *message,
+static bool on_replaced(struct hwgw_session_orders *orders, struct hwgw_own_order *own, const struct hwgw_said *said,
                         const struct hwgw_order *event, uint64_t *counters) {
   struct hwgw_own_order *original = slot(orders, event->orig_ref);
   if (own->state != HWGW_OWN_SENT || event->orig_ref == 0 || own->orig_ref != event->orig_ref ||
-      original->ref != event->orig_ref || original->state != HWGW_OWN_LIVE ||
-      !is_alike(orders, own, ouch50_order_replaced_side(message), ouch50_order_replaced_symbol(message), event->qty))
+      original->ref != event->orig_ref || original->state != HWGW_OWN_LIVE || !is_alike(orders, own, said, event->qty))
     return false;
   bool dead = event->reason != 0;
   unlink_replace(orders, own);
@@ -220,7 +219,8 @@ void hwgw_session_orders_halt(struct hwgw_order *event, uint32_t ref) {
 
 bool hwgw_session_orders_message(struct hwgw_session_orders *orders, const uint8_t *message, uint32_t len,
                                  uint64_t *counters, struct hwgw_order *event) {
-  uint32_t cause = hwgw_order_decode(message, len, event);
+  struct hwgw_said said;
+  uint32_t cause = orders->protocol->decode(message, len, event, &said);
   if (cause) {
     counters[cause]++;
     if (cause == HWGW_CNT_SESSION_IGNORED) return false;
@@ -233,12 +233,13 @@ bool hwgw_session_orders_message(struct hwgw_session_orders *orders, const uint8
   } else if (find(orders, event->ref)) {
     struct hwgw_own_order *own = slot(orders, event->ref);
     owner_set(event, own);
+    if (said.is_rest) event->qty = own->leaves;
     switch (event->kind) {
       case HWGW_ORDER_KIND_ACCEPTED:
-        good = on_accepted(orders, own, message, event, counters);
+        good = on_accepted(orders, own, &said, event, counters);
         break;
       case HWGW_ORDER_KIND_REPLACED:
-        good = on_replaced(orders, own, message, event, counters);
+        good = on_replaced(orders, own, &said, event, counters);
         break;
       case HWGW_ORDER_KIND_EXECUTED:
         good = on_executed(orders, own, event, counters);

@@ -6,7 +6,10 @@ Encode: kinds new, replace and cancel become one unsequenced data packet. What t
 raises EncodeError: another kind; ref 0; an unknown type or time in force; a limit price outside 1 to
 1,999,999,900; a quantity outside 1 to 999,999; for new an unknown side, a short marking on a buy, an
 instrument without symbol; for replace an orig_ref that is 0 or not below ref. A market order carries the
-protocol's market price whatever its px. A replace's quantity is the total of the whole chain with what was
+protocol's market price whatever its px. Options (venue_ref) become tags or the display: post only of an order that
+rests, all or none (a minimum of the whole quantity) of one that does not, hidden, and a displayed quantity below the
+whole of an order that rests and is not hidden; others, and strange bits, cannot be said.
+A replace's quantity is the total of the whole chain with what was
 executed, a cancel's the intended total (0 = all): both go through as they are. The firm is sent as a tag
 when it is not blank; the clordid stays blank.
 
@@ -38,7 +41,8 @@ QTY_MAX = OUCH.constant("qty_max")
 SHORT, EXEMPT = 1, 2  # flags of order.yaml
 SIDES = {"B": ("buy", 0), "S": ("sell", 0), "T": ("sell", SHORT), "E": ("sell", EXEMPT)}
 TIMES_IN_FORCE = {"day": "0", "ioc": "3"}
-TAG_FIRM = 2
+TAG_FIRM, TAG_MIN_QTY, TAG_MAX_FLOOR, TAG_POST_ONLY = 2, 3, 5, 12
+POST_ONLY, HIDDEN, ALL_OR_NONE = (RECORD.enum("option").code(name) for name in ("post_only", "hidden", "all_or_none"))
 TAG_USER_REF_IDX = 28
 
 # message -> kind of the event; the other messages of the venue change nothing the gate keeps
@@ -142,7 +146,8 @@ def encode_message(order: Order, port: Port) -> bytes:
 def _enter(order: Order, port: Port) -> bytes:
     if order["instrument"] >= len(port.symbols):
         raise EncodeError(f"instrument {order['instrument']} has no symbol")
-    tags = b"" if port.firm.isspace() else tag(TAG_FIRM, port.firm.encode("ascii"))
+    display, options = _options(order)
+    tags = (b"" if port.firm.isspace() else tag(TAG_FIRM, port.firm.encode("ascii"))) + options
     return (
         build(
             OUCH,
@@ -153,7 +158,7 @@ def _enter(order: Order, port: Port) -> bytes:
             symbol=port.symbols[order["instrument"]],
             price=_price(order),
             time_in_force=_time_in_force(order),
-            display=port.display,
+            display=display or port.display,
             capacity=port.capacity,
             intermarket_sweep="N",
             cross_type="N",
@@ -166,7 +171,8 @@ def _enter(order: Order, port: Port) -> bytes:
 def _replace(order: Order, port: Port) -> bytes:
     if not 0 < order["orig_ref"] < order["ref"]:
         raise EncodeError(f"orig_ref {order['orig_ref']} of ref {order['ref']}")
-    return build(
+    display, tags = _options(order)
+    fixed = build(
         OUCH,
         "replace_order",
         orig_user_ref_num=order["orig_ref"],
@@ -174,9 +180,36 @@ def _replace(order: Order, port: Port) -> bytes:
         quantity=_quantity(order),
         price=_price(order),
         time_in_force=_time_in_force(order),
-        display=port.display,
+        display=display or port.display,
         intermarket_sweep="N",
+        appendage_length=len(tags),
     )
+    return fixed + tags
+
+
+def _options(order: Order) -> tuple[str, bytes]:
+    """What options change: the display, or nothing; the tags."""
+    display_qty = order["venue_ref"] & RECORD.constant("display_qty_mask")
+    options = order["venue_ref"] >> RECORD.constant("option_shift")
+    if order["venue_ref"] - display_qty != options << RECORD.constant("option_shift") or options > 7:
+        raise EncodeError(f"venue_ref {order['venue_ref']:#x}")
+    is_ioc = RECORD.enum("tif").meaning(order["tif"]) == "ioc"
+    is_market = RECORD.enum("type").meaning(order["type"]) == "market"
+    if (
+        display_qty >= order["qty"]
+        or (options & ALL_OR_NONE and not is_ioc)
+        or (options & POST_ONLY and (is_ioc or is_market))
+        or (display_qty and (is_ioc or options & HIDDEN))
+    ):
+        raise EncodeError(f"options {options}, displayed {display_qty} of this order")
+    tags = b""
+    if options & POST_ONLY:
+        tags += tag(TAG_POST_ONLY, b"P")
+    if options & ALL_OR_NONE:
+        tags += tag(TAG_MIN_QTY, order["qty"].to_bytes(4, "big"))
+    if display_qty:
+        tags += tag(TAG_MAX_FLOOR, display_qty.to_bytes(4, "big"))
+    return "N" if options & HIDDEN else "", tags
 
 
 def _side(order: Order) -> str:

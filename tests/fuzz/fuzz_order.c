@@ -32,7 +32,7 @@ static void encode(const uint8_t *data, size_t len) {
   struct hwgw_session_cfg cfg = {.capacity = 'P', .display = 'Y', .symbols = symbols, .instrument_cnt = 3};
   struct hwgw_order_template template;
   struct hwgw_order order = {0};
-  uint8_t out[HWGW_ORDER_WIRE_SZ];
+  uint8_t out[HWGW_PACKET_SZ_MAX];
   memset(cfg.firm, ' ', sizeof cfg.firm);
   if (len && data[0] & 1) memcpy(cfg.firm, "FIRM", sizeof cfg.firm);
   memcpy(&order, data, len < sizeof order ? len : sizeof order);

@@ -39,8 +39,8 @@ def client() -> Iterator[wire.Client]:
 def encode(client: wire.Client, order: Any) -> bytes:
     out = ffi.new("uint8_t[]", b"\xa5" * 127)
     cnt = lib.hwgw_order_encode(client.handle, order, out)
-    assert cnt <= 64
-    assert bytes(ffi.buffer(out, 128))[64:] == b"\xa5" * 63 + b"\0"
+    assert cnt <= 79 or not order.venue_ref  # 64 and the tags of options
+    assert bytes(ffi.buffer(out, 128))[79 if order.venue_ref else 64 :].strip(b"\xa5") == b"\0"
     return bytes(ffi.buffer(out, cnt))
 
 
@@ -213,8 +213,12 @@ def test_random_orders_equal_the_golden_model(client: wire.Client, rng: random.R
         "orig_ref": [0, 1, 4, 5, 6],
         "px": [1, 100, 4_777_800, 1_999_999_900] * 2 + [0, 1_999_999_901, 2**32 - 1],
         "qty": [1, 100, 999_999] * 3 + [0, 1_000_000, 2**32 - 1],
+        "venue_ref": [0] * 12
+        + [option << 32 for option in range(9)]
+        + [1, 99, 1 << 20, 1 << 31, 1 << 63, 1 << 32 | 50, 2 << 32 | 50],
     }
     good = bad = 0
+    with_options: dict[int, int] = {}
     for _ in range(20_000):
         fields = {name: rng.choice(choices) for name, choices in values.items()}
         order = ffi.new("struct hwgw_order *", fields)
@@ -225,8 +229,39 @@ def test_random_orders_equal_the_golden_model(client: wire.Client, rng: random.R
         assert encode(client, order) == expected, fields
         good += bool(expected)
         bad += not expected
+        if expected and fields["kind"] != lib.HWGW_ORDER_KIND_CANCEL:
+            with_options[fields["venue_ref"]] = with_options.get(fields["venue_ref"], 0) + 1
     assert good > 3_000
     assert bad > 3_000
+    assert set(with_options) == {0, 1, 99, 1 << 32 | 50} | {option << 32 for option in range(1, 5)} | {6 << 32}
+
+
+POST_ONLY, HIDDEN, ALL_OR_NONE = 1 << 32, 2 << 32, 4 << 32
+
+
+@pytest.mark.parametrize(
+    ("fields", "display", "tags"),
+    [
+        ({"venue_ref": POST_ONLY}, b"Y", b"\x02\x0cP"),
+        ({"venue_ref": HIDDEN}, b"N", b""),
+        ({"venue_ref": ALL_OR_NONE, "tif": IOC}, b"Y", b"\x05\x03" + (300).to_bytes(4, "big")),
+        ({"venue_ref": 100}, b"Y", b"\x05\x05" + (100).to_bytes(4, "big")),
+        ({"venue_ref": POST_ONLY | 100}, b"Y", b"\x02\x0cP\x05\x05" + (100).to_bytes(4, "big")),
+    ],
+)
+@pytest.mark.parametrize("kind", ["NEW", "REPLACE"])
+def test_options_are_tags_or_the_display(
+    client: wire.Client, kind: str, fields: dict[str, int], display: bytes, tags: bytes
+) -> None:
+    tif = b"3" if fields.get("tif") == IOC else b"0"
+    given = {"ref": 9, "qty": 300, "px": 1_000_000} | fields
+    if kind == "NEW":
+        expected, at = wire.enter(9, b"B", 300, wire.SYMBOLS[0], 1_000_000, tif), 27
+    else:
+        given["orig_ref"] = 4
+        expected, at = wire.replace(4, 9, 300, 1_000_000, tif), 22
+    expected = expected[:at] + display + expected[at + 1 : -2] + len(tags).to_bytes(2, "big") + tags
+    assert encode(client, wire.order(kind, **given)) == wire.soup(b"U", expected)
 
 
 # ---- decode ----

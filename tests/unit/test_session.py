@@ -862,8 +862,13 @@ def test_order_that_cannot_be_expressed_uses_up_nothing(up: Client, venue: Venue
 
 @pytest.mark.parametrize(
     "fields",
-    [{"orig_ref": 2}, {"orig_ref": 1, "instrument": 1}, {"orig_ref": 1, "side": SELL, "flags": SHORT}],
-    ids=["of an ended order", "of another instrument", "marked otherwise"],
+    [
+        {"orig_ref": 2},
+        {"orig_ref": 1, "instrument": 1},
+        {"orig_ref": 1, "side": SELL, "flags": SHORT},
+        {"orig_ref": 1, "venue_ref": lib.HWGW_ORDER_OPTION_POST_ONLY << lib.HWGW_ORDER_OPTION_SHIFT},
+    ],
+    ids=["of an ended order", "of another instrument", "marked otherwise", "with other options"],
 )
 def test_replace_unlike_its_original_is_refused(up: Client, venue: Venue, fields: dict[str, int]) -> None:
     enter(up, 1, side=SELL)
