@@ -3,17 +3,19 @@
 SPDX-License-Identifier: MIT
 
     import hwgw
+    from hwgw.strategy_types import Cause
 
     @hwgw.strategy(params={"qty": 100}, state_words=8, features=["spread", "imbalance:5"])
     def take(hook, state, out, out_max):
-        if hook.cause != 1 or hook.features.imbalance < 40_000:
+        if hook.cause != Cause.BOOK or hook.features.imbalance < 40_000:
             return 0
         ...
 
 hook is one record of hwgw/specs/hook.yaml with the book, the features asked for and the position; out is an array of
 order records (hwgw/specs/order.yaml); state is an array of int64 whose first words are the parameters in the order
 given; the rest is zero at the start and the function's own. The function returns how many orders it wrote. Prices are
-1/10,000, quantities shares, times ns; units of features: docs/features.md. hwgw.strategy_types has all of it as types:
+1/10,000, quantities shares, times ns; units of features: docs/features.md. hwgw.strategy_types has all of it as types,
+and the codes by name:
 
     from hwgw.strategy_types import Hook, Orders, State
 

@@ -4,21 +4,107 @@ SPDX-License-Identifier: MIT
 
     def take(hook: Hook, state: State, out: Orders, out_max: int) -> int: ...
 
-Prices are 1/10,000, quantities shares, times ns. The objects themselves are numba's records and arrays.
+Prices are 1/10,000, quantities shares, times ns. The objects themselves are numba's records and arrays; the codes are
+numbers with names, which numba compiles to the numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Features", "Hook", "Level", "Order", "Orders", "State"]
+__all__ = [
+    "SAME_INSTRUMENT",
+    "Cause",
+    "Features",
+    "Hook",
+    "HookFlags",
+    "Kind",
+    "Level",
+    "Order",
+    "OrderFlags",
+    "Orders",
+    "Side",
+    "State",
+    "Tif",
+    "Type",
+]
 
 State = NDArray[np.int64]
 """The parameters in their order, then the function's own words, 0 at the start."""
+
+SAME_INSTRUMENT = 0xFFFFFFFF
+"""Of an order: the instrument that the hook speaks of."""
+
+
+class Cause(IntEnum):
+    """Codes `cause` of hwgw/specs/hook.yaml."""
+
+    BOOK = 1
+    ORDER = 2
+
+
+class HookFlags(IntEnum):
+    """Codes `flags` of hwgw/specs/hook.yaml."""
+
+    FEED_GOOD = 1
+    TRADING = 2
+    TWO_SIDED = 4
+
+
+class Kind(IntEnum):
+    """Codes `kind` of hwgw/specs/order.yaml."""
+
+    NONE = 0
+    NEW = 1
+    REPLACE = 2
+    CANCEL = 3
+    ACCEPTED = 4
+    REJECTED = 5
+    CANCELED = 6
+    EXECUTED = 7
+    REPLACED = 8
+    BROKEN = 9
+    REF = 10
+    FEED = 11
+    LIMITS = 12
+    BEAT = 13
+    HALT = 14
+    RESUME = 15
+    ARM = 16
+    DISARM = 17
+
+
+class Side(IntEnum):
+    """Codes `side` of hwgw/specs/order.yaml."""
+
+    BUY = 1
+    SELL = 2
+
+
+class Type(IntEnum):
+    """Codes `type` of hwgw/specs/order.yaml."""
+
+    LIMIT = 1
+    MARKET = 2
+
+
+class Tif(IntEnum):
+    """Codes `tif` of hwgw/specs/order.yaml."""
+
+    DAY = 1
+    IOC = 2
+
+
+class OrderFlags(IntEnum):
+    """Codes `flags` of hwgw/specs/order.yaml."""
+
+    SHORT_SALE = 1
+    SHORT_EXEMPT = 2
 
 
 class Level(Protocol):
@@ -110,7 +196,8 @@ class Order(Protocol):
     seq: int
     """Feed sequence number of the message that caused it; session sequence number when the venue said it"""
     venue_ref: int
-    """Order reference or match number given by the venue; generation of limits"""
+    """Order reference or match number given by the venue; generation of limits; of new and replace what the gate has
+    no opinion on: displayed quantity and options"""
 
 
 class Hook(Protocol):

@@ -20,22 +20,48 @@ SPDX-License-Identifier: MIT
 
     def take(hook: Hook, state: State, out: Orders, out_max: int) -> int: ...
 
-Prices are 1/10,000, quantities shares, times ns. The objects themselves are numba's records and arrays.
+Prices are 1/10,000, quantities shares, times ns. The objects themselves are numba's records and arrays; the codes are
+numbers with names, which numba compiles to the numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Features", "Hook", "Level", "Order", "Orders", "State"]
+__all__ = [
+    "SAME_INSTRUMENT",
+    "Cause",
+    "Features",
+    "Hook",
+    "HookFlags",
+    "Kind",
+    "Level",
+    "Order",
+    "OrderFlags",
+    "Orders",
+    "Side",
+    "State",
+    "Tif",
+    "Type",
+]
 
 State = NDArray[np.int64]
 """The parameters in their order, then the function's own words, 0 at the start."""
 '''
+ENUMS = (
+    ("hook", "cause", "Cause"),
+    ("hook", "flags", "HookFlags"),
+    ("order", "kind", "Kind"),
+    ("order", "side", "Side"),
+    ("order", "type", "Type"),
+    ("order", "tif", "Tif"),
+    ("order", "flags", "OrderFlags"),
+)
 LAYOUTS = (("hook", "level"), ("features", "features"), ("order", "order"), ("hook", "hook"))
 HIDDEN = ("reserved", "pad")
 
@@ -64,9 +90,21 @@ def _wrapped(text: str) -> Iterator[str]:
         yield f'    {lines[-1]}"""'
 
 
+def _codes(table: str, enum: str, name: str) -> Iterator[str]:
+    yield f"\nclass {name}(IntEnum):"
+    yield f'    """Codes `{enum}` of hwgw/specs/{table}.yaml."""\n'
+    for code in load(table).enum(enum).values:
+        yield f"    {code.meaning.upper().replace(' ', '_')} = {code.value}"
+    yield ""
+
+
 def text() -> Iterator[str]:
     """The module, line by line."""
     yield HEAD
+    yield "SAME_INSTRUMENT = 0xFFFFFFFF"
+    yield '"""Of an order: the instrument that the hook speaks of."""\n'
+    for table, enum, name in ENUMS:
+        yield from _codes(table, enum, name)
     for table, name in LAYOUTS:
         layout = load(table).layout(name)
         yield f"\nclass {name.capitalize()}(Protocol):"
