@@ -27,7 +27,7 @@ native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: promtool browser tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill lint fuzz seeds docs clean soak-risk mutants journal-proof rtl formal synth
+.PHONY: promtool browser screenshots tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill lint fuzz seeds docs clean soak-risk mutants journal-proof rtl formal synth
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -49,6 +49,7 @@ help:
 	@echo "make formal [JSON=out.json] the proofs on the card's Verilog, each with a planted bug that it has to find"
 	@echo "make synth [JSON=out.json]  the card placed and routed for ECP5 over three seeds, and mapped for UltraScale+"
 	@echo "make promtool               Prometheus' own tool from Debian, unpacked to .deps/prometheus, for the tests of metrics"
+	@echo "make screenshots            the pictures of docs/, drawn anew from a gateway that trades with the simulated exchange"
 	@echo "make browser                Debian's Chromium and its driver, for the tests of hwgw serve (root)"
 	@echo "make tuned                  TuneD from Debian, unpacked to .deps/tuned, for the comparison in docs/TUNE.md"
 	@echo "make tune-kill              kill -9 at every write of a whole hwgw tune apply and rollback, on a made host"
@@ -158,6 +159,9 @@ $(promtool):
 	elif apt-get download -q prometheus >/dev/null 2>&1; then \
 	  dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool; rm prometheus_*.deb; touch usr/bin/promtool; \
 	else echo "promtool: not to be had, left out"; fi
+
+screenshots: $(build_stamp)
+	@PYTHONPATH=tests $(bin)/python -m support.screenshots docs
 
 browser:
 	@apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 chromium chromium-driver >/dev/null && \

@@ -27,6 +27,7 @@ VERBS = {
     "demo": "The simulated exchange against the gateway, on one machine.",
     "run": "Run a gateway.",
     "status": "What a running gateway does.",
+    "top": "What gateways do, live.",
     "metrics": "Metrics of gateways for Prometheus.",
     "halt": "Stop a gateway's orders at once.",
     "resume": "Clear a gateway's halt.",

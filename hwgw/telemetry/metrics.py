@@ -18,15 +18,13 @@ from prometheus_client.registry import Collector
 
 from .. import specs
 from ..errors import HwgwError
-from ..native import ffi, lib
-from ..segment import STAGES, Segment, gateways
+from ..segment import Segment, gateways
 from .families import Families
+from .histogram import BUCKETS_NS, histograms
 from .metrics_state import of_state
 from .snapshot import snapshot
 
 __all__ = ["GatewayCollector", "families_of", "family_of", "is_gauge"]
-
-BUCKETS_NS = [step * 10**power for power in range(1, 9) for step in (1, 2, 5)]  # 10 ns to 500 ms
 
 
 def family_of(name: str) -> tuple[str, str, str]:
@@ -69,20 +67,12 @@ def _counters(families: Families, gateway: str, counters: dict[str, int]) -> Non
 
 def _latency(families: Families, segment: Segment) -> None:
     """Cumulative buckets, lowest first: what is recorded meanwhile can only make a later one larger."""
-    hist = ffi.new("char[]", lib.hwgw_hist_sz_bytes())
-    rate = int(segment.head["tsc_hz"]) / 1e9
     family = HistogramMetricFamily(
         "hwgw_stage_latency_seconds", "Time of a stage, from descriptor to order bytes", labels=["gateway", "stage"]
     )
-    for index, stage in enumerate(STAGES):
-        merged = ffi.cast("struct hwgw_hist *", hist)
-        ffi.memmove(hist, bytes(len(hist)), len(hist))
-        for thread in range(segment.thread_cnt):
-            lib.hwgw_hist_merge(merged, lib.hwgw_segment_hist(segment.pointer, thread, index))
-        rows = [(f"{ns / 1e9:g}", lib.hwgw_hist_upto(merged, round(ns * rate))) for ns in BUCKETS_NS]
-        total = max(int(lib.hwgw_hist_cnt(merged)), rows[-1][1])
-        rows.append(("+Inf", total))
-        family.add_metric([segment.name, stage], rows, sum_value=lib.hwgw_hist_sum(merged) / rate / 1e9)
+    for stage, row in histograms(segment).items():
+        buckets = [(f"{ns / 1e9:g}", float(cnt)) for ns, cnt in zip(BUCKETS_NS, row.upto, strict=True)]
+        family.add_metric([segment.name, stage], [*buckets, ("+Inf", row.cnt)], sum_value=row.sum_ns / 1e9)
     families.put(family)
 
 

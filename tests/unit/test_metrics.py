@@ -28,7 +28,8 @@ from hwgw import specs
 from hwgw.native import ffi, lib
 from hwgw.segment import STAGES, Segment
 from hwgw.telemetry.clock import clock
-from hwgw.telemetry.metrics import BUCKETS_NS, GatewayCollector, families_of
+from hwgw.telemetry.histogram import BUCKETS_NS
+from hwgw.telemetry.metrics import GatewayCollector, families_of
 from hwgw.telemetry.usage import usage
 
 
@@ -48,6 +49,7 @@ def segment() -> Iterator[Segment]:
         made.halt("for the test", "operator")
         in_use(made)
         yield made
+        made.resume_instrument("MSFT")
         made.resume()
 
 
