@@ -26,6 +26,20 @@ def _say(out: Output, result: Result) -> None:
         out.row("note: ", note)
 
 
+def _refuse_foreign(found: Plan) -> None:
+    """Nothing is written over a service that would set it back."""
+    from hwgw.errors import CheckFailed
+
+    if found.foreign:
+        owners: dict[str, list[str]] = {}
+        for change in found.foreign:
+            names = owners.setdefault(change.owner, [])
+            if change.setting.knob.name not in names:
+                names.append(change.setting.knob.name)
+        said = "; ".join(f"{owner} sets {', '.join(names)} too" for owner, names in owners.items())
+        raise CheckFailed(f"{said}: leave these out of the profile, stop it, or say --take-over; nothing was written")
+
+
 def _measured(
     out: Output, first: Plan, host: Host, journal: State, seconds: float, rounds: int
 ) -> tuple[Result, Comparison | None]:
@@ -62,6 +76,7 @@ def _measured(
 @verb("apply", of="tune")
 @profile_options
 @click.option("--persist", is_flag=True, help="Write the files that bring the profile back after a boot, too.")
+@click.option("--take-over", is_flag=True, help="Stop services that set the same knobs; rollback starts them again.")
 @click.option(
     "--on-error", type=click.Choice(["revert", "stop", "continue"]), default="revert", show_default=True,
     help="When a write fails: put this run back, stop there, or go on.",
@@ -82,6 +97,7 @@ def apply(
     root: str,
     state: Path | None,
     persist: bool,
+    take_over: bool,
     on_error: str,
     seconds: float | None,
     rounds: int,
@@ -89,13 +105,17 @@ def apply(
     """Change this host to what a profile says.
 
     Each old value is on disk before the new one is written, so that rollback can put it back whatever happens: kill -9
-    and power loss included. What an interrupted run left is put back first. Exit code 1 when a write failed.
+    and power loss included. What an interrupted run left is put back first. Nothing is written when a service that
+    runs sets a knob of the profile too, unless the profile stops it or --take-over does. Exit code 1 when that is so,
+    or when a write failed.
     """
     from hwgw.tune import apply as work
     from hwgw.tune import boot, plan
 
     host, journal = open_host(root, state)
     chosen = open_profile(profile, config, nics)
+    if take_over:
+        chosen.origin = (*chosen.origin, "--take-over")
     plan.wanted(chosen, host, keep=persist)  # refuse what contradicts itself before anything is written
     compared = None
     with journal.locked():
@@ -103,7 +123,8 @@ def apply(
         _say(out, recovered)
         if recovered.generation:
             out.say(f"an interrupted run was put back first: {recovered.recovered} places")
-        found = plan.make(chosen, host, journal, keep=persist)
+        found = plan.make(chosen, host, journal, keep=persist, take_over=take_over)
+        _refuse_foreign(found)
         if seconds is None:
             result = work.apply(found, host, journal, on_error, lambda line: click.echo(line, err=True))
         else:
@@ -145,16 +166,24 @@ def apply(
 @click.option(
     "--to", type=int, help="The generation to go back to; 0 is the host as it was found. Else the one before."
 )
-def rollback(out: Output, root: str, state: Path | None, to: int | None) -> int:
+@click.option("--group", help="Only the knobs of one group (nic, irq, memory ...), of every generation.")
+@click.option("--knob", help="Only one knob, of every generation.")
+def rollback(out: Output, root: str, state: Path | None, to: int | None, group: str | None, knob: str | None) -> int:
     """Put back what apply changed.
 
-    Without --to the last generation. Exit code 1 when something could not be put back.
+    Without an option the last generation. With --group or --knob that alone; the rest stands, and later rollbacks
+    leave out what is back already. Exit code 1 when something could not be put back.
     """
     from hwgw.errors import UsageError
     from hwgw.tune import apply as work
+    from hwgw.tune import table
 
     host, journal = open_host(root, state)
     standing = [found.number for found in journal.standing()]
+    if sum(option is not None for option in (to, group, knob)) > 1:
+        raise UsageError("--to, --group and --knob: one of them at a time")
+    if group is not None and group not in (groups := [*table.groups(), "persist"]):
+        raise UsageError(f"--group {group}: no such group; there are {', '.join(groups)}")
     if to is not None and to != 0 and to not in standing:
         there = ", ".join(map(str, standing)) or "none stands"
         raise UsageError(f"--to {to}: no such generation; {there}, or 0 for the host as it was found")
@@ -163,7 +192,12 @@ def rollback(out: Output, root: str, state: Path | None, to: int | None) -> int:
         out.emit({"outcome": "nothing to do", "restored": 0, "notes": [], "standing": []})
         return 0
     with journal.locked():
-        result = work.rollback(host, journal, to)
+        if group is None and knob is None:
+            result = work.rollback(host, journal, to)
+        else:
+            recovered = work.recover(host, journal)
+            _say(out, recovered)
+            result = work.rollback_part(host, journal, group=group or "", knob=knob or "")
     _say(out, result)
     left = [found.number for found in journal.standing()]
     now = f"generation {left[-1]} stands" if left else "the host is as it was found"

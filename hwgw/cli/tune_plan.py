@@ -49,10 +49,12 @@ def say_changes(out: Output, found: Plan) -> None:
 @verb("plan", of="tune")
 @profile_options
 @click.option("--persist", is_flag=True, help="With the files that bring the profile back after a boot.")
+@click.option("--take-over", is_flag=True, help="With what stops services that set the same knobs.")
 @all_problems
 def plan(
-    out: Output, profile: str, config: Path | None, nics: tuple[str, ...], root: str, state: Path | None, persist: bool
-) -> int:
+    out: Output, profile: str, config: Path | None, nics: tuple[str, ...], root: str, state: Path | None, persist: bool,
+    take_over: bool,
+) -> int:  # fmt: skip
     """What a profile would change on this host; nothing is written.
 
     Exit code 0: nothing to do; 1: there are changes; 3: the profile contradicts itself or the host. With -v every path,
@@ -64,7 +66,7 @@ def plan(
 
     host, journal = open_host(root, state)
     try:
-        found = plans.make(open_profile(profile, config, nics), host, journal, keep=persist)
+        found = plans.make(open_profile(profile, config, nics), host, journal, keep=persist, take_over=take_over)
     except ProblemsError as error:
         said = [
             {"file": error.file, "line": p.line, "knob": p.key, "problem": p.text, "level": "error"}
@@ -76,6 +78,8 @@ def plan(
         role: list_text(getattr(found.roles, role)) for role in ("feed", "order", "journal", "housekeeping", "idle")
     }
     problems = [{"knob": knob, "problem": text, "level": "warning"} for knob, text in found.warnings]
+    foreign = {c.setting.knob.name: f"{c.owner} sets it too; apply refuses without --take-over" for c in found.foreign}
+    problems += [{"knob": knob, "problem": text, "level": "refused"} for knob, text in foreign.items()]
     out.emit(
         {
             "profile": found.profile.name, "host": host.facts(), "roles": roles,
@@ -95,12 +99,15 @@ def plan(
         out.note(f"{setting.knob.name}: {plans.path_of(setting)}: {why}")
     for knob, text in found.warnings:
         out.row("note: ", f"{knob}: {text}")
-    right = len(found.settings) - len(found.changes) - len(found.unsupported)
+    for knob, text in foreign.items():
+        out.row("refused: ", f"{knob}: {text}")
+    own = sum(change.setting in found.settings for change in found.changes)
+    right = len(found.settings) - own - len(found.foreign) - len(found.unsupported)
     disruptive = sum(change.setting.knob.change_class == "disruptive" for change in found.changes)
     reboot = sum(change.setting.knob.change_class == "reboot" for change in found.changes)
     marks = [f"{disruptive} disruptive (!)"] * bool(disruptive) + [f"{reboot} from the next boot on (b)"] * bool(reboot)
     out.say(
         f"{len(found.changes)} changes{': ' + ', '.join(marks) if marks else ''}; {right} as wanted, "
-        f"{len(found.unsupported)} not on this host"
+        f"{len(found.unsupported)} not on this host" + (f", {len(found.foreign)} refused" if found.foreign else "")
     )
-    return 1 if found.changes else 0
+    return 1 if found.changes or found.foreign else 0

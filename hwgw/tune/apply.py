@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import base64
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import HwgwError
+from ..errors import HwgwError, UsageError
 from . import irqs, table
 from .boot import fragment
 from .children import widen
@@ -23,11 +23,12 @@ from .knob import Knob, Setting, Unsupported, actuator, same
 from .plan import Change, Plan, path_of
 from .state import Entry, Generation, State
 
-__all__ = ["ON_ERROR", "PERSISTENT", "Result", "apply", "recover", "rollback"]
+__all__ = ["ON_ERROR", "PERSISTENT", "Result", "apply", "recover", "rollback", "rollback_part"]
 
 ON_ERROR = ("revert", "stop", "continue")
 # written again even where the value is there: what the kernel changed beside it comes back too
 _AGAIN = ("file", "sysctl", "irq", "thread")
+_QUEUES = ("nic.channels", "nic.ring_rx", "nic.ring_tx")
 PERSISTENT = ("cmdline", "etc")  # outlive a boot; put back byte for byte
 Say = Callable[[str], None]
 
@@ -169,9 +170,11 @@ def _compare(name: str) -> str:
     return knob.compare if knob else "text"
 
 
-def _undo(generation: Generation, host: Host, state: State, result: Result) -> None:
+def _undo(
+    generation: Generation, host: Host, state: State, result: Result, only: Collection[int] | None = None
+) -> None:
     """Put back what a generation wrote: last first, but a NIC's knobs in their order, because queues reset the rest."""
-    entries = generation.written()
+    entries = [entry for entry in generation.written() if only is None or entry.number in only]
     order = [e for e in reversed(entries) if e.said["kind"] != "nic"] + [e for e in entries if e.said["kind"] == "nic"]
     same_boot = generation.head.get("boot_id") == host.boot_id
     for entry in order:
@@ -205,13 +208,77 @@ def _undo_whole(number: int, host: Host, state: State, result: Result) -> None:
         state.close()
 
 
+def _undo_part(number: int, only: Collection[int], host: Host, state: State, result: Result) -> None:
+    """Put back some places of a generation; the journal says first which, so that a crash is gone on with."""
+    before, result.how = result.how, "applied"
+    state.reopen(number)
+    try:
+        state.record({"is": "part", "numbers": sorted(only)})
+        _undo(state.generation(number), host, state, result, only)
+        left = state.generation(number)
+        if result.how != "incomplete":
+            state.record({"is": "parted"} if left.written() else {"is": "undone"})
+            result.how = before
+    finally:
+        state.close()
+
+
 def recover(host: Host, state: State) -> Result:
     """Put back what an interrupted run left behind; the caller holds the state's lock."""
     result = Result(how="recovered")
     for generation in reversed(state.standing()):
         if generation.is_interrupted:
             result.generation = generation.number
-            _undo_whole(generation.number, host, state, result)
+            if generation.end:
+                _undo_part(generation.number, generation.parting, host, state, result)
+            else:
+                _undo_whole(generation.number, host, state, result)
+    return result
+
+
+def _group(said: dict[str, Any]) -> str:
+    """The group of a journalled knob; what brings a profile back after a boot is a group of its own."""
+    if said["kind"] == "etc" and said["knob"].startswith("persist."):
+        return "persist"
+    knob = table.knobs().get(said["knob"])
+    return knob.group if knob else "irq"  # a service that was taken over
+
+
+def _parts(state: State, group: str, knob: str) -> dict[int, list[int]]:
+    """The places of a group or knob by generation. Options of the command line share a file, and go together."""
+    found: dict[int, list[int]] = {}
+    standing = {generation.number: generation.written() for generation in state.standing()}
+    chosen = [e for entries in standing.values() for e in entries if group == _group(e.said) or knob == e.said["knob"]]
+    if not chosen:
+        there = {_group(e.said) if group else e.said["knob"] for entries in standing.values() for e in entries}
+        what = f"--group {group}" if group else f"--knob {knob}"
+        raise UsageError(f"{what}: nothing of it was written; {', '.join(sorted(there)) or 'nothing'} was")
+    options = any(entry.said["kind"] == "cmdline" for entry in chosen)
+    if options and knob:
+        raise UsageError(f"--knob {knob}: options of the command line share a file and go back together: --group boot")
+    for number, entries in standing.items():
+        numbers = [
+            e.number
+            for e in entries
+            if group == _group(e.said) or knob == e.said["knob"] or (options and e.said["kind"] == "cmdline")
+        ]
+        if numbers:
+            found[number] = numbers
+    return found
+
+
+def rollback_part(host: Host, state: State, *, group: str = "", knob: str = "") -> Result:
+    """Undo the places of one group, or of one knob, in every generation; the rest stands."""
+    result = Result(how="rolled back")
+    parts = _parts(state, group, knob)
+    for number in sorted(parts, reverse=True):
+        result.generation = number
+        _undo_part(number, parts[number], host, state, result)
+    left = [e.said for generation in state.standing() for e in generation.written()]
+    if any(_group(said) == "persist" for said in left):
+        result.notes.append("the next boot applies the profile again: --group persist takes that back")
+    if group == "nic" or knob in _QUEUES:
+        result.notes.append("queues that are made anew reset what hangs on them: hwgw tune verify tells")
     return result
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from ..errors import UsageError
 from ..strict_yaml import Problem
-from . import irqs, table
+from . import irqs, mounts, table
 from .cpus import Cpus, list_text, mask_text, parse_list
 from .host import Host
 from .knob import Knob, Setting, actuator
@@ -162,6 +162,10 @@ def _scopes(knob: Knob, profile: Profile, roles: Roles, host: Host) -> Iterator[
     elif "{block}" in knob.place:
         disks = [name for name in host.names("/sys/block") if host.exists(f"/sys/block/{name}/device")]
         filled = [(knob.place.replace("{block}", name), Scope()) for name in disks]
+    elif "{swap}" in knob.place:
+        filled = [(name, Scope()) for name in mounts.swaps(host)]
+    elif "{mount}" in knob.place:
+        filled = [(knob.place.replace("{mount}", path), Scope()) for path in mounts.disks(host)]
     else:
         filled = [(knob.place, Scope())]
     for place, scope in filled:

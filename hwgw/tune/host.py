@@ -146,6 +146,26 @@ class Host:
         finally:
             os.close(fd)
 
+    def put(self, path: str, text: str) -> None:
+        """On a made host: what a file of the kernel shows from now on. The machine's own change by system calls."""
+        assert self._rules is not None  # noqa: S101 (for the type checker)
+        self._rules.put(path, text)
+
+    def make_group(self, path: str) -> None:
+        """A control group, if it is not there yet."""
+        local = self.local(path)
+        if not local.is_dir():
+            local.mkdir()
+            if self._rules is not None:
+                self._rules.made_group(self.realpath(path))
+
+    def remove_group(self, path: str) -> None:
+        """Remove a control group without processes."""
+        local = self.local(path)
+        if self._rules is not None:
+            self._rules.remove_group(self.realpath(path))
+        local.rmdir()
+
     def install(self, path: str, data: bytes, mode: int = 0o644) -> None:
         """Put a whole file in place, durably: a crash leaves the old one or the new one."""
         local = self.local(path)
@@ -185,6 +205,11 @@ class Host:
         if not self.live:
             raise UsageError(f"{argv[0]}: no program is run under --root {self.root}, which stands for another machine")
         return subprocess.run(list(argv), capture_output=True, text=True, timeout=_RUN_TIMEOUT_S, check=False)
+
+    @property
+    def has_services(self) -> bool:
+        """Whether systemd runs here and can be asked: sd_booted(3)."""
+        return self.live and self.exists("/run/systemd/system")
 
     # ---- facts ----
 

@@ -14,7 +14,7 @@ from .knob import COMPARE, Unsupported, register
 __all__ = ["load"]
 
 # modules that register actuators when they are imported
-MODULES = ("processes", "boot", "hold", "nic.actuator")
+MODULES = ("processes", "boot", "hold", "mounts", "cpusets", "persist", "nic.actuator")
 
 
 @cache

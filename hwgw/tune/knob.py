@@ -8,7 +8,8 @@ one place of it on one host with the value wanted there: the governor of CPU 3. 
     register("nic", NicActuator())     # once, when its module is imported
 
 Targets are text, unique in their kind: a path (file), dotted name (sysctl), IRQ number (irq), "IFNAME WHAT.ATTRIBUTE"
-(nic, such as "eth0 coalesce.rx_usecs"), option name (cmdline), unit (service), "TID STARTED" (thread). Values are text
+(nic, such as "eth0 coalesce.rx_usecs"), option name (cmdline), unit (service), "TID STARTED" (thread), "PATH atime"
+(mount), device (swap), folder (cpuset). Values are text
 too, as a person would write them; a knob's compare says when two are the same.
 """
 
@@ -33,7 +34,9 @@ REBOOT: Final = "reboot"  # kernel command line
 FIRMWARE: Final = "firmware"  # BIOS, NIC firmware, or another program: reported, never written
 CLASSES = (RUNTIME, DISRUPTIVE, REBOOT, FIRMWARE)
 RISKS = ("low", "medium", "high")
-KINDS = ("file", "sysctl", "irq", "nic", "cmdline", "service", "thread", "hold", "etc", "report")
+KINDS = (
+    "file", "sysctl", "irq", "nic", "cmdline", "service", "thread", "hold", "mount", "swap", "cpuset", "etc", "report",
+)  # fmt: skip
 
 
 class Unsupported(Exception):  # noqa: N818 (an answer, not a defect)

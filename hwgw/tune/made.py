@@ -24,6 +24,9 @@ __all__ = ["NAME", "PART", "Rules"]
 
 NAME = ".hwgw-made.json"
 PART = ".hwgw-made.part"
+# the files of a control group that matter here, as a new group has them
+GROUP = {"cgroup.procs": "", "cpuset.cpus": "", "cpuset.cpus.effective": "", "cpuset.cpus.partition": "member",
+         "memory.high": "max", "memory.max": "max"}  # fmt: skip
 _TWINS = {
     f"/proc/sys/vm/dirty_{stem}{one}": f"/proc/sys/vm/dirty_{stem}{other}"
     for stem in ("", "background_")
@@ -58,10 +61,20 @@ class Rules:
             raise OSError(number, os.strerror(number), path)
         if (most := self._matches("clamp", path)) is not None:
             value = str(min(int(value), int(most)))
-        self._put(path, self._shaped(path, old, value))
+        self.put(path, self._shaped(path, old, value))
         self._follow(path)
 
-    def _put(self, path: str, text: str) -> None:
+    def made_group(self, path: str) -> None:
+        """The files of a new control group."""
+        for name, text in GROUP.items():
+            self.put(f"{path}/{name}", f"{text}\n")
+
+    def remove_group(self, path: str) -> None:
+        """They go with it."""
+        for name in GROUP:
+            self._local(f"{path}/{name}").unlink(missing_ok=True)
+
+    def put(self, path: str, text: str) -> None:
         """All or nothing, as a write to a kernel's file is: a file of its own, then in the place of the other."""
         part = self.root / PART
         part.write_text(text, encoding="utf-8")
@@ -89,17 +102,44 @@ class Rules:
             return mask_text(cpus, 4 * len(old.strip().replace(",", ""))) + end
         if path.endswith("smp_affinity_list"):
             return list_text(parse_list(value)) + end
+        if path.endswith("/cgroup.subtree_control"):
+            handed = set(old.split())
+            for word in value.split():
+                (handed.add if word[0] == "+" else handed.discard)(word[1:])
+            return " ".join(sorted(handed)) + end
+        if path.endswith("/cpuset.cpus.partition"):
+            return value + self._judged(path, value) + end
         if path in _TWINS and path.endswith("_bytes") and value == "0":
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
         return "\t".join(value.split()) + end if "\t" in old else value + end
 
+    def _judged(self, path: str, value: str) -> str:
+        """What the kernel says of a partition: kernel/cgroup/cpuset.c, perr_strings."""
+        folder = path.rpartition("/")[0]
+        cpus = parse_list(self._local(f"{folder}/cpuset.cpus").read_text(encoding="utf-8").strip())
+        isolated = parse_list(self._local("/sys/devices/system/cpu/isolated").read_text(encoding="utf-8").strip())
+        if value == "member":
+            return ""
+        if not cpus:
+            return " invalid (cpuset.cpus and cpuset.cpus.exclusive are empty)"
+        return " invalid (partition config conflicts with housekeeping setup)" if cpus & isolated else ""
+
     def _follow(self, path: str) -> None:
+        if path.endswith(("/cpuset.cpus", "/cpuset.cpus.partition")):
+            self._partition(path.rpartition("/")[0])
         if path in _TWINS and self._local(_TWINS[path]).is_file():
-            self._put(_TWINS[path], "0\n")
+            self.put(_TWINS[path], "0\n")
         if match := re.fullmatch(r"(/proc/irq/\d+)/smp_affinity(_list)?", path):
             text = self._local(path).read_text(encoding="utf-8")
             cpus = parse_list(text) if match[2] else parse_mask(text)
             self._affinity(match[1], cpus, is_lagging=bool(self._matches("lag", path)))
+
+    def _partition(self, folder: str) -> None:
+        """What a group may use, and what the root group says is isolated."""
+        cpus = self._local(f"{folder}/cpuset.cpus").read_text(encoding="utf-8")
+        kind = self._local(f"{folder}/cpuset.cpus.partition").read_text(encoding="utf-8").strip()
+        self.put(f"{folder}/cpuset.cpus.effective", cpus)
+        self.put("/sys/fs/cgroup/cpuset.cpus.isolated", cpus if kind == "isolated" else "\n")
 
     def _affinity(self, irq: str, cpus: Cpus, *, is_lagging: bool) -> None:
         """Mask, list and what is effective: one CPU of them, the lowest, unless the interrupt has not come yet."""
@@ -109,9 +149,9 @@ class Rules:
             mask, listed = self._local(f"{irq}/{name}"), self._local(f"{irq}/{name}_list")
             if mask.is_file():
                 width = 4 * len(mask.read_text(encoding="utf-8").strip().replace(",", ""))
-                self._put(f"{irq}/{name}", mask_text(shown, width) + "\n")
+                self.put(f"{irq}/{name}", mask_text(shown, width) + "\n")
             if listed.is_file():
-                self._put(f"{irq}/{name}_list", list_text(shown) + "\n")
+                self.put(f"{irq}/{name}_list", list_text(shown) + "\n")
 
     def pin(self, tid: int, cpus: Cpus) -> None:
         """A thread's affinity, as its status shows it."""
@@ -122,4 +162,4 @@ class Rules:
         if mask:
             text = mask_text(cpus, 4 * len(mask[1].replace(",", "")))
             new = re.sub(r"^(Cpus_allowed:\t).*$", rf"\g<1>{text}", new, flags=re.MULTILINE)
-        self._put(path, new)
+        self.put(path, new)

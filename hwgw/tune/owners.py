@@ -6,16 +6,29 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import cached_property
 
 from .host import Host
 from .knob import Knob, Setting, same
 
-__all__ = ["OUR_SYSCTL", "Owners"]
+__all__ = ["OUR_SYSCTL", "Owner", "Owners"]
 
 OUR_SYSCTL = "/etc/sysctl.d/99-zz-hwgw.conf"
 _FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d")
 _COMM_LEN = 15  # the kernel cuts the names of processes
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A service that sets a knob too."""
+
+    name: str
+    pid: int
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.name} (process {self.pid})"
 
 
 class Owners:
@@ -50,12 +63,18 @@ class Owners:
                 found[dotted] = (value, path)
         return found
 
-    def running(self, knob: Knob) -> str:
-        """A service that runs and sets this knob; empty when none does."""
+    def owner(self, knob: Knob) -> Owner | None:
+        """A service that runs and sets this knob; its unit is that of its control group."""
         for name in knob.owners:
             if (pid := self._running.get(name[:_COMM_LEN])) is not None:
-                return f"{name} (process {pid})"
-        return ""
+                groups = self.host.read(f"/proc/{pid}/cgroup") or ""
+                unit = re.search(r"/([^/\n]+\.service)$", groups, re.MULTILINE)
+                return Owner(name, pid, unit[1] if unit else f"{name}.service")
+        return None
+
+    def running(self, knob: Knob) -> str:
+        """The same in words; empty when none does."""
+        return str(self.owner(knob) or "")
 
     def of(self, setting: Setting) -> str:
         """Who else sets it: a service that runs, or a file that says otherwise at boot."""

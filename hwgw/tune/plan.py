@@ -11,8 +11,8 @@ from typing import Any
 from ..strict_yaml import Problem, ProblemsError
 from . import check, expand, persist
 from .host import Host
-from .knob import FIRMWARE, Setting, Unsupported, actuator, same
-from .owners import Owners
+from .knob import DISRUPTIVE, FIRMWARE, Knob, Setting, Unsupported, actuator, same
+from .owners import Owner, Owners
 from .profile import Profile
 from .roles import Roles, resolve
 from .state import State
@@ -52,6 +52,7 @@ class Plan:
     unsupported: list[tuple[Setting, str]] = field(default_factory=list)
     missing: list[expand.Missing] = field(default_factory=list)
     warnings: list[tuple[str, str]] = field(default_factory=list)
+    foreign: list[Change] = field(default_factory=list)  # a service that runs sets these too
 
 
 def path_of(setting: Setting) -> str:
@@ -63,9 +64,12 @@ def path_of(setting: Setting) -> str:
         return f"/proc/irq/{target}/smp_affinity_list"
     if kind == "thread":
         return f"/proc/{target.partition(' ')[0]}/status"
-    return {"cmdline": f"/proc/cmdline {target}", "service": f"unit {target}", "nic": f"ethtool {target}"}.get(
-        kind, target
-    )
+    return {
+        "cmdline": f"/proc/cmdline {target}",
+        "service": f"unit {target}",
+        "nic": f"ethtool {target}",
+        "mount": target.rpartition(" ")[0],
+    }.get(kind, target)
 
 
 def look(setting: Setting, host: Host) -> tuple[str, str]:
@@ -111,11 +115,43 @@ def wanted(profile: Profile, host: Host, *, keep: bool = False, mistakes: list[P
     return plan
 
 
-def make(profile: Profile, host: Host, state: State, *, keep: bool = False) -> Plan:
-    """The whole plan; keep adds the files that bring it back after a boot."""
+def _stop(owner: Owner) -> Setting:
+    """The service of an owner, as a knob of its own: its undo starts it again."""
+    knob = Knob(
+        name=f"owner.{owner.name}", group="irq", kind="service", place=owner.unit, change_class=DISRUPTIVE,
+        reason="it sets knobs of this profile too: two programs that set one knob undo each other",
+        verify="as systemd has it", undo="start it again", risk="medium", source="hwgw",
+    )  # fmt: skip
+    return Setting(knob, owner.unit, "stopped")
+
+
+def _claim(plan: Plan, owned: list[tuple[Owner, Change]], host: Host, *, is_taken: bool) -> None:
+    """Decide about knobs that a running service sets too: refused, or taken over by stopping it first."""
+    stopped = {s.target for s in plan.settings if s.knob.kind == "service" and s.want == "stopped"}
+    stops: dict[str, Change] = {}
+    for owner, change in owned:
+        if owner.unit in stopped:
+            plan.changes.append(change)  # the profile stops it by itself
+            continue
+        if not is_taken:
+            plan.foreign.append(change)
+            continue
+        plan.changes.append(change)
+        if owner.unit not in stops and actuator("service").read(host, owner.unit) == "running":
+            stops[owner.unit] = Change(_stop(owner), "running", str(owner))
+        elif owner.unit not in stops:
+            plan.warnings.append((change.setting.knob.name, f"{owner} is no service: it goes on, and may set it back"))
+    order = {id(setting): at for at, setting in enumerate(plan.settings)}
+    plan.changes.sort(key=lambda change: order[id(change.setting)])
+    plan.changes[:0] = stops.values()
+
+
+def make(profile: Profile, host: Host, state: State, *, keep: bool = False, take_over: bool = False) -> Plan:
+    """The whole plan; keep adds the files that bring it back after a boot, take_over stops services in the way."""
     plan = wanted(profile, host, keep=keep)
     owners = Owners(host)
     refused = state.refused(host.boot_id)
+    owned: list[tuple[Owner, Change]] = []
     for setting in plan.settings:
         have, why = look(setting, host)
         why = why or refused.get(_place(setting, host), "")
@@ -124,9 +160,14 @@ def make(profile: Profile, host: Host, state: State, *, keep: bool = False) -> P
         if why:
             plan.unsupported.append((setting, why))
         elif not same(setting.knob.compare, have, setting.want):
-            plan.changes.append(Change(setting, have, owners.of(setting)))
+            change = Change(setting, have, owners.of(setting))
+            if (owner := owners.owner(setting.knob)) is not None:
+                owned.append((owner, change))
+            else:
+                plan.changes.append(change)
         elif setting.knob.kind == "cmdline" and actuator("cmdline").effective(host, setting.target) != setting.want:
             plan.pending.append(setting)
+    _claim(plan, owned, host, is_taken=take_over)
     plan.warnings += [
         (change.setting.knob.name, f"{change.owner} sets it too")
         for change in {c.setting.knob.name: c for c in plan.changes if c.owner}.values()

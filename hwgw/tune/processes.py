@@ -6,6 +6,7 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 import errno
+import subprocess
 
 from .cpus import list_text, parse_list
 from .host import Host
@@ -55,7 +56,7 @@ register("thread", Thread())
 
 
 class Service:
-    """A unit: running or stopped, by the processes of its control group; systemctl changes it."""
+    """A unit: running or stopped, as systemctl has it; on a recorded host by the processes of its control group."""
 
     _ROOTS = (
         "/sys/fs/cgroup/system.slice",
@@ -67,19 +68,33 @@ class Service:
         found = [host.read(f"{root}/{target}/cgroup.procs") for root in self._ROOTS]
         return next((text for text in found if text is not None), None)
 
+    @staticmethod
+    def _ask(host: Host, *words: str) -> subprocess.CompletedProcess[str]:
+        try:
+            return host.run(["systemctl", "--no-ask-password", *words])
+        except subprocess.TimeoutExpired as error:
+            raise OSError(errno.ETIMEDOUT, f"systemctl {' '.join(words)}: no end within {error.timeout:g} s") from None
+
     def read(self, host: Host, target: str) -> str | None:
         """Running or stopped; a unit that nobody installed is stopped."""
+        if host.has_services:
+            done = self._ask(host, "show", "--property=ActiveState", target)
+            state = done.stdout.strip().removeprefix("ActiveState=")
+            if done.returncode == 0 and state:
+                return "stopped" if state in ("inactive", "failed") else "running"
         return "running" if self._processes(host, target) else "stopped"
 
     def write(self, host: Host, target: str, value: str) -> None:
-        """Start or stop it."""
+        """Start or stop it, and wait for that; what systemd says against it is the error."""
         if value not in ("running", "stopped"):
             raise Unsupported(f"{target}: {value}; running and stopped are what a unit can be")
-        if not host.live:
-            raise Unsupported(f"{target}: no service is started or stopped under --root {host.root}")
-        done = host.run(["systemctl", "start" if value == "running" else "stop", target])
+        if not host.has_services:
+            where = "systemd does not run here" if host.live else f"under --root {host.root}"
+            raise Unsupported(f"{target}: no service is started or stopped {where}")
+        done = self._ask(host, "start" if value == "running" else "stop", target)
         if done.returncode:
-            raise OSError(f"systemctl: {target}: {done.stderr.strip() or done.returncode}")
+            said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+            raise OSError(errno.EIO, f"systemctl: {said}")
 
     def effective(self, host: Host, target: str) -> str | None:
         """As read."""

@@ -46,7 +46,8 @@ FACTS = (
     "/sys/bus/workqueue/devices/*/numa", "/sys/kernel/mm/transparent_hugepage/*",
     "/sys/kernel/mm/transparent_hugepage/khugepaged/*", "/sys/kernel/mm/ksm/run",
     "/sys/firmware/acpi/platform_profile*", "/sys/module/*/parameters/policy", "/sys/fs/cgroup/cpuset.cpus*",
-    "/sys/fs/cgroup/cgroup.controllers", "/sys/block/*/queue/*", "/sys/block/*/device/model",
+    "/sys/fs/cgroup/cgroup.controllers", "/sys/fs/cgroup/cgroup.subtree_control",
+    "/sys/block/*/queue/*", "/sys/block/*/device/model",
     "/sys/class/ptp/*/clock_name",
     "/dev/cpu_dma_latency",
 )  # fmt: skip

@@ -10,7 +10,9 @@ is a record with a checksum at its end; a torn last line is a record that was ne
     commit  number: written and read back
     refuse  number, why: the kernel would not, nothing was changed
     end     applied, stopped, reverted
+    part    numbers: these alone are being put back
     undo    number: the old value is back
+    parted  they are
     undone  the whole generation is
 
 A generation without an end was interrupted: what has an intent may or may not have been written.
@@ -59,11 +61,12 @@ class Generation:
     entries: dict[int, Entry] = field(default_factory=dict)
     end: str = ""
     is_undone: bool = False
+    parting: tuple[int, ...] = ()  # being put back without the others: a rollback of a group did not come to its end
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether the run that wrote it did not come to its end."""
-        return not self.end and not self.is_undone
+        """Whether the run that wrote it, or one that put a part of it back, did not come to its end."""
+        return (not self.end or bool(self.parting)) and not self.is_undone
 
     def written(self) -> list[Entry]:
         """What may have been changed and is not back yet, in the order of the writes."""
@@ -128,6 +131,10 @@ class State:
                     entry.is_undone = True
                 case "end":
                     found.end = record["how"]
+                case "part":
+                    found.parting = tuple(record["numbers"])
+                case "parted":
+                    found.parting = ()
                 case "undone":
                     found.is_undone = True
         return found or Generation(number, {"boot_id": "", "profile": "", "time": 0})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from . import irqs, table
+from . import irqs, mounts, table
 from .host import Host
 from .knob import Knob, Unsupported, actuator
 from .nic.actuator import settings
@@ -33,6 +33,12 @@ def places(knob: Knob, host: Host) -> list[str]:
         return [place.replace("{nic}", name) for name in host.nics()]
     if "{nic}" in place:
         return [path for name in host.nics() for path in host.glob(place.replace("{nic}", name))]
+    if knob.kind == "swap":
+        return mounts.swaps(host)
+    if knob.kind == "mount":
+        return [place.replace("{mount}", path) for path in mounts.disks(host)] if "{mount}" in place else [place]
+    if knob.kind == "cpuset":
+        return [place]
     pattern = re.sub(r"\{\w+\}", "*", place)
     if knob.kind in ("file", "hold") or pattern.startswith("/"):
         return host.glob(pattern)

@@ -172,8 +172,9 @@ def _kernel(files: dict[str, str], links: dict[str, str]) -> None:
         "/proc/sys/kernel/hostname": "made", "/proc/sys/kernel/version": "#1 SMP PREEMPT_DYNAMIC", "/proc/sys/kernel/tainted": "0",
         "/proc/meminfo": "MemTotal:       196608000 kB\nMemFree:        180224000 kB\nHugePages_Total:       0\n"
         "HugePages_Free:        0\nHugepagesize:       2048 kB",
-        "/proc/swaps": "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority",
-        "/proc/mounts": "sysfs /sys sysfs rw 0 0\nproc /proc proc rw 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw 0 0",
+        "/proc/swaps": "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n/dev/nvme0n1p3\tpartition\t8388604\t0\t\t-2",
+        "/proc/mounts": "sysfs /sys sysfs rw 0 0\nproc /proc proc rw 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n"
+        "/dev/nvme0n1p2 / ext4 rw,relatime,errors=remount-ro 0 0",
         "/proc/loadavg": "0.10 0.12 0.09 1/420 4711", "/proc/uptime": "86400.00 600000.00",
         "/proc/stat": "\n".join(f"cpu{cpu} 100 0 100 8000 10 0 5 0 0 0" for cpu in range(CPUS)),
         "/sys/kernel/mm/transparent_hugepage/enabled": "[always] madvise never",
@@ -204,7 +205,8 @@ def _kernel(files: dict[str, str], links: dict[str, str]) -> None:
         "/sys/block/nvme0n1/queue/nr_requests": "1023", "/sys/block/nvme0n1/queue/wbt_lat_usec": "2000",
         "/sys/block/nvme0n1/device/model": "Made SSD", "/sys/firmware/acpi/platform_profile": "balanced",
         "/sys/firmware/acpi/platform_profile_choices": "low-power balanced performance",
-        "/sys/fs/cgroup/cgroup.controllers": "cpuset cpu io memory pids", "/sys/fs/cgroup/cpuset.cpus.isolated": "",
+        "/sys/fs/cgroup/cgroup.controllers": "cpuset cpu io memory pids",
+        "/sys/fs/cgroup/cgroup.subtree_control": "cpu io memory pids", "/sys/fs/cgroup/cpuset.cpus.isolated": "",
         "/sys/fs/cgroup/system.slice/chrony.service/cgroup.procs": "900",
     }  # fmt: skip
     for name in ("writeback", "blkcg_punt_bio", "nvme-wq"):

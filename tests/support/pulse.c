@@ -2,7 +2,8 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * pulse CPU PRIORITY LENGTH_US PERIOD_US COUNT: "start end" in ticks, a line per pulse. Exit 2: SCHED_FIFO is not permitted.
+ * pulse CPU PRIORITY LENGTH_US PERIOD_US COUNT: "start end" in ticks, a line per pulse; every second is four times as long.
+ * Exit 2: SCHED_FIFO is not permitted.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -40,7 +41,7 @@ int main(int argc, char **argv) {
     struct timespec until = {(time_t)(due / 1000000000u), (long)(due % 1000000000u)};
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) continue;
     at[i][0] = __rdtsc();
-    uint64_t end = now_ns() + length;
+    uint64_t end = now_ns() + (i % 2 ? 4 * length : length);
     while (now_ns() < end) continue;
     at[i][1] = __rdtsc();
   }

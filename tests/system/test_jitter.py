@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import pulses
 
 from hwgw import cli, jitter, jitter_picture, native
 from hwgw.errors import UsageError
@@ -51,42 +52,13 @@ def test_a_known_pulse_is_found_where_and_as_long_as_it_was(pulse: Path) -> None
     truth = np.array([line.split() for line in notes.splitlines()], dtype=np.int64)
     assert len(truth) == PULSES
     assert found.gaps is not None
-    start = found.gaps["t_ticks"].astype(np.int64)
-    end = start + found.gaps["ticks"].astype(np.int64)
-    inside = truth[(truth[:, 0] >= start[0]) & (truth[:, 1] <= end[-1])]
+    inside = pulses.inside(found.gaps, truth)
     assert len(inside) > PULSES * 0.8, "the runs hardly overlapped"
-
-    # where: every pulse within one gap
-    at = np.searchsorted(start, inside[:, 0], side="right") - 1
-    assert (start[at] <= inside[:, 0]).all()
-    assert (end[at] >= inside[:, 1]).all(), "a pulse ran while the meter says that it had the core"
-
-    # how long: where a gap holds a pulse and nothing else of note, the rest is two context switches
+    clean = pulses.check(found.gaps, inside, tick_ns, PULSE_US * 1000)
+    if clean < 20:
+        pytest.skip(f"too busy: {len(inside) - clean} of {len(inside)} pulses lie within longer interruptions")
+    pulses.check_statistics(found, tick_ns)
     length_ns = (inside[:, 1] - inside[:, 0]) * tick_ns
-    rest_ns = (end - start)[at] * tick_ns - length_ns
-    clean = rest_ns < 60_000
-    assert np.median(length_ns) == pytest.approx(PULSE_US * 1000, rel=0.1), "the pulses are not what they should be"
-    if clean.sum() < 20:
-        pytest.skip(f"too busy: {len(inside) - clean.sum()} of {len(inside)} pulses lie within longer interruptions")
-    # p99 of what was seen, less the usual switch, is p99 of what there was
-    seen = (end - start)[at][clean] * tick_ns - np.median(rest_ns[clean])
-    assert np.percentile(seen, 50) == pytest.approx(np.percentile(length_ns[clean], 50), rel=0.02)
-    quiet = np.percentile(rest_ns[clean], 99) - np.median(rest_ns[clean]) < 0.02 * PULSE_US * 1000
-    if quiet:
-        assert np.percentile(seen, 99) == pytest.approx(np.percentile(length_ns[clean], 99), rel=0.02)
-
-    # the statistics are those of the list of gaps, computed anew
-    gap_ns = found.gaps["ticks"] * tick_ns
-    assert found.cnt == len(gap_ns) >= len(inside)
-    assert found.total_ns == pytest.approx(gap_ns.sum(), rel=1e-6)
-    assert found.max_ns == pytest.approx(gap_ns.max(), rel=1e-6)
-    ordered = np.sort(gap_ns)
-    for pct, value in found.percentile_ns.items():
-        rank = max(1, int(np.ceil(pct / 100 * len(ordered))))
-        assert value == pytest.approx(ordered[rank - 1], rel=0.002), pct
-    for over, share in found.wait.items():
-        expected = np.maximum(0, gap_ns - over).sum() / found.run_ns
-        assert share == pytest.approx(expected, rel=0.01, abs=1e-6), over
     assert found.switches >= 0.5 * len(inside), "a pulse is an involuntary switch, unless others throttle both"
     assert found.off_cpu_ns >= length_ns.sum() * 0.99
 
