@@ -16,6 +16,7 @@ venv_stamp := $(venv)/venv.stamp
 build_stamp := $(venv)/build.stamp
 
 bench_stamp := $(venv)/bench.stamp
+peers_stamp := $(venv)/peers.stamp
 promtool := .deps/prometheus/usr/bin/promtool
 formal_stamp := $(venv)/formal.stamp
 
@@ -51,6 +52,7 @@ help:
 	@echo "make promtool               Prometheus' own tool from Debian, unpacked to .deps/prometheus, for the tests of metrics"
 	@echo "make screenshots            the pictures of docs/, drawn anew from a gateway that trades with the simulated exchange"
 	@echo "make browser                Debian's Chromium and its driver, for the tests of hwgw serve (root)"
+	@echo "make peers                  what order entry is tested with: nasdaq-protocols, simplefix, npm's soupbintcp"
 	@echo "make tuned                  TuneD from Debian, unpacked to .deps/tuned, for the comparison in docs/TUNE.md"
 	@echo "make tune-kill              kill -9 at every write of a whole hwgw tune apply and rollback, on a made host"
 	@echo "make journal-proof          every byte of a journal changed, deleted, swapped: all of it found"
@@ -88,8 +90,16 @@ demo: $(build_stamp)
 # what needs the host for itself stays in one process (tests/conftest.py), the rest takes the other cores
 side_by_side := $(if $(filter 1,$(shell nproc)),,--numprocesses=auto --maxprocesses=4 --dist=loadscope)
 
+# programs of others that order entry is tested with; without them those tests are left out and say so
+peers: $(peers_stamp)
+$(peers_stamp): tests/peers/requirements.txt tests/peers/package.json $(venv_stamp)
+	@echo "peers: installing what order entry is tested with"
+	@$(bin)/pip install --quiet --no-compile --no-deps -r $< && touch $@ || echo "peers: not to be had from PyPI, left out"
+	@mkdir -p build/peers && cp tests/peers/package.json build/peers && ! command -v npm >/dev/null || \
+	  npm install --silent --no-audit --no-fund --prefix build/peers || echo "peers: not to be had from npm, left out"
+
 # as root what the tests of metrics need comes with them; without it they are skipped and say so
-test: $(build_stamp) $(if $(filter 0,$(shell id -u)),$(promtool))
+test: $(build_stamp) $(peers_stamp) $(if $(filter 0,$(shell id -u)),$(promtool))
 	@echo "test: pytest $(side_by_side) $(ARGS)"
 	@$(bin)/python -m pytest $(side_by_side) $(ARGS)
 

@@ -18,9 +18,11 @@ static inline uint32_t soup_packet_len(const uint8_t *data) {
   return SOUPBINTCP_LENGTH_SZ + (uint32_t)soupbintcp_sequenced_data_packet_length(data);
 }
 
-/* decimal number padded with spaces on the left; false when it is not one or does not fit */
+/* decimal number padded with spaces, on the left as the text has it or on the right as Nasdaq's own library does; false
+ * when it is not one or does not fit */
 static inline bool soup_number(const uint8_t *text, uint32_t len, uint64_t *number) {
   uint32_t i = 0;
+  while (len && text[len - 1] == ' ') len--;
   *number = 0;
   while (i < len && text[i] == ' ') i++;
   if (i == len) return false;
