@@ -256,6 +256,7 @@ class Maker:
             firm=node["firm"],
             capacity=CAPACITY[node["capacity"]],
             display=DISPLAY[node["display"]],
+            protocol=node["protocol"],
             login_timeout_ns=node["login_timeout"],
             dead_link_ns=node["dead_link"],
             reconnect_ns=node["reconnect"],

@@ -269,7 +269,7 @@ CAPACITY = _codes("capacity", "agency", "principal", "riskless", "other")
 DISPLAY = _codes("display", "visible", "hidden", "attributable")
 SESSION = Section(
     {
-        "protocol": Key(choice("ouch50"), "ouch50"),
+        "protocol": Key(choice("ouch50", "ouch42"), "ouch50"),
         "transport": Key(choice("soupbintcp"), "soupbintcp"),
         "address": Key(ipv4()),
         "port": Key(PORT),

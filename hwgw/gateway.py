@@ -209,6 +209,7 @@ class _Native:
             return ffi.NULL
         cfg = ffi.new("struct hwgw_session_cfg *")
         self._keep.append(cfg)
+        cfg.protocol = getattr(lib, f"HWGW_PROTOCOL_{session.protocol.upper()}")
         cfg.address = session.address
         cfg.port = session.port
         cfg.username = f"{session.username:<6}".encode()

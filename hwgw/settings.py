@@ -129,7 +129,7 @@ class Strategy:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Order entry: OUCH 5.0 over SoupBinTCP."""
+    """Order entry: OUCH 5.0 or 4.2 over SoupBinTCP."""
 
     address: int
     port: int
@@ -139,6 +139,7 @@ class Session:
     firm: str = ""
     capacity: str = "P"
     display: str = "Y"
+    protocol: str = "ouch50"
     login_timeout_ns: int = 5_000_000_000
     dead_link_ns: int = 15_000_000_000
     reconnect_ns: int = 0

@@ -480,14 +480,16 @@ bool hwgw_breaker_take(struct hwgw_breaker *breaker, struct hwgw_trip *out);
 /* for tests: one window as its start and HWGW_BREAKER_STEPS steps, newest first; false when it was never used */
 bool hwgw_breaker_window(const struct hwgw_breaker *breaker, uint32_t rule, uint32_t index, int64_t *out);
 
-/* ---- order and session: OUCH 5.0 over SoupBinTCP ---- */
+/* ---- order and session: OUCH over SoupBinTCP ---- */
 
 #define HWGW_PACKET_SZ_MAX 128 /* bytes of the longest packet that an order becomes */
+
+enum hwgw_protocol_id { HWGW_PROTOCOL_OUCH50 = 0, HWGW_PROTOCOL_OUCH42 = 1 };
 
 struct hwgw_session_cfg {
   uint32_t address; /* IPv4, host order */
   uint16_t port;
-  uint16_t reserved;
+  uint16_t protocol;          /* enum hwgw_protocol_id */
   char username[6];           /* space padded */
   char password[10];          /* space padded */
   char requested_session[10]; /* space padded, all spaces = current */
@@ -532,9 +534,11 @@ void hwgw_session_logout(struct hwgw_session *session);
 /* the encoder alone: writes a packet into out (at least HWGW_PACKET_SZ_MAX bytes); its length, or 0 when the
  * order cannot be expressed */
 uint32_t hwgw_order_encode(const struct hwgw_session *session, const struct hwgw_order *order, uint8_t *out);
-/* the decoder alone: one OUCH message from the venue (what only the sender of the order knows is left 0); 0 when event is
+/* the decoder alone: one message from the venue in OUCH 5.0, or in the session's protocol (what only the sender of the order knows is left 0); 0 when event is
  * filled, else HWGW_CNT_SESSION_IGNORED, _DROP_LENGTH or _DROP_UNKNOWN. broken: the match number only, qty and px 0 */
 uint32_t hwgw_order_decode(const uint8_t *message, uint32_t len, struct hwgw_order *event);
+uint32_t hwgw_session_decode(const struct hwgw_session *session, const uint8_t *message, uint32_t len,
+                             struct hwgw_order *event);
 
 /* ---- segment: /dev/shm/hwgw-NAME, the layouts of hwgw/specs/segment.yaml ---- */
 

@@ -27,6 +27,13 @@ uint32_t hwgw_order_patch(const struct hwgw_order_template *template, const stru
 uint32_t hwgw_order_ouch50_decode(const uint8_t *message, uint32_t len, struct hwgw_order *event,
                                   struct hwgw_said *said);
 uint32_t hwgw_order_ouch50_ref(const uint8_t *message);
+/* OUCH 4.2: the same four */
+void hwgw_order_ouch42_init(struct hwgw_order_template *template, const struct hwgw_session_cfg *cfg);
+uint32_t hwgw_order_ouch42_patch(const struct hwgw_order_template *template, const struct hwgw_order *order,
+                                 uint8_t *out);
+uint32_t hwgw_order_ouch42_decode(const uint8_t *message, uint32_t len, struct hwgw_order *event,
+                                  struct hwgw_said *said);
+uint32_t hwgw_order_ouch42_ref(const uint8_t *message);
 /* side code of the order, B S T E whatever the protocol; 0 when side and flags cannot go together */
 char hwgw_order_side_code(const struct hwgw_order *order);
 

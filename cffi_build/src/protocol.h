@@ -31,6 +31,8 @@ struct hwgw_protocol {
   /* bytes of the first packet at data: 0 = its end is not there yet, HWGW_PACKET_NONE = no packet begins like this */
   uint32_t (*packet_len)(const uint8_t *data, uint32_t have);
   void (*login)(struct hwgw_session *session, uint64_t now_ns); /* the first packet of a connection */
+  /* the message that asks what the venue knows of us, after a login; its length. NULL: there is none */
+  uint32_t (*query)(uint8_t *message);
   /* one whole packet of the venue; true when event is filled. May close the connection */
   bool (*packet)(struct hwgw_session *session, const uint8_t *data, uint32_t len, uint64_t now_ns, uint64_t *counters,
                  struct hwgw_order *event);
@@ -44,6 +46,6 @@ struct hwgw_protocol {
 
 #define HWGW_PACKET_NONE UINT32_MAX
 
-extern const struct hwgw_protocol hwgw_protocol_ouch50;
+extern const struct hwgw_protocol hwgw_protocol_ouch50, hwgw_protocol_ouch42;
 
 #endif

@@ -37,10 +37,20 @@ static bool is_text(const char *text, size_t len) {
   return true;
 }
 
+static const struct hwgw_protocol *protocol_of(uint32_t protocol) {
+  static const struct hwgw_protocol *const known[] = {
+      [HWGW_PROTOCOL_OUCH50] = &hwgw_protocol_ouch50,
+      [HWGW_PROTOCOL_OUCH42] = &hwgw_protocol_ouch42,
+  };
+  return protocol < sizeof known / sizeof *known ? known[protocol] : NULL;
+}
+
 static int32_t check(const struct hwgw_session_cfg *cfg, struct hwgw_error *error) {
   const char *wrong = NULL;
   if (cfg->address == 0 || cfg->port == 0)
     wrong = "address and port must be given";
+  else if (!protocol_of(cfg->protocol))
+    wrong = "protocol is none of enum hwgw_protocol_id";
   else if (!is_text(cfg->username, sizeof cfg->username))
     wrong = "username is not printable ASCII padded with spaces";
   else if (!is_text(cfg->password, sizeof cfg->password))
@@ -78,7 +88,7 @@ int32_t hwgw_session_open(struct hwgw_session **session, const struct hwgw_sessi
   self->backoff = 1;
   self->next_seq = cfg->requested_seq;
   self->cfg = *cfg;
-  self->protocol = &hwgw_protocol_ouch50;
+  self->protocol = protocol_of(cfg->protocol);
   self->orders.protocol = self->protocol;
   self->orders.symbols = cfg->symbols;
   self->protocol->init(self);
@@ -384,6 +394,12 @@ uint32_t hwgw_session_order(struct hwgw_session *session, const struct hwgw_orde
 
 uint32_t hwgw_order_encode(const struct hwgw_session *session, const struct hwgw_order *order, uint8_t *out) {
   return session->protocol->encode(session, order, out);
+}
+
+uint32_t hwgw_session_decode(const struct hwgw_session *session, const uint8_t *message, uint32_t len,
+                             struct hwgw_order *event) {
+  struct hwgw_said said;
+  return session->protocol->decode(message, len, event, &said);
 }
 
 uint32_t hwgw_session_state(const struct hwgw_session *session) {

@@ -1,4 +1,4 @@
-/* session_soup.c: the SoupBinTCP link of the order session, and OUCH 5.0 over it.
+/* session_soup.c: the SoupBinTCP link of the order session, and OUCH 5.0 and 4.2 over it.
  *
  * SPDX-License-Identifier: MIT
  *
@@ -52,15 +52,17 @@ static void login_accepted(struct hwgw_session *session, const uint8_t *packet, 
   session->confirmed = true;
   session->next_seq = seq;
   session->deadline_ns = now_ns + (uint64_t)session->cfg.login_timeout_ms * NS_PER_MS;
-  session->reason = "waiting for the answer to the account query";
+  session->reason = session->protocol->query ? "waiting for the answer to the account query"
+                                             : "waiting for a heartbeat, which ends the replay";
   memcpy(session->cfg.requested_session, name, sizeof session->cfg.requested_session);
 
-  uint8_t *query = hwgw_session_room(session, 0); /* there is room: nothing but the login can be before it */
-  soupbintcp_unsequenced_data_init(query);
+  if (!session->protocol->query) return;
+  uint8_t *packet_out = hwgw_session_room(session, 0); /* there is room: nothing but the login can be before it */
+  uint32_t len = session->protocol->query(packet_out + SOUPBINTCP_UNSEQUENCED_DATA_LEN);
+  soupbintcp_unsequenced_data_init(packet_out);
   soupbintcp_unsequenced_data_packet_length_set(
-      query, SOUPBINTCP_UNSEQUENCED_DATA_LEN - SOUPBINTCP_LENGTH_SZ + OUCH50_ACCOUNT_QUERY_LEN);
-  ouch50_account_query_init(query + SOUPBINTCP_UNSEQUENCED_DATA_LEN);
-  session->tx_tail += SOUPBINTCP_UNSEQUENCED_DATA_LEN + OUCH50_ACCOUNT_QUERY_LEN;
+      packet_out, (uint16_t)(SOUPBINTCP_UNSEQUENCED_DATA_LEN - SOUPBINTCP_LENGTH_SZ + len));
+  session->tx_tail += SOUPBINTCP_UNSEQUENCED_DATA_LEN + len;
 }
 
 static void login_rejected(struct hwgw_session *session, const uint8_t *packet, uint64_t *counters) {
@@ -96,6 +98,13 @@ static bool sequenced(struct hwgw_session *session, const uint8_t *message, uint
   return false;
 }
 
+/* Where there is nothing to ask, a heartbeat answers: the venue sends one when it had nothing else to send for a second,
+ * so the replay is over. What it has not answered by then it never saw; each token is used once */
+static void silence(struct hwgw_session *session) {
+  hwgw_session_orders_lost(&session->orders, 0, session->login);
+  hwgw_session_up(session);
+}
+
 /* one whole packet, len bytes with its length; true when event is filled. May close the connection */
 static bool packet(struct hwgw_session *session, const uint8_t *data, uint32_t len, uint64_t now_ns, uint64_t *counters,
                    struct hwgw_order *event) {
@@ -116,6 +125,7 @@ static bool packet(struct hwgw_session *session, const uint8_t *data, uint32_t l
                          counters, event);
       case SOUPBINTCP_SERVER_HEARTBEAT_CODE:
         counters[HWGW_CNT_SESSION_HEARTBEATS_RX]++;
+        if (session->state == HWGW_SEGMENT_SESSION_STATE_LOGIN_SENT && !session->protocol->query) silence(session);
         break;
       case SOUPBINTCP_END_OF_SESSION_CODE:
         counters[HWGW_CNT_SESSION_ENDS]++;
@@ -155,10 +165,18 @@ static uint32_t ouch50_encode(const struct hwgw_session *session, const struct h
   return hwgw_order_patch(&session->template, order, out);
 }
 
+static uint32_t ouch50_query(uint8_t *message) {
+  ouch50_account_query_init(message);
+  return OUCH50_ACCOUNT_QUERY_LEN;
+}
+
+static bool is_message(const uint8_t *packet, uint32_t len) {
+  return len > SOUPBINTCP_UNSEQUENCED_DATA_LEN &&
+         soupbintcp_unsequenced_data_packet_type(packet) == SOUPBINTCP_UNSEQUENCED_DATA_CODE;
+}
+
 static uint32_t ouch50_waiting_ref(const uint8_t *packet, uint32_t len) {
-  bool is_message = len > SOUPBINTCP_UNSEQUENCED_DATA_LEN &&
-                    soupbintcp_unsequenced_data_packet_type(packet) == SOUPBINTCP_UNSEQUENCED_DATA_CODE;
-  return is_message ? hwgw_order_ouch50_ref(packet + SOUPBINTCP_UNSEQUENCED_DATA_LEN) : 0;
+  return is_message(packet, len) ? hwgw_order_ouch50_ref(packet + SOUPBINTCP_UNSEQUENCED_DATA_LEN) : 0;
 }
 
 const struct hwgw_protocol hwgw_protocol_ouch50 = {
@@ -167,8 +185,35 @@ const struct hwgw_protocol hwgw_protocol_ouch50 = {
     .decode = hwgw_order_ouch50_decode,
     .packet_len = packet_len,
     .login = login,
+    .query = ouch50_query,
     .packet = packet,
     .timers = timers,
     .waiting_ref = ouch50_waiting_ref,
+    .logout = logout,
+};
+
+/* ---- OUCH 4.2 ---- */
+
+static void ouch42_init(struct hwgw_session *session) {
+  hwgw_order_ouch42_init(&session->template, &session->cfg);
+}
+
+static uint32_t ouch42_encode(const struct hwgw_session *session, const struct hwgw_order *order, uint8_t *out) {
+  return hwgw_order_ouch42_patch(&session->template, order, out);
+}
+
+static uint32_t ouch42_waiting_ref(const uint8_t *packet, uint32_t len) {
+  return is_message(packet, len) ? hwgw_order_ouch42_ref(packet + SOUPBINTCP_UNSEQUENCED_DATA_LEN) : 0;
+}
+
+const struct hwgw_protocol hwgw_protocol_ouch42 = {
+    .init = ouch42_init,
+    .encode = ouch42_encode,
+    .decode = hwgw_order_ouch42_decode,
+    .packet_len = packet_len,
+    .login = login,
+    .packet = packet,
+    .timers = timers,
+    .waiting_ref = ouch42_waiting_ref,
     .logout = logout,
 };

@@ -23,7 +23,7 @@ __all__ = [
     "column", "counters", "dtype", "features", "ledgers", "load", "reasons",
 ]  # fmt: skip
 
-WIRE = ("ethernet", "moldudp64", "itch50", "soupbintcp", "glimpse", "ouch50")
+WIRE = ("ethernet", "moldudp64", "itch50", "soupbintcp", "glimpse", "ouch50", "ouch42")
 # a table may use the records of those before it
 NATIVE = ("order", "event", "features", "hook", "breaker", "segment", "risk", "pcapng", "journal")
 _HERE = Path(__file__).parent

@@ -53,11 +53,11 @@ def _endpoint(text: str) -> tuple[str, int] | None:
     return address, int(port)
 
 
-def _user(text: str) -> tuple[str, str]:
-    name, colon, password = text.partition(":")
-    if not colon:
-        raise argparse.ArgumentTypeError(f"{text}: NAME:PASSWORD is wanted")
-    return name, password
+def _user(text: str) -> tuple[str, ...]:
+    user = text.split(":")
+    if len(user) not in (2, 3):
+        raise argparse.ArgumentTypeError(f"{text}: NAME:PASSWORD or NAME:PASSWORD:PROTOCOL is wanted")
+    return tuple(user)
 
 
 def _natural(text: str) -> int:
@@ -171,8 +171,8 @@ def parser() -> argparse.ArgumentParser:
         "--user",
         type=_user,
         action="append",
-        metavar="NAME:PASSWORD",
-        help=f"may log in; repeatable ({':'.join(DEFAULT_USER)})",
+        metavar="NAME:PASSWORD[:PROTOCOL]",
+        help=f"may log in and speaks ouch50 or ouch42; repeatable ({':'.join(DEFAULT_USER)})",
     )
     entry.add_argument("--client-orders", type=_natural, default=0, metavar="N", help="live orders of clients (65536)")
     entry.add_argument(

@@ -40,6 +40,7 @@ int32_t sim_clients_open(sim_exchange *x, char *error, uint32_t error_sz) {
     user->next_seq = 1;
     user->store = sim_memory(store_sz);
     user->positions = sim_memory(POSITIONS_CNT * sizeof *user->positions);
+    if (user->login.is_ouch42 && !sim_ouch42_open(user)) return sim_fail(error, error_sz, 7, "no memory for tokens");
     if (!user->store || !user->positions) return sim_fail(error, error_sz, 7, "no memory for replay stores");
   }
   if (!x->cfg.listen) return 0;
@@ -72,6 +73,7 @@ void sim_clients_close(sim_exchange *x) {
   for (uint32_t i = 0; i < x->cfg.user_cnt; i++) {
     sim_memory_free(x->users[i].store, x->store_mask + 1);
     sim_memory_free(x->users[i].positions, POSITIONS_CNT * sizeof *x->users[i].positions);
+    sim_ouch42_close(&x->users[i]);
   }
   if (x->listen_fd >= 0) close(x->listen_fd);
   if (x->epoll_fd >= 0) close(x->epoll_fd);
@@ -91,7 +93,11 @@ static void store_append(sim_exchange *x, struct sim_user *user, const uint8_t *
 
 void sim_sequence(sim_exchange *x, uint32_t index, const uint8_t *message, uint32_t len) {
   struct sim_user *user = &x->users[index];
-  uint8_t header[SOUPBINTCP_SEQUENCED_DATA_LEN];
+  uint8_t header[SOUPBINTCP_SEQUENCED_DATA_LEN], ouch42[SIM_OUCH42_SZ_MAX];
+  if (user->tokens) {
+    len = sim_ouch42_of(user, message, ouch42);
+    message = ouch42;
+  }
   soupbintcp_sequenced_data_packet_length_set(header, (uint16_t)(1 + len));
   soupbintcp_sequenced_data_packet_type_set(header, SOUPBINTCP_SEQUENCED_DATA_CODE);
   user->positions[user->next_seq++ & x->position_mask] = user->store_head;
@@ -347,7 +353,8 @@ static void packet_in(sim_exchange *x, struct sim_connection *connection, const 
     return;
   }
   if (type == SOUPBINTCP_UNSEQUENCED_DATA_CODE)
-    sim_venue_message(x, connection->user, p + SOUPBINTCP_UNSEQUENCED_DATA_LEN, len - SOUPBINTCP_UNSEQUENCED_DATA_LEN);
+    (x->users[connection->user].tokens ? sim_ouch42_message : sim_venue_message)(
+        x, connection->user, p + SOUPBINTCP_UNSEQUENCED_DATA_LEN, len - SOUPBINTCP_UNSEQUENCED_DATA_LEN);
   else if (type == SOUPBINTCP_LOGOUT_REQUEST_CODE)
     connection->closing = true; /* after what is waiting has been sent */
 }

@@ -53,7 +53,8 @@ class ExchangeConfig:
     pace: "rate" (rate messages per second), "max", and for a capture also "recorded" and "scale" (recorded time
     divided by pace_scale). group None: nothing is sent, which is of use with record. group_b: a second line with the
     same packets; faults are those of both lines. requests, snapshots: where the recovery servers listen, at one
-    address; request_loss: share of re-requests, and of answers, that are lost. listen None: no order entry.
+    address; request_loss: share of re-requests, and of answers, that are lost. listen None: no order entry. users:
+    name, password and, if not ouch50, protocol.
     """
 
     symbols: Sequence[str] = default_symbols(8)
@@ -89,7 +90,7 @@ class ExchangeConfig:
     snapshots: tuple[str, int] | None = None
     request_loss: float = 0.0
     listen: tuple[str, int] | None = ("127.0.0.1", 0)
-    users: Sequence[tuple[str, str]] = (DEFAULT_USER,)
+    users: Sequence[tuple[str, ...]] = (DEFAULT_USER,)
     client_orders: int = 0
     replay_bytes: int = 0
     client_timeout_ms: int = 0
@@ -136,7 +137,10 @@ class Exchange:
             raise ConfigError(f"pace {config.pace!r}: one of {', '.join(PACES)} is wanted")
         symbols = b"".join(_padded("symbol", name, 8) for name in config.symbols)
         users = ffi.new("struct hwgw_sim_user[]", max(1, len(config.users)))
-        for user, (name, password) in zip(users, config.users, strict=False):
+        for user, (name, password, *protocol) in zip(users, config.users, strict=False):
+            if protocol not in ([], ["ouch50"], ["ouch42"]):
+                raise ConfigError(f"user {name}: protocol {protocol[0]!r}: one of ouch50, ouch42 is wanted")
+            user.is_ouch42 = protocol == ["ouch42"]
             user.name = _padded("user name", name.upper(), 6)
             user.password = _padded("password", password.upper(), 10)
         cfg = ffi.new("struct hwgw_sim_cfg *")
@@ -232,7 +236,7 @@ class Exchange:
             "snapshots": [config.snapshots[0], int(lib.hwgw_sim_exchange_snapshot_port(self._handle))]
             if config.snapshots
             else None,
-            "users": [name.upper() for name, _ in config.users],
+            "users": [name.upper() for name, *_ in config.users],
             "symbols": len(self.symbols),
             "names": list(self.symbols),
         }
@@ -255,7 +259,7 @@ class Exchange:
         messages = int(stats.next_seq) - 1
         symbols = self.symbols
         elapsed_s = stats.elapsed_ns / 1e9
-        names = [name.upper() for name, _ in self.config.users]
+        names = [name.upper() for name, *_ in self.config.users]
         return {
             "schema": SCHEMA,
             "session": self.config.session,

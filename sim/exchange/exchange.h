@@ -177,7 +177,8 @@ struct sim_user {
   uint64_t next_seq;   /* of the next sequenced message, from 1 */
   uint64_t store_head; /* bytes written so far */
   uint8_t *store;
-  uint64_t *positions; /* of message seq: where it starts */
+  uint64_t *positions;       /* of message seq: where it starts */
+  struct sim_tokens *tokens; /* OUCH 4.2: by user reference number; NULL: OUCH 5.0 */
 };
 
 /* ---- recovery.c: MoldUDP64 re-requests, GLIMPSE ---- */
@@ -368,6 +369,13 @@ void sim_clients_timers(sim_exchange *x, uint64_t now);
 void sim_clients_end(sim_exchange *x); /* end of session to all; bounded wait until they have read it */
 void sim_sequence(sim_exchange *x, uint32_t user, const uint8_t *message,
                   uint32_t len); /* appends to the user's store */
+
+/* ouch42.c */
+#define SIM_OUCH42_SZ_MAX OUCH42_REPLACED_LEN
+bool sim_ouch42_open(struct sim_user *user);
+void sim_ouch42_close(struct sim_user *user);
+void sim_ouch42_message(sim_exchange *x, uint32_t user, const uint8_t *message, uint32_t len);
+uint32_t sim_ouch42_of(const struct sim_user *user, const uint8_t *message, uint8_t *out); /* a message of 5.0 in 4.2 */
 
 /* venue.c: OUCH 5.0 */
 void sim_venue_message(sim_exchange *x, uint32_t user, const uint8_t *message, uint32_t len);

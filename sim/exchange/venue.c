@@ -6,7 +6,7 @@
  * reference number not above the last one is ignored without an answer; J consumes the number; a replace of an order
  * that is not live is ignored, one with invalid details cancels the order (reason Z), and neither consumes the number.
  * Quantity in a replace is the total of the chain, executions included. Accepted: limit orders, day (0 and 5) and
- * immediate or cancel, displayed, attributed or hidden, post-only; anything else is rejected with its reason, never
+ * immediate or cancel, displayed, attributed or hidden, post-only, fill or kill; anything else is rejected with its reason, never
  * taken for something simpler. Options are checked by tag and echoed in the answer.
  */
 #include "exchange.h"
@@ -22,6 +22,7 @@ struct request {
   char display;
   char intermarket_sweep;
   bool post_only;
+  uint32_t min_qty; /* 0 or all of it, which with immediate or cancel is fill or kill */
   const uint8_t *clordid;
   const uint8_t *options;
   uint32_t options_len;
@@ -193,7 +194,11 @@ static uint32_t check_options(struct request *request) {
     uint32_t value_len = len - 1;
     switch (p[1]) {
       case OUCH50_TAG_MIN_QTY_CODE:
-        if (!all_zero(value, value_len)) return OUCH50_REJECT_REASON_INVALID_MIN_QTY;
+        if (value_len != 4) return OUCH50_REJECT_REASON_INVALID_MIN_QTY;
+        request->min_qty = ouch50_tag_min_qty_value(p);
+        if (request->min_qty &&
+            (request->min_qty != request->qty || request->time_in_force != OUCH50_TIME_IN_FORCE_IOC))
+          return OUCH50_REJECT_REASON_INVALID_MIN_QTY;
         break;
       case OUCH50_TAG_MAX_FLOOR_CODE:
       case OUCH50_TAG_RANDOM_RESERVES_CODE:
@@ -255,11 +260,25 @@ static uint32_t check_enter(const sim_exchange *x, const uint8_t *p, uint32_t le
   if (ouch50_enter_order_cross_type(p) != OUCH50_CROSS_TYPE_CONTINUOUS) return OUCH50_REJECT_REASON_INVALID_CROSS_ORDER;
   if (!one_of(ouch50_enter_order_capacity(p), "APRO")) return OUCH50_REJECT_REASON_OTHER;
   if (x->is_capture && sim_capture_halted(x, symbol)) return OUCH50_REJECT_REASON_HALTED;
+  if (x->is_capture && request->min_qty)
+    return OUCH50_REJECT_REASON_INVALID_MIN_QTY; /* not counted against a recorded book */
   if (x->client_orders.cnt >= x->client_orders.max) return OUCH50_REJECT_REASON_OTHER;
   return 0;
 }
 
 /* ---- requests ---- */
+
+/* are qty shares to be had at px or better; the party's own orders trade, too */
+static bool has_qty(const sim_exchange *x, const struct sim_order *order) {
+  uint32_t left = order->qty;
+  uint32_t at = sim_book_front(&x->book, order->symbol, 1u - order->side);
+  for (; at != SIM_NIL && sim_crosses(order->side, order->px, x->book.orders[at].px);
+       at = sim_book_after(&x->book, at)) {
+    if (x->book.orders[at].qty >= left) return true;
+    left -= x->book.orders[at].qty;
+  }
+  return false;
+}
 
 static uint8_t flags_of(char display) {
   return display == OUCH50_DISPLAY_HIDDEN ? SIM_HIDDEN : display == OUCH50_DISPLAY_ATTRIBUTABLE ? SIM_ATTRIBUTED : 0;
@@ -304,6 +323,8 @@ static void enter(sim_exchange *x, uint32_t index, const uint8_t *p, uint32_t le
   out_accepted(x, &order, &request);
   if (request.post_only && sim_would_trade(x, symbol, order.side, order.px))
     out_canceled(x, &order, order.qty, OUCH50_CANCEL_REASON_POST_ONLY_CONTRA);
+  else if (request.min_qty && !has_qty(x, &order))
+    out_canceled(x, &order, order.qty, OUCH50_CANCEL_REASON_IOC);
   else
     place(x, &order);
 }
@@ -331,6 +352,7 @@ static void replace(sim_exchange *x, uint32_t index, const uint8_t *p, uint32_t 
   }
   struct sim_order order = sim_client_book(x)->orders[at];
   uint32_t reason = check_request(&request, len - OUCH50_REPLACE_ORDER_LEN, ouch50_replace_order_appendage_length(p));
+  if (!reason && request.min_qty) reason = OUCH50_REJECT_REASON_INVALID_MIN_QTY; /* an order that rests has none */
   if (reason || request.qty <= order.executed) {
     cancel_qty(x, at, order.qty, reason ? OUCH50_CANCEL_REASON_SYSTEM : OUCH50_CANCEL_REASON_USER);
     return;

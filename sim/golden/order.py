@@ -153,10 +153,10 @@ def _enter(order: Order, port: Port) -> bytes:
             OUCH,
             "enter_order",
             user_ref_num=order["ref"],
-            side=_side(order),
+            side=side(order),
             quantity=_quantity(order),
             symbol=port.symbols[order["instrument"]],
-            price=_price(order),
+            price=price(order),
             time_in_force=_time_in_force(order),
             display=display or port.display,
             capacity=port.capacity,
@@ -178,7 +178,7 @@ def _replace(order: Order, port: Port) -> bytes:
         orig_user_ref_num=order["orig_ref"],
         user_ref_num=order["ref"],
         quantity=_quantity(order),
-        price=_price(order),
+        price=price(order),
         time_in_force=_time_in_force(order),
         display=display or port.display,
         intermarket_sweep="N",
@@ -212,7 +212,8 @@ def _options(order: Order) -> tuple[str, bytes]:
     return "N" if options & HIDDEN else "", tags
 
 
-def _side(order: Order) -> str:
+def side(order: Order) -> str:
+    """The letter of side and marking."""
     name = RECORD.enum("side").meaning(order["side"])
     flags = EXEMPT if order["flags"] == SHORT | EXEMPT else order["flags"]  # exempt says short, too
     for letter, side in SIDES.items():
@@ -227,7 +228,8 @@ def _quantity(order: Order) -> int:
     return order["qty"]
 
 
-def _price(order: Order) -> int:
+def price(order: Order) -> int:
+    """What stands for the price."""
     name = RECORD.enum("type").meaning(order["type"])
     if name == "market":
         return OUCH.constant("px_market")
@@ -292,20 +294,30 @@ def _event(name: str, fields: dict[str, int | str]) -> Order:
     event["kind"] = kind(KINDS[name])
     for target, sources in SOURCES.items():
         event[target] = next((int(fields[source]) for source in sources if source in fields), 0)
-    if "side" in fields:
-        if fields["side"] not in SIDES:
-            raise DecodeError("session.drop_unknown")
-        side, event["flags"] = SIDES[str(fields["side"])]
-        event["side"] = int(RECORD.enum("side").code(side))
+    side_of(event, fields)
     if "price" in fields:
         event["px"] = int(fields["price"])
         if event["px"] > 0xFFFFFFFF:
             raise DecodeError("session.drop_unknown")
-    if "order_state" in fields:
-        if fields["order_state"] not in ("L", "D"):
-            raise DecodeError("session.drop_unknown")
-        event["reason"] = ord("D") if fields["order_state"] == "D" else 0
+    state_of(event, fields)
     if "reason" in fields:
         reason = fields["reason"]
         event["reason"] = reason if isinstance(reason, int) else ord(reason)
     return event
+
+
+def side_of(event: Order, fields: dict[str, int | str]) -> None:
+    """Side and marking of the event, when the message has one."""
+    if "side" in fields:
+        if fields["side"] not in SIDES:
+            raise DecodeError("session.drop_unknown")
+        name, event["flags"] = SIDES[str(fields["side"])]
+        event["side"] = int(RECORD.enum("side").code(name))
+
+
+def state_of(event: Order, fields: dict[str, int | str]) -> None:
+    """The reason of the event, when the message has an order state."""
+    if "order_state" in fields:
+        if fields["order_state"] not in ("L", "D"):
+            raise DecodeError("session.drop_unknown")
+        event["reason"] = ord("D") if fields["order_state"] == "D" else 0

@@ -63,6 +63,7 @@ void hwgw_sim_faults_stats(const struct hwgw_sim_faults *faults, struct hwgw_sim
 struct hwgw_sim_user {
   char name[6];      /* upper case, space padded */
   char password[10]; /* upper case, space padded */
+  bool is_ouch42;    /* speaks OUCH 4.2, else 5.0 */
 };
 
 struct hwgw_sim_cfg {

@@ -1,4 +1,4 @@
-"""Cost of an order: its encoding by template against field by field, and its whole way into the send buffer.
+"""Cost of an order: its encoding by template against field by field, its whole way into the send buffer, its answers.
 
 SPDX-License-Identifier: MIT
 """
@@ -12,6 +12,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from hwgw_sim.golden import order as golden
+from hwgw_sim.golden import order_ouch42 as golden_ouch42
+
 from hwgw.native import call, ffi, lib
 
 from .harness import Options, Result, by_turns, compile_shared, result
@@ -21,9 +24,10 @@ ORDER_CNT = 4096  # the session's table; also more orders than a branch predicto
 BATCH_SZ = 64
 
 
-def session_new(names: Any) -> Any:
+def session_new(names: Any, protocol: int = 0) -> Any:
     """A session that is never connected; names must outlive it."""
     cfg = ffi.new("struct hwgw_session_cfg *")
+    cfg.protocol = protocol
     cfg.address, cfg.port, cfg.requested_seq = 0x7F000001, 1, 1
     cfg.username, cfg.password, cfg.requested_session, cfg.firm = b" " * 6, b" " * 10, b" " * 10, b" " * 4
     cfg.capacity, cfg.display = b"P", b"Y"
@@ -50,11 +54,54 @@ def orders_new(seed: int) -> Any:
     return orders
 
 
+MESSAGE_SZ = 128
+TABLES = {"ouch50": golden.OUCH, "ouch42": golden_ouch42.OUCH}
+
+
+def message_of(protocol: str, kind: str, ref: int) -> bytes:
+    """An acknowledgement of the venue: accepted, executed or canceled."""
+    table = TABLES[protocol]
+    order: dict[str, int | str] = {"side": "B", "order_state": "L", "price": 1_000_000}
+    names = {
+        "accepted": ("order_accepted", "accepted", order),
+        "executed": ("order_executed", "executed", {}),
+        "canceled": ("order_canceled", "canceled", {}),
+    }
+    ouch50, ouch42, fields = names[kind]
+    if protocol == "ouch50":
+        return golden.build(table, ouch50, user_ref_num=ref, quantity=100, **fields)
+    shares = {"accepted": "shares", "executed": "executed_shares", "canceled": "decrement_shares"}[kind]
+    return golden.build(table, ouch42, order_token=golden_ouch42.token(ref), **{shares: 100}, **fields)
+
+
+def decode_ns(bench: Any, options: Options, protocol: str, names: Any, rng: random.Random) -> list[float]:
+    """Nanoseconds to decode an acknowledgement: by turns accepted, executed, canceled, in no order."""
+    session = session_new(names, getattr(lib, f"HWGW_PROTOCOL_{protocol.upper()}"))
+    refs = [rng.randrange(1, 2**32) for _ in range(ORDER_CNT)]
+    made = [message_of(protocol, rng.choice(("accepted", "executed", "canceled")), ref) for ref in refs]
+    data = b"".join(message.ljust(MESSAGE_SZ, b"\0") for message in made)
+    lens = (ctypes.c_uint32 * ORDER_CNT)(*map(len, made))
+    batch_cnt = options.size(20_000, 1_000)
+    ticks = (ctypes.c_uint64 * batch_cnt)()
+    function = ctypes.c_void_p(int(ffi.cast("uintptr_t", ffi.addressof(lib, "hwgw_session_decode"))))
+    handle = ctypes.c_void_p(int(ffi.cast("uintptr_t", session)))
+
+    def measure() -> float:
+        done = bench.bench_decode(function, handle, data, lens, ORDER_CNT, BATCH_SZ, batch_cnt, ticks)
+        if done != sum(refs[index % ORDER_CNT] for index in range(batch_cnt * BATCH_SZ)) % 2**64:
+            raise AssertionError(f"{protocol}: not every message was decoded")
+        return statistics.median(ticks) * 1e9 / lib.hwgw_ticks_hz() / BATCH_SZ
+
+    (spent,) = by_turns(options.runs(), measure)
+    lib.hwgw_session_close(session)
+    return spent
+
+
 def run(options: Options) -> list[Result]:
     """encode_ns_p50 with the plain encoder as baseline, and session_order_ns_p50."""
     with tempfile.TemporaryDirectory() as folder:
         bench = ctypes.CDLL(str(compile_shared(Path(__file__).parent / "order_bench.c", Path(folder))))
-    bench.bench_encode.restype = bench.bench_session.restype = ctypes.c_uint64
+    bench.bench_encode.restype = bench.bench_session.restype = bench.bench_decode.restype = ctypes.c_uint64
     names = ffi.new("char[]", b"".join(f"SYM{index:<5}".encode() for index in range(SYMBOL_CNT)))
     orders = orders_new(options.seed)
     session = session_new(names)
@@ -84,7 +131,15 @@ def run(options: Options) -> list[Result]:
     if work != {batch_cnt * BATCH_SZ}:
         raise AssertionError(f"the session encoded {work} of {batch_cnt * BATCH_SZ} orders")
     lib.hwgw_session_close(session)
+
+    session = session_new(names, lib.HWGW_PROTOCOL_OUCH42)
+    (ouch42,) = by_turns(options.runs(), lambda: measure(bench.bench_encode, ours))
+    lib.hwgw_session_close(session)
+    rng = random.Random(options.seed)
+    decoded = {protocol: decode_ns(bench, options, protocol, names, rng) for protocol in TABLES}
     return [
         result("encode_ns_p50", "ns", encode[0], "field by field, without template", encode[1]),
         result("session_order_ns_p50", "ns", whole),
+        result("encode_ouch42_ns_p50", "ns", ouch42),
+        *(result(f"decode_{protocol}_ns_p50", "ns", spent) for protocol, spent in decoded.items()),
     ]

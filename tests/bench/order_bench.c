@@ -8,8 +8,15 @@
 #include "order.h"
 #include "session.h"
 
+#define BENCH_MESSAGE_SZ 128
+
 typedef uint32_t (*encode_fn)(const struct hwgw_session *session, const struct hwgw_order *order, uint8_t *out);
 
+/* ticks of each of the batches of messages decoded, of 128 bytes each with their lengths; returns the sum of the refs */
+uint64_t bench_decode(uint32_t (*decode)(const struct hwgw_session *session, const uint8_t *message, uint32_t len,
+                                         struct hwgw_order *event),
+                      const struct hwgw_session *session, const uint8_t *messages, const uint32_t *lens,
+                      uint32_t message_cnt, uint32_t batch_sz, uint32_t batch_cnt, uint64_t *ticks);
 /* ticks of each of the batches of batch_sz orders into ticks; returns a hash of what was written */
 uint64_t bench_encode(encode_fn encode, const struct hwgw_session *session, const struct hwgw_order *orders,
                       uint32_t order_cnt, uint32_t batch_sz, uint32_t batch_cnt, uint64_t *ticks);
@@ -34,6 +41,25 @@ uint64_t bench_encode(encode_fn encode, const struct hwgw_session *session, cons
     hash = hwgw_fnv(hash, out, len);
   }
   return hash;
+}
+
+uint64_t bench_decode(uint32_t (*decode)(const struct hwgw_session *session, const uint8_t *message, uint32_t len,
+                                         struct hwgw_order *event),
+                      const struct hwgw_session *session, const uint8_t *messages, const uint32_t *lens,
+                      uint32_t message_cnt, uint32_t batch_sz, uint32_t batch_cnt, uint64_t *ticks) {
+  uint64_t sum = 0;
+  uint32_t at = 0;
+  for (uint32_t batch = 0; batch < batch_cnt; batch++) {
+    uint64_t from = hwgw_rdtsc();
+    for (uint32_t i = 0; i < batch_sz; i++) {
+      struct hwgw_order event;
+      uint32_t cause = decode(session, messages + BENCH_MESSAGE_SZ * (size_t)at, lens[at], &event);
+      sum += cause ? 0 : event.ref;
+      at = at + 1 == message_cnt ? 0 : at + 1;
+    }
+    ticks[batch] = hwgw_rdtsc() - from;
+  }
+  return sum;
 }
 
 /* the same contract field by field, as the message layout reads */

@@ -74,7 +74,7 @@ COMMON_HEADERS = {
         "hwgw_fault.h",
         "hwgw_jitter.h",
     ),
-    *("soup.h", "protocol.h"),
+    *("soup.h", "protocol.h", "token.h"),
     *("hwgw_records.h", "hwgw_registers.h", "hwgw_wire.h", "hwgw_fields.h"),  # generated
 }
 STAGES_OF = {
