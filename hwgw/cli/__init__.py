@@ -28,6 +28,7 @@ VERBS = {
     "run": "Run a gateway.",
     "status": "What a running gateway does.",
     "top": "What gateways do, live.",
+    "serve": "A dashboard of gateways in the browser.",
     "metrics": "Metrics of gateways for Prometheus.",
     "halt": "Stop a gateway's orders at once.",
     "resume": "Clear a gateway's halt.",

@@ -54,7 +54,7 @@ LAYERS = (
     ),
     ("hwgw.gateway", "hwgw.control", "hwgw.live"),
     ("hwgw_sim",),
-    ("hwgw.bench", "hwgw.card", "hwgw.demo", "hwgw.top"),
+    ("hwgw.bench", "hwgw.card", "hwgw.demo", "hwgw.top", "hwgw.web"),
     ("hwgw.cli",),
 )
 # C headers, lowest first; a stage's file may include its own stage's header and those that are nobody's
