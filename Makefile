@@ -44,7 +44,7 @@ help:
 	@echo "make drill [SECONDS=60]     one feed line dead for that long, then both: no gap; refusals, then recovery"
 	@echo "make cycles [N=100]         kill -9 under load and start again, so many times: nothing may be left"
 	@echo "make seeds [SEEDS=10000]    the feed side under so many seeds of faults, under sanitizers: never a wrong book"
-	@echo "make soak-risk [EVENTS=1000000]  the gate and the breakers: C against the golden model, and every short sequence"
+	@echo "make soak-risk [EVENTS=1000000]  the gate: C against golden model and Verilog, the breakers, and every short sequence"
 	@echo "make mutants                the gate's C code changed in one place at a time: how many changes its tests notice"
 	@echo "make rtl [JSON=out.json]    the card's Verilog in simulation, at full length: events compared, coverage, latency"
 	@echo "make formal [JSON=out.json] the proofs on the card's Verilog, each with a planted bug that it has to find"
@@ -222,6 +222,7 @@ soak-risk: $(build_stamp)
 	@echo "soak-risk: $(EVENTS) events of C against the golden model, every sequence of 6 events, some minutes"
 	@HWGW_RISK_EVENTS=$(EVENTS) HWGW_BREAKER_EVENTS=$(EVENTS) HWGW_STATEFUL=500 $(bin)/python -m pytest -q --durations=0 \
 	  tests/unit/test_risk.py tests/unit/test_breaker.py tests/unit/test_risk_stateful.py -k 'long or random or stateful' $(ARGS)
+	@HWGW_RISK_RTL_EVENTS=$(EVENTS) $(bin)/python -m pytest -q tests/rtl/test_risk_rtl.py -k after_every_event $(ARGS)
 	@mkdir -p build
 	@$(bin)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_BUILD_TYPE=Release -DHWGW_SANITIZE=ON \
 	  -DCMAKE_MAKE_PROGRAM=$(abspath $(bin))/ninja -DPython_EXECUTABLE=$(abspath $(bin))/python >build/seeds.log || \

@@ -1,13 +1,14 @@
-"""Tables to Verilog: writes hwgw_specs.vh, hwgw_types.vh and hwgw_regs.v into a folder.
+"""Tables to Verilog: writes hwgw_specs.vh, hwgw_types.vh, hwgw_risk.vh and hwgw_regs.v into a folder.
 
     python fpga/gen.py OUTDIR
 
 Needs only PyYAML. The output depends on the tables alone; a file whose text has not changed is not touched. The names
 are those of the C headers that cffi_build/gen.py makes from the same tables.
 
-hwgw_specs.vh  macros: lengths, offsets, codes and constants of the wire formats, offsets and codes of the event record,
+hwgw_specs.vh  macros: lengths, offsets, codes and constants of the wire formats, offsets and codes of the records,
                and which bit of a counter bus is which counter
 hwgw_regs.v    the registers, see gen_regs.py
+hwgw_risk.vh   reasons, limits table and rows of state of the risk gate, see gen_risk.py
 hwgw_types.vh  inside a module: what the bytes of a message mean by its type, as functions
 
 SPDX-License-Identifier: MIT
@@ -21,7 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fpga import gen_regs
+from fpga import gen_regs, gen_risk
 from hwgw import specs
 from hwgw.specs import registers
 from hwgw.specs.emit import main
@@ -29,6 +30,9 @@ from hwgw.specs.model import Enum, Layout, SpecError, Table
 
 WIRE = ("ethernet", "moldudp64", "itch50")
 """The formats that the card speaks."""
+
+RECORDS = ("event", "order")
+"""What it exchanges with the host."""
 
 HEAD = """// {name}: {what}.
 //
@@ -78,7 +82,7 @@ def counter_bits(prefix: str, names: tuple[str, ...]) -> Iterator[str]:
 
 def specs_vh() -> Iterator[str]:
     """hwgw_specs.vh."""
-    yield HEAD.format(name="hwgw_specs.vh", what="the wire formats, the event record and the counters as macros")
+    yield HEAD.format(name="hwgw_specs.vh", what="the wire formats, the records and the counters as macros")
     yield "`ifndef HWGW_SPECS_VH\n`define HWGW_SPECS_VH"
     for name in WIRE:
         table = specs.load(name)
@@ -90,14 +94,15 @@ def specs_vh() -> Iterator[str]:
             yield from enumerators(table, f"{name}_{enum_name}", enum)
         for layout in table.layouts:
             yield from layout_macros(f"{name}_{layout.name}", layout)
-    event = specs.load("event")
-    yield f"\n// ---- {event.title} ----"
-    for enum_name, enum in event.enums.items():
-        size = event.layout("event").field(enum_name).size
-        for code in enum.values:
-            yield define(f"hwgw_event_{enum_name}_{code.slug}", literal(code.value, size))
-    for layout in event.layouts:
-        yield from layout_macros(f"hwgw_{layout.name}", layout)
+    for name in RECORDS:
+        table = specs.load(name)
+        yield f"\n// ---- {table.title} ----"
+        for enum_name, enum in table.enums.items():
+            size = next((f.size for layout in table.layouts for f in layout.fields if f.enum == enum_name), 4)
+            for code in enum.values:
+                yield define(f"hwgw_{name}_{enum_name}_{code.slug}", literal(code.value, size))
+        for layout in table.layouts:
+            yield from layout_macros(f"hwgw_{layout.name}", layout)
     yield "\n// ---- counters ----"
     yield from counter_bits("hwgw_line_cnt", registers.load().line_counters)
     yield from counter_bits("hwgw_channel_cnt", registers.load().channel_counters)
@@ -121,7 +126,7 @@ def types_vh() -> Iterator[str]:
 def files() -> dict[str, str]:
     """Every generated file by name."""
     parts = {"hwgw_specs.vh": specs_vh(), "hwgw_types.vh": types_vh(), "hwgw_regs.v": gen_regs.module()}
-    return {name: "\n".join(lines) + "\n" for name, lines in parts.items()}
+    return {name: "\n".join(lines) + "\n" for name, lines in parts.items()} | gen_risk.files()
 
 
 if __name__ == "__main__":

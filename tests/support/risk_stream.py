@@ -34,12 +34,15 @@ EDGES = {
 class Stream:
     """Makes the next event from what the golden gate remembers."""
 
-    def __init__(self, gate: Risk, rng: random.Random, step_ns: int = 1_000_000, back: float = 0.004) -> None:
+    def __init__(
+        self, gate: Risk, rng: random.Random, step_ns: int = 1_000_000, back: float = 0.004, tables: float = 0.005
+    ) -> None:
         self.gate = gate
         self.rng = rng
         self.ts = 10**9
         self.step_ns = step_ns
         self.back = back
+        self.tables = tables  # share of events that bring new limits
         self.generation = 0
 
     # ---- limits ----
@@ -142,7 +145,7 @@ class Stream:
             return self.stamp(make("resume")), None
         if rng.random() < 0.03:
             return self.stamp(make("arm", strategy=rng.choice((*STRATEGIES, 64)))), None
-        if rng.random() < 0.005:
+        if rng.random() < self.tables:
             return self.limits()
         makers = (
             (45, self.new),

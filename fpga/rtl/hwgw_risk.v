@@ -1,0 +1,390 @@
+// hwgw_risk: the pre-trade gate, event by event. The contract is docs/risk.md; cffi_build/src/risk.c is the same in C.
+//
+// SPDX-License-Identifier: MIT
+//
+// Input: one event record (hwgw/specs/order.yaml) at a time, in order of time. Output: the record with its answer: for new,
+// replace and cancel the verdict, for all else what the event latched, 0 = pass. Every record is answered once, in order.
+// One event is inside at a time, so each is judged on what the one before it left. A verdict stands at the port 8 cycles
+// after its new or replace, 10 after its cancel; the next record is taken in that cycle, when the verdict is taken.
+// docs/decisions/0016-risk-gate-in-verilog.md has the latency of every kind.
+// Order of checks: see hwgw_risk_check. Limits: see hwgw_risk_limits.
+// halt: a level; it latches, and it counts until the cycle in which the reason is formed: nothing passes at or after it.
+// rst: all state is 0 again (a memory row per cycle, tready is low until is_ready), no table is in force.
+// At the limit: a verdict that is not taken stalls the events; nothing is lost.
+// Parameters: INSTRUMENT_W 1 to 10, SLOT_W 1 to 12: anything else stops elaboration.
+`default_nettype none
+`include "hwgw_specs.vh"
+`include "hwgw_risk.vh"
+
+module hwgw_risk #(
+    parameter INSTRUMENT_W = 10,  // 2^INSTRUMENT_W instruments; an index above is refused with `instrument`
+    parameter SLOT_W = 12         // 2^SLOT_W open orders
+) (
+    input  wire         clk,
+    input  wire [511:0] s_axis_event_tdata,
+    input  wire         s_axis_event_tvalid,
+    output wire         s_axis_event_tready,
+    output wire [511:0] m_axis_verdict_tdata,  // the record as it came
+    output wire [  7:0] m_axis_verdict_tuser,  // HWGW_RISK_REASON_*, 0 = pass
+    output wire [ 31:0] m_axis_verdict_px,     // of a new or replace: as priced (market orders)
+    output wire         m_axis_verdict_tvalid,
+    input  wire         m_axis_verdict_tready,
+    input  wire [ 63:0] s_axis_limits_tdata,   // struct hwgw_limits, word 0 first
+    input  wire         s_axis_limits_tvalid,
+    output wire         s_axis_limits_tready,
+    input  wire         s_axis_limits_tlast,
+    input  wire         halt,
+    input  wire [  7:0] halt_reason,           // HWGW_RISK_REASON_*; operator when it is none
+    output wire [  7:0] halted,                // reason of the latch, 0 = not latched
+    output wire [ 63:0] generation,            // of the table in force, 0 = none
+    output wire         is_table_offered,
+    output wire         is_ready,
+    output wire         pulse_damaged,         // parity: the table in force was dropped
+    output reg  [ 31:0] pulse,                 // bit = reason: an answer to new, replace or cancel
+    input  wire [  5:0] verdict_addr,          // of the last 64: number mod 64
+    output reg  [127:0] verdict_data,          // two cycles later: ts_ns, ref, instrument, kind, reason from the highest bit on
+    output reg  [ 31:0] verdict_cnt,
+    input  wire         rst
+);
+
+  generate
+    if (INSTRUMENT_W < 1 || INSTRUMENT_W > 10 || SLOT_W < 1 || SLOT_W > 12) begin : g_bad_size
+      hwgw_risk_size_is_out_of_range stop ();
+    end
+  endgenerate
+
+  // ---- phases: an event goes through them from IDLE to DONE; those without a name only pass time ----
+
+  localparam [4:0] CLEAR = 0, IDLE = 1, LOOK = 2, FOUND = 3, READ = 4, OUT = 5, ROWS = 6, S3 = 9;
+  localparam [4:0] F1 = 10, F2 = 11, F5 = 14, F6 = 15, F7 = 16, F8 = 17, WALK = 18, M1 = 19;
+  localparam [4:0] JUDGE = 23, DONE = 24;
+  localparam [4:0] WALK_LAST = 23;
+
+  reg  [  4:0] phase_q;
+  reg  [  4:0] count_q;
+  reg  [ 13:0] clear_q;
+  reg  [511:0] event_q;
+  reg  [  7:0] reason_q;
+  reg          verdict_valid_q;
+  reg          is_back_q;
+
+  wire [  7:0] kind = event_q[8*`HWGW_ORDER_KIND_OFF+:8];
+  wire [ 31:0] ref_id = event_q[8*`HWGW_ORDER_REF_OFF+:32];
+  wire [ 31:0] orig_ref = event_q[8*`HWGW_ORDER_ORIG_REF_OFF+:32];
+  wire [ 31:0] instrument_id = event_q[8*`HWGW_ORDER_INSTRUMENT_OFF+:32];
+  wire [ 31:0] px = event_q[8*`HWGW_ORDER_PX_OFF+:32];
+  wire [ 31:0] qty = event_q[8*`HWGW_ORDER_QTY_OFF+:32];
+  wire [ 31:0] reason_given = event_q[8*`HWGW_ORDER_REASON_OFF+:32];
+  wire [ 63:0] ts = event_q[8*`HWGW_ORDER_TS_NS_OFF+:64];
+  wire [ 63:0] venue_ref = event_q[8*`HWGW_ORDER_VENUE_REF_OFF+:64];
+
+  wire is_order = kind == `HWGW_ORDER_KIND_NEW || kind == `HWGW_ORDER_KIND_REPLACE;
+  wire is_cancel = kind == `HWGW_ORDER_KIND_CANCEL;
+  wire is_replaced = kind == `HWGW_ORDER_KIND_REPLACED;
+  wire is_broken = kind == `HWGW_ORDER_KIND_BROKEN;
+  wire is_trade = kind == `HWGW_ORDER_KIND_EXECUTED || is_broken;
+  wire is_release = kind == `HWGW_ORDER_KIND_REJECTED || kind == `HWGW_ORDER_KIND_CANCELED || is_replaced;
+  wire is_venue = is_trade || is_release || kind == `HWGW_ORDER_KIND_ACCEPTED;
+  wire is_ref = kind == `HWGW_ORDER_KIND_REF;
+  wire is_feed = kind == `HWGW_ORDER_KIND_FEED;
+  wire is_limits = kind == `HWGW_ORDER_KIND_LIMITS;
+  wire is_known = kind != `HWGW_ORDER_KIND_NONE && kind <= `HWGW_ORDER_KIND_DISARM;
+  wire is_feed_all = is_feed && instrument_id == {32{1'b1}};
+  wire is_instrument = instrument_id >> INSTRUMENT_W == 32'd0;
+
+  wire [7:0] kind_in = s_axis_event_tdata[8*`HWGW_ORDER_KIND_OFF+:8];
+  wire is_look_in = kind_in >= `HWGW_ORDER_KIND_CANCEL && kind_in <= `HWGW_ORDER_KIND_REPLACED;
+  wire is_free = !verdict_valid_q || m_axis_verdict_tready;
+  wire accept = s_axis_event_tvalid && s_axis_event_tready;
+
+  assign s_axis_event_tready   = (phase_q == IDLE || phase_q == DONE) && is_free && !rst;
+  assign m_axis_verdict_tdata  = event_q;
+  assign m_axis_verdict_tuser  = reason_q;
+  assign m_axis_verdict_tvalid = verdict_valid_q;
+  assign is_ready              = phase_q != CLEAR;
+
+  wire is_believed, is_live, is_in_force, is_lost;
+  wire [`HWGW_ROW_AT_W-1:0] at;
+  wire has_ref = at[`HWGW_ROW_AT_REF_PX] != 32'd0;
+
+  always @(posedge clk) begin
+    case (phase_q)
+      CLEAR:   phase_q <= &clear_q ? IDLE : CLEAR;
+      IDLE:    phase_q <= !accept ? IDLE : is_look_in ? LOOK : READ;
+      S3:      phase_q <= (is_trade || is_release) && is_believed ? F1 :
+                          (is_ref && is_believed) || is_feed_all ? WALK : JUDGE;
+      F8:      phase_q <= !is_trade ? JUDGE : has_ref ? M1 : WALK;
+      WALK:    phase_q <= count_q != WALK_LAST ? WALK : is_trade ? M1 : JUDGE;
+      DONE:    phase_q <= !accept ? IDLE : is_look_in ? LOOK : READ;
+      default: phase_q <= phase_q + 5'd1;
+    endcase
+    count_q <= phase_q == WALK ? count_q + 5'd1 : 5'd0;
+    clear_q <= phase_q == CLEAR ? clear_q + 14'd1 : 14'd0;
+    if (accept) event_q <= s_axis_event_tdata;
+    if (rst) begin
+      phase_q <= CLEAR;
+      clear_q <= 14'd0;
+    end
+  end
+
+  // ---- rows ----
+
+  reg  [INSTRUMENT_W-1:0] instrument_q;
+  reg  [             3:0] account_id_q;
+  reg  [             5:0] strategy_id_q;
+  wire [`HWGW_ROW_ACCOUNT_W-1:0] account, account_d, gateway, gateway_d;
+  wire [`HWGW_ROW_STRATEGY_W-1:0] strategy, strategy_d;
+  wire [`HWGW_ROW_SLOT_W-1:0] slot_now, slot, slot_d, orig, orig_d;
+  wire [`HWGW_ROW_AT_W-1:0] at_d;
+  wire [63:0] feed;
+  wire we_at, we_account, we_strategy, we_slot;
+  wire is_done = phase_q == DONE;
+  wire is_orig_write = phase_q == JUDGE && is_replaced && is_believed;
+  wire [9:0] wide_instrument = {{(10 - INSTRUMENT_W) {1'b0}}, instrument_q};
+  wire [63:0] feed_bit = 64'd1 << wide_instrument[5:0];
+  wire is_good = qty == 32'd1;
+
+  always @(posedge clk) begin
+    if (accept) begin
+      instrument_q  <= s_axis_event_tdata[8*`HWGW_ORDER_INSTRUMENT_OFF+:INSTRUMENT_W];
+      account_id_q  <= s_axis_event_tdata[8*`HWGW_ORDER_ACCOUNT_OFF+:4];
+      strategy_id_q <= s_axis_event_tdata[8*`HWGW_ORDER_STRATEGY_OFF+:6];
+    end
+    if (phase_q == FOUND) begin
+      instrument_q  <= slot_instrument[INSTRUMENT_W-1:0];
+      account_id_q  <= slot_now[`HWGW_ROW_SLOT_ACCOUNT];
+      strategy_id_q <= slot_now[`HWGW_ROW_SLOT_STRATEGY];
+    end
+  end
+
+  wire [9:0] slot_instrument = slot_now[`HWGW_ROW_SLOT_INSTRUMENT];
+
+  hwgw_risk_state #(
+      .INSTRUMENT_W(INSTRUMENT_W),
+      .SLOT_W(SLOT_W)
+  ) u_state (
+      .clk(clk), .clear(phase_q == CLEAR), .clear_addr(clear_q),
+      .fetch(phase_q == OUT), .fetch_orig(phase_q == ROWS),
+      .instrument(instrument_q), .account(account_id_q), .strategy(strategy_id_q),
+      .slot_addr(phase_q == OUT ? orig_ref[SLOT_W-1:0] : ref_id[SLOT_W-1:0]), .slot_now(slot_now),
+      .at_q(at), .account_q(account), .gateway_q(gateway), .strategy_q(strategy), .slot_q(slot), .orig_q(orig),
+      .feed_q(feed),
+      .we_at(is_done && we_at), .at_d(at_d),
+      .we_account(is_done && we_account), .account_d(account_d), .gateway_d(gateway_d),
+      .we_strategy(is_done && we_strategy), .strategy_d(strategy_d),
+      .we_slot((is_done && we_slot) || is_orig_write),
+      .slot_waddr(is_done ? ref_id[SLOT_W-1:0] : orig_ref[SLOT_W-1:0]), .slot_d(is_done ? slot_d : orig_d),
+      .we_feed((is_done && is_feed && is_instrument) || (phase_q == WALK && is_feed && !count_q[4])),
+      .feed_waddr(is_done ? wide_instrument[9:6] : count_q[3:0]),
+      .feed_d(!is_done ? {64{is_good}} : is_good ? feed | feed_bit : feed & ~feed_bit),
+      .rst(rst)
+  );
+
+  // ---- limits ----
+
+  wire [319:0] limit_now, account_limit_now, gateway_limit;
+  wire [255:0] strategy_limit_now;
+  reg  [319:0] limit_q, account_limit_q;
+  reg  [255:0] strategy_limit_q;
+  reg          is_torn_q;
+  wire [  2:0] is_torn;
+  wire [ 31:0] checks;
+  wire [ 63:0] beat_age_max_ns, ref_age_max_ns, dup_window_ns;
+  wire [  3:0] limits_account_addr;
+  wire         is_sound;
+  wire         is_walk = phase_q == WALK && !is_feed;
+  wire         drop = is_in_force && ((phase_q == ROWS && is_torn_q) ||
+                                      (is_walk && count_q >= 5'd6 && count_q < 5'd22 && is_torn[1]));
+
+  always @(posedge clk)
+    if (phase_q == OUT) begin
+      limit_q          <= limit_now;
+      account_limit_q  <= account_limit_now;
+      strategy_limit_q <= strategy_limit_now;
+      is_torn_q        <= |is_torn;
+    end
+
+  wire [319:0] limit = is_in_force ? limit_q : 320'd0;
+  wire [319:0] account_limit = is_in_force ? account_limit_q : 320'd0;
+  wire [255:0] strategy_limit = is_in_force ? strategy_limit_q : 256'd0;
+  wire [ 63:0] walk_loss_max = is_in_force ? account_limit_now[`HWGW_LIMITS_ACCOUNT_LOSS_MAX] : 64'd0;
+
+  assign pulse_damaged = drop;
+
+  hwgw_risk_limits #(
+      .INSTRUMENT_W(INSTRUMENT_W)
+  ) u_limits (
+      .clk(clk),
+      .s_axis_limits_tdata(s_axis_limits_tdata), .s_axis_limits_tvalid(s_axis_limits_tvalid),
+      .s_axis_limits_tready(s_axis_limits_tready), .s_axis_limits_tlast(s_axis_limits_tlast),
+      .take(phase_q == JUDGE && is_limits), .take_generation(venue_ref), .is_sound(is_sound),
+      .is_table_offered(is_table_offered), .drop(drop), .is_in_force(is_in_force), .generation(generation),
+      .checks(checks), .beat_age_max_ns(beat_age_max_ns), .ref_age_max_ns(ref_age_max_ns), .dup_window_ns(dup_window_ns),
+      .gateway(gateway_limit),
+      .instrument_addr(instrument_q), .instrument(limit_now), .account_addr(limits_account_addr),
+      .account(account_limit_now), .strategy_addr(strategy_id_q), .strategy(strategy_limit_now), .is_torn(is_torn),
+      .rst(rst)
+  );
+
+  // ---- what is the same for every instrument ----
+
+  reg  [63:0] last_ts_q  /*verilator public_flat_rd*/;
+  reg  [63:0] last_beat_q  /*verilator public_flat_rd*/;
+  reg  [31:0] last_ref_q  /*verilator public_flat_rd*/;
+  reg  [ 7:0] halted_q;
+  reg  [ 7:0] halted_d;
+  reg  [`HWGW_RISK_RECENT_MAX*`HWGW_ROW_RECENT_W-1:0] recent_q  /*verilator public_flat_rd*/;
+  wire [31:0] px_priced;
+  wire        is_passed = reason_q == `HWGW_RISK_REASON_PASS;
+  wire [ 7:0] wire_reason = halt_reason != `HWGW_RISK_REASON_PASS && halt_reason < `HWGW_RISK_REASON_CNT ?
+      halt_reason : `HWGW_RISK_REASON_OPERATOR;
+  wire [ 7:0] halt_given = reason_given != 32'd0 && reason_given < {24'd0, `HWGW_RISK_REASON_CNT} ?
+      reason_given[7:0] : `HWGW_RISK_REASON_OPERATOR;
+  wire [`HWGW_ROW_RECENT_W-1:0] recent_d = {ts, qty, event_q[8*`HWGW_ORDER_SIDE_OFF+:2],
+      event_q[8*`HWGW_ORDER_ACCOUNT_OFF+:4], instrument_id[9:0], px_priced};
+
+  // the first reason stays
+  always @* begin
+    halted_d = halted_q;
+    if (halted_d == 8'd0 && halt) halted_d = wire_reason;
+    if (is_done && is_known) begin
+      if (halted_d == 8'd0 && is_back_q) halted_d = `HWGW_RISK_REASON_CLOCK;
+      if (kind == `HWGW_ORDER_KIND_RESUME && !is_back_q) halted_d = 8'd0;
+      if (halted_d == 8'd0 && kind == `HWGW_ORDER_KIND_HALT) halted_d = halt_given;
+      if (halted_d == 8'd0 && (reason_q == `HWGW_RISK_REASON_LOSS || reason_q == `HWGW_RISK_REASON_STATE)) halted_d = reason_q;
+    end
+  end
+
+  assign halted = halted_q;
+  assign m_axis_verdict_px = px_priced;
+
+  always @(posedge clk) begin
+    is_back_q <= ts < last_ts_q;
+    halted_q  <= halted_d;
+    if (is_done && is_known && !is_back_q) last_ts_q <= ts;
+    if (is_done && kind == `HWGW_ORDER_KIND_BEAT) last_beat_q <= ts;
+    if (is_done && is_order && is_passed) begin
+      last_ref_q <= ref_id;
+      recent_q   <= {recent_q[0+:(`HWGW_RISK_RECENT_MAX-1)*`HWGW_ROW_RECENT_W], recent_d};
+    end
+    if (rst) begin
+      halted_q    <= 8'd0;
+      last_ts_q   <= 64'd0;
+      last_beat_q <= 64'd0;
+      last_ref_q  <= 32'd0;
+      recent_q    <= {(`HWGW_RISK_RECENT_MAX * `HWGW_ROW_RECENT_W) {1'b0}};
+    end
+  end
+
+  // ---- the checks ----
+
+  wire [  7:0] verdict;
+  wire [ 63:0] notional;
+  wire [  2:0] has_room;
+  wire [191:0] left;
+  wire [ 95:0] equity, gateway_equity;
+
+  hwgw_risk_check #(
+      .INSTRUMENT_W(INSTRUMENT_W)
+  ) u_check (
+      .clk(clk), .order(event_q), .is_halted(halted_q != 8'd0 || halt || !is_in_force), .is_back(is_back_q),
+      .last_beat(last_beat_q), .last_ref(last_ref_q), .recent(recent_q), .at(at),
+      .is_feed_good(feed[wide_instrument[5:0]]), .account(account), .gateway(gateway), .equity(equity),
+      .gateway_equity(gateway_equity), .strategy(strategy), .slot(slot), .orig(orig), .checks(checks),
+      .beat_age_max_ns(beat_age_max_ns), .ref_age_max_ns(ref_age_max_ns), .dup_window_ns(dup_window_ns), .limit(limit),
+      .account_limit(account_limit), .gateway_limit(gateway_limit), .strategy_limit(strategy_limit), .reason(verdict),
+      .px_q3(px_priced), .notional_q4(notional), .has_room(has_room), .left(left)
+  );
+
+  // ---- what it changes ----
+
+  wire         is_buy;
+  wire [ 31:0] release_qty;
+  wire [ 96:0] product;
+  reg  [ 63:0] product_a_q, product_b_q, product_c_q, released_q;
+  wire [ 31:0] mark_px = has_ref ? at[`HWGW_ROW_AT_MARK_PX] : px;
+  wire [ 31:0] slot_px = slot[`HWGW_ROW_SLOT_PX];
+  wire [ 31:0] orig_px = orig[`HWGW_ROW_SLOT_PX];
+  wire [ 31:0] mul_a = phase_q == F1 ? release_qty : phase_q == F2 && is_replaced ? orig[`HWGW_ROW_SLOT_LEAVES] : qty;
+  wire [ 31:0] mul_b = phase_q == F1 ? slot_px : phase_q == F2 ? (is_replaced ? orig_px : px) : mark_px;
+
+  always @(posedge clk) begin
+    if (phase_q == F5) product_a_q <= product[63:0];
+    if (phase_q == F6) product_b_q <= product[63:0];
+    if (phase_q == F7) product_c_q <= product[63:0];
+    released_q <= is_replaced ? product_a_q + product_b_q : product_a_q;
+  end
+
+  hwgw_risk_apply #(
+      .INSTRUMENT_W(INSTRUMENT_W)
+  ) u_apply (
+      .clk(clk), .event_in(event_q), .is_pass(is_passed), .is_back(is_back_q), .is_in_force(is_in_force),
+      .is_rate_on(checks[`HWGW_RISK_CHECK_RATE]), .last_ref(last_ref_q), .px_priced(px_priced), .notional(notional),
+      .released(released_q), .filled(product_b_q), .has_room(has_room), .left(left), .strategy_limit(strategy_limit),
+      .at(at), .account(account), .gateway(gateway), .strategy(strategy), .slot(slot), .orig(orig),
+      .is_believed(is_believed), .is_live(is_live), .is_buy(is_buy), .release_qty(release_qty),
+      .we_at(we_at), .at_d(at_d), .we_account(we_account), .account_d(account_d), .gateway_d(gateway_d),
+      .we_strategy(we_strategy), .strategy_d(strategy_d), .we_slot(we_slot), .slot_d(slot_d), .orig_d(orig_d)
+  );
+
+  hwgw_risk_money #(
+      .INSTRUMENT_W(INSTRUMENT_W)
+  ) u_money (
+      .clk(clk), .clear(phase_q == CLEAR), .clear_addr(clear_q), .fetch(phase_q == OUT), .instrument(instrument_q),
+      .account(account_id_q), .walk(is_walk), .count(count_q), .is_judged(is_ref),
+      .step({1'b0, px} - {1'b0, at[`HWGW_ROW_AT_MARK_PX]}), .mul_a({32'd0, mul_a}), .mul_b({1'b0, mul_b}), .p(product),
+      .trade_begin(phase_q == M1), .is_bought(is_buy != is_broken), .qty(qty), .cash_moved(product_b_q),
+      .mark_moved(product_c_q), .commit(is_done && is_trade && is_believed), .account_addr(limits_account_addr),
+      .walk_loss_max(walk_loss_max), .loss_max(account_limit[`HWGW_LIMITS_ACCOUNT_LOSS_MAX]),
+      .gateway_loss_max(gateway_limit[`HWGW_LIMITS_ACCOUNT_LOSS_MAX]), .is_lost(is_lost), .equity_q(equity),
+      .gateway_equity_q(gateway_equity), .rst(rst)
+  );
+
+  // ---- the answer ----
+
+  wire [7:0] fact =
+      is_back_q ? `HWGW_RISK_REASON_CLOCK :
+      is_venue && !is_believed ? `HWGW_RISK_REASON_STATE :
+      is_limits && !is_sound ? `HWGW_RISK_REASON_HALTED :
+      (is_trade || (is_ref && is_believed)) && is_lost && checks[`HWGW_RISK_CHECK_LOSS] ? `HWGW_RISK_REASON_LOSS :
+      `HWGW_RISK_REASON_PASS;
+  wire [7:0] answer =
+      is_order ? verdict :
+      is_cancel ? (is_live ? `HWGW_RISK_REASON_PASS : `HWGW_RISK_REASON_MALFORMED) :
+      is_known ? fact : `HWGW_RISK_REASON_MALFORMED;
+
+  always @(posedge clk) begin
+    if (phase_q == JUDGE) reason_q <= answer;
+    verdict_valid_q <= phase_q == JUDGE || (verdict_valid_q && !m_axis_verdict_tready);
+    pulse <= is_done && (is_order || is_cancel) ? 32'd1 << reason_q : 32'd0;
+    if (is_done) verdict_cnt <= verdict_cnt + 32'd1;
+    if (rst) begin
+      verdict_valid_q <= 1'b0;
+      verdict_cnt     <= 32'd0;
+      pulse           <= 32'd0;
+    end
+  end
+
+  // ---- the last 64 ----
+
+  wire [127:0] last;
+
+  hwgw_risk_ram #(
+      .WIDTH (128),
+      .ADDR_W(6)
+  ) u_last (
+      .clk(clk),
+      .we(is_done),
+      .waddr(verdict_cnt[5:0]),
+      .wdata({ts, ref_id, instrument_id[15:0], kind, reason_q}),
+      .raddr(verdict_addr),
+      .rdata(last)
+  );
+
+  always @(posedge clk) verdict_data <= last;
+
+  wire unused_bits = &{1'b0, slot_instrument, slot_now, orig_ref, product};
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,148 @@
+// hwgw_risk_money: cash, marks and positions per account, and the loss limits.
+//
+// SPDX-License-Identifier: MIT
+//
+// walk (24 cycles, count 0 to 23): every account's position in the instrument is valued anew: equity moves by position x
+// step, the gateway's by their sum. With is_judged, lost says afterwards whether the gateway or an account with a position
+// there is below its loss limit. account_addr asks for the limits of account count - 5, which account_limit has then.
+// trade: four cycles from trade_begin on, cash and equity of the account and the gateway after a trade are worked out
+// and judged; commit stores them and the position. Otherwise the product p of mul_a and mul_b is 4 cycles later.
+// Money is exact: 96 bits signed.
+`default_nettype none
+`include "hwgw_risk.vh"
+
+module hwgw_risk_money #(
+    parameter INSTRUMENT_W = 10
+) (
+    input  wire                           clk,
+    input  wire                           clear,
+    input  wire        [            13:0] clear_addr,
+    input  wire                           fetch,
+    input  wire        [INSTRUMENT_W-1:0] instrument,
+    input  wire        [             3:0] account,
+    input  wire                           walk,
+    input  wire        [             4:0] count,
+    input  wire                           is_judged,
+    input  wire signed [            32:0] step,
+    input  wire        [            63:0] mul_a,
+    input  wire signed [            32:0] mul_b,
+    output wire signed [            96:0] p,
+    input  wire                           trade_begin,
+    input  wire                           is_bought,
+    input  wire        [            31:0] qty,
+    input  wire        [            63:0] cash_moved,      // qty x price
+    input  wire        [            63:0] mark_moved,      // qty x mark price
+    input  wire                           commit,
+    output wire        [             3:0] account_addr,
+    input  wire        [            63:0] walk_loss_max,   // of account count - 6
+    input  wire        [            63:0] loss_max,        // of account
+    input  wire        [            63:0] gateway_loss_max,
+    output reg                            is_lost,
+    output reg         [            95:0] equity_q,        // of account, as fetched
+    output reg         [            95:0] gateway_equity_q  /*verilator public_flat_rd*/,
+    input  wire                           rst
+);
+
+  // ---- positions, and their product ----
+
+  wire [63:0] held_now;
+  reg  [63:0] held_q;
+  wire [INSTRUMENT_W+3:0] held_row = {instrument, account};
+
+  hwgw_risk_ram #(
+      .WIDTH (64),
+      .ADDR_W(INSTRUMENT_W + 4)
+  ) u_held (
+      .clk(clk),
+      .we(commit || clear),
+      .waddr(clear ? clear_addr[INSTRUMENT_W+3:0] : held_row),
+      .wdata(clear ? 64'd0 : is_bought ? held_q + {32'd0, qty} : held_q - {32'd0, qty}),
+      .raddr(walk ? {instrument, count[3:0]} : held_row),
+      .rdata(held_now)
+  );
+
+  hwgw_risk_mul u_mul (
+      .clk(clk),
+      .a(walk ? held_now : mul_a),
+      .b(walk ? step : mul_b),
+      .p(p)
+  );
+
+  wire [95:0] moved = p[95:0];
+
+  // ---- cash and equity ----
+
+  localparam ROW_W = `HWGW_ROW_MONEY_W;
+  wire [ROW_W-1:0] money_now;
+  reg  [     95:0] gateway_cash_q  /*verilator public_flat_rd*/;
+  reg  [     95:0] cash_d, equity_d, gateway_cash_d, gateway_equity_d;
+  reg  [      3:0] held_d;
+  reg              is_held_q6;
+  wire [      3:0] read_row = count[3:0] - 4'd4;
+  wire [      3:0] write_row = count[3:0] - 4'd6;
+  wire             is_write = walk && count >= 5'd6 && count < 5'd22;
+  wire [ROW_W-1:0] row_d = {equity_d, cash_d};
+
+  hwgw_risk_ram #(
+      .WIDTH (ROW_W),
+      .ADDR_W(4)
+  ) u_money (
+      .clk(clk),
+      .we(commit || is_write || clear),
+      .waddr(clear ? clear_addr[3:0] : walk ? write_row : account),
+      .wdata(clear ? {ROW_W{1'b0}} : row_d),
+      .raddr(walk ? read_row : account),
+      .rdata(money_now)
+  );
+
+  // ---- a trade: registers by the cycle ----
+
+  reg  [2:0] trade_q;
+  reg [95:0] cash_step_q, equity_step_q;
+  wire [95:0] cash_in = is_bought ? -{32'd0, cash_moved} : {32'd0, cash_moved};
+  wire [95:0] mark_in = is_bought ? {32'd0, mark_moved} : -{32'd0, mark_moved};
+
+  // a bit wider than needed, as in hwgw_risk_check
+  wire [97:0] above = {{2{equity_d[95]}}, equity_d} + {34'd0, walk ? walk_loss_max : loss_max};
+  wire [97:0] gateway_above = {{2{gateway_equity_d[95]}}, gateway_equity_d} + {34'd0, gateway_loss_max};
+  wire [97:0] gateway_walked = {{2{gateway_equity_q[95]}}, gateway_equity_q} + {34'd0, gateway_loss_max};
+  wire [95:0] cash_now = money_now[`HWGW_ROW_MONEY_CASH];
+  wire [95:0] equity_now = money_now[`HWGW_ROW_MONEY_EQUITY];
+
+  assign account_addr = walk ? count[3:0] - 4'd5 : account;
+
+  always @(posedge clk) begin
+    trade_q       <= {trade_q[1:0], trade_begin};
+    cash_step_q   <= cash_in;
+    equity_step_q <= cash_in + mark_in;
+    {is_held_q6, held_d} <= {held_d, held_now != 64'd0};
+    if (fetch) begin
+      held_q   <= held_now;
+      equity_q <= equity_now;
+    end
+    cash_d   <= walk ? cash_now : cash_now + cash_step_q;
+    equity_d <= walk ? equity_now + moved : equity_now + equity_step_q;
+    if (commit) begin
+      gateway_cash_q   <= gateway_cash_d;
+      gateway_equity_q <= gateway_equity_d;
+    end
+    gateway_cash_d   <= gateway_cash_q + cash_step_q;
+    gateway_equity_d <= gateway_equity_q + equity_step_q;
+    if (walk && count >= 5'd5 && count < 5'd21) gateway_equity_q <= gateway_equity_q + moved;
+
+    if (fetch) is_lost <= 1'b0;
+    if (is_write && is_judged && is_held_q6 && above[96]) is_lost <= 1'b1;
+    if (walk && is_judged && count == 5'd22 && gateway_walked[96]) is_lost <= 1'b1;
+    if (trade_q[2] && (above[96] || gateway_above[96])) is_lost <= 1'b1;
+    if (rst) begin
+      trade_q          <= 3'd0;
+      gateway_cash_q   <= 96'd0;
+      gateway_equity_q <= 96'd0;
+    end
+  end
+
+  wire unused_bits = &{1'b0, p[96], clear_addr, above, gateway_above, gateway_walked};
+
+endmodule
+
+`default_nettype wire

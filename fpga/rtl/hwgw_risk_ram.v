@@ -1,0 +1,29 @@
+// hwgw_risk_ram: a memory of the risk gate: one clocked write, one clocked read.
+//
+// SPDX-License-Identifier: MIT
+//
+// Latency: a read takes a cycle. A read of the row that is written in the same cycle gives what was there before.
+`default_nettype none
+
+module hwgw_risk_ram #(
+    parameter WIDTH = 64,
+    parameter ADDR_W = 4
+) (
+    input  wire              clk,
+    input  wire              we,
+    input  wire [ADDR_W-1:0] waddr,
+    input  wire [ WIDTH-1:0] wdata,
+    input  wire [ADDR_W-1:0] raddr,
+    output reg  [ WIDTH-1:0] rdata
+);
+
+  reg [WIDTH-1:0] ram[0:(1<<ADDR_W)-1]  /*verilator public_flat_rw*/;
+
+  always @(posedge clk) begin
+    if (we) ram[waddr] <= wdata;
+    rdata <= ram[raddr];
+  end
+
+endmodule
+
+`default_nettype wire

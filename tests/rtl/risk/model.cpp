@@ -1,0 +1,201 @@
+// model.cpp: what model.h says, on the model that Verilator makes of hwgw_risk.v.
+//
+// SPDX-License-Identifier: MIT
+//
+// One cycle: inputs are set while the clock is low, outputs are those of the last rising edge and of the inputs, then it
+// rises and falls.
+#include "model.h"
+
+#include <cstring>
+#include <new>
+
+#include "Vhwgw_risk.h"
+#include "Vhwgw_risk___024root.h"
+#include "verilated.h"
+
+enum { PATIENCE = 40000, RECORD = 64 };
+
+struct memory {
+  uint32_t *words;
+  uint32_t stride; // 32-bit words per row
+};
+
+struct risk_model {
+  VerilatedContext *context;
+  Vhwgw_risk *top;
+  uint64_t cycles;
+  uint32_t latency;
+  uint64_t pulses[32];
+  memory memories[MEMORY_CNT];
+};
+
+static inline void tick(risk_model *model) {
+  Vhwgw_risk *top = model->top;
+  top->clk = 1;
+  top->eval();
+  top->clk = 0;
+  top->eval();
+  model->cycles++;
+  if (top->pulse) model->pulses[__builtin_ctz(top->pulse)]++;
+}
+
+template <typename Row, std::size_t N>
+static memory of(VlUnpacked<Row, N> &rows) {
+  return {reinterpret_cast<uint32_t *>(&rows[0]), sizeof(Row) / sizeof(uint32_t)};
+}
+
+template <typename Word>
+static memory of(Word &row) {
+  return {reinterpret_cast<uint32_t *>(&row), 0};
+}
+
+extern "C" {
+
+void risk_model_reset(risk_model *model) {
+  Vhwgw_risk *top = model->top;
+  top->rst = 1;
+  for (int i = 0; i < 4; i++) tick(model);
+  top->rst = 0;
+  for (int i = 0; i < PATIENCE && !top->is_ready; i++) tick(model);
+}
+
+risk_model *risk_model_open(void) {
+  risk_model *model = new (std::nothrow) risk_model();
+  if (!model) return nullptr;
+  model->context = new VerilatedContext;
+  model->context->randReset(2);
+  model->top = new Vhwgw_risk(model->context, "gate");
+  Vhwgw_risk___024root *root = model->top->rootp;
+  memory *memories = model->memories;
+  memories[MEMORY_AT] = of(root->hwgw_risk__DOT__u_state__DOT__u_at__DOT__ram);
+  memories[MEMORY_ACCOUNT] = of(root->hwgw_risk__DOT__u_state__DOT__u_account__DOT__ram);
+  memories[MEMORY_STRATEGY] = of(root->hwgw_risk__DOT__u_state__DOT__u_strategy__DOT__ram);
+  memories[MEMORY_SLOT] = of(root->hwgw_risk__DOT__u_state__DOT__u_slot__DOT__ram);
+  memories[MEMORY_FEED] = of(root->hwgw_risk__DOT__u_state__DOT__u_feed__DOT__ram);
+  memories[MEMORY_HELD] = of(root->hwgw_risk__DOT__u_money__DOT__u_held__DOT__ram);
+  memories[MEMORY_MONEY] = of(root->hwgw_risk__DOT__u_money__DOT__u_money__DOT__ram);
+  memories[MEMORY_GATEWAY] = of(root->hwgw_risk__DOT__u_state__DOT__gateway_q);
+  memories[MEMORY_RECENT] = of(root->hwgw_risk__DOT__recent_q);
+  memories[MEMORY_GATEWAY_CASH] = of(root->hwgw_risk__DOT__u_money__DOT__gateway_cash_q);
+  memories[MEMORY_GATEWAY_EQUITY] = of(root->hwgw_risk__DOT__u_money__DOT__gateway_equity_q);
+  memories[MEMORY_LIMITS] = of(root->hwgw_risk__DOT__u_limits__DOT__g_instrument__BRA__0__KET____DOT__u_ram__DOT__ram);
+  Vhwgw_risk *top = model->top;
+  top->clk = top->halt = top->halt_reason = top->s_axis_event_tvalid = top->s_axis_limits_tvalid = 0;
+  top->verdict_addr = 0;
+  top->m_axis_verdict_tready = 1;
+  risk_model_reset(model);
+  return model;
+}
+
+void risk_model_close(risk_model *model) {
+  if (!model) return;
+  model->top->final();
+  delete model->top;
+  delete model->context;
+  delete model;
+}
+
+void risk_model_table(risk_model *model, const uint64_t *words, uint32_t cnt) {
+  Vhwgw_risk *top = model->top;
+  top->s_axis_limits_tvalid = 1;
+  for (uint32_t i = 0; i < cnt; i++) {
+    top->s_axis_limits_tdata = words[i];
+    top->s_axis_limits_tlast = i + 1 == cnt;
+    for (bool is_taken = false; !is_taken; tick(model)) is_taken = top->s_axis_limits_tready;
+  }
+  top->s_axis_limits_tvalid = 0;
+  while (!top->s_axis_limits_tready) tick(model);
+}
+
+int risk_model_events(risk_model *model, const void *records, uint32_t cnt, uint8_t *reasons) {
+  Vhwgw_risk *top = model->top;
+  const char *bytes = static_cast<const char *>(records);
+  uint32_t sent = 0, got = 0, idle = 0;
+  uint64_t since = 0;
+  for (; got < cnt && idle < PATIENCE; idle++) {
+    top->s_axis_event_tvalid = sent < cnt;
+    if (sent < cnt) memcpy(top->s_axis_event_tdata.data(), bytes + sent * RECORD, RECORD);
+    bool is_taken = sent < cnt && top->s_axis_event_tready;
+    if (top->m_axis_verdict_tvalid) {
+      if (memcmp(top->m_axis_verdict_tdata.data(), bytes + got * RECORD, RECORD)) return 0;
+      reasons[got++] = top->m_axis_verdict_tuser;
+      model->latency = static_cast<uint32_t>(model->cycles - since);
+      idle = 0;
+    }
+    if (is_taken) {
+      since = model->cycles;
+      sent++;
+    }
+    tick(model);
+  }
+  top->s_axis_event_tvalid = 0;
+  return got == cnt;
+}
+
+uint32_t risk_model_latency(const risk_model *model) {
+  return model->latency;
+}
+
+uint64_t risk_model_cycles(const risk_model *model) {
+  return model->cycles;
+}
+
+void risk_model_halt(risk_model *model, uint32_t level, uint32_t reason) {
+  model->top->halt = level & 1;
+  model->top->halt_reason = static_cast<CData>(reason);
+  tick(model);
+}
+
+uint64_t risk_model_bits(const risk_model *model, enum risk_memory memory, uint32_t row, uint32_t lsb, uint32_t width) {
+  const uint32_t *words = model->memories[memory].words + row * model->memories[memory].stride;
+  uint64_t value = 0;
+  for (uint32_t done = 0; done < width;) {
+    uint32_t at = lsb + done, part = 32 - at % 32;
+    if (part > width - done) part = width - done;
+    value |= (static_cast<uint64_t>(words[at / 32]) >> at % 32 & ((1ull << part) - 1)) << done;
+    done += part;
+  }
+  return value;
+}
+
+void risk_model_flip(risk_model *model, uint32_t row, uint32_t bit) {
+  const memory &limits = model->memories[MEMORY_LIMITS];
+  limits.words[row * limits.stride + bit / 32] ^= 1u << bit % 32;
+}
+
+uint64_t risk_model_last_ts(const risk_model *model) {
+  return model->top->rootp->hwgw_risk__DOT__last_ts_q;
+}
+
+uint64_t risk_model_last_beat(const risk_model *model) {
+  return model->top->rootp->hwgw_risk__DOT__last_beat_q;
+}
+
+uint32_t risk_model_last_ref(const risk_model *model) {
+  return model->top->rootp->hwgw_risk__DOT__last_ref_q;
+}
+
+uint32_t risk_model_halted(const risk_model *model) {
+  return model->top->halted;
+}
+
+uint64_t risk_model_generation(const risk_model *model) {
+  return model->top->generation;
+}
+
+void risk_model_last(risk_model *model, uint32_t number, uint64_t out[2]) {
+  model->top->verdict_addr = number % 64;
+  tick(model);
+  tick(model);
+  memcpy(out, model->top->verdict_data.data(), 16);
+}
+
+uint32_t risk_model_verdict_cnt(const risk_model *model) {
+  return model->top->verdict_cnt;
+}
+
+uint64_t risk_model_pulses(const risk_model *model, uint32_t reason) {
+  return model->pulses[reason];
+}
+
+} // extern "C"

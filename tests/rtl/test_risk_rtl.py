@@ -1,0 +1,221 @@
+"""The risk gate in Verilog equals the C gate and the golden model, and cannot be brought to pass what it must not.
+
+SPDX-License-Identifier: MIT
+
+HWGW_RTL_FULL=1 (make rtl) runs a million events; HWGW_RISK_RTL_EVENTS (make soak-risk) as many as it says.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hwgw_sim.golden import limits
+from hwgw_sim.golden.risk import Risk
+from support import risk, risk_rtl, rtl
+from support.risk_stream import Stream
+
+from hwgw import specs
+from hwgw.conformance import SharedObjectGate, run, scenarios
+
+pytestmark = pytest.mark.skipif(bool(risk_rtl.missing()), reason=risk_rtl.missing())
+
+DTYPE = specs.dtype("order", "order")
+EVENTS = int(os.environ.get("HWGW_RISK_RTL_EVENTS") or (1_000_000 if rtl.IS_FULL else 250_000))
+REASONS = range(19)
+FACTS = {"pass", "halted", "clock", "malformed", "loss", "state"}
+
+
+@pytest.fixture(scope="module")
+def library() -> Path:
+    return risk_rtl.build()
+
+
+def pack(event: risk.Event) -> bytes:
+    record = np.zeros(1, DTYPE)
+    for name, value in event.items():
+        record[name] = value
+    return record.tobytes()
+
+
+def events_of(counts: Any) -> int:
+    return sum(counts.orders) + sum(counts.facts)
+
+
+def test_c_and_verilog_are_equal_in_all_state_after_every_event(library: Path, seed: int):
+    """Each event alone, then in bursts back to back, where state is compared after the burst."""
+    seen = dict.fromkeys(REASONS, 0)
+    facts = dict.fromkeys(FACTS, 0)
+    compared = states = 0
+    for turn, burst_max in enumerate((1, 16)):
+        race = risk_rtl.Race(seed + turn, library)
+        race.run(EVENTS // 2, burst_max, tables_per_million=100, whole=5000)
+        counts = race.counts
+        assert counts.events == events_of(counts)
+        assert counts.whole >= counts.events // 6000
+        assert burst_max > 1 or counts.states == counts.events
+        compared += counts.events
+        states += counts.states
+        for reason in REASONS:
+            seen[reason] += counts.orders[reason]
+        for name in FACTS:
+            facts[name] += counts.facts[next(r.code for r in specs.reasons() if r.name == name)]
+        for kind, cycles in (("NEW", 8), ("REPLACE", 8), ("CANCEL", 10), ("ACCEPTED", 10), ("BEAT", 8), ("ARM", 8)):
+            code = getattr(risk.Kind, kind)
+            assert burst_max > 1 or counts.latency_min[code] == counts.latency_max[code] == cycles, kind
+    assert compared >= EVENTS
+    assert states >= EVENTS // 2
+    scarce = {risk.NAMES[reason]: count for reason, count in seen.items() if count < EVENTS // 10_000}
+    assert scarce == {}, seen
+    assert min(facts.values()) > 0, facts
+
+
+def test_the_golden_model_and_verilog_are_equal(library: Path, rng: random.Random):
+    event_cnt = 20_000 if rtl.IS_FULL else 4_000
+    golden, race = Risk(), risk_rtl.Race(1, library)
+    stream = Stream(golden, rng, tables=0.0005)
+    given = stream.start()
+    states = 0
+    for number in range(event_cnt):
+        event, table = given.pop(0) if given else stream.next()
+        want = golden.event(event, table)
+        assert race.event(pack(event), table) == want, (number, event)
+        if number % 500 == 499:
+            assert race.dump(1) == golden.dump(), (number, event)
+            states += 1
+    assert race.counts.events == event_cnt
+    assert states == event_cnt // 500
+
+
+def test_every_scenario_of_the_conformance_kit_is_as_expected(library: Path):
+    outcomes = run(lambda: SharedObjectGate(library))
+    assert [(o.scenario.name, o.step, o.want, o.got) for o in outcomes if not o.passed] == []
+    assert len(outcomes) == len(scenarios()) >= 60
+
+
+class Bench:
+    """The Verilated gate alone, up, armed and with generous limits."""
+
+    def __init__(self, library: Path) -> None:
+        self.race = risk_rtl.Race(0, library)
+        self.lib, self.model, self.ffi = self.race.lib, self.race.model, self.race.ffi
+        self.ts, self.ref, self.generation = 10**9, 0, 0
+        self.load()
+        for kind, fields in (("beat", {}), ("arm", {}), ("feed", {"qty": 1}), ("ref", {"px": risk.PX})):
+            assert self.say(kind, **fields) == "pass"
+
+    def table(self) -> bytes:
+        self.generation += 1
+        account = dict(risk.GENEROUS_ACCOUNT)
+        instrument = {
+            "flags": 1, "qty_max": 2**32 - 1, "notional_max": 2**64 - 1, "collar_px_min": risk.PX // 2,
+            "long_max": 2**31 - 1, "short_max": 2**31 - 1, "locate_qty": 2**32 - 1,
+        }  # fmt: skip
+        strategy = risk.GENEROUS_BUCKET | {"fills_max": 2**32 - 1, "rejects_run_max": 2**32 - 1}
+        return limits.seal(risk.GENEROUS | {
+            "generation": self.generation, "gateway": account, "account": [account] * 16, "strategy": [strategy] * 64,
+            "instrument": [instrument if i == risk.INSTRUMENT else {} for i in range(1024)],
+        })  # fmt: skip
+
+    def offer(self, words: bytes) -> None:
+        self.lib.risk_model_table(self.model, self.ffi.from_buffer("uint64_t[]", words), len(words) // 8)
+
+    def load(self) -> None:
+        self.offer(self.table())
+        assert self.say("limits", venue_ref=self.generation) == "pass"
+
+    def say(self, kind: str, **fields: int) -> str:
+        self.ts += 1000
+        usual = {"ts_ns": self.ts, "strategy": risk.STRATEGY, "instrument": risk.INSTRUMENT}
+        reason = self.ffi.new("uint8_t *")
+        record = pack(risk.make(kind, **usual | fields))
+        assert self.lib.risk_model_events(self.model, self.ffi.from_buffer(record), 1, reason), "the gate hangs"
+        return risk.NAMES[reason[0]]
+
+    def order(self, **fields: int) -> str:
+        self.ref += 1
+        usual = {"ref": self.ref, "account": risk.ACCOUNT, "side": 1, "type": 1, "tif": 1, "px": risk.PX, "qty": 100}
+        return self.say("new", **usual | fields)
+
+
+def test_the_halt_wire_refuses_the_next_order_and_lets_cancels_pass(library: Path):
+    bench = Bench(library)
+    assert bench.order() == "pass"
+    first = bench.ref
+    bench.lib.risk_model_halt(bench.model, 1, risk.Reason.SESSION)
+    assert bench.order() == "halted"
+    assert bench.lib.risk_model_halted(bench.model) == risk.Reason.SESSION
+    assert bench.say("resume") == "pass"
+    assert bench.order() == "halted"  # the level is still there
+    assert bench.say("cancel", ref=first) == "pass"
+    bench.lib.risk_model_halt(bench.model, 0, 0)
+    assert bench.order() == "halted"  # it has latched
+    assert bench.say("resume") == "pass"
+    bench.ref -= 3
+    assert bench.order() == "pass"
+    bench.lib.risk_model_halt(bench.model, 1, 255)
+    assert bench.order() == "halted"
+    assert bench.lib.risk_model_halted(bench.model) == risk.Reason.OPERATOR  # a reason that is none
+
+
+@pytest.mark.parametrize("bit", [0, 40, 64])
+def test_a_limit_that_lost_a_bit_puts_the_table_out_of_force(library: Path, bit: int):
+    bench = Bench(library)
+    assert bench.order() == "pass"
+    for bank in (0, 1024):
+        bench.lib.risk_model_flip(bench.model, bank + risk.INSTRUMENT, bit)
+    assert bench.order() == "halted"
+    assert bench.say("resume") == "pass"
+    assert bench.order() == "halted"
+    assert bench.say("cancel", ref=1) == "pass"
+    bench.load()
+    bench.ref = 1
+    assert bench.order() == "pass"
+
+
+def test_a_table_that_is_not_whole_is_not_taken(library: Path):
+    bench = Bench(library)
+    for cut in ((0, -8), (8, None), (0, 8)):
+        bench.offer(bench.table()[cut[0] : cut[1]])
+        assert bench.say("limits", venue_ref=bench.generation) == "halted"
+        assert bench.order() == "halted"
+        bench.load()
+        bench.ref = 0
+    bench.offer(bench.table() + bytes(8))
+    assert bench.say("limits", venue_ref=bench.generation) == "halted"
+    bench.load()
+    assert bench.order() == "pass"
+    assert bench.say("limits", venue_ref=bench.generation) == "halted"  # what was offered is used up
+
+
+def test_reset_forgets_everything(library: Path):
+    bench = Bench(library)
+    assert bench.order() == "pass"
+    bench.lib.risk_model_reset(bench.model)
+    assert bench.race.dump(1) == ""
+    assert bench.order() == "halted"
+    assert bench.say("cancel", ref=1) == "malformed"
+
+
+def test_the_last_verdicts_and_the_counters_are_what_was_answered(library: Path):
+    bench = Bench(library)
+    before = bench.lib.risk_model_verdict_cnt(bench.model)
+    said = [bench.order(qty=100 + i, px=risk.PX if i % 3 else 0) for i in range(100)]
+    assert bench.lib.risk_model_verdict_cnt(bench.model) == before + 100
+    out = bench.ffi.new("uint64_t[2]")
+    for back in range(64):
+        number = before + 99 - back
+        bench.lib.risk_model_last(bench.model, number, out)
+        low, ts = out[0], out[1]
+        assert risk.NAMES[low & 0xFF] == said[99 - back]
+        assert low >> 8 & 0xFF == risk.Kind.NEW
+        assert low >> 16 & 0xFFFF == risk.INSTRUMENT
+        assert low >> 32 == bench.ref - back
+        assert ts == bench.ts - 1000 * back
+    for name in ("pass", "malformed"):
+        code = next(reason.code for reason in specs.reasons() if reason.name == name)
+        assert bench.lib.risk_model_pulses(bench.model, code) == said.count(name) > 30
