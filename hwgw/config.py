@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import strict_yaml
+from .alerts.schema import alerts
 from .config_schema import CAPACITY, CARD_LINES, DISPLAY, GATEWAY, I63_MAX, MIB, RECEIVE_KEYS
 from .errors import ConfigError
 from .native import builtin_strategies
@@ -440,6 +441,7 @@ class Maker:
             confine=confine,
             placement=placement,
             journal=journal,
+            alerts=alerts(node["alerts"], self.path, self.bad) if node["alerts"] else None,
             reference=symbols["reference"],
             levels_max=symbols["levels_max"],
         )

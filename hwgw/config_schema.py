@@ -6,6 +6,7 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 from . import feature_choice, specs
+from .alerts.schema import ALERTS
 from .errors import UsageError
 from .native import lib
 from .risk import SWITCHABLE, breakers
@@ -318,5 +319,6 @@ GATEWAY = Section(
         ),
         "control": Key(CONTROL, None),
         "journal": Key(JOURNAL, None),
+        "alerts": Key(ALERTS, None),
     }
 )

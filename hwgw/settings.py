@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .alerts.settings import Alerts
+
 __all__ = [
     "AccountLimits", "Breaker", "Channel", "Confine", "Control", "InstrumentLimits", "Limits", "Line", "Pipeline",
     "Placement", "Receive", "Recover", "Session", "Settings", "Snapshot", "Strategy", "StrategyLimits",
@@ -269,4 +271,5 @@ class Settings:
     confine: Confine = Confine()
     placement: Placement = Placement()
     journal: Journal | None = None
+    alerts: Alerts | None = None
     path: str = ""

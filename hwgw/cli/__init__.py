@@ -29,6 +29,7 @@ VERBS = {
     "status": "What a running gateway does.",
     "top": "What gateways do, live.",
     "serve": "A dashboard of gateways in the browser.",
+    "alert": "Tell people when something is wrong with a gateway.",
     "metrics": "Metrics of gateways for Prometheus.",
     "halt": "Stop a gateway's orders at once.",
     "resume": "Clear a gateway's halt.",

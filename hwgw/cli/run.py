@@ -5,6 +5,8 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,6 +68,42 @@ class _Watch:
         self._halts = left
 
 
+class _Alerts:
+    """The watcher of the section alerts, a process of its own; started anew when it ends, a few times at most."""
+
+    STARTS_MAX = 5
+
+    def __init__(self, config: Path, name: str) -> None:
+        self._config, self._name, self._starts = config, name, 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self.look()
+
+    def look(self) -> None:
+        """Start it if it does not run."""
+        if self._starts > self.STARTS_MAX or (self._process and self._process.poll() is None):
+            return
+        if self._process:
+            click.echo(f"{self._name}: the watcher of alerts ended with status {self._process.returncode}", err=True)
+        self._starts += 1
+        if self._starts > self.STARTS_MAX:
+            click.echo(f"{self._name}: NO ALERTS: their watcher ended {self.STARTS_MAX} times", err=True)
+            return
+        command = [sys.executable, "-m", "hwgw.cli", "alert", "watch", str(self._config), "--until-gone", "-q"]
+        quiet = subprocess.DEVNULL
+        # a session of its own: it tells of an end that Ctrl-C or a kill of the group brings
+        self._process = subprocess.Popen(command, stdin=quiet, stdout=quiet, start_new_session=True)
+
+    def close(self) -> None:
+        """The gateway is about to end as it was told to: nobody needs to hear."""
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+
 @verb("run")
 @click.argument("config", type=click.Path(path_type=Path, readable=False))
 @click.option("--seconds", type=click.FloatRange(min=0), help="Stop after so long.")
@@ -99,10 +137,15 @@ def command(out: Output, config: Path, seconds: float | None) -> int:
             click.echo(f"{settings.name}: FELL BACK to udp, no afxdp: {reason}", err=True)
         end = time.monotonic() + seconds if seconds is not None else None
         watch = _Watch(gateway.segment, settings.name, out.level >= 0)
+        alerts = _Alerts(config, settings.name) if settings.alerts else None
         while not stop.wait(0.05):
             if gateway.poll() is not None or (end is not None and time.monotonic() >= end):
                 break
             watch.look()
+            if alerts:
+                alerts.look()
+        if alerts and gateway.poll() is None:
+            alerts.close()  # else it stays to tell of the end, and ends then
         status = gateway.stop()
         watch.look()  # what came between the last look and the end
         result = snapshot(gateway.segment)

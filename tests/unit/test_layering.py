@@ -16,10 +16,11 @@ from hwgw import specs
 
 # lowest first; a module may import its own layer and those below
 LAYERS = (
-    ("hwgw", "hwgw.errors", "hwgw.specs", "hwgw.settings"),
+    ("hwgw", "hwgw.errors", "hwgw.specs", "hwgw.settings", "hwgw.alerts.settings"),
     ("hwgw.native",),
     (
         "hwgw.about",
+        "hwgw.alerts",
         "hwgw.arming",
         "hwgw.audit",
         "hwgw.doctor",

@@ -1,0 +1,162 @@
+"""The ways out of an alert: a local socket at once; webhook, mail, syslog and programs each from a thread of their own.
+
+SPDX-License-Identifier: MIT
+
+A slow or dead receiver holds up nobody else: each channel has a queue of 256 notices, and what finds it full is counted
+and told with the next notice that goes out. What fails is tried again twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import smtplib
+import socket
+import ssl
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+from .settings import Channel
+
+__all__ = ["ERRORS", "Local", "Sender", "deliver", "open_channel", "subject"]
+
+Notice = Mapping[str, Any]
+QUEUE_MAX, TRIES, TIMEOUT_SECONDS, RETRY_SECONDS = 256, 3, 10.0, 1.0
+_PRIORITY = {"page": 2, "ticket": 4, "note": 6}  # critical, warning, informational of RFC 5424 section 6.2.1
+_FACILITY = 3  # system daemons
+
+
+def subject(notice: Notice) -> str:
+    """One line."""
+    return f"hwgw {notice['gateway']}: {notice['state'].upper()} {notice['rule']}: {notice['text']}"
+
+
+def _webhook(channel: Channel, notice: Notice) -> None:
+    headers = {"Content-Type": "application/json"}
+    if channel.token_file:
+        headers["Authorization"] = f"Bearer {Path(channel.token_file).read_text(encoding='ascii').strip()}"
+    request = urllib.request.Request(channel.url, json.dumps(notice).encode(), headers)  # noqa: S310 (http or https by the schema)
+    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):  # noqa: S310
+        pass
+
+
+def _smtp(channel: Channel, notice: Notice) -> None:
+    mail = EmailMessage()
+    mail["Subject"], mail["From"], mail["To"] = subject(notice), channel.sender, ", ".join(channel.recipients)
+    mail.set_content("\n".join(f"{key}: {value}" for key, value in notice.items()))
+    with smtplib.SMTP(channel.server, channel.port, timeout=TIMEOUT_SECONDS) as server:
+        if channel.tls == "starttls":
+            server.starttls(context=ssl.create_default_context())
+        server.send_message(mail)
+
+
+def _syslog(channel: Channel, notice: Notice) -> None:
+    priority = _FACILITY * 8 + (_PRIORITY[notice["severity"]] if notice["state"] == "firing" else 6)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+        line.settimeout(TIMEOUT_SECONDS)
+        line.sendto(f"<{priority}>hwgw: {subject(notice)}".encode(), channel.path or "/dev/log")
+
+
+def _exec(channel: Channel, notice: Notice) -> None:
+    subprocess.run(channel.command, input=json.dumps(notice).encode(), timeout=TIMEOUT_SECONDS, check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+
+
+def _unix(channel: Channel, notice: Notice) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+        line.settimeout(TIMEOUT_SECONDS)
+        line.sendto(json.dumps(notice, separators=(",", ":")).encode(), channel.path)
+
+
+_ACTS: dict[str, Callable[[Channel, Notice], None]] = {
+    "webhook": _webhook, "smtp": _smtp, "syslog": _syslog, "exec": _exec, "unix": _unix,
+}  # fmt: skip
+
+
+ERRORS = (OSError, smtplib.SMTPException, subprocess.SubprocessError, ValueError)
+"""What a channel that does not work raises."""
+
+
+def deliver(channel: Channel, notice: Notice) -> None:
+    """Send one notice and return when the receiver has taken it; one of ERRORS when it has not."""
+    _ACTS[channel.kind](channel, notice)
+
+
+class Sender:
+    """A channel of its own thread. log gets what could not be sent."""
+
+    def __init__(self, channel: Channel, log: Callable[[str], None]) -> None:
+        self.channel, self._log = channel, log
+        self.lost_cnt = self.sent_cnt = self.failed_cnt = 0
+        self._queue: queue.Queue[Notice | None] = queue.Queue(QUEUE_MAX)
+        self._thread = threading.Thread(target=self._run, name=f"alert-{channel.name}", daemon=True)
+        self._thread.start()
+
+    def send(self, notice: Notice) -> None:
+        """Take a notice; never waits."""
+        try:
+            self._queue.put_nowait(notice)
+        except queue.Full:
+            self.lost_cnt += 1
+
+    def _run(self) -> None:
+        while (notice := self._queue.get()) is not None:
+            self._try(notice)
+
+    def _try(self, notice: Notice) -> None:
+        lost, self.lost_cnt = self.lost_cnt, 0
+        told = {**notice, "lost_before": lost} if lost else notice
+        for left in reversed(range(TRIES)):
+            try:
+                deliver(self.channel, told)
+                self.sent_cnt += 1
+                return
+            except ERRORS as error:
+                if not left:
+                    self.failed_cnt += 1
+                    self._log(
+                        f"channel {self.channel.name}: {type(error).__name__}: {error}; given up: {subject(notice)}"
+                    )
+                else:
+                    time.sleep(RETRY_SECONDS)
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Send what waits, for so long at most."""
+        with contextlib.suppress(queue.Full):
+            self._queue.put(None, timeout=seconds)
+        self._thread.join(seconds)
+
+
+class Local:
+    """A datagram per notice to a socket of this host, from where the alert was found."""
+
+    def __init__(self, channel: Channel, log: Callable[[str], None]) -> None:
+        self.channel, self._log = channel, log
+        self.lost_cnt = self.sent_cnt = self.failed_cnt = 0
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+
+    def send(self, notice: Notice) -> None:
+        """Never waits: a subscriber that does not listen or take loses it, and that is counted."""
+        try:
+            self._socket.sendto(json.dumps(notice, separators=(",", ":")).encode(), self.channel.path)
+            self.sent_cnt += 1
+        except OSError as error:
+            self.failed_cnt += 1
+            self._log(f"channel {self.channel.name}: {error.strerror}; not told: {subject(notice)}")
+
+    def close(self, seconds: float = 0.0) -> None:
+        """Nothing waits."""
+        self._socket.close()
+
+
+def open_channel(channel: Channel, log: Callable[[str], None]) -> Sender | Local:
+    """The sender of a channel."""
+    return Local(channel, log) if channel.kind == "unix" else Sender(channel, log)

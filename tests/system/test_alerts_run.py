@@ -1,0 +1,71 @@
+"""Alerts of a gateway that trades: hwgw run starts their watcher, which tells of halts and outlives a kill.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from support.market import PATIENCE_S, Market, is_alive, until
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_a_halt_is_told_and_an_end_unless_it_was_asked_for(tmp_path: Path, end: signal.Signals) -> None:
+    rules = {when: {"when": when, "channels": ["local"]} for when in ("halted", "gone")}
+    alerts = {"poll": "1ms", "settle": "0s", "channels": {"local": {"kind": "unix", "path": "told"}}, "rules": rules}
+    with Market(tmp_path, rate=2_000, seconds=120) as market, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(str(tmp_path / "told"))
+        told.settimeout(3 * PATIENCE_S)
+
+        def next_() -> tuple[str, str, str]:
+            row = json.loads(told.recv(65_536))
+            return row["state"], row["rule"], row["key"]
+
+        path = market.config()
+        path.write_text(path.read_text() + yaml.safe_dump({"alerts": alerts}))
+        gateway = market.start_file(path)
+        with market.attached() as segment:
+            until(lambda: bool(watchers(path)), "the watcher runs", 3 * PATIENCE_S)
+            (watcher,) = watchers(path)
+            data = int(segment.head["data_pid"])
+            segment.halt("drill")
+            assert next_() == ("firing", "halted", "operator")
+            segment.resume()
+            assert next_() == ("recovered", "halted", "operator")
+            os.kill(gateway.pid, end)
+            gateway.wait(timeout=3 * PATIENCE_S)
+            until(lambda: not is_alive(data) and not is_alive(watcher), "nothing is left", 3 * PATIENCE_S)
+        told.setblocking(False)
+        rest = []
+        while True:
+            try:
+                rest.append(next_())
+            except BlockingIOError:
+                break
+        if end == signal.SIGTERM:
+            assert rest == []
+        else:
+            assert ("firing", "gone", "gateway") in rest
+            assert ("firing", "halted", "control_lost") in rest
+
+
+def watchers(config: Path) -> list[int]:
+    """Processes that watch for this configuration."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"alert" in words and str(config).encode() in words and is_alive(int(entry.name)):
+            found.append(int(entry.name))
+    time.sleep(0.05)
+    return found
