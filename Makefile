@@ -28,7 +28,7 @@ native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: promtool browser screenshots tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill lint fuzz seeds docs clean soak-risk mutants journal-proof rtl formal synth
+.PHONY: promtool browser screenshots tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill crash lint fuzz seeds docs clean soak-risk mutants journal-proof rtl formal synth
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -56,6 +56,7 @@ help:
 	@echo "make tuned                  TuneD from Debian, unpacked to .deps/tuned, for the comparison in docs/TUNE.md"
 	@echo "make tune-kill              kill -9 at every write of a whole hwgw tune apply and rollback, on a made host"
 	@echo "make journal-proof          every byte of a journal changed, deleted, swapped: all of it found"
+	@echo "make crash [N=200]          a gateway under load killed N times, compared with the venue after each"
 	@echo "make lint                   formatting, static checks and types"
 	@echo "make docs                   docs/protocols: a page per wire format and record, from the tables"
 	@echo "make build                  .venv with the native module in it; .venv/bin/hwgw runs this tree"
@@ -193,6 +194,11 @@ lint: $(build_stamp)
 journal-proof: $(build_stamp)
 	@echo "journal-proof: every byte of a journal of 1,000 records, every byte of a write; some minutes"
 	@HWGW_JOURNAL_RECORDS=1000 HWGW_JOURNAL_STEP=1 $(bin)/python -m pytest tests/unit/test_journal.py -q $(ARGS)
+
+N ?= 200
+crash: $(build_stamp)
+	@echo "crash: kill -9 of a gateway under load, $(N) times; about 7 s each"
+	@HWGW_CRASHES=$(N) $(bin)/python -m pytest tests/system/test_recovery.py -q -s $(ARGS)
 
 fuzz: $(build_stamp)
 	@command -v clang >/dev/null || { echo "fuzz: needs clang (make deps)" >&2; exit 1; }

@@ -35,15 +35,17 @@ from .errors import (
     HwgwError,
     InternalError,
     PrivilegeError,
+    UsageError,
 )
 from .feature_choice import Wanted, native_features
+from .journal import Replay, replay
 from .journal.start import rescue
 from .journal.writer import Writer
 from .linear import WORD, LinearSignal
 from .native import call, ffi, lib
 from .risk import signature
 from .risk.control import of_settings
-from .segment import Segment
+from .segment import Segment, gateways
 from .settings import Channel, Pipeline, Receive, Settings, Strategy
 from .strategies import declared, load_numba
 
@@ -52,6 +54,8 @@ __all__ = ["Gateway", "choose_backend"]
 _SIOCGIFFLAGS, _IFF_LOOPBACK = 0x8913, 0x8
 _READY_SECONDS = 20.0
 _STOP_SECONDS = 10.0
+# what a start with a journal settles by itself: the venue is asked before any order leaves
+_RESOLVED = ("session", "journal", "reconcile")
 _RENEW_SECONDS = 1.0  # so long a NAPI context that was made anew goes without what was asked for
 
 
@@ -107,7 +111,8 @@ def _channel(cfg: Any, channel: Channel) -> None:
 class _Native:
     """Settings as C structs. Keeps every Python-owned piece of memory alive as long as itself."""
 
-    def __init__(self, settings: Settings, segment: Segment) -> None:
+    def __init__(self, settings: Settings, segment: Segment, past: Replay, halts: bool) -> None:
+        """past: what the pipeline is rebuilt from; halts: with the halt that stands at its end."""
         self._keep: list[Any] = []
         self._settings = settings
         self.why = ""  # not the backend that "auto" would take
@@ -123,8 +128,13 @@ class _Native:
             {"lock_memory": settings.placement.lock_memory, "dma_latency_us": settings.placement.dma_latency_us},
         )
         self.pipelines = ffi.new("struct hwgw_pipeline_cfg[]", len(settings.pipelines))
+        replay_parts, keep = past.native()
+        self._keep += [replay_parts, keep]
         for thread, pipeline in enumerate(settings.pipelines):
             self._pipeline(self.pipelines[thread], thread, pipeline)
+            self.pipelines[thread].replay = replay_parts
+            self.pipelines[thread].replay_cnt = len(past.blocks)
+            self.pipelines[thread].replay_halts = halts
             self.pipelines[thread].session = session
             self.pipelines[thread].strategy = strategies
             self.pipelines[thread].strategy_cnt = len(settings.strategies)
@@ -290,13 +300,23 @@ class Gateway:
 
     start() returns when every pipeline is open, or raises what the data process reported. The heartbeat runs on a
     thread of its own from then on. stop() ends in order; leaving the context stops too.
+
+    With a journal it is rebuilt from what earlier runs put on record, and halted (reconcile) until the venue agrees;
+    anew: why not.
     """
 
-    def __init__(self, settings: Settings, commit: str = "") -> None:
+    def __init__(self, settings: Settings, commit: str = "", anew: str = "") -> None:
         self.settings = settings
+        self.past = Replay()
+        self._anew = anew
         journal = settings.journal
+        if anew and not journal:
+            raise UsageError("--anew: there is no journal to begin without; it needs a section journal")
+        left_over = settings.name in gateways()
         if journal:
-            rescue(Path(journal.folder), settings.name)
+            rescue(Path(journal.folder), settings.name, bool(anew))
+            if not anew:
+                self.past = replay(Path(journal.folder), settings.name)
         self.segment = Segment.create(
             settings.name,
             settings.symbols,
@@ -311,7 +331,10 @@ class Gateway:
         self._beat_stop = threading.Event()
         self._beat_thread: threading.Thread | None = None
         try:
-            self._native = _Native(settings, self.segment)
+            self._native = _Native(settings, self.segment, self.past, not left_over)
+            settled = {row["reason"] for row in self.segment.halts} & set(_RESOLVED)
+            if settled and (self.past.blocks or anew):
+                self.segment.resume(*settled)
             self._publish_limits()
             for number, strategy in enumerate(settings.strategies):
                 if strategy.armed:
@@ -336,7 +359,7 @@ class Gateway:
     def start(self) -> None:
         """Fork the journal's writer and the data process, and wait until the pipelines are open."""
         if self.settings.journal:
-            self._writer = Writer(self.segment, self.settings.journal, self.settings.name)
+            self._writer = Writer(self.segment, self.settings.journal, self.settings.name, self._anew)
         try:
             self._launch()
         except (ConfigError, DeviceError, PrivilegeError) as error:
@@ -423,7 +446,8 @@ class Gateway:
         """Note how the data process ended; one that was killed left its orders at the venue, so the halt is latched."""
         self._status = status
         if status < 0:
-            self.segment.halt(f"the data process was killed by {signal.Signals(-status).name}", "state")
+            reason = "session" if self.settings.journal else "state"  # what it left open is settled by the next start
+            self.segment.halt(f"the data process was killed by {signal.Signals(-status).name}", reason)
 
     def poll(self) -> int | None:
         """The data process's exit status, or None while it runs; negative is the signal that killed it."""

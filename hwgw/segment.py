@@ -442,6 +442,7 @@ class Segment:
                 "cpu_node": int(row["cpu_node"]),
                 "tid": int(row["tid"]),
                 "session": sessions[int(row["session_state"])],
+                "reconciling": bool(row["is_reconciling"]),
                 "feed": feeds[int(row["feed_state"])],
                 "receive": receives[int(row["receive_state"])],
                 "receive_reason": bytes(row["receive_reason"]).split(b"\0")[0].decode("utf-8", "replace"),

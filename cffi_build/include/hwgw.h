@@ -649,6 +649,14 @@ struct hwgw_channel_cfg {
 
 #define HWGW_CHANNELS_MAX 16
 
+/* the records of one block of a journal, which was proven */
+struct hwgw_replay_part {
+  const void *data;
+  uint64_t len;
+  uint32_t record_cnt;
+  uint64_t block; /* its number */
+};
+
 struct hwgw_pipeline_cfg {
   struct hwgw_segment *segment;
   uint32_t thread;           /* index of its blocks in the segment */
@@ -670,6 +678,12 @@ struct hwgw_pipeline_cfg {
   uint32_t strategy_cnt;
   const struct hwgw_strategy_cfg *strategy; /* strategy_cnt of them */
   const struct hwgw_session_cfg *session;   /* NULL: no venue, every passed order is dropped (order_drop_session) */
+  /* what earlier processes of this gateway put on record, oldest first: orders, positions, cash, references and the place
+   * in the venue's session are rebuilt from it, and the gateway is halted (reconcile) until the venue agrees. To be kept
+   * until open returns */
+  const struct hwgw_replay_part *replay;
+  uint32_t replay_cnt; /* 0 = begins with nothing */
+  bool replay_halts;   /* a halt that stands at its end stands again; else the segment's own is all that counts */
 };
 
 struct hwgw_pipeline;
@@ -707,6 +721,7 @@ struct hwgw_journal_cfg {
   uint64_t seq;            /* of the last block on disk, 0 = none */
   uint8_t before[32];      /* its hash */
   uint64_t torn_bytes;     /* that a crash left behind it */
+  const char *anew;        /* not NULL: this run begins without what is before it, for this reason */
   bool is_salvage;         /* of a gateway that is gone: append to the file from file_sz on, and end */
   uint64_t file_sz;
   uint64_t skip[16]; /* per pipeline the last record that is on disk of this run */

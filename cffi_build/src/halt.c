@@ -37,6 +37,11 @@ bool halt_set(struct hwgw_control *control, uint32_t reason, const char *text) {
   return true;
 }
 
+void halt_say(struct hwgw_control *control, uint32_t reason, const char *text) {
+  struct hwgw_halt_record *record = &control->halt_record[reason];
+  if (strncmp(record->text, text, sizeof record->text - 1) != 0) write_record(record, reason, text);
+}
+
 static void instrument_set(struct hwgw_segment *segment, uint32_t instrument) {
   struct hwgw_control *control = hwgw_segment_control(segment);
   __atomic_fetch_or(&control->instrument_halt[instrument / 64], (uint64_t)1 << instrument % 64, __ATOMIC_ACQ_REL);

@@ -9,6 +9,8 @@
 
 /* sets one reason; false when it was set already, whose record stays */
 bool halt_set(struct hwgw_control *control, uint32_t reason, const char *text);
+/* more is known now of a reason that is set: its record says so */
+void halt_say(struct hwgw_control *control, uint32_t reason, const char *text);
 /* A new gateway takes over what its predecessor of that name was halted for, but for control_lost, which ended with it;
  * instruments by symbol. One that it does not know any more halts all of it with reason state: forgetting that would
  * let it trade when it comes back. */

@@ -20,17 +20,17 @@ void journal_init(struct hwgw_journal *journal, struct hwgw_segment *segment, ui
   journal->limit = __atomic_load_n(&ring->written, __ATOMIC_ACQUIRE) + ring->sz_bytes;
 }
 
-bool journal_put(struct hwgw_journal *journal, uint8_t type, uint16_t verdict, uint64_t ts_ns, const void *payload,
-                 uint32_t len) {
+/* room for a record of len bytes of payload with its header filled in, or NULL; ends with publish */
+static inline uint8_t *claim(struct hwgw_journal *journal, uint8_t type, uint16_t verdict, uint64_t ts_ns,
+                             uint32_t len) {
   struct hwgw_journal_ring *ring = journal->ring;
-  if (!ring) return true;
   uint64_t sz = journal_record_sz(len);
   uint64_t at = journal->head & journal->mask;
   uint64_t to_end = journal->mask + 1 - at;
   uint64_t fill = sz > to_end ? to_end : 0;
   if (HWGW_UNLIKELY(journal->head + fill + sz > journal->limit)) {
     journal->limit = __atomic_load_n(&ring->written, __ATOMIC_ACQUIRE) + journal->mask + 1;
-    if (journal->head + fill + sz > journal->limit) return false;
+    if (journal->head + fill + sz > journal->limit) return NULL;
   }
   if (HWGW_UNLIKELY(fill)) { /* at least a record's header long: both are multiples of the alignment */
     *(struct hwgw_journal_record *)(journal->data + at) = (struct hwgw_journal_record){
@@ -41,13 +41,37 @@ bool journal_put(struct hwgw_journal *journal, uint8_t type, uint16_t verdict, u
   uint8_t *to = journal->data + at;
   *(struct hwgw_journal_record *)to = (struct hwgw_journal_record){
       .len = len, .type = type, .thread = journal->thread, .verdict = verdict, .seq = ++journal->seq, .ts_ns = ts_ns};
-  uint8_t *body = to + sizeof(struct hwgw_journal_record);
-  memcpy(body, payload, len);
+  return to + sizeof(struct hwgw_journal_record);
+}
+
+/* fills the record up and lets the writer see it */
+static inline void publish(struct hwgw_journal *journal, uint8_t *body, uint32_t len) {
+  uint64_t sz = journal_record_sz(len);
   uint64_t rest = sz - sizeof(struct hwgw_journal_record) - len;
   if (rest) memset(body + len, 0, rest);
   journal->head += sz;
-  ring->records = journal->seq;
-  __atomic_store_n(&ring->head, journal->head, __ATOMIC_RELEASE);
+  journal->ring->records = journal->seq;
+  __atomic_store_n(&journal->ring->head, journal->head, __ATOMIC_RELEASE);
+}
+
+bool journal_put(struct hwgw_journal *journal, uint8_t type, uint16_t verdict, uint64_t ts_ns, const void *payload,
+                 uint32_t len) {
+  if (!journal->ring) return true;
+  uint8_t *body = claim(journal, type, verdict, ts_ns, len);
+  if (!body) return false;
+  memcpy(body, payload, len);
+  publish(journal, body, len);
+  return true;
+}
+
+bool journal_put_two(struct hwgw_journal *journal, uint8_t type, uint16_t verdict, uint64_t ts_ns, const void *first,
+                     uint32_t first_len, const void *second, uint32_t second_len) {
+  if (!journal->ring) return true;
+  uint8_t *body = claim(journal, type, verdict, ts_ns, first_len + second_len);
+  if (!body) return false;
+  memcpy(body, first, first_len);
+  memcpy(body + first_len, second, second_len);
+  publish(journal, body, first_len + second_len);
   return true;
 }
 

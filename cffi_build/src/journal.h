@@ -22,6 +22,8 @@ struct hwgw_journal {
   uint64_t limit; /* head may rise to here; what the writer has freed since is read when this is reached */
   uint64_t seq;
   uint8_t thread;
+  bool
+      is_broken; /* a record found no room: what is in the ring ends there, and stays a beginning of what was to be put */
 };
 
 /* journal.c */
@@ -29,10 +31,31 @@ void journal_init(struct hwgw_journal *journal, struct hwgw_segment *segment, ui
 bool journal_put(struct hwgw_journal *journal, uint8_t type, uint16_t verdict, uint64_t ts_ns, const void *payload,
                  uint32_t len);
 
+/* the same with a payload of two parts */
+bool journal_put_two(struct hwgw_journal *journal, uint8_t type, uint16_t verdict, uint64_t ts_ns, const void *first,
+                     uint32_t first_len, const void *second, uint32_t second_len);
+
+/* For records that a recovery reads: behind one that found no room nothing is put any more, because a later one would
+ * not make sense without it. */
+static inline bool journal_keep_two(struct hwgw_journal *journal, uint8_t type, uint64_t ts_ns, const void *first,
+                                    uint32_t first_len, const void *second, uint32_t second_len) {
+  if (!journal->ring) return true;
+  if (HWGW_UNLIKELY(journal->is_broken)) return false;
+  journal->is_broken = !journal_put_two(journal, type, 0, ts_ns, first, first_len, second, second_len);
+  return !journal->is_broken;
+}
+
+static inline bool journal_keep(struct hwgw_journal *journal, uint8_t type, uint16_t verdict, uint64_t ts_ns,
+                                const void *payload, uint32_t len) {
+  if (!journal->ring) return true;
+  if (HWGW_UNLIKELY(journal->is_broken)) return false;
+  journal->is_broken = !journal_put(journal, type, verdict, ts_ns, payload, len);
+  return !journal->is_broken;
+}
+
 /* an event of the gate: an order with its verdict, or what venue, feed and control plane said */
 static inline bool journal_gate(struct hwgw_journal *journal, const struct hwgw_order *event, uint32_t verdict) {
-  if (!journal->ring) return true;
-  return journal_put(journal, HWGW_JOURNAL_RECORD_TYPE_GATE, (uint16_t)verdict, event->ts_ns, event, sizeof *event);
+  return journal_keep(journal, HWGW_JOURNAL_RECORD_TYPE_GATE, (uint16_t)verdict, event->ts_ns, event, sizeof *event);
 }
 
 /* bytes of a record in ring and file */

@@ -225,6 +225,10 @@ static int32_t begin(struct writer *w) {
                                    .thread_cnt = head->thread_cnt,
                                    .instrument_cnt = head->instrument_cnt,
                                    .torn_bytes = w->cfg->torn_bytes};
+  if (w->cfg->anew) {
+    open.is_anew = 1;
+    snprintf(open.reason, sizeof open.reason, "%s", w->cfg->anew);
+  }
   memcpy(open.name, head->name, sizeof open.name);
   memcpy(open.version, head->version, sizeof open.version);
   memcpy(open.commit, head->commit, sizeof open.commit);

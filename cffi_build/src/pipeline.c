@@ -85,6 +85,8 @@ void pipeline_control(struct hwgw_pipeline *p) {
     struct hwgw_order event = {.kind = HWGW_ORDER_KIND_LIMITS, .venue_ref = generation};
     pipeline_gate(p, &event, hwgw_segment_limits(p->segment, (uint32_t)generation));
     pipeline_breaker_rules(p);
+    struct hwgw_journal_limits record = {.generation = generation, .checksum = p->risk->limits->checksum};
+    journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_LIMITS, 0, event.ts_ns, &record, sizeof record);
     p->limits_generation = generation;
     __atomic_store_n(&p->thread->generation_ack, generation, __ATOMIC_RELEASE);
   }
@@ -159,6 +161,27 @@ static uint32_t send_order(struct hwgw_pipeline *p, const struct hwgw_order *ord
   return hwgw_session_order(p->session, &wire);
 }
 
+/* the order with its verdict; of a market order that passed also the price it was judged at, which no later reader knows */
+static bool record_order(struct hwgw_pipeline *p, const struct hwgw_order *order, uint32_t reason) {
+  if (HWGW_LIKELY(order->type != HWGW_ORDER_TYPE_MARKET || reason != HWGW_RISK_REASON_PASS))
+    return pipeline_record(p, order, reason);
+  struct hwgw_order priced = *order;
+  if (order->kind != HWGW_ORDER_KIND_CANCEL) priced.reason = risk_slot(p->risk, order->ref)->px;
+  return pipeline_record(p, &priced, reason);
+}
+
+/* the book that the order was decided on; its bytes do not wait for this record */
+static void record_arrival(struct hwgw_pipeline *p, const struct hwgw_order *order) {
+  if (!p->journal.ring) return;
+  const struct hwgw_tob *top = hwgw_segment_tob(p->segment, order->instrument);
+  struct hwgw_journal_arrival arrival = {.ref = order->ref,
+                                         .bid_px = top->bid_px,
+                                         .ask_px = top->ask_px,
+                                         .bid_qty = top->bid_qty,
+                                         .ask_qty = top->ask_qty};
+  journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_ARRIVAL, 0, order->ts_ns, &arrival, sizeof arrival);
+}
+
 void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, struct hwgw_order *order) {
   pipeline_control(p);
   /* every other kind is the venue's, the feed's or the control plane's to say, and the gate would believe it */
@@ -178,7 +201,7 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
                                         : HWGW_RISK_REASON_MALFORMED;
   uint64_t t_judged = hwgw_rdtsc();
   stage(p, HWGW_SEGMENT_HIST_RISK, t_risk, t_judged);
-  bool is_recorded = pipeline_record(p, order, reason);
+  bool is_recorded = record_order(p, order, reason);
   p->counters[HWGW_CNT_RISK_ORDERS]++;
   *(reason == HWGW_RISK_REASON_PASS ? &strategy->row->passed : &strategy->row->refused) += 1;
   if (reason != HWGW_RISK_REASON_PASS) {
@@ -210,6 +233,7 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
   if (is_new) {
     bool is_chained = order->kind == HWGW_ORDER_KIND_REPLACE; /* a replace of this one may go before it is answered */
     *pipeline_executed(p, order->ref) = is_chained ? *pipeline_executed(p, order->orig_ref) : 0;
+    record_arrival(p, order);
   }
   hook_order(p, strategy, order);
 }

@@ -9,6 +9,7 @@
 #include "hist.h"
 #include "journal.h"
 #include "recover.h"
+#include "risk.h"
 
 #define INTENTS_MAX 8 /* orders one hook call may give */
 #define VENUE_EVENTS_MAX 64
@@ -124,9 +125,13 @@ struct hwgw_pipeline {
   uint16_t arm[HWGW_RISK_STRATEGIES_MAX]; /* what the gate was told last */
 
   struct hwgw_session *session;
-  struct hwgw_session_cfg session_cfg;
   uint32_t session_state;
   uint32_t last_ref;
+  uint32_t sent_ref;     /* the kernel has taken every order up to here */
+  bool is_reconciling;   /* the venue has not agreed yet with what the journal says */
+  uint32_t recorded_ref; /* the last reference on record when this process began */
+  struct hwgw_journal_restored restored;
+  struct hwgw_risk_strategy restored_strategy[HWGW_RISK_STRATEGIES_MAX];
   /* shares executed of the chain of replaces behind each open order, direct-mapped by ref like the gate's table */
   uint32_t executed[HWGW_RISK_OPEN_ORDERS_MAX];
 
@@ -198,6 +203,15 @@ void pipeline_flush(struct hwgw_pipeline *p);
 uint32_t pipeline_open_orders(const struct hwgw_pipeline *p);
 void pipeline_cancel_all(struct hwgw_pipeline *p);
 void pipeline_cancel_halted(struct hwgw_pipeline *p, uint64_t now);
+
+/* what an event that the gate took does to the chain of replaces and to the money in the segment */
+void pipeline_venue_book(struct hwgw_pipeline *p, const struct hwgw_order *event);
+
+/* pipeline_restore.c: what an earlier process left, from its journal */
+int32_t pipeline_restore(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error);
+/* when the control plane's words were taken: puts on record what the pipeline begins with */
+void pipeline_restored(struct hwgw_pipeline *p, bool is_replayed);
+void pipeline_reconcile(struct hwgw_pipeline *p); /* while is_reconciling */
 
 /* pipeline_features.c: what strategies asked for beside the book */
 int32_t pipeline_features_open(struct hwgw_pipeline *p, struct pipeline_strategy *strategy,

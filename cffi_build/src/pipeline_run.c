@@ -17,6 +17,7 @@
 #include "pipeline.h"
 #include "risk.h"
 #include "segment.h"
+#include "session.h"
 
 #define SESSION_US 5
 #define HOUSE_US 1000
@@ -165,11 +166,14 @@ int32_t hwgw_pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pi
   }
   if (!status) status = open_strategies(p, cfg, error);
   if (!status) status = open_orders(p, cfg, error);
+  if (!status) status = pipeline_restore(p, cfg, error);
   if (status) {
     hwgw_pipeline_close(p);
     return status;
   }
+  if (p->session) p->session->journal = &p->journal;
   pipeline_control(p);
+  pipeline_restored(p, cfg->replay_cnt != 0);
   *pipeline = p;
   return HWGW_OK;
 }
@@ -247,6 +251,8 @@ static void journal_watch(struct hwgw_pipeline *p, uint64_t now_ns) {
     char text[96];
     snprintf(text, sizeof text, "the journal cannot be written: %s", strerror((int)error));
     hwgw_halt(p->segment, HWGW_RISK_REASON_JOURNAL, text);
+  } else if (HWGW_UNLIKELY(p->journal.is_broken)) {
+    hwgw_halt(p->segment, HWGW_RISK_REASON_JOURNAL, "the ring of the journal was full: it ends there; start again");
   } else if (HWGW_UNLIKELY(now_ns > alive_ns + p->journal_stall_ns)) {
     hwgw_halt(p->segment, HWGW_RISK_REASON_JOURNAL, "the journal's writer is stopped, or its disk hangs");
   }
@@ -270,6 +276,7 @@ void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
   p->thread->open_notional = p->risk->gateway.open_notional;
   p->thread->next_seq = p->channel_cnt ? p->mold[0].next_seq : 0;
   p->thread->last_ref = p->last_ref;
+  p->thread->is_reconciling = p->is_reconciling;
   p->thread->halt_seq_ack = p->halt_seq;
   __atomic_store_n(&p->thread->alive_ns, hwgw_ticks_to_now_ns(now), __ATOMIC_RELEASE);
 }

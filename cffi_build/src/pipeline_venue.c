@@ -6,6 +6,7 @@
 
 #include "halt.h"
 #include "risk.h"
+#include "session.h"
 
 #define CANCELS_PER_FLUSH 256 /* the send buffer holds ten times as many */
 #define CANCEL_AGAIN_MS 250   /* a venue that answers has answered long before */
@@ -35,6 +36,13 @@ static void position_publish(struct hwgw_pipeline *p, const struct hwgw_order *e
   *row = now;
 }
 
+void pipeline_venue_book(struct hwgw_pipeline *p, const struct hwgw_order *event) {
+  if (event->kind == HWGW_ORDER_KIND_EXECUTED) *pipeline_executed(p, event->ref) += event->qty;
+  if (event->kind == HWGW_ORDER_KIND_REPLACED)
+    *pipeline_executed(p, event->ref) = *pipeline_executed(p, event->orig_ref);
+  position_publish(p, event);
+}
+
 static void event_apply(struct hwgw_pipeline *p, struct hwgw_order *event) {
   if (event->kind == HWGW_ORDER_KIND_HALT) {
     hwgw_halt(p->segment, event->reason, "the venue told of an order that is not ours");
@@ -42,17 +50,7 @@ static void event_apply(struct hwgw_pipeline *p, struct hwgw_order *event) {
     return;
   }
   pipeline_gate(p, event, NULL);
-  switch (event->kind) {
-    case HWGW_ORDER_KIND_EXECUTED:
-      *pipeline_executed(p, event->ref) += event->qty;
-      break;
-    case HWGW_ORDER_KIND_REPLACED:
-      *pipeline_executed(p, event->ref) = *pipeline_executed(p, event->orig_ref);
-      break;
-    default:
-      break;
-  }
-  position_publish(p, event);
+  pipeline_venue_book(p, event);
 
   const struct pipeline_strategy *strategy = pipeline_strategy_of(p, event->strategy);
   if (!strategy || event->instrument >= p->instrument_cnt) return;
@@ -100,14 +98,26 @@ void pipeline_venue(struct hwgw_pipeline *p) {
   for (uint32_t i = 0; i < cnt; i++) event_apply(p, &events[i]);
   uint32_t state = hwgw_session_state(p->session);
   if (HWGW_UNLIKELY(state != p->session_state)) session_changed(p, state);
+  if (HWGW_UNLIKELY(p->is_reconciling)) pipeline_reconcile(p);
+}
+
+/* when the kernel has taken all that was encoded: the time is that of the last order of the batch */
+static void record_sent(struct hwgw_pipeline *p, uint64_t begin_ns) {
+  if (p->session->last_ref == p->sent_ref || p->session->tx_head != p->session->tx_tail || p->session->link_down)
+    return;
+  p->sent_ref = p->session->last_ref;
+  struct hwgw_journal_sent sent = {.last_ref = p->sent_ref, .begin_ns = begin_ns};
+  journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_SENT, 0, hwgw_ticks_to_now_ns(hwgw_rdtsc()), &sent, sizeof sent);
 }
 
 void pipeline_flush(struct hwgw_pipeline *p) {
   if (!p->session) return;
   hold_when_halted(p);
   uint64_t from = hwgw_rdtsc();
-  hwgw_session_flush(p->session, hwgw_ticks_to_now_ns(from), p->counters);
+  uint64_t from_ns = hwgw_ticks_to_now_ns(from);
+  hwgw_session_flush(p->session, from_ns, p->counters);
   hist_record(p->hist[HWGW_SEGMENT_HIST_SESSION], hwgw_rdtsc() - from);
+  if (p->journal.ring) record_sent(p, from_ns);
 }
 
 uint32_t pipeline_open_orders(const struct hwgw_pipeline *p) {
@@ -141,6 +151,8 @@ void pipeline_cancel_all(struct hwgw_pipeline *p) {
 /* Halted, what is open goes too, of an instrument or all: at once, and once more for what a full send buffer or a lost link has kept */
 void pipeline_cancel_halted(struct hwgw_pipeline *p, uint64_t now) {
   if (p->session_state != HWGW_SEGMENT_SESSION_STATE_UP || pipeline_open_orders(p) == 0) return;
+  /* orders that are being compared with the venue's are good ones until a person, or another reason, says otherwise */
+  if (p->is_reconciling && p->control->halt == (uint32_t)1 << HWGW_RISK_REASON_RECONCILE) return;
   if (p->t_cancel && now - p->t_cancel < CANCEL_AGAIN_MS * (hwgw_ticks_hz() / 1000)) return;
   p->t_cancel = now;
   cancel(p, p->is_halted);

@@ -36,6 +36,10 @@ struct hwgw_protocol {
   /* one whole packet of the venue; true when event is filled. May close the connection */
   bool (*packet)(struct hwgw_session *session, const uint8_t *data, uint32_t len, uint64_t now_ns, uint64_t *counters,
                  struct hwgw_order *event);
+  /* one message that counts in the venue's sequence, as packet finds it and as the journal has it; true when event is
+   * filled */
+  bool (*message)(struct hwgw_session *session, const uint8_t *message, uint32_t len, uint64_t now_ns,
+                  uint64_t *counters, struct hwgw_order *event);
   void (*timers)(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters); /* once per poll, when linked */
   void (*sent)(struct hwgw_session *session,
                const struct hwgw_order *order); /* encoded and in the buffer; may be NULL */

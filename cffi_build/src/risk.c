@@ -292,6 +292,24 @@ static inline void pass(struct hwgw_risk *risk, const struct judged *j) {
   };
 }
 
+bool hwgw_risk_carry(struct hwgw_risk *risk, const struct hwgw_order *order, uint32_t px) {
+  struct judged j = {.order = order, .px = px, .notional = (uint64_t)px * order->qty};
+  j.is_buy = order->side == HWGW_ORDER_SIDE_BUY;
+  if ((!j.is_buy && order->side != HWGW_ORDER_SIDE_SELL) || !order->qty || !px || px > HWGW_RISK_PX_MAX ||
+      order->account >= HWGW_RISK_ACCOUNTS_MAX || order->strategy >= HWGW_RISK_STRATEGIES_MAX ||
+      order->instrument >= HWGW_RISK_INSTRUMENTS_MAX || order->ref <= risk->last_ref)
+    return false;
+  j.account = &risk->account[order->account];
+  j.strategy = &risk->strategy[order->strategy];
+  j.at = &risk->instrument[order->instrument];
+  j.slot = risk_slot(risk, order->ref);
+  int64_t worst = (int64_t)(j.is_buy ? j.at->long_worst : j.at->short_worst) + order->qty;
+  if (j.slot->leaves || worst > INT32_MAX || is_full(j.account, j.notional) || is_full(&risk->gateway, j.notional))
+    return false;
+  pass(risk, &j);
+  return true;
+}
+
 static void refused(struct hwgw_risk *risk, const struct hwgw_order *order) {
   if (order->strategy >= HWGW_RISK_STRATEGIES_MAX) return;
   struct hwgw_risk_strategy *strategy = &risk->strategy[order->strategy];

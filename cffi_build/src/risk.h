@@ -130,6 +130,10 @@ extern const struct hwgw_limits hwgw_risk_limits_none;
 uint32_t hwgw_risk_fact(struct hwgw_risk *risk, const struct hwgw_order *event, const struct hwgw_limits *limits,
                         bool is_back);
 
+/* takes an order that passed in an earlier process, priced at px then: exposure and reference, not the rate allowances,
+ * which must be off in risk->checks. false, and nothing is changed, when it cannot have passed */
+bool hwgw_risk_carry(struct hwgw_risk *risk, const struct hwgw_order *order, uint32_t px);
+
 static inline bool risk_is_on(const struct hwgw_risk *risk, uint32_t reason) {
   return risk->checks >> reason & 1;
 }

@@ -88,6 +88,7 @@ int32_t hwgw_session_open(struct hwgw_session **session, const struct hwgw_sessi
   self->backoff = 1;
   self->next_seq = cfg->requested_seq;
   self->cfg = *cfg;
+  memcpy(self->own_session, cfg->requested_session, sizeof self->own_session);
   self->protocol = protocol_of(cfg->protocol);
   self->orders.protocol = self->protocol;
   self->orders.symbols = cfg->symbols;
@@ -117,6 +118,7 @@ void hwgw_session_disconnect(struct hwgw_session *session, uint32_t state, const
   session->rx_head = session->rx_tail = 0;
   session->state = state;
   session->reason = reason;
+  hwgw_session_orders_doubt(&session->orders);
 }
 
 /* the connection or the attempt failed: now lost, with the time of the next attempt */
@@ -279,6 +281,35 @@ void hwgw_session_framing_error(struct hwgw_session *session, uint64_t now_ns, u
   hwgw_session_lose(session, now_ns, counters, "the venue sent a packet that cannot be at its place");
 }
 
+/* ---- journal: what the venue said, before anything is made of it ---- */
+
+void hwgw_session_record_login(struct hwgw_session *session, uint64_t now_ns) {
+  if (!session->journal) return;
+  struct hwgw_journal_login login = {
+      .seq = session->next_seq, .login = session->login, .address = session->cfg.address, .port = session->cfg.port};
+  memcpy(login.session, session->cfg.requested_session, sizeof login.session);
+  memcpy(login.username, session->cfg.username, sizeof login.username);
+  journal_keep(session->journal, HWGW_JOURNAL_RECORD_TYPE_LOGIN, 0, now_ns, &login, sizeof login);
+}
+
+static void record_message(struct hwgw_session *session, const uint8_t *message, uint32_t len, uint64_t now_ns) {
+  if (!session->journal) return;
+  struct hwgw_journal_venue head = {.seq = session->next_seq, .len = len, .login = session->login};
+  journal_keep_two(session->journal, HWGW_JOURNAL_RECORD_TYPE_VENUE, now_ns, &head, sizeof head, message, len);
+}
+
+bool hwgw_session_begin_anew(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
+  uint32_t unknown_cnt;
+  if (!session->is_restored || hwgw_session_orders_open(&session->orders, &unknown_cnt)) return false;
+  session->is_restored = false;
+  memcpy(session->cfg.requested_session, session->own_session, sizeof session->own_session);
+  session->next_seq = session->cfg.requested_seq;
+  session->login = 0;
+  hwgw_session_lose(session, now_ns, counters, "the session of the journal is over: the current one is asked for");
+  session->state = HWGW_SEGMENT_SESSION_STATE_NONE; /* at once, and also when nothing is ever connected again */
+  return true;
+}
+
 void hwgw_session_up(struct hwgw_session *session) {
   session->state = HWGW_SEGMENT_SESSION_STATE_UP;
   session->reason = "up";
@@ -287,6 +318,7 @@ void hwgw_session_up(struct hwgw_session *session) {
 
 bool hwgw_session_sequenced(struct hwgw_session *session, const uint8_t *message, uint32_t len, uint64_t now_ns,
                             uint64_t *counters, struct hwgw_order *event) {
+  record_message(session, message, len, now_ns);
   counters[HWGW_CNT_SESSION_SEQUENCED]++;
   session->next_seq++;
   if (session->state == HWGW_SEGMENT_SESSION_STATE_LOGIN_SENT) /* a replay may take longer than a login */
@@ -387,7 +419,7 @@ uint32_t hwgw_session_order(struct hwgw_session *session, const struct hwgw_orde
   if (session->protocol->sent) session->protocol->sent(session, order);
   if (!is_cancel) {
     session->last_ref = order->ref;
-    hwgw_session_orders_sent(&session->orders, order, session->login);
+    hwgw_session_orders_sent(&session->orders, order);
   }
   return HWGW_CNT_ORDER_ENCODED;
 }
@@ -443,4 +475,32 @@ void hwgw_session_logout(struct hwgw_session *session) {
     default:
       break;
   }
+}
+
+/* ---- of an earlier process ---- */
+
+void hwgw_session_restore_login(struct hwgw_session *session, const char *name, uint64_t seq, uint32_t login) {
+  hwgw_session_orders_doubt(&session->orders);
+  memcpy(session->cfg.requested_session, name, sizeof session->cfg.requested_session);
+  session->next_seq = seq;
+  session->login = login;
+  session->state = HWGW_SEGMENT_SESSION_STATE_LOGIN_SENT; /* until the answer to the account query */
+}
+
+bool hwgw_session_restore_message(struct hwgw_session *session, const uint8_t *message, uint32_t len,
+                                  uint64_t *counters, struct hwgw_order *event) {
+  return session->protocol->message(session, message, len, 0, counters, event);
+}
+
+bool hwgw_session_restore_order(struct hwgw_session *session, const struct hwgw_order *wire) {
+  if (wire->ref <= session->last_ref || !hwgw_session_orders_accept(&session->orders, wire)) return false;
+  session->last_ref = wire->ref;
+  hwgw_session_orders_sent(&session->orders, wire);
+  return true;
+}
+
+void hwgw_session_restore_end(struct hwgw_session *session, uint32_t last_ref) {
+  if (last_ref > session->last_ref) session->last_ref = last_ref;
+  session->is_restored = session->login > 0;
+  hwgw_session_disconnect(session, HWGW_SEGMENT_SESSION_STATE_NONE, "not connected yet");
 }

@@ -6,6 +6,7 @@
 #define HWGW_SESSION_H
 
 #include "base.h"
+#include "journal.h"
 #include "order.h"
 #include "soup.h"
 
@@ -23,7 +24,8 @@
 
 #define NS_PER_MS 1000000u
 
-enum hwgw_own_state { HWGW_OWN_FREE, HWGW_OWN_SENT, HWGW_OWN_LIVE };
+/* unknown: sent, and the link was lost, or this process, before an answer. It may be live, over or never have arrived */
+enum hwgw_own_state { HWGW_OWN_FREE, HWGW_OWN_SENT, HWGW_OWN_UNKNOWN, HWGW_OWN_LIVE };
 
 /* an order this session sent and the venue has not ended; slot = ref mod HWGW_SESSION_ORDERS */
 struct hwgw_own_order {
@@ -31,7 +33,6 @@ struct hwgw_own_order {
   uint32_t orig_ref; /* of a replace without an answer yet, else 0 */
   uint32_t leaves;   /* sent: quantity as sent */
   uint32_t instrument;
-  uint32_t login;       /* which login it was sent under */
   uint16_t replace_idx; /* slot + 1 of the newest replace of this order without an answer, 0 = none */
   uint16_t next_idx;    /* slot + 1 of the next in the list this one is in, 0 = last */
   char side_code;
@@ -70,15 +71,21 @@ struct hwgw_session_orders {
  * instrument and marked alike, because a replace keeps its original's side */
 bool hwgw_session_orders_accept(const struct hwgw_session_orders *orders, const struct hwgw_order *order);
 /* remembers an order or a replace that hwgw_session_orders_accept took and the encoder encoded */
-void hwgw_session_orders_sent(struct hwgw_session_orders *orders, const struct hwgw_order *order, uint32_t login);
+void hwgw_session_orders_sent(struct hwgw_session_orders *orders, const struct hwgw_order *order);
 /* one message from the venue: counts it under one counter of the ledger `sequenced`, and fills event (true) unless it
  * changes nothing. Call hwgw_session_orders_follow until false before the next message */
 bool hwgw_session_orders_message(struct hwgw_session_orders *orders, const uint8_t *message, uint32_t len,
                                  uint64_t *counters, struct hwgw_order *event);
 /* what follows from the last message without a message of its own */
 bool hwgw_session_orders_follow(struct hwgw_session_orders *orders, uint64_t *counters, struct hwgw_order *event);
-/* the venue's next UserRefNum is next_ref: unanswered orders of earlier logins from there on were lost on the way */
-void hwgw_session_orders_lost(struct hwgw_session_orders *orders, uint32_t next_ref, uint32_t login);
+/* the link, or this process, is lost: of what was sent and has no answer nobody knows what became */
+void hwgw_session_orders_doubt(struct hwgw_session_orders *orders);
+/* the venue's next UserRefNum is next_ref: unknown orders from there on were lost on the way */
+void hwgw_session_orders_lost(struct hwgw_session_orders *orders, uint32_t next_ref);
+/* how many there are that have not ended, and of them the unknown ones */
+uint32_t hwgw_session_orders_open(const struct hwgw_session_orders *orders, uint32_t *unknown_cnt);
+/* the order with this ref that has not ended, or NULL */
+const struct hwgw_own_order *hwgw_session_orders_find(const struct hwgw_session_orders *orders, uint32_t ref);
 
 /* the order ref never went out: it follows as rejected, and what would replace it, too */
 void hwgw_session_orders_withdraw(struct hwgw_session_orders *orders, uint32_t ref);
@@ -107,7 +114,10 @@ struct hwgw_session {
   uint64_t last_tx_ns; /* the kernel took something, or had nothing to take */
   const char *reason;
   const struct hwgw_protocol *protocol;
-  struct hwgw_session_cfg cfg; /* requested_session becomes the session's name at login */
+  struct hwgw_session_cfg cfg;  /* requested_session becomes the session's name at login */
+  char own_session[10];         /* requested_session as it was configured */
+  bool is_restored;             /* session and number are those of an earlier process */
+  struct hwgw_journal *journal; /* NULL = none: of pipelines alone */
   struct hwgw_order_template template;
   uint8_t tx[HWGW_SESSION_TX_SZ + HWGW_PACKET_SZ_MAX];
   uint8_t rx[HWGW_SESSION_RX_SZ];
@@ -131,5 +141,22 @@ bool hwgw_session_sequenced(struct hwgw_session *session, const uint8_t *message
                             uint64_t *counters, struct hwgw_order *event);
 /* all is known that has to be: up */
 void hwgw_session_up(struct hwgw_session *session);
+/* a login was accepted: puts on record which session goes on at which number */
+void hwgw_session_record_login(struct hwgw_session *session, uint64_t now_ns);
+/* The venue does not have the session of an earlier process any more. When nothing was left open in it, the current one is
+ * asked for next (true) */
+bool hwgw_session_begin_anew(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters);
+
+/* ---- of an earlier process, from its journal (pipeline_restore.c) ---- */
+
+/* a login that it had: the messages that follow are of this session, from seq on */
+void hwgw_session_restore_login(struct hwgw_session *session, const char *name, uint64_t seq, uint32_t login);
+/* a sequenced message that it had taken, as live; true when event is filled. Then hwgw_session_orders_follow */
+bool hwgw_session_restore_message(struct hwgw_session *session, const uint8_t *message, uint32_t len,
+                                  uint64_t *counters, struct hwgw_order *event);
+/* an order that it had handed over, or was about to; false when the order could not be followed */
+bool hwgw_session_restore_order(struct hwgw_session *session, const struct hwgw_order *wire);
+/* everything was told: what has no answer is unknown, and the next login resumes where the journal ends */
+void hwgw_session_restore_end(struct hwgw_session *session, uint32_t last_ref);
 
 #endif

@@ -23,9 +23,14 @@ static struct hwgw_own_order *slot(struct hwgw_session_orders *orders, uint32_t 
   return &orders->order[ref % HWGW_SESSION_ORDERS];
 }
 
-static const struct hwgw_own_order *find(const struct hwgw_session_orders *orders, uint32_t ref) {
+const struct hwgw_own_order *hwgw_session_orders_find(const struct hwgw_session_orders *orders, uint32_t ref) {
   const struct hwgw_own_order *own = &orders->order[ref % HWGW_SESSION_ORDERS];
   return own->state != HWGW_OWN_FREE && own->ref == ref ? own : NULL;
+}
+
+/* sent, and not answered yet, whatever became of the link since */
+static bool is_unanswered(const struct hwgw_own_order *own) {
+  return own->state == HWGW_OWN_SENT || own->state == HWGW_OWN_UNKNOWN;
 }
 
 static uint16_t index_of(const struct hwgw_session_orders *orders, const struct hwgw_own_order *own) {
@@ -79,17 +84,16 @@ static void follow_cancel(struct hwgw_session_orders *orders, const struct hwgw_
 bool hwgw_session_orders_accept(const struct hwgw_session_orders *orders, const struct hwgw_order *order) {
   if (orders->order[order->ref % HWGW_SESSION_ORDERS].state != HWGW_OWN_FREE) return false;
   if (order->kind != HWGW_ORDER_KIND_REPLACE) return true;
-  const struct hwgw_own_order *original = find(orders, order->orig_ref);
+  const struct hwgw_own_order *original = hwgw_session_orders_find(orders, order->orig_ref);
   return original && original->instrument == order->instrument && original->side_code == hwgw_order_side_code(order) &&
          original->options == (hwgw_order_options(order) & UINT16_MAX); /* some protocols keep what is not said again */
 }
 
-void hwgw_session_orders_sent(struct hwgw_session_orders *orders, const struct hwgw_order *order, uint32_t login) {
+void hwgw_session_orders_sent(struct hwgw_session_orders *orders, const struct hwgw_order *order) {
   struct hwgw_own_order *own = slot(orders, order->ref);
   own->ref = order->ref;
   own->leaves = order->qty;
   own->instrument = order->instrument;
-  own->login = login;
   own->side_code = hwgw_order_side_code(order);
   own->state = HWGW_OWN_SENT;
   own->side = order->side;
@@ -116,7 +120,7 @@ static bool is_alike(const struct hwgw_session_orders *orders, const struct hwgw
 
 static bool on_accepted(struct hwgw_session_orders *orders, struct hwgw_own_order *own, const struct hwgw_said *said,
                         const struct hwgw_order *event, uint64_t *counters) {
-  if (own->state != HWGW_OWN_SENT || own->orig_ref || !is_alike(orders, own, said, event->qty)) return false;
+  if (!is_unanswered(own) || own->orig_ref || !is_alike(orders, own, said, event->qty)) return false;
   bool dead = event->reason != 0;
   uint32_t gone = dead ? own->leaves : own->leaves - event->qty;
   own->state = HWGW_OWN_LIVE;
@@ -131,7 +135,7 @@ static bool on_accepted(struct hwgw_session_orders *orders, struct hwgw_own_orde
 static bool on_replaced(struct hwgw_session_orders *orders, struct hwgw_own_order *own, const struct hwgw_said *said,
                         const struct hwgw_order *event, uint64_t *counters) {
   struct hwgw_own_order *original = slot(orders, event->orig_ref);
-  if (own->state != HWGW_OWN_SENT || event->orig_ref == 0 || own->orig_ref != event->orig_ref ||
+  if (!is_unanswered(own) || event->orig_ref == 0 || own->orig_ref != event->orig_ref ||
       original->ref != event->orig_ref || original->state != HWGW_OWN_LIVE || !is_alike(orders, own, said, event->qty))
     return false;
   bool dead = event->reason != 0;
@@ -181,7 +185,7 @@ static bool on_canceled(struct hwgw_session_orders *orders, struct hwgw_own_orde
 }
 
 static bool on_rejected(struct hwgw_session_orders *orders, struct hwgw_own_order *own, uint64_t *counters) {
-  if (own->state != HWGW_OWN_SENT) return false;
+  if (!is_unanswered(own)) return false;
   if (own->orig_ref) unlink_replace(orders, own);
   end(orders, own);
   counters[HWGW_CNT_SESSION_REJECTED]++;
@@ -230,7 +234,7 @@ bool hwgw_session_orders_message(struct hwgw_session_orders *orders, const uint8
   bool good = false;
   if (event->kind == HWGW_ORDER_KIND_BROKEN) {
     good = event->ref && on_broken(orders, event, counters);
-  } else if (find(orders, event->ref)) {
+  } else if (hwgw_session_orders_find(orders, event->ref)) {
     struct hwgw_own_order *own = slot(orders, event->ref);
     owner_set(event, own);
     if (said.is_rest) event->qty = own->leaves;
@@ -279,10 +283,15 @@ bool hwgw_session_orders_follow(struct hwgw_session_orders *orders, uint64_t *co
   return true;
 }
 
-void hwgw_session_orders_lost(struct hwgw_session_orders *orders, uint32_t next_ref, uint32_t login) {
+void hwgw_session_orders_doubt(struct hwgw_session_orders *orders) {
+  for (uint32_t i = 0; i < HWGW_SESSION_ORDERS; i++)
+    if (orders->order[i].state == HWGW_OWN_SENT) orders->order[i].state = HWGW_OWN_UNKNOWN;
+}
+
+void hwgw_session_orders_lost(struct hwgw_session_orders *orders, uint32_t next_ref) {
   for (uint32_t i = 0; i < HWGW_SESSION_ORDERS; i++) {
     struct hwgw_own_order *own = &orders->order[i];
-    if (own->state != HWGW_OWN_SENT || own->login == login || own->ref < next_ref) continue;
+    if (own->state != HWGW_OWN_UNKNOWN || own->ref < next_ref) continue;
     if (own->orig_ref) unlink_replace(orders, own);
     withdraw(orders, own);
   }
@@ -290,7 +299,17 @@ void hwgw_session_orders_lost(struct hwgw_session_orders *orders, uint32_t next_
 
 void hwgw_session_orders_withdraw(struct hwgw_session_orders *orders, uint32_t ref) {
   struct hwgw_own_order *own = slot(orders, ref);
-  if (own->ref != ref || own->state != HWGW_OWN_SENT) return;
+  if (own->ref != ref || !is_unanswered(own)) return;
   if (own->orig_ref) unlink_replace(orders, own);
   withdraw(orders, own);
+}
+
+uint32_t hwgw_session_orders_open(const struct hwgw_session_orders *orders, uint32_t *unknown_cnt) {
+  uint32_t open_cnt = 0;
+  *unknown_cnt = 0;
+  for (uint32_t i = 0; i < HWGW_SESSION_ORDERS; i++) {
+    open_cnt += orders->order[i].state != HWGW_OWN_FREE;
+    *unknown_cnt += orders->order[i].state == HWGW_OWN_UNKNOWN;
+  }
+  return open_cnt;
 }

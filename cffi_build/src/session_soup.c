@@ -37,7 +37,7 @@ static void login_accepted(struct hwgw_session *session, const uint8_t *packet, 
     hwgw_session_framing_error(session, now_ns, counters);
     return;
   }
-  bool resumed = session->login > 0;
+  bool resumed = session->login > 0; /* by this process, or by the one whose journal was read */
   bool wrong_session = resumed && memcmp(name, session->cfg.requested_session, sizeof session->cfg.requested_session);
   if (wrong_session || (session->next_seq && session->next_seq != seq)) {
     counters[HWGW_CNT_SESSION_LOGIN_REJECTS]++;
@@ -55,6 +55,7 @@ static void login_accepted(struct hwgw_session *session, const uint8_t *packet, 
   session->reason = session->protocol->query ? "waiting for the answer to the account query"
                                              : "waiting for a heartbeat, which ends the replay";
   memcpy(session->cfg.requested_session, name, sizeof session->cfg.requested_session);
+  hwgw_session_record_login(session, now_ns);
 
   if (!session->protocol->query) return;
   uint8_t *packet_out = hwgw_session_room(session, 0); /* there is room: nothing but the login can be before it */
@@ -65,7 +66,10 @@ static void login_accepted(struct hwgw_session *session, const uint8_t *packet, 
   session->tx_tail += SOUPBINTCP_UNSEQUENCED_DATA_LEN + len;
 }
 
-static void login_rejected(struct hwgw_session *session, const uint8_t *packet, uint64_t *counters) {
+static void login_rejected(struct hwgw_session *session, const uint8_t *packet, uint64_t now_ns, uint64_t *counters) {
+  if (soupbintcp_login_rejected_reject_reason_code(packet) == SOUPBINTCP_REJECT_REASON_SESSION_NOT_AVAILABLE &&
+      hwgw_session_begin_anew(session, now_ns, counters))
+    return;
   const char *reason = "login rejected, for a reason the protocol does not name";
   switch (soupbintcp_login_rejected_reject_reason_code(packet)) {
     case SOUPBINTCP_REJECT_REASON_NOT_AUTHORISED:
@@ -86,7 +90,7 @@ static void account_query_response(struct hwgw_session *session, const uint8_t *
   uint32_t next_ref = ouch50_account_query_response_next_user_ref_num(message);
   if (next_ref > session->next_ref) session->next_ref = next_ref;
   if (session->state != HWGW_SEGMENT_SESSION_STATE_LOGIN_SENT) return;
-  hwgw_session_orders_lost(&session->orders, next_ref, session->login);
+  hwgw_session_orders_lost(&session->orders, next_ref);
   hwgw_session_up(session);
 }
 
@@ -101,7 +105,7 @@ static bool sequenced(struct hwgw_session *session, const uint8_t *message, uint
 /* Where there is nothing to ask, a heartbeat answers: the venue sends one when it had nothing else to send for a second,
  * so the replay is over. What it has not answered by then it never saw; each token is used once */
 static void silence(struct hwgw_session *session) {
-  hwgw_session_orders_lost(&session->orders, 0, session->login);
+  hwgw_session_orders_lost(&session->orders, 0);
   hwgw_session_up(session);
 }
 
@@ -115,7 +119,7 @@ static bool packet(struct hwgw_session *session, const uint8_t *data, uint32_t l
     if (code == SOUPBINTCP_LOGIN_ACCEPTED_CODE && len == SOUPBINTCP_LOGIN_ACCEPTED_LEN)
       login_accepted(session, data, now_ns, counters);
     else if (code == SOUPBINTCP_LOGIN_REJECTED_CODE && len == SOUPBINTCP_LOGIN_REJECTED_LEN)
-      login_rejected(session, data, counters);
+      login_rejected(session, data, now_ns, counters);
     else
       hwgw_session_framing_error(session, now_ns, counters);
   } else {
@@ -187,6 +191,7 @@ const struct hwgw_protocol hwgw_protocol_ouch50 = {
     .login = login,
     .query = ouch50_query,
     .packet = packet,
+    .message = sequenced,
     .timers = timers,
     .waiting_ref = ouch50_waiting_ref,
     .logout = logout,
@@ -213,6 +218,7 @@ const struct hwgw_protocol hwgw_protocol_ouch42 = {
     .packet_len = packet_len,
     .login = login,
     .packet = packet,
+    .message = sequenced,
     .timers = timers,
     .waiting_ref = ouch42_waiting_ref,
     .logout = logout,

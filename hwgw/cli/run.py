@@ -107,11 +107,17 @@ class _Alerts:
 @verb("run")
 @click.argument("config", type=click.Path(path_type=Path, readable=False))
 @click.option("--seconds", type=click.FloatRange(min=0), help="Stop after so long.")
-def command(out: Output, config: Path, seconds: float | None) -> int:
+@click.option(
+    "--anew", metavar="REASON", default="", help="Begin without what the journal holds; the reason is recorded."
+)
+def command(out: Output, config: Path, seconds: float | None, anew: str) -> int:
     """Run a gateway.
 
     Runs the gateway that CONFIG describes in the foreground. Ctrl-C or SIGTERM stops it in order: orders cancelled,
     session logged out.
+
+    With a journal, orders, positions and cash are rebuilt from it, and no order leaves until the venue agrees; --anew
+    begins with nothing instead, for a journal that is damaged or a day that is to begin flat.
 
     A halt does not end it: the feed and the books go on, no order leaves until `hwgw resume`. It ends with exit code 6
     when it is stopped while halted.
@@ -127,11 +133,17 @@ def command(out: Output, config: Path, seconds: float | None) -> int:
     from hwgw.telemetry import snapshot
 
     settings = with_cards(load(config), lambda line: click.echo(f"hwgw run: {line}", err=True))
-    with signals_stop() as stop, Gateway(settings, commit()) as gateway:
+    with signals_stop() as stop, Gateway(settings, commit(), anew) as gateway:
         gateway.start()
         head = snapshot(gateway.segment)
         out.say(f"{settings.name}: running, {head['receive']}, data process {head['data_pid']}")
         out.say(f"{settings.name}: {len(settings.symbols)} symbols, {len(settings.strategies)} strategies")
+        if gateway.past.blocks:
+            rebuilt = f"{gateway.past.records:,} records of the journal"
+            open_cnt = sum(row["open_orders"] for row in head["pipelines"])
+            out.say(
+                f"{settings.name}: rebuilt from {rebuilt}: {len(head['positions'])} positions, {open_cnt} open orders"
+            )
         if head["fell_back"]:
             reason = head["receive"].partition("no afxdp: ")[2]
             click.echo(f"{settings.name}: FELL BACK to udp, no afxdp: {reason}", err=True)

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -142,12 +143,16 @@ def number(file: Path) -> int:
     return int(found["number"])
 
 
-def blocks(file: Path, start: int = 0) -> Iterator[Block]:
-    """Every whole block of a file, from the offset of one on; a rest that is none is left over. Damaged else."""
+def blocks(file: Path, start: int = 0, limit: int = 0) -> Iterator[Block]:
+    """Every whole block of a file, from the offset of one on; a rest that is none is left over. Damaged else.
+
+    limit: read so many blocks at most; 0 = all.
+    """
+    size = limit * (_header().itemsize + _constant("block_max_bytes")) or -1
     with file.open("rb") as stream:
         stream.seek(start)
-        raw = memoryview(stream.read())
-    yield from _blocks(file, start, raw)
+        raw = memoryview(stream.read(size))
+    yield from islice(_blocks(file, start, raw), limit or None)
 
 
 def _blocks(file: Path, start: int, raw: memoryview) -> Iterator[Block]:

@@ -38,18 +38,26 @@ def _last(folder: Path, name: str) -> tuple[Path, list[Block], int] | None:
         found = list(blocks(files[-1]))
     except Damaged as error:
         text = "no run goes on behind a journal that is damaged; keep its files, and name another folder"
-        raise CheckFailed(f"{error}: {text}") from None
+        raise CheckFailed(f"{error}: {text}, or say why to begin anew: hwgw run CONFIG --anew REASON") from None
     end = found[-1].end if found else 0
     return files[-1], found, files[-1].stat().st_size - end
 
 
-def start(folder: Path, name: str) -> Start:
-    """Find where the next run of a gateway begins; makes the folder."""
+def start(folder: Path, name: str, anew: bool = False) -> Start:
+    """Find where the next run of a gateway begins; makes the folder.
+
+    anew: behind files that are damaged a chain of its own begins.
+    """
     try:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     except OSError as error:
         raise DeviceError(f"journal.folder: {folder}: {error.strerror}") from error
-    last = _last(folder, name)
+    try:
+        last = _last(folder, name)
+    except CheckFailed:
+        if not anew:
+            raise
+        return Start(number(files_of(folder, name)[-1]) + 1)
     if last is None:
         return Start()
     file, found, torn = last
@@ -61,8 +69,11 @@ def start(folder: Path, name: str) -> Start:
     return Start(number(file) + 1, found[-1].seq, found[-1].hash, torn)
 
 
-def rescue(folder: Path, name: str) -> int:
-    """Take to disk what the rings of a gateway that is gone hold, and close its journal; the number of records."""
+def rescue(folder: Path, name: str, anew: bool = False) -> int:
+    """Take to disk what the rings of a gateway that is gone hold, and close its journal; the number of records.
+
+    anew: nothing is taken behind files that are damaged, instead of CheckFailed.
+    """
     try:
         segment = Segment.attach(name, writable=True)
     except (UsageError, CheckFailed):
@@ -70,7 +81,12 @@ def rescue(folder: Path, name: str) -> int:
     with segment:
         if not int(segment.head["journal_kib"]) or lib.hwgw_segment_locked(segment.pointer):
             return 0
-        last = _last(folder, name)
+        try:
+            last = _last(folder, name)
+        except CheckFailed:
+            if not anew:
+                raise
+            return 0
         rings = [lib.hwgw_segment_journal(segment.pointer, i) for i in range(int(segment.head["thread_cnt"]))]
         waiting = sum(int(ring.records - ring.written_records) for ring in rings)
         if last is None or not last[1] or last[1][-1].kind == "close":

@@ -27,14 +27,16 @@ _SYNC = {"none": "HWGW_JOURNAL_SYNC_NONE", "group": "HWGW_JOURNAL_SYNC_GROUP", "
 class Writer:
     """Forks the writer and returns when the journal is open on disk, or raises what it reported.
 
+    anew: why the run begins without what the journal holds before it; empty when it does not.
     It takes records until close() says that no more come, or until this process and the data process are gone.
     """
 
-    def __init__(self, segment: Segment, journal: Journal, name: str) -> None:
+    def __init__(self, segment: Segment, journal: Journal, name: str, anew: str = "") -> None:
         self._segment = segment
         self._status: int | None = None
-        begin = start(Path(journal.folder), name)
+        begin = start(Path(journal.folder), name, bool(anew))
         self._keep = ffi.new("char[]", os.fsencode(journal.folder))
+        self._anew = ffi.new("char[]", anew.encode()) if anew else ffi.NULL
         cfg = self._cfg(journal, begin)
         ready_read, ready_write = os.pipe()
         self.pid = os.fork()
@@ -53,7 +55,7 @@ class Writer:
 
     def _cfg(self, journal: Journal, begin: Start) -> Any:
         cfg = ffi.new("struct hwgw_journal_cfg *")
-        cfg.folder = self._keep
+        cfg.folder, cfg.anew = self._keep, self._anew
         cfg.number, cfg.seq, cfg.torn_bytes = begin.number, begin.seq, begin.torn_bytes
         ffi.memmove(cfg.before, begin.before, len(begin.before))
         cfg.sync, cfg.group_ns = getattr(lib, _SYNC[journal.sync]), journal.group_ns

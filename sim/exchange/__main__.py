@@ -2,7 +2,8 @@
 
 SPDX-License-Identifier: MIT
 
-Prints one JSON line when it listens and one JSON object at the end; dies with its parent.
+Prints one JSON line when it listens, one for each SIGUSR1 (what every user has), and one JSON object at the end; dies
+with its parent.
 """
 
 from __future__ import annotations
@@ -261,10 +262,15 @@ def _serve(exchange: Exchange) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
+    asked: list[int] = []  # answered below, because a handler may interrupt what it would do itself
+    signal.signal(signal.SIGUSR1, lambda number, _: asked.append(number))
     thread = threading.Thread(target=run, name="exchange")
     thread.start()
     while thread.is_alive():
-        thread.join(0.5)
+        thread.join(0.02)
+        if asked:
+            del asked[0]
+            print(json.dumps(exchange.look()), flush=True)
     if failure:
         raise failure[0]
 

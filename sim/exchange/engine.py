@@ -249,6 +249,18 @@ class Exchange:
             "positions": {name: position for name, position in zip(symbols, positions, strict=True) if position},
         }
 
+    def look(self) -> dict[str, Any]:
+        """Cash, positions and open orders (shares left by reference) of every user, as of a moment of the run."""
+        looks = {}
+        for index, (name, _) in enumerate(self.config.users):
+            row = self._party(1 + index, self.symbols)
+            last = int(lib.hwgw_sim_exchange_last_ref(self._handle, 1 + index))
+            left = {
+                ref: int(lib.hwgw_sim_exchange_order_left(self._handle, 1 + index, ref)) for ref in range(1, last + 1)
+            }
+            looks[name.upper()] = {**row, "last_ref": last, "orders": {ref: qty for ref, qty in left.items() if qty}}
+        return {"schema": SCHEMA, "look": looks}
+
     def report(self) -> dict[str, Any]:
         """The end report; call it when the run is over. Cash is in 1/10,000 of the currency unit."""
         stats = ffi.new("struct hwgw_sim_stats *")

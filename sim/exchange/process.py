@@ -47,16 +47,25 @@ class ExchangeProcess:
             self.kill()
             raise
 
+    def look(self, timeout_s: float = 20.0) -> dict[str, Any]:
+        """What every user has at this moment: cash, positions, and shares left of each open order by its reference."""
+        self.process.send_signal(signal.SIGUSR1)
+        users: dict[str, Any] = self._line(timeout_s, "did not answer")["look"]
+        return users
+
     def _read_ready(self, timeout_s: float) -> dict[str, Any]:
+        return self._line(timeout_s, "was not ready")
+
+    def _line(self, timeout_s: float, failure: str) -> dict[str, Any]:
         stdout = self.process.stdout
         assert stdout is not None
         if not select.select([stdout], [], [], timeout_s)[0]:
-            raise DeviceError(f"the exchange was not ready within {timeout_s:g} s")
+            raise DeviceError(f"the exchange {failure} within {timeout_s:g} s")
         line = stdout.readline()
         if not line:
             self._fail()
-        ready: dict[str, Any] = json.loads(line)
-        return ready
+        found: dict[str, Any] = json.loads(line)
+        return found
 
     def _fail(self) -> None:
         _, stderr = self.process.communicate(timeout=10)

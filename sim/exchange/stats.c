@@ -66,6 +66,16 @@ uint32_t hwgw_sim_exchange_open_orders(const struct hwgw_sim_exchange *x, uint32
   return party >= 1 && party < x->party_cnt ? x->users[party - 1].open_orders : 0;
 }
 
+uint32_t hwgw_sim_exchange_last_ref(const struct hwgw_sim_exchange *x, uint32_t party) {
+  return party >= 1 && party < x->party_cnt ? x->users[party - 1].last_ref : 0;
+}
+
+uint32_t hwgw_sim_exchange_order_left(const struct hwgw_sim_exchange *x, uint32_t party, uint32_t user_ref) {
+  uint32_t at = sim_map_get(&x->client_orders, (uint64_t)party << 32 | user_ref);
+  const struct sim_book *book = x->is_capture ? &x->capture.shadow : &x->book;
+  return at == SIM_NIL ? 0 : book->orders[at].qty;
+}
+
 uint16_t hwgw_sim_exchange_listen_port(const struct hwgw_sim_exchange *x) {
   return x->listen_port;
 }

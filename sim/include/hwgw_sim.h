@@ -205,6 +205,9 @@ void hwgw_sim_exchange_stats(const struct hwgw_sim_exchange *exchange, struct hw
 /* party 0 is the market (background flow or capture), 1 + n the n-th user; the sums over all parties are 0 */
 int64_t hwgw_sim_exchange_position(const struct hwgw_sim_exchange *exchange, uint32_t party, uint32_t symbol);
 int64_t hwgw_sim_exchange_cash(const struct hwgw_sim_exchange *exchange, uint32_t party);
+/* shares left of a party's order by its user reference number, 0 when it is not open; while it runs: a moment's answer */
+uint32_t hwgw_sim_exchange_order_left(const struct hwgw_sim_exchange *exchange, uint32_t party, uint32_t user_ref);
+uint32_t hwgw_sim_exchange_last_ref(const struct hwgw_sim_exchange *exchange, uint32_t party); /* it has taken */
 uint32_t hwgw_sim_exchange_open_orders(const struct hwgw_sim_exchange *exchange, uint32_t party);
 
 /* the process gets SIGKILL when its parent thread ends; false when the parent is not parent_pid any more */

@@ -23,6 +23,19 @@ def probe(**params: int) -> list[tuple[Any, dict[str, int]]]:
     return [(r.probe_strategy(), params)]
 
 
+def session_cfg(port: int) -> Any:
+    """The session of the tests' trader at a venue on this host."""
+    cfg = ffi.new("struct hwgw_session_cfg *")
+    values = {
+        "address": 0x7F000001, "port": port, "username": sv.USERNAME, "password": sv.PASSWORD,
+        "requested_session": b" " * 10, "firm": b"    ", "capacity": b"P", "display": b"Y", "requested_seq": 1,
+        "login_timeout_ms": 5000, "dead_link_ms": 15000, "reconnect_ms": 0,
+    }  # fmt: skip
+    for name, value in values.items():
+        setattr(cfg, name, value)
+    return cfg
+
+
 class Desk:
     """Logged in, with the probe strategy unless another is given."""
 
@@ -35,19 +48,16 @@ class Desk:
         cancel_on_halt: bool = False,
         features: Sequence[str] = (),
         limits: Any = None,
+        journal_sz_bytes: int = 0,
         **probe_params: int,
     ) -> None:
         self.venue = sv.Venue(receive_sz)
-        cfg = ffi.new("struct hwgw_session_cfg *")
-        values = {
-            "address": 0x7F000001, "port": self.venue.port, "username": sv.USERNAME, "password": sv.PASSWORD,
-            "requested_session": b" " * 10, "firm": b"    ", "capacity": b"P", "display": b"Y", "requested_seq": 1,
-            "login_timeout_ms": 5000, "dead_link_ms": 15000, "reconnect_ms": 0,
-        }  # fmt: skip
-        for name, value in values.items():
-            setattr(cfg, name, value)
+        cfg = session_cfg(self.venue.port)
         chosen = probe(**probe_params) if strategy is None else [(strategy, params or {})]
-        self.rig = Rig(SYMBOLS, chosen, session=cfg, limits=limits, cancel_on_halt=cancel_on_halt, features=features)
+        self.rig = Rig(
+            SYMBOLS, chosen, session=cfg, limits=limits, cancel_on_halt=cancel_on_halt, features=features,
+            journal_sz_bytes=journal_sz_bytes,
+        )  # fmt: skip
         self.packets: list[bytes] = []
         self.wait(1)
         self.venue.send(sv.login_accepted())

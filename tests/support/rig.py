@@ -155,8 +155,12 @@ class Rig:
         udp_checksum: bool = False,
         features: Sequence[str] = (),
         snapshot_port: int = 0,
+        journal_sz_bytes: int = 0,
+        replay: Sequence[tuple[bytes, int]] = (),
     ) -> None:
-        self.segment = Segment.create(f"rig-{os.getpid()}-{next(_serial)}", tuple(symbols))
+        """replay: blocks of a journal as their records and how many these are."""
+        name = f"rig-{os.getpid()}-{next(_serial)}"
+        self.segment = Segment.create(name, tuple(symbols), journal_sz_bytes=journal_sz_bytes)
         self.symbols = tuple(symbols)
         self.segment.publish_limits(open_limits(len(symbols)) if limits is None else limits)
         for number in range(len(strategies)):
@@ -195,6 +199,13 @@ class Rig:
         recover.snapshot_timeout_ns, recover.snapshot_retry_ns = 2 * 10**9, 10**6
         cfg.strategy, cfg.strategy_cnt = chosen, len(strategies)
         cfg.session = ffi.NULL if session is None else session
+        parts = ffi.new("struct hwgw_replay_part[]", max(1, len(replay)))
+        for number, (data, cnt) in enumerate(replay):
+            self._keep.append(ffi.from_buffer(data))
+            parts[number].data, parts[number].len = self._keep[-1], len(data)
+            parts[number].record_cnt, parts[number].block = cnt, number + 1
+        cfg.replay, cfg.replay_cnt = parts, len(replay)
+        self._keep.append(parts)
         self._keep += [cfg, flows, chosen]
         handle = ffi.new("struct hwgw_pipeline **")
         try:

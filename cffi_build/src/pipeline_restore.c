@@ -1,0 +1,488 @@
+/* pipeline_restore.c: order entry as an earlier process of this gateway left it, rebuilt from its journal, and whether the
+ * venue agrees.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Contract
+ *   Input: the records of the journal in their order, from where it begins or was begun anew; the blocks they came in were
+ * proven (hwgw/journal/restore.py). Output: the session's orders, its name and next number, the last reference, the gate's
+ * exposure, positions, cash and run counters, the rows of the segment. The session and the gate are told again what they
+ * were told then, by the functions they have for it, in the order they were told it: the venue's messages when the session
+ * took them, its events when the gate did. So a crash between any two records leaves a state that a process was in.
+ *   What the records say twice is compared: every event the gate was told of must be what the venue's messages make of the
+ * orders; a run that was itself rebuilt must have begun with what is rebuilt here. A difference is an error, and nothing
+ * starts.
+ *   Then the gateway is halted with reason reconcile until the venue agrees: logged in to the same session, at the number
+ * behind the last message that is on record; everything it sent since is taken; no order is left of which nobody knows what
+ * became; it has taken no reference that is not on record; gate and session hold the same orders open. An order whose
+ * outcome is not known is never sent again and never taken for refused; only the venue's own word, or its next reference,
+ * ends it.
+ *   Cost: once, before the pipeline runs. Thread: the pipeline's opener.
+ */
+#include <stdlib.h>
+
+#include "halt.h"
+#include "pipeline.h"
+#include "risk.h"
+#include "session.h"
+
+#define DERIVED_MAX 16384 /* events of one poll, and all orders lost at once */
+#define NONE UINT32_MAX
+
+struct restore {
+  struct hwgw_pipeline *p;
+  struct hwgw_session_orders *orders;
+  struct hwgw_error *error;
+  uint64_t block; /* at hand, for messages */
+  uint32_t index; /* of the record in it */
+  uint64_t record_cnt;
+  uint64_t next[HWGW_SEGMENT_THREADS_MAX];        /* number of the next record, 0 = any */
+  int64_t clock_offset_ns;                        /* of the run at hand */
+  uint32_t halt;                                  /* as the records have it, 0 = not */
+  uint32_t instrument[HWGW_RISK_INSTRUMENTS_MAX]; /* of now, by that of the run */
+  uint8_t strategy[HWGW_RISK_STRATEGIES_MAX];
+  struct hwgw_risk_strategy kept[HWGW_RISK_STRATEGIES_MAX]; /* run counters as the run before left them */
+  uint64_t counters[HWGW_COUNTER_CNT]; /* of no interest: the messages were counted when they came */
+  uint32_t derived_cnt;
+  struct hwgw_order derived[DERIVED_MAX]; /* what the session made of messages and the gate was not told yet */
+};
+
+#define CONTRADICTS(r, ...) contradicts(r, __VA_ARGS__)
+
+__attribute__((format(printf, 2, 3))) static int32_t contradicts(struct restore *r, const char *format, ...) {
+  char what[160];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(what, sizeof what, format, args);
+  va_end(args);
+  return hwgw_error_set(r->error, HWGW_ERR_CHECK, 0, "the journal contradicts itself: block %llu, record %u: %s",
+                        (unsigned long long)r->block, r->index, what);
+}
+
+/* ---- events, when the gate was told of them ---- */
+
+static void apply(struct restore *r, const struct hwgw_order *event) {
+  struct hwgw_order told = *event;
+  told.ts_ns = 0; /* clocks of other runs say nothing here */
+  if (hwgw_risk_event(r->p->risk, &told, NULL) == HWGW_RISK_REASON_STATE) r->halt = HWGW_RISK_REASON_STATE;
+  pipeline_venue_book(r->p, &told);
+}
+
+static int32_t derive(struct restore *r, const struct hwgw_order *event) {
+  if (event->kind == HWGW_ORDER_KIND_HALT) {
+    r->halt = HWGW_RISK_REASON_STATE;
+    return HWGW_OK;
+  }
+  if (r->derived_cnt == DERIVED_MAX) return CONTRADICTS(r, "more events wait than a gateway ever had");
+  r->derived[r->derived_cnt++] = *event;
+  return HWGW_OK;
+}
+
+static int32_t derive_follows(struct restore *r) {
+  struct hwgw_order event;
+  int32_t status = HWGW_OK;
+  while (!status && hwgw_session_orders_follow(r->orders, r->counters, &event)) status = derive(r, &event);
+  return status;
+}
+
+static bool take(struct restore *r, uint32_t at) {
+  struct hwgw_order event = r->derived[at];
+  memmove(&r->derived[at], &r->derived[at + 1], (--r->derived_cnt - at) * sizeof event);
+  apply(r, &event);
+  return true;
+}
+
+/* an event on record is applied as the venue's messages make it; only what the session took back may be out of turn */
+static bool take_recorded(struct restore *r, const struct hwgw_order *event) {
+  bool is_own = event->kind == HWGW_ORDER_KIND_REJECTED && event->reason == 0;
+  for (uint32_t i = 0; i < r->derived_cnt && (i == 0 || is_own); i++) {
+    const struct hwgw_order *made = &r->derived[i];
+    if (made->kind != event->kind || made->ref != event->ref) continue;
+    bool is_same = is_own || (made->qty == event->qty && made->px == event->px && made->orig_ref == event->orig_ref &&
+                              made->venue_ref == event->venue_ref && made->reason == event->reason);
+    return is_same && take(r, i);
+  }
+  return false;
+}
+
+static int32_t told(struct restore *r, const struct hwgw_order *event) {
+  if (take_recorded(r, event)) return HWGW_OK;
+  if (event->kind ==
+      HWGW_ORDER_KIND_REJECTED) { /* it never left: taken back by the session, or given back by the pipeline */
+    hwgw_session_orders_withdraw(r->orders, event->ref);
+    int32_t status = derive_follows(r);
+    if (status) return status;
+    struct hwgw_order own = *event;
+    own.reason = 0;
+    if (take_recorded(r, &own)) return HWGW_OK;
+    if (risk_live(r->p->risk, event->ref)) {
+      apply(r, event);
+      return HWGW_OK;
+    }
+  }
+  return CONTRADICTS(r, "event %u of order %u is not what the venue's messages say", event->kind, event->ref);
+}
+
+/* ---- orders ---- */
+
+static int32_t ordered(struct restore *r, struct hwgw_order *order, uint32_t verdict) {
+  struct hwgw_pipeline *p = r->p;
+  if (order->ref > p->last_ref) p->last_ref = order->ref;
+  struct hwgw_risk_strategy *strategy = &p->risk->strategy[order->strategy % HWGW_RISK_STRATEGIES_MAX];
+  if (verdict != HWGW_RISK_REASON_PASS) {
+    if (strategy->rejects != UINT32_MAX) strategy->rejects++;
+    return HWGW_OK;
+  }
+  if (order->instrument == NONE)
+    return CONTRADICTS(r, "order %u is of an instrument that this gateway does not have any more", order->ref);
+  bool is_replace = order->kind == HWGW_ORDER_KIND_REPLACE;
+  uint32_t before = is_replace ? *pipeline_executed(p, order->orig_ref) : 0;
+  uint32_t px = order->type == HWGW_ORDER_TYPE_MARKET ? order->reason : order->px;
+  int64_t ts_ns = (int64_t)order->ts_ns + r->clock_offset_ns; /* on the clock of this run, never in its future */
+  uint64_t now_ns = hwgw_now_ns();
+  order->ts_ns = ts_ns < 0 ? 0 : (uint64_t)ts_ns < now_ns ? (uint64_t)ts_ns : now_ns;
+  if (!hwgw_risk_carry(p->risk, order, px)) return CONTRADICTS(r, "order %u cannot have passed the gate", order->ref);
+  struct hwgw_order wire = *order;
+  wire.qty += before;
+  if (p->session) (void)hwgw_session_restore_order(p->session, &wire); /* one it refused was given back at once */
+  *pipeline_executed(p, order->ref) = before;
+  return HWGW_OK;
+}
+
+/* numbers of the run at hand to those of now */
+static void translate(const struct restore *r, struct hwgw_order *event) {
+  event->instrument = event->instrument < HWGW_RISK_INSTRUMENTS_MAX ? r->instrument[event->instrument] : NONE;
+  event->strategy = r->strategy[event->strategy % HWGW_RISK_STRATEGIES_MAX];
+}
+
+static int32_t gate(struct restore *r, const struct hwgw_journal_record *record, const void *payload) {
+  struct hwgw_order event;
+  if (record->len != sizeof event) return CONTRADICTS(r, "an event of %u bytes", record->len);
+  memcpy(&event, payload, sizeof event);
+  translate(r, &event);
+  switch (event.kind) {
+    case HWGW_ORDER_KIND_NEW:
+    case HWGW_ORDER_KIND_REPLACE:
+      return ordered(r, &event, record->verdict);
+    case HWGW_ORDER_KIND_ACCEPTED:
+    case HWGW_ORDER_KIND_REJECTED:
+    case HWGW_ORDER_KIND_CANCELED:
+    case HWGW_ORDER_KIND_EXECUTED:
+    case HWGW_ORDER_KIND_REPLACED:
+    case HWGW_ORDER_KIND_BROKEN:
+      return told(r, &event);
+    case HWGW_ORDER_KIND_HALT:
+      r->halt = event.reason;
+      return HWGW_OK;
+    case HWGW_ORDER_KIND_RESUME:
+      r->halt = 0;
+      return HWGW_OK;
+    case HWGW_ORDER_KIND_ARM:
+    case HWGW_ORDER_KIND_DISARM:
+      event.ts_ns = 0;
+      hwgw_risk_event(r->p->risk, &event, NULL);
+      return HWGW_OK;
+    default: /* feed, limits: of their run alone. A cancel changes nothing until the venue says so */
+      return HWGW_OK;
+  }
+}
+
+/* ---- session ---- */
+
+static int32_t login(struct restore *r, const struct hwgw_journal_record *record, const void *payload) {
+  struct hwgw_session *session = r->p->session;
+  struct hwgw_journal_login at;
+  if (record->len != sizeof at) return CONTRADICTS(r, "a login of %u bytes", record->len);
+  memcpy(&at, payload, sizeof at);
+  if (!session) return CONTRADICTS(r, "there was an order session; now none is configured");
+  bool is_other = memcmp(at.session, session->cfg.requested_session, sizeof at.session) != 0;
+  uint32_t unknown_cnt;
+  if (session->login && is_other && hwgw_session_orders_open(r->orders, &unknown_cnt))
+    return CONTRADICTS(r, "another session of the venue begins with orders of the last one open");
+  if (session->login && !is_other && at.seq != session->next_seq)
+    return CONTRADICTS(r, "a login goes on at message %llu, behind %llu", (unsigned long long)at.seq,
+                       (unsigned long long)session->next_seq);
+  hwgw_session_restore_login(session, at.session, at.seq, at.login);
+  return HWGW_OK;
+}
+
+static int32_t message(struct restore *r, const struct hwgw_journal_record *record, const uint8_t *payload) {
+  struct hwgw_session *session = r->p->session;
+  struct hwgw_journal_venue head;
+  memcpy(&head, payload, record->len < sizeof head ? 0 : sizeof head);
+  if (record->len < sizeof head || head.len != record->len - sizeof head || !session || !session->login)
+    return CONTRADICTS(r, "a message of the venue that cannot be");
+  if (head.seq != session->next_seq)
+    return CONTRADICTS(r, "message %llu of the venue where %llu belongs", (unsigned long long)head.seq,
+                       (unsigned long long)session->next_seq);
+  struct hwgw_order event;
+  int32_t status = HWGW_OK;
+  if (hwgw_session_restore_message(session, payload + sizeof head, head.len, r->counters, &event))
+    status = derive(r, &event);
+  return status ? status : derive_follows(r);
+}
+
+/* ---- runs ---- */
+
+/* the process ended here, in whatever way: what it had taken in counts, what it had sent without an answer is unknown */
+static void settle(struct restore *r) {
+  struct hwgw_pipeline *p = r->p;
+  while (r->derived_cnt) take(r, 0);
+  if (p->session) hwgw_session_orders_doubt(r->orders);
+  for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX; i++) { /* passed, and the session would not have it */
+    struct hwgw_order order;
+    if (!hwgw_risk_order(p->risk, p->risk->slot[i].ref, &order)) continue;
+    if (p->session && hwgw_session_orders_find(r->orders, order.ref)) continue;
+    order.kind = HWGW_ORDER_KIND_REJECTED;
+    apply(r, &order);
+  }
+  memcpy(r->kept, p->risk->strategy, sizeof r->kept);
+}
+
+static int32_t opened(struct restore *r, const struct hwgw_journal_record *record, const void *payload) {
+  struct hwgw_journal_open open;
+  if (record->len != sizeof open) return CONTRADICTS(r, "the beginning of a run has %u bytes", record->len);
+  memcpy(&open, payload, sizeof open);
+  settle(r);
+  memset(r->next, 0, sizeof r->next);
+  r->clock_offset_ns = open.clock_offset_ns - (int64_t)(hwgw_realtime_ns() - hwgw_now_ns());
+  for (uint32_t i = 0; i < HWGW_RISK_STRATEGIES_MAX; i++) r->strategy[i] = (uint8_t)i;
+  for (uint32_t i = 0; i < HWGW_RISK_INSTRUMENTS_MAX; i++) r->instrument[i] = NONE;
+  return HWGW_OK;
+}
+
+static void symbols(struct restore *r, const struct hwgw_journal_record *record, const char *payload) {
+  const char *own = hwgw_segment_symbols(r->p->segment);
+  for (uint32_t i = 0; i < record->len / 8 && i < HWGW_RISK_INSTRUMENTS_MAX; i++) {
+    for (uint32_t now = 0; now < r->p->instrument_cnt && r->instrument[i] == NONE; now++)
+      if (memcmp(payload + i * 8, own + now * 8, 8) == 0) r->instrument[i] = now;
+  }
+}
+
+/* a strategy keeps its run by its name; one that is gone keeps a number that nobody has, if there is one */
+static void strategy(struct restore *r, const void *payload) {
+  struct hwgw_journal_strategy row;
+  memcpy(&row, payload, sizeof row);
+  for (uint32_t i = 0; i < r->p->strategy_cnt; i++) {
+    const struct pipeline_strategy *now = &r->p->strategy[i];
+    if (strncmp(row.name, now->row->name, sizeof row.name) == 0)
+      r->strategy[row.id % HWGW_RISK_STRATEGIES_MAX] = (uint8_t)now->id;
+  }
+}
+
+/* what was rebuilt, in a form that a later recovery can compare */
+static struct hwgw_journal_restored outline(const struct restore *r) {
+  const struct hwgw_pipeline *p = r->p;
+  struct hwgw_journal_restored now = {.records = r->record_cnt,
+                                      .last_ref = p->last_ref,
+                                      .open_cnt = p->risk->gateway.open_cnt,
+                                      .cash = p->thread->cash,
+                                      .open_notional = p->risk->gateway.open_notional};
+  if (p->session && p->session->login) {
+    now.next_seq = p->session->next_seq;
+    memcpy(now.session, p->session->cfg.requested_session, sizeof now.session);
+    (void)hwgw_session_orders_open(r->orders, &now.unknown_cnt);
+  }
+  for (uint32_t i = 0; i < p->instrument_cnt; i++) { /* a sum, so that the order of the symbols does not matter */
+    const struct hwgw_risk_instrument *at = &p->risk->instrument[i];
+    if (!at->pos) continue;
+    uint64_t hash = hwgw_fnv(HWGW_FNV_BASIS, hwgw_segment_symbols(p->segment) + i * 8, 8);
+    now.digest += hwgw_fnv(hash, &at->pos, sizeof at->pos);
+  }
+  for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX; i++) {
+    const struct hwgw_risk_slot *slot = &p->risk->slot[i];
+    if (slot->leaves) now.digest += hwgw_fnv(hwgw_fnv(HWGW_FNV_BASIS, &slot->ref, 4), &slot->leaves, 4);
+  }
+  return now;
+}
+
+static int32_t restored(struct restore *r, const struct hwgw_journal_record *record, const void *payload) {
+  struct hwgw_journal_restored then, now = outline(r);
+  if (record->len != sizeof then) return CONTRADICTS(r, "a restored state of %u bytes", record->len);
+  memcpy(&then, payload, sizeof then);
+  if (then.next_seq != now.next_seq || then.last_ref != now.last_ref || then.open_cnt != now.open_cnt ||
+      then.unknown_cnt != now.unknown_cnt || then.cash != now.cash || then.digest != now.digest)
+    return CONTRADICTS(r,
+                       "this run began with %u open orders at message %llu and cash %lld, not with %u at %llu and %lld",
+                       then.open_cnt, (unsigned long long)then.next_seq, (long long)then.cash, now.open_cnt,
+                       (unsigned long long)now.next_seq, (long long)now.cash);
+  memcpy(r->p->risk->strategy, r->kept, sizeof r->kept);
+  return HWGW_OK;
+}
+
+/* ---- the journal ---- */
+
+static int32_t record_apply(struct restore *r, const struct hwgw_journal_record *record) {
+  const void *payload = record + 1;
+  switch (record->type) {
+    case HWGW_JOURNAL_RECORD_TYPE_OPEN:
+      return opened(r, record, payload);
+    case HWGW_JOURNAL_RECORD_TYPE_SYMBOLS:
+      symbols(r, record, payload);
+      return HWGW_OK;
+    default:
+      break;
+  }
+  if (record->thread != r->p->journal.thread) return HWGW_OK;
+  uint64_t *next = &r->next[record->thread % HWGW_SEGMENT_THREADS_MAX];
+  if (*next && record->seq != *next)
+    return CONTRADICTS(r, "number %llu where %llu belongs", (unsigned long long)record->seq, (unsigned long long)*next);
+  *next = record->seq + 1;
+  r->record_cnt++;
+  switch (record->type) {
+    case HWGW_JOURNAL_RECORD_TYPE_GATE:
+      return gate(r, record, payload);
+    case HWGW_JOURNAL_RECORD_TYPE_LOGIN:
+      return login(r, record, payload);
+    case HWGW_JOURNAL_RECORD_TYPE_VENUE:
+      return message(r, record, payload);
+    case HWGW_JOURNAL_RECORD_TYPE_STRATEGY:
+      if (record->len != sizeof(struct hwgw_journal_strategy))
+        return CONTRADICTS(r, "a strategy of %u bytes", record->len);
+      strategy(r, payload);
+      return HWGW_OK;
+    case HWGW_JOURNAL_RECORD_TYPE_RESTORED:
+      return restored(r, record, payload);
+    default:
+      return HWGW_OK;
+  }
+}
+
+static int32_t part_apply(struct restore *r, const struct hwgw_replay_part *part) {
+  r->block = part->block;
+  uint64_t at = 0;
+  for (r->index = 0; r->index < part->record_cnt; r->index++) {
+    const struct hwgw_journal_record *record = (const void *)((const uint8_t *)part->data + at);
+    if (part->len - at < sizeof *record || journal_record_sz(record->len) > part->len - at)
+      return CONTRADICTS(r, "it is behind the end of its block");
+    int32_t status = record_apply(r, record);
+    if (status) return status;
+    at += journal_record_sz(record->len);
+  }
+  return HWGW_OK;
+}
+
+/* ---- the end: as it is now ---- */
+
+/* a rate allowance begins empty: how much of it the last process had used is not worth knowing to the nanosecond */
+static void buckets_empty(struct hwgw_risk *risk, uint64_t now_ns) {
+  const struct hwgw_risk_bucket empty = {.level = 0, .level_ts = now_ns};
+  risk->gateway.bucket = empty;
+  for (uint32_t i = 0; i < HWGW_RISK_ACCOUNTS_MAX; i++) risk->account[i].bucket = empty;
+  for (uint32_t i = 0; i < HWGW_RISK_STRATEGIES_MAX; i++) risk->strategy[i].bucket = empty;
+}
+
+static bool is_resolved(uint32_t reason) { /* by this recovery, or it ended with its process */
+  return reason == HWGW_RISK_REASON_PASS || reason == HWGW_RISK_REASON_RECONCILE ||
+         reason == HWGW_RISK_REASON_SESSION || reason == HWGW_RISK_REASON_JOURNAL ||
+         reason == HWGW_RISK_REASON_CONTROL_LOST;
+}
+
+static void conclude(struct restore *r, const struct hwgw_pipeline_cfg *cfg) {
+  struct hwgw_pipeline *p = r->p;
+  settle(r);
+  if (p->session) hwgw_session_restore_end(p->session, p->last_ref);
+  buckets_empty(p->risk, hwgw_now_ns());
+  p->risk->halt = 0;
+  for (uint32_t i = 0; i < p->instrument_cnt; i++) {
+    struct hwgw_position *row = hwgw_segment_position(p->segment, i), now = *row;
+    hwgw_risk_position(p->risk, i, &now);
+    now.cash = row->cash;
+    now.bought_qty = row->bought_qty;
+    now.sold_qty = row->sold_qty;
+    now.fill_cnt = row->fill_cnt;
+    *row = now;
+  }
+  if (cfg->replay_halts && !is_resolved(r->halt))
+    hwgw_halt(p->segment, r->halt, "it was halted so when its journal ended");
+  if (!p->session || !p->session->is_restored) return;
+  uint32_t unknown_cnt, open_cnt = hwgw_session_orders_open(r->orders, &unknown_cnt);
+  char text[96];
+  snprintf(text, sizeof text, "rebuilt %u open orders, %u without an answer: the venue has not been asked yet",
+           open_cnt, unknown_cnt);
+  p->is_reconciling = true;
+  p->recorded_ref = p->last_ref;
+  hwgw_halt(p->segment, HWGW_RISK_REASON_RECONCILE, text);
+}
+
+int32_t pipeline_restore(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error) {
+  struct restore *r = calloc(1, sizeof *r);
+  if (!r) return hwgw_error_set(error, HWGW_ERR_INTERNAL, 0, "no memory to read the journal");
+  r->p = p;
+  r->orders = p->session ? &p->session->orders : NULL;
+  r->error = error;
+  uint32_t checks = p->risk->checks;
+  p->risk->checks = 0;
+  int32_t status = HWGW_OK;
+  for (uint32_t i = 0; !status && i < cfg->replay_cnt; i++) status = part_apply(r, &cfg->replay[i]);
+  if (!status && cfg->replay_cnt) conclude(r, cfg);
+  p->risk->checks = checks;
+  memcpy(p->restored_strategy, p->risk->strategy, sizeof p->restored_strategy);
+  p->restored = outline(r);
+  free(r);
+  return status;
+}
+
+void pipeline_restored(struct hwgw_pipeline *p, bool is_replayed) {
+  for (uint32_t i = 0; is_replayed && i < HWGW_RISK_STRATEGIES_MAX;
+       i++) { /* being armed by the start has begun no new run */
+    p->risk->strategy[i].fills = p->restored_strategy[i].fills;
+    p->risk->strategy[i].rejects = p->restored_strategy[i].rejects;
+  }
+  uint64_t now_ns = hwgw_now_ns();
+  for (uint32_t i = 0; i < p->strategy_cnt; i++) {
+    struct hwgw_journal_strategy row = {.id = p->strategy[i].id, .account = p->strategy[i].account};
+    memcpy(row.name, p->strategy[i].row->name, sizeof row.name);
+    journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_STRATEGY, 0, now_ns, &row, sizeof row);
+  }
+  journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_RESTORED, 0, now_ns, &p->restored, sizeof p->restored);
+}
+
+/* ---- does the venue agree? ---- */
+
+/* what is wrong, or false when nothing is */
+static bool differs(const struct hwgw_pipeline *p, char *text, size_t sz) {
+  uint32_t unknown_cnt, open_cnt = hwgw_session_orders_open(&p->session->orders, &unknown_cnt);
+  uint32_t next_ref = p->session->next_ref;
+  if (p->session->orders.follow.kind != HWGW_ORDER_KIND_NONE || p->session->orders.withdrawn_idx) {
+    snprintf(text, sz, "what the venue said is still being taken in");
+  } else if (next_ref > p->recorded_ref + (uint64_t)1) {
+    snprintf(text, sz, "the venue has taken references up to %u, the journal ends at %u", next_ref - 1,
+             p->recorded_ref);
+  } else if (unknown_cnt) {
+    snprintf(text, sz, "of %u orders nobody knows what became: the venue neither answered nor lost them", unknown_cnt);
+  } else if (open_cnt != p->risk->gateway.open_cnt) {
+    snprintf(text, sz, "the venue has %u orders open, the gate %u", open_cnt, p->risk->gateway.open_cnt);
+  } else {
+    for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX; i++) {
+      const struct hwgw_risk_slot *slot = &p->risk->slot[i];
+      if (!slot->leaves) continue;
+      const struct hwgw_own_order *own = hwgw_session_orders_find(&p->session->orders, slot->ref);
+      if (own && own->leaves == slot->leaves) continue;
+      snprintf(text, sz, "order %u has %u open at the venue, %u at the gate", slot->ref, own ? own->leaves : 0,
+               slot->leaves);
+      return true;
+    }
+    return false;
+  }
+  return true;
+}
+
+void pipeline_reconcile(struct hwgw_pipeline *p) {
+  uint32_t bit = (uint32_t)1 << HWGW_RISK_REASON_RECONCILE;
+  if (!(__atomic_load_n(&p->control->halt, __ATOMIC_ACQUIRE) & bit)) {
+    p->is_reconciling = false; /* a person has looked and decided */
+    return;
+  }
+  char text[sizeof p->control->halt_record->text] = "";
+  if (p->session_state != HWGW_SEGMENT_SESSION_STATE_UP) {
+    if (p->session_state != HWGW_SEGMENT_SESSION_STATE_REJECTED) return;
+    snprintf(text, sizeof text, "%s", hwgw_session_reason(p->session));
+  } else if (!differs(p, text, sizeof text)) {
+    p->is_reconciling = false;
+    hwgw_resume(p->segment, bit);
+    pipeline_control(p);
+    return;
+  }
+  halt_say(p->control, HWGW_RISK_REASON_RECONCILE, text);
+}

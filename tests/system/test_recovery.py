@@ -1,0 +1,153 @@
+"""A gateway that is killed under load and started again has the orders, positions and cash that the venue has.
+
+SPDX-License-Identifier: MIT
+
+`make crash` kills it N times (200), the tests three times.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from support.frames_ledger import FramesLedger
+from support.market import Market, is_alive, until
+
+from hwgw import journal
+from hwgw.native import lib
+from hwgw.segment import Segment
+
+CRASHES = int(os.environ.get("HWGW_CRASHES", "3"))
+PATIENCE_S = 60.0
+ROLES = ("control", "data", "writer")
+
+
+def pids(segment: Segment) -> dict[str, int]:
+    writer = int(lib.hwgw_segment_journal(segment.pointer, 0).writer_pid)
+    return dict(zip(ROLES, (int(segment.head["control_pid"]), int(segment.head["data_pid"]), writer), strict=True))
+
+
+def has(segment: Segment) -> dict[str, Any]:
+    """What the gateway shows."""
+    rows = zip(segment.symbols, segment.positions, strict=True)
+    return {
+        "positions": {symbol: int(row["pos"]) for symbol, row in sorted(rows) if int(row["pos"])},
+        "cash": int(segment.threads[0]["cash"]),
+        "open_orders": int(segment.threads[0]["open_cnt"]),
+    }
+
+
+@contextlib.contextmanager
+def started(market: Market) -> Iterator[Segment]:
+    """The gateway that was started last; when it does not come up, what it and the machine say of that."""
+    try:
+        with market.attached("pipeline.loops") as segment:
+            yield segment
+    except AssertionError as error:
+        if "gave up waiting until the gateway counts" not in str(error):
+            raise
+        done = subprocess.run(
+            [sys.executable, "-m", "hwgw.cli", "status", market.name], capture_output=True, text=True, check=False
+        )
+        raise AssertionError(f"{error}: {done.stdout}{done.stderr}; load {os.getloadavg()}") from None
+
+
+def agreed(market: Market, segment: Segment, ledger: FramesLedger) -> dict[str, Any]:
+    """Stop the orders and wait until gateway, venue and the journal's own messages say the same; what they say."""
+    segment.halt("compare", "operator")
+    last: list[Any] = []
+
+    def same() -> bool:
+        venue = market.exchange.look()["DEMO"]
+        told = ledger.catch_up()
+        ours = has(segment)
+        theirs = {key: venue[key] for key in ours} | {"positions": dict(sorted(venue["positions"].items()))}
+        frames = {"positions": told.flat(), "cash": told.cash, "open_orders": len(told.open)}
+        orders = {int(ref): left for ref, left in venue["orders"].items()}
+        last[:] = [ours, theirs, frames, orders, told.open]
+        return ours == theirs == frames and orders == told.open
+
+    try:
+        until(same, "gateway, venue and journal agree", PATIENCE_S)
+    except AssertionError as error:
+        raise AssertionError(
+            f"{error}: gateway {last[0]}, venue {last[1]}, messages {last[2]}, open {last[3:]}"
+        ) from None
+    segment.resume("operator")
+    return dict(last[0])
+
+
+def kill(victims: tuple[str, ...], market: Market, at: dict[str, int]) -> None:
+    """SIGKILL to some of the gateway's processes; the rest is stopped in order; until all are gone."""
+    for role in victims:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(at[role], signal.SIGKILL)
+    process = market.started[-1]
+    if "control" not in victims and "data" not in victims:
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.communicate(timeout=PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        raise AssertionError(f"a gateway whose {victims} were killed does not end") from None
+    until(lambda: not any(map(is_alive, at.values())), "its processes are gone", PATIENCE_S)
+
+
+def test_killed_under_load_it_comes_back_with_what_the_venue_has(tmp_path: Path, rng: random.Random) -> None:
+    folder = tmp_path / "journal"
+    seconds = 60 + 30 * CRASHES
+    with Market(tmp_path, rate=20_000, seconds=seconds, recovery=[]) as market:
+        market.journal = {"folder": str(folder), "stall": "10s"}
+        ledger = FramesLedger(folder, market.name)
+        compared = traded = unanswered = 0
+        for crash in range(CRASHES + 1):
+            market.start()
+            with started(market) as segment:
+                until(lambda: not segment.halts, "the venue agrees with what was rebuilt", PATIENCE_S)
+                state = agreed(market, segment, ledger)
+                compared += len(state["positions"]) + state["open_orders"]
+                if crash == CRASHES:
+                    break
+                sent = segment.counters()["order.encoded"]
+                want = sent + rng.randrange(1, 120)
+                until(lambda: segment.counters()["order.encoded"] >= want, "orders leave", PATIENCE_S)  # noqa: B023
+                time.sleep(rng.random() * 0.002)
+                victims = (
+                    ROLES if crash % 2 == 0 else rng.choice([("data",), ("control",), ("writer",), ("data", "writer")])
+                )
+                at = pids(segment)
+                kill(victims, market, at)
+                counters = segment.counters()
+                traded += counters["session.executed"]
+                unanswered += counters["order.encoded"] - counters["session.accepted"]
+        process = market.started[-1]
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=PATIENCE_S)
+        assert b"Traceback" not in stderr, stderr.decode()
+        report = market.exchange.stop()
+        ledger.catch_up()
+        orders, user = report["orders"], report["users"]["DEMO"]
+        kinds = ledger.kinds
+        assert (kinds["A"], kinds["U"], kinds["C"], kinds["E"], kinds["J"]) == tuple(
+            orders[name] for name in ("accepted", "replaced", "canceled", "executed", "rejected")
+        )
+        assert ledger.executed_shares == orders["executed_shares"]
+        assert (ledger.flat(), ledger.cash) == (dict(sorted(user["positions"].items())), user["cash"])
+        assert orders["ignored_ref"] == 0  # no reference was used twice
+        assert ledger.refs >= kinds["A"] + kinds["U"]
+        assert ledger.runs == CRASHES + 1
+        found = journal.verify(journal.files_of(folder, market.name))
+        assert found.is_whole, found.problem
+        assert compared >= CRASHES
+        assert traded > CRASHES
+        print(
+            f"{CRASHES} crashes: {compared} positions and orders equal, {kinds.total()} messages, {ledger.refs} orders"
+        )
+        Path(f"/dev/shm/hwgw-{market.name}").unlink(missing_ok=True)

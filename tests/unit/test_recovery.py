@@ -1,0 +1,384 @@
+"""A pipeline rebuilt from any beginning of its journal agrees with a venue that has seen no more than was on record.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from support import rig as r
+from support import soup_venue as sv
+from support.chains import Monkey, Venue, gate, open_orders, settle
+from support.desk import SYMBOLS, Desk, session_cfg
+from support.rig import Rig
+
+from hwgw import specs
+from hwgw.errors import CheckFailed
+from hwgw.native import ffi, lib
+
+RING = 2**21
+TURNS, PREFIXES = 60, 30
+TYPES = {code.slug: int(code.value) for code in specs.load("journal").enum("record_type").values}
+HEAD = specs.dtype("journal", "journal_record")
+ORDER = specs.dtype("order", "order")
+NEW, REPLACE = lib.HWGW_ORDER_KIND_NEW, lib.HWGW_ORDER_KIND_REPLACE
+
+
+def opening(symbols: tuple[str, ...] = SYMBOLS) -> tuple[bytes, int]:
+    """The block a writer begins with."""
+    names = b"".join(name.ljust(8).encode() for name in symbols)
+    parts = []
+    for kind, payload in (("open", bytes(specs.dtype("journal", "journal_open").itemsize)), ("symbols", names)):
+        head = bytearray(HEAD.itemsize)
+        head[0:4] = len(payload).to_bytes(4, "little")
+        head[4], head[5] = TYPES[kind], 255
+        parts.append(bytes(head) + payload + bytes(-len(payload) % 32))
+    return b"".join(parts), 2
+
+
+class Records:
+    """What the ring of a pipeline holds, cut into records."""
+
+    def __init__(self, rig: Rig) -> None:
+        ring = lib.hwgw_segment_journal(rig.segment.pointer, 0)
+        assert ring.head < RING, "it went round"
+        self.raw = bytes(ffi.buffer(ffi.cast("uint8_t *", ring) + ffi.sizeof("struct hwgw_journal_ring"), ring.head))
+        self.ends, at = [], 0
+        while at < len(self.raw):
+            length = int.from_bytes(self.raw[at : at + 4], "little")
+            at += -(-(32 + length) // 32) * 32
+            self.ends.append(at)
+
+    def __iter__(self) -> Iterator[tuple[int, int, bytes]]:
+        """Type, verdict and payload of each."""
+        at = 0
+        for end in self.ends:
+            length = int.from_bytes(self.raw[at : at + 4], "little")
+            yield self.raw[at + 4], int.from_bytes(self.raw[at + 6 : at + 8], "little"), self.raw[at + 32 :][:length]
+            at = end
+
+    def first(self, cnt: int) -> tuple[bytes, int]:
+        return (self.raw[: self.ends[cnt - 1]] if cnt else b""), cnt
+
+
+class Day:
+    """A desk that traded at random, its records, and what the venue had at each reference it took."""
+
+    def __init__(self, rng: random.Random, turns: int) -> None:
+        self.store: list[bytes] = [sv.query_response(1)]
+        self.refs: list[int] = []
+        self.states: list[tuple[int, Any]] = []  # before each of refs: messages sent, the venue
+        venue, monkey = Venue(rng), Monkey(rng)
+        answer = venue.answer
+
+        def answered(packet: bytes) -> list[bytes]:
+            if packet[3:4] in b"OU":
+                at = 4 if packet[3:4] == b"O" else 8
+                self.refs.append(int.from_bytes(packet[at : at + 4], "big"))
+                self.states.append((len(self.store), self.state(venue)))
+            self.store += (made := answer(packet))
+            return made
+
+        venue.answer = answered  # type: ignore[method-assign]
+        with Desk(strategy=monkey.desc, journal_sz_bytes=RING) as desk:
+            for locate, symbol in enumerate(SYMBOLS, 1):
+                desk.rig.quote(symbol, locate)
+            seen = 2
+            for turn in range(turns):
+                desk.rig.feed(r.add(1, "AAPL", 10_000 + turn, "B", 1, 1_000_000))
+                fills = [message for _ in range(4) for message in venue.trade()]
+                self.store += fills
+                if fills:
+                    total = desk.cnt("session.sequenced") + len(fills)
+                    desk.venue.sequenced(*fills)
+                    desk.until(lambda: desk.cnt("session.sequenced") == total)  # noqa: B023
+                seen = settle(desk, venue, seen)
+            assert desk.rig.segment.halted is None
+            desk.rig.publish()
+            self.gate = gate(desk)
+            self.records = Records(desk.rig)
+        self.states.append((len(self.store), self.state(venue)))
+
+    @staticmethod
+    def state(venue: Venue) -> dict[str, Any]:
+        return {
+            "orders": {ref: order.leaves for ref, order in venue.live.items()},
+            "positions": {symbol.decode().strip(): pos for symbol, pos in venue.position.items() if pos},
+            "cash": venue.cash,
+        }
+
+    def until(self, cnt: int) -> tuple[int, int]:
+        """Of the first cnt records: messages of the venue, and the highest reference that passed."""
+        messages = ref = 0
+        for kind, verdict, payload in list(self.records)[:cnt]:
+            messages += kind == TYPES["venue"]
+            if kind == TYPES["gate"] and payload[0] in (NEW, REPLACE) and not verdict:
+                ref = int.from_bytes(payload[8:12], "little")
+        return messages, ref
+
+
+class Restored:
+    """A pipeline rebuilt from records, and a venue that waits for it."""
+
+    def __init__(self, *blocks: tuple[bytes, int], symbols: tuple[str, ...] = SYMBOLS) -> None:
+        self.venue = sv.Venue()
+        self.packets: list[bytes] = []
+        try:
+            self.rig = Rig(symbols, session=session_cfg(self.venue.port), replay=blocks, orders_max=1000)
+        except BaseException:
+            self.venue.close()
+            raise
+
+    def close(self) -> None:
+        self.rig.__exit__()
+        self.venue.close()
+
+    def until(self, done: Callable[[], bool], what: str = "") -> None:
+        end = time.monotonic() + sv.PATIENCE_S
+        while not done():
+            self.rig.step()
+            self.venue.step()
+            self.packets += self.venue.packets()
+            assert time.monotonic() < end, f"gave up waiting: {what} {self.rig.segment.halts}"
+
+    def log_in(self, seq: int, messages: list[bytes], next_ref: int) -> None:
+        self.until(lambda: len(self.packets) == 1, "a login")
+        assert self.packets[0] == sv.login_request(sv.SESSION, seq)
+        self.venue.send(sv.login_accepted(seq=seq))
+        self.until(lambda: len(self.packets) == 2, "the account query")
+        self.venue.sequenced(*messages, sv.query_response(next_ref))
+        self.until(lambda: int(self.rig.segment.threads[0]["session_state"]) == lib.HWGW_SEGMENT_SESSION_STATE_UP, "up")
+
+    def halts(self) -> dict[str, str]:
+        self.rig.publish()
+        return {row["reason"]: row["text"] for row in self.rig.segment.halts}
+
+    def state(self) -> dict[str, Any]:
+        self.rig.publish()
+        rows = zip(self.rig.segment.symbols, self.rig.segment.positions, strict=True)
+        return {
+            "orders": open_orders(gate(self)),  # type: ignore[arg-type]
+            "positions": {symbol: int(row["pos"]) for symbol, row in rows if int(row["pos"])},
+            "cash": int(self.rig.segment.threads[0]["cash"]),
+        }
+
+
+@contextmanager
+def restored(*blocks: tuple[bytes, int], **options: Any) -> Iterator[Restored]:
+    made = Restored(*blocks, **options)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def day(seed: int) -> Day:
+    return Day(random.Random(seed), TURNS)
+
+
+# what a restart does not carry over: clocks, rate allowances, reference prices, limits, the feed
+VOLATILE = re.compile(
+    r".*(level|level_ts|ref_px|ref_ts|mark|mark_px|feed_good|\.ts|armed)|last_beat|last_ts|generation|halt"
+)
+
+
+def test_the_gate_is_rebuilt_item_by_item(day: Day) -> None:
+    with restored(opening(), day.records.first(len(day.records.ends))) as again:
+        ours = gate(again)  # type: ignore[arg-type]
+    keep = {name for name in {*ours, *day.gate} if not VOLATILE.fullmatch(name)}
+    assert {name: ours[name] for name in keep} == {name: day.gate[name] for name in keep}
+    assert ours["last_ref"] == day.gate["last_ref"] > TURNS // 2
+    assert sum(name.startswith("order.") for name in keep) > TURNS
+    assert any(name.endswith("fills") for name in keep)
+
+
+def test_rebuilt_from_any_record_on_it_agrees_with_the_venue(day: Day, rng: random.Random) -> None:
+    """The venue has what it could have had by then: all that was on record, or less, where the rest was lost."""
+    logged_in = next(n for n, (kind, *_) in enumerate(day.records, 1) if kind == TYPES["login"]) + 1
+    compared = unknown = 0
+    for cnt in rng.sample(range(logged_in, len(day.records.ends) + 1), PREFIXES):
+        messages, ref = day.until(cnt)
+        most = sum(each <= ref for each in day.refs)  # orders the venue can have got
+        least = next((n for n, (sent, _) in enumerate(day.states) if sent >= messages), len(day.states) - 1)
+        taken = rng.randint(min(least, most), most)
+        sent, state = day.states[taken]
+        with restored(opening(), day.records.first(cnt)) as again:
+            assert "reconcile" in again.halts()
+            unknown += "0 without an answer" not in again.halts()["reconcile"]
+            again.log_in(messages + 1, day.store[messages:sent], day.refs[taken - 1] + 1 if taken else 1)
+            again.until(lambda: not again.rig.segment.halts, f"agreement after {cnt} records")
+            assert again.state() == state, cnt
+            assert lib.hwgw_pipeline_risk(again.rig.handle)
+            assert int(again.rig.segment.threads[0]["last_ref"]) >= ref
+            compared += len(state["orders"]) + len(state["positions"])
+    assert compared > PREFIXES
+    assert unknown > 3
+
+
+def test_a_second_crash_begins_with_what_the_first_recovery_had(day: Day) -> None:
+    """The record a run begins with is compared with what its past adds up to."""
+    blocks = [opening(), day.records.first(len(day.records.ends))]
+    with restored(*blocks) as first:
+        first_state = first.state()
+    rig = Rig(SYMBOLS, session=session_cfg(9), replay=blocks, journal_sz_bytes=RING, orders_max=1000)
+    with rig:
+        begun = Records(rig)
+    assert [kind for kind, _, _ in begun].count(TYPES["restored"]) == 1
+    blocks += [opening(), begun.first(len(begun.ends))]
+    with restored(*blocks) as second:
+        assert second.state() == first_state
+    at = begun.raw.index(next(payload for kind, _, payload in begun if kind == TYPES["restored"]))
+    forged = bytearray(begun.raw)
+    forged[at + 32] ^= 1  # cash
+    with pytest.raises(CheckFailed, match=r"contradicts itself: block 4, record \d+: this run began with"):
+        restored_once(*blocks[:-1], (bytes(forged), len(begun.ends)))
+
+
+def restored_once(*blocks: tuple[bytes, int], **options: Any) -> None:
+    with restored(*blocks, **options):
+        pass
+
+
+def test_what_the_records_say_twice_must_be_the_same(day: Day, rng: random.Random) -> None:
+    """A quantity changed in an event of the gate, or in a message of the venue, is noticed."""
+    found = 0
+    at = 0
+    for (kind, _, payload), end in zip(day.records, day.records.ends, strict=True):
+        offset = None
+        if kind == TYPES["gate"] and payload[0] == lib.HWGW_ORDER_KIND_EXECUTED:
+            offset = at + 32 + 24
+        elif kind == TYPES["venue"] and payload[16:17] == b"E":
+            offset = at + 32 + 16 + 13 + 3
+        at = end
+        if offset is None or found == 12:
+            continue
+        forged = bytearray(day.records.raw)
+        forged[offset] ^= 1
+        found += 1
+        with pytest.raises(CheckFailed, match="contradicts itself"):
+            restored_once(opening(), (bytes(forged), len(day.records.ends)))
+    assert found == 12
+
+
+@pytest.mark.parametrize("gone", ["record", "message"])
+def test_a_record_that_is_missing_is_named(day: Day, gone: str) -> None:
+    kinds = [kind for kind, _, _ in day.records]
+    at = kinds.index(TYPES["venue"], 20)
+    begin, end = day.records.ends[at - 1], day.records.ends[at]
+    raw = bytearray(day.records.raw[:begin] + day.records.raw[end:])
+    if gone == "message":  # its number is taken by those behind it
+        pos = begin
+        while pos < len(raw):
+            number = int.from_bytes(raw[pos + 16 : pos + 24], "little") - 1
+            raw[pos + 16 : pos + 24] = number.to_bytes(8, "little")
+            pos += -(-(32 + int.from_bytes(raw[pos : pos + 4], "little")) // 32) * 32
+    with pytest.raises(
+        CheckFailed, match=r"block 2, record \d+: .*(where \d+ belongs|is not what the venue's messages)"
+    ):
+        restored_once(opening(), (bytes(raw), len(kinds) - 1))
+
+
+def test_a_venue_that_took_more_than_is_on_record_keeps_it_halted(day: Day) -> None:
+    cnt = len(day.records.ends)
+    messages, ref = day.until(cnt)
+    with restored(opening(), day.records.first(cnt)) as again:
+        again.log_in(messages + 1, [], ref + 7)
+        again.until(lambda: "has taken references" in again.halts().get("reconcile", ""))
+        last = int(day.gate["last_ref"])
+        assert f"up to {ref + 6}, the journal ends at" in again.halts()["reconcile"]
+        assert last <= ref + 6
+        again.rig.segment.resume("reconcile")  # a person has decided
+        for _ in range(50):
+            again.rig.step()
+        assert again.halts() == {}
+
+
+def test_an_order_nobody_knows_the_end_of_blocks_and_a_late_answer_frees(day: Day) -> None:
+    """The venue says that it took the reference, and not what became of it."""
+    cnt, order = last_new(day)
+    messages, ref = day.until(cnt)
+    assert ref == order.ref
+    symbol = SYMBOLS[order.instrument].ljust(8).encode()
+    with restored(opening(), day.records.first(cnt)) as again:
+        before = again.state()["orders"]
+        assert before[ref] == order.qty
+        taken = day.refs.index(ref)
+        again.log_in(messages + 1, day.store[messages : day.states[taken][0]], ref + 1)
+        again.until(lambda: "nobody knows what became" in again.halts().get("reconcile", ""))
+        assert again.state()["orders"][ref] == order.qty  # neither sent again nor taken for rejected
+        assert len(again.packets) == 2
+        side = {(1, 0): b"B", (2, 0): b"S", (2, 1): b"T"}[(order.side, order.flags)]
+        again.venue.sequenced(sv.accepted(ref, side, order.qty, symbol, order.px))
+        again.until(lambda: not again.rig.segment.halts, "the late answer")
+        assert again.state()["orders"][ref] == order.qty
+
+
+def last_new(day: Day) -> tuple[int, Any]:
+    """The records up to the last new order that the venue got, and that order."""
+    kinds = list(day.records)
+    for cnt in range(len(kinds), 0, -1):
+        kind, verdict, payload = kinds[cnt - 1]
+        if kind == TYPES["gate"] and payload[0] == NEW and not verdict:
+            order = ffi.new("struct hwgw_order *")
+            ffi.memmove(order, payload, len(payload))
+            if order.ref in day.refs:
+                return cnt, order
+    raise AssertionError("the venue got no new order")
+
+
+def test_instruments_are_known_by_their_symbols(day: Day) -> None:
+    cnt = len(day.records.ends)
+    other = ("ZVZZT", *reversed(SYMBOLS))
+    with (
+        restored(opening(), day.records.first(cnt)) as again,
+        restored(opening(), day.records.first(cnt), symbols=other) as moved,
+    ):
+        assert moved.state() == again.state()
+    with pytest.raises(CheckFailed, match=r"order \d+ is of an instrument that this gateway does not have any more"):
+        restored_once(opening(), day.records.first(cnt), symbols=("ZVZZT",))
+
+
+def test_the_next_reference_comes_from_the_journal_although_nobody_answered(day: Day) -> None:
+    """An order that is on record and that the venue never saw: its number is used up."""
+    cnt, _ = last_new(day)
+    messages, ref = day.until(cnt)
+    taken = day.refs.index(ref)
+    with restored(opening(), day.records.first(cnt)) as again:
+        again.log_in(messages + 1, day.store[messages : day.states[taken][0]], ref)
+        again.until(lambda: not again.rig.segment.halts, "agreement")
+        assert ref not in again.state()["orders"]  # lost on its way, and the venue's next reference says so
+        again.rig.publish()
+        assert int(again.rig.segment.threads[0]["last_ref"]) >= ref
+
+
+def test_a_session_that_is_over_is_left_when_nothing_was_open(rng: random.Random) -> None:
+    with Desk(journal_sz_bytes=RING, every=10**9) as desk:
+        records = Records(desk.rig)
+    with restored(opening(), records.first(len(records.ends))) as again:
+        again.until(lambda: len(again.packets) == 1)
+        assert again.packets[0] == sv.login_request(sv.SESSION, 2)
+        again.venue.send(sv.soup(b"J", b"S"))
+        again.until(lambda: again.rig.cnt("session.disconnects") == 1)
+        again.venue.drop()
+        again.until(lambda: len(again.packets) == 2)
+        assert again.packets[1] == sv.login_request(b" " * 10, 1)
+        again.venue.send(sv.login_accepted(b" 20261121A", 1))
+        again.until(lambda: len(again.packets) == 3)
+        again.venue.sequenced(sv.query_response(1))
+        again.until(lambda: not again.rig.segment.halts, "agreement")
+
+
+def test_a_session_that_is_over_with_orders_open_stays_halted(day: Day) -> None:
+    cnt = next(n for n in range(len(day.records.ends), 0, -1) if day.states[-1][1]["orders"])
+    with restored(opening(), day.records.first(cnt)) as again:
+        again.until(lambda: len(again.packets) == 1)
+        again.venue.send(sv.soup(b"J", b"S"))
+        again.until(lambda: "session is not available" in again.halts().get("reconcile", ""))
