@@ -305,6 +305,8 @@ JOURNAL = Section(
         "stall": Key(duration(10_000_000, 60 * SECOND_NS), SECOND_NS),
     }
 )
+FANOUT_MAX_MIB = specs.load("segment").constant("fanout_max_bytes") // MIB
+FANOUT = Section({"ring_mib": Key(choice(*(str(1 << bit) for bit in range(FANOUT_MAX_MIB.bit_length()))), "16")})
 GATEWAY = Section(
     {
         "name": Key(NAME),
@@ -319,6 +321,10 @@ GATEWAY = Section(
         ),
         "control": Key(CONTROL, None),
         "journal": Key(JOURNAL, None),
+<<<<<<< HEAD
         "alerts": Key(ALERTS, None),
+=======
+        "fanout": Key(FANOUT, None),
+>>>>>>> f534420 (fanout: what the books are given, for other processes and for the rack)
     }
 )

@@ -323,6 +323,7 @@ class Gateway:
             thread_cnt=len(settings.pipelines),
             commit=commit,
             journal_sz_bytes=journal.ring_bytes if journal else 0,
+            fanout_sz_bytes=settings.fanout_bytes,
         )
         self._writer: Writer | None = None
         self._pid = 0

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from . import specs
 from .errors import CheckFailed, UsageError
+from .fanout import Events
 from .native import lib
 from .segment import Segment, gateways
 from .telemetry import FeedLog, ledger_rows, snapshot
@@ -132,6 +133,10 @@ class Live:
         """Changes of state since the last call, a line each, as `hwgw run` writes them."""
         self._log = self._log or FeedLog(self._open())
         return self._log.lines()
+
+    def events(self, *, thread: int = 0, oldest: bool = False) -> Events:
+        """What the books are given, from now on or from the oldest record there is. CheckFailed: it shares none."""
+        return Events(lambda: self._open().pointer, lambda: self._segment.running(), thread, oldest)
 
     def status(self) -> dict[str, Any]:
         """All of it as plain values: what `hwgw status --json` shows."""

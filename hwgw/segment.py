@@ -100,6 +100,7 @@ class Segment:
         thread_cnt: int = 1,
         commit: str = "",
         journal_sz_bytes: int = 0,
+        fanout_sz_bytes: int = 0,
     ) -> Self:
         """Make the segment of a gateway and hold its lock; UsageError when a gateway of that name runs."""
         from . import __version__
@@ -119,6 +120,7 @@ class Segment:
                 "thread_cnt": thread_cnt,
                 "instrument_cnt": len(symbols),
                 "journal_sz_bytes": journal_sz_bytes,
+                "fanout_sz_bytes": fanout_sz_bytes,
             },
         )
         pointer = ffi.new("struct hwgw_segment **")

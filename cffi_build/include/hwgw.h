@@ -552,6 +552,7 @@ struct hwgw_segment_cfg {
   uint32_t instrument_cnt;   /* at most HWGW_SEGMENT_INSTRUMENTS_MAX */
   const char *symbols;       /* instrument_cnt names of 8 bytes, space padded */
   uint64_t journal_sz_bytes; /* of each pipeline's journal ring, a power of two; 0 = no journal */
+  uint64_t fanout_sz_bytes;  /* of each pipeline's fan-out ring, a power of two; 0 = none */
 };
 
 /* Makes the segment and holds an exclusive lock on it for as long as this process or a child lives: a second gateway of

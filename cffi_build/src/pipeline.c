@@ -370,6 +370,7 @@ void pipeline_event(struct hwgw_pipeline *p, struct hwgw_event *event, bool samp
   uint32_t outcome = hwgw_books_apply(p->books, event, &top_changed);
   p->counters[outcome]++;
   if (event->instrument >= p->instrument_cnt) return; /* a book without segment row: decode and tests */
+  fanout_put(&p->fanout, event);
   struct pipeline_instrument *at = &p->instrument[event->instrument];
   if (HWGW_UNLIKELY(at->channel != event->channel)) {
     at->channel = event->channel;

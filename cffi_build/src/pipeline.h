@@ -6,6 +6,7 @@
 #define HWGW_PIPELINE_H
 
 #include "base.h"
+#include "fanout.h"
 #include "hist.h"
 #include "journal.h"
 #include "recover.h"
@@ -111,6 +112,7 @@ struct hwgw_pipeline {
   uint64_t t_rx;                         /* of the message the hook is called for */
   struct hwgw_order intent[INTENTS_MAX]; /* room for what a strategy wants; zeroed again when it was taken */
 
+  struct fanout fanout;
   struct hwgw_journal journal;
   uint64_t journal_stall_ns; /* a writer that has not looked for so long records nothing */
 
@@ -171,6 +173,7 @@ int32_t pipeline_feed_open(struct hwgw_pipeline *p, const struct hwgw_pipeline_c
 void pipeline_feed_close(struct hwgw_pipeline *p);
 void pipeline_instrument_sync(struct hwgw_pipeline *p, uint32_t index);
 void pipeline_feed_sync(struct hwgw_pipeline *p, uint32_t channel);
+void pipeline_shared_clear(struct hwgw_pipeline *p, uint32_t index); /* tells the fan-out that its book is empty */
 /* after a packet that was not used; true when a new session has begun, of which it is the first */
 bool pipeline_feed_odd(struct hwgw_pipeline *p, uint32_t channel, uint32_t line, uint32_t outcome);
 /* after a packet that changed the state, before its messages */

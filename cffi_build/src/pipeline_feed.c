@@ -30,6 +30,9 @@ void pipeline_instrument_sync(struct hwgw_pipeline *p, uint32_t index) {
   at->tob_flags ^= HWGW_SEGMENT_TOB_FLAGS_FEED_GOOD;
   struct hwgw_order event = {.kind = HWGW_ORDER_KIND_FEED, .instrument = index, .qty = is_good};
   pipeline_gate(p, &event, NULL);
+  struct hwgw_event shared = {
+      .kind = HWGW_EVENT_KIND_FEED, .instrument = index, .channel = at->channel, .qty = is_good, .t_rx = hwgw_rdtsc()};
+  fanout_put(&p->fanout, &shared);
   struct hwgw_tob *row = hwgw_segment_tob(p->segment, index);
   __atomic_store_n(&row->flags, at->tob_flags, __ATOMIC_RELEASE); /* one word: readers need no lock for it */
 }
@@ -120,6 +123,15 @@ void pipeline_feed_sync(struct hwgw_pipeline *p, uint32_t channel) {
 
 /* ---- books begin anew ---- */
 
+void pipeline_shared_clear(struct hwgw_pipeline *p, uint32_t index) {
+  struct hwgw_event event = {.kind = HWGW_EVENT_KIND_CLEAR,
+                             .line = HWGW_LINE_RECOVERY,
+                             .instrument = index,
+                             .channel = p->instrument[index].channel,
+                             .t_rx = hwgw_rdtsc()};
+  fanout_put(&p->fanout, &event);
+}
+
 /* A channel's instruments are those its messages named. With one channel they are all there are. */
 static bool is_of(const struct hwgw_pipeline *p, uint32_t index, uint32_t channel) {
   return p->channel_cnt == 1 || p->instrument[index].channel == channel;
@@ -132,6 +144,7 @@ static void books_clear(struct hwgw_pipeline *p, uint32_t channel) {
     if (!is_of(p, i, channel)) continue;
     if (p->channel_cnt > 1) hwgw_books_clear_instrument(p->books, i);
     p->instrument[i].is_sound = true;
+    pipeline_shared_clear(p, i);
     pipeline_features_reset(p, i);
   }
 }
@@ -298,6 +311,7 @@ uint32_t pipeline_snapshot_apply(struct hwgw_pipeline *p, uint32_t channel, cons
     return outcome == HWGW_CNT_BOOK_UPDATES ? HWGW_CNT_RECOVER_SNAPSHOT_ORDERS : HWGW_CNT_RECOVER_SNAPSHOT_OTHER;
   struct pipeline_instrument *at = &p->instrument[event.instrument];
   at->channel = (uint16_t)channel;
+  fanout_put(&p->fanout, &event);
   if (event.kind == HWGW_EVENT_KIND_STATUS) pipeline_status(p, &event);
   if (outcome == HWGW_CNT_BOOK_UPDATES) return HWGW_CNT_RECOVER_SNAPSHOT_ORDERS;
   if (!pipeline_contradicts(outcome)) return HWGW_CNT_RECOVER_SNAPSHOT_OTHER;

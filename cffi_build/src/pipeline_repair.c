@@ -160,6 +160,7 @@ void pipeline_repair_snapshot(struct hwgw_pipeline *p, uint32_t channel, const u
   for (uint32_t i = 0; !repair->is_cleared && i < p->instrument_cnt; i++) {
     if (!is_repaired(p, i, channel)) continue;
     hwgw_books_clear_instrument(p->books, i);
+    pipeline_shared_clear(p, i);
     pipeline_features_reset(p, i);
   }
   repair->is_cleared = true;

@@ -153,6 +153,7 @@ int32_t hwgw_pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pi
   p->stale_halt_ns = cfg->stale_halt_ns;
   p->receive_is_up = true; /* frames may be pushed without a receive path */
   journal_init(&p->journal, cfg->segment, cfg->thread);
+  fanout_init(&p->fanout, cfg->segment, cfg->thread);
   p->journal_stall_ns = cfg->journal_stall_ns;
   p->cpu = cfg->cpu;
   p->fifo_priority = cfg->fifo_priority;

@@ -47,6 +47,10 @@ static uint64_t journal_sz(const struct hwgw_segment_header *head) {
   return (uint64_t)head->journal_kib << 10;
 }
 
+static uint64_t fanout_sz(const struct hwgw_segment_header *head) {
+  return (uint64_t)head->fanout_kib << 10;
+}
+
 /* lays the blocks out one behind the other and returns the total size */
 static uint64_t segment_layout(struct hwgw_segment_header *head) {
   uint64_t end = sizeof *head;
@@ -77,6 +81,7 @@ static uint64_t segment_layout(struct hwgw_segment_header *head) {
   head->hist_offset = end;
   end += (uint64_t)head->thread_cnt * head->hist_cnt * head->hist_sz_bytes;
   end = block_up(end);
+  if (fanout_sz(head)) end += head->thread_cnt * (sizeof(struct hwgw_fanout_ring) + fanout_sz(head));
   if (journal_sz(head)) end += head->thread_cnt * (sizeof(struct hwgw_journal_ring) + journal_sz(head));
   head->sz_bytes = end;
   return end;
@@ -114,8 +119,16 @@ int32_t segment_resident(const struct hwgw_segment *segment, struct hwgw_error *
                         (unsigned long long)segment->sz >> 10, strerror(errno));
 }
 
+static bool sz_is_good(uint64_t sz, uint64_t min, uint64_t max) {
+  return sz == 0 || (sz >= min && sz <= max && (sz & (sz - 1)) == 0);
+}
+
 static bool journal_sz_is_good(uint64_t sz) {
-  return sz == 0 || (sz >= HWGW_JOURNAL_RING_MIN_BYTES && sz <= HWGW_JOURNAL_RING_MAX_BYTES && (sz & (sz - 1)) == 0);
+  return sz_is_good(sz, HWGW_JOURNAL_RING_MIN_BYTES, HWGW_JOURNAL_RING_MAX_BYTES);
+}
+
+static bool fanout_sz_is_good(uint64_t sz) {
+  return sz_is_good(sz, HWGW_SEGMENT_FANOUT_MIN_BYTES, HWGW_SEGMENT_FANOUT_MAX_BYTES);
 }
 
 /* does the mapped header describe this build's layout inside sz bytes? */
@@ -135,7 +148,7 @@ static int32_t segment_check(const struct hwgw_segment_header *head, uint64_t sz
       head->instrument_cnt > HWGW_SEGMENT_INSTRUMENTS_MAX || head->counter_cnt != HWGW_COUNTER_CNT ||
       head->hist_cnt != HWGW_SEGMENT_HIST_CNT || head->hist_sz_bytes != sizeof(struct hwgw_hist) ||
       head->limits_sz_bytes != sizeof(struct hwgw_limits) || !journal_sz_is_good(journal_sz(head)) ||
-      segment_layout(&want) != sz || memcmp(&want, head, sizeof want) != 0) {
+      !fanout_sz_is_good(fanout_sz(head)) || segment_layout(&want) != sz || memcmp(&want, head, sizeof want) != 0) {
     return hwgw_error_set(error, HWGW_ERR_CHECK, 0, "%s has a layout that this build does not know", path);
   }
   return HWGW_OK;
@@ -252,6 +265,11 @@ int32_t hwgw_segment_create(struct hwgw_segment **segment, const struct hwgw_seg
         error, HWGW_ERR_CONFIG, 0, "a journal ring of %llu bytes: 0 or a power of two from %u to %u is allowed",
         (unsigned long long)cfg->journal_sz_bytes, HWGW_JOURNAL_RING_MIN_BYTES, HWGW_JOURNAL_RING_MAX_BYTES);
   }
+  if (!fanout_sz_is_good(cfg->fanout_sz_bytes)) {
+    return hwgw_error_set(
+        error, HWGW_ERR_CONFIG, 0, "a fan-out ring of %llu bytes: 0 or a power of two from %u to %u is allowed",
+        (unsigned long long)cfg->fanout_sz_bytes, HWGW_SEGMENT_FANOUT_MIN_BYTES, HWGW_SEGMENT_FANOUT_MAX_BYTES);
+  }
   int old = -1;
   status = segment_claim(&old, path, cfg->name, error);
   if (status) return status;
@@ -266,7 +284,8 @@ int32_t hwgw_segment_create(struct hwgw_segment **segment, const struct hwgw_seg
                                      .hist_cnt = HWGW_SEGMENT_HIST_CNT,
                                      .hist_sz_bytes = sizeof(struct hwgw_hist),
                                      .limits_sz_bytes = sizeof(struct hwgw_limits),
-                                     .journal_kib = (uint32_t)(cfg->journal_sz_bytes >> 10)};
+                                     .journal_kib = (uint32_t)(cfg->journal_sz_bytes >> 10),
+                                     .fanout_kib = (uint32_t)(cfg->fanout_sz_bytes >> 10)};
   snprintf(head.name, sizeof head.name, "%s", cfg->name);
   snprintf(head.version, sizeof head.version, "%s", cfg->version ? cfg->version : "");
   snprintf(head.commit, sizeof head.commit, "%s", cfg->commit ? cfg->commit : "");

@@ -31,6 +31,8 @@ VERBS = {
     "serve": "A dashboard of gateways in the browser.",
     "alert": "Tell people when something is wrong with a gateway.",
     "metrics": "Metrics of gateways for Prometheus.",
+    "events": "What a gateway's books are given, as it happens.",
+    "relay": "Send what a gateway's books are given as MoldUDP64.",
     "halt": "Stop a gateway's orders at once.",
     "resume": "Clear a gateway's halt.",
     "limits": "The limits that orders are checked against.",

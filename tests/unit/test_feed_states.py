@@ -5,13 +5,12 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
-import socket
-import struct
 import time
 
 import pytest
 from support import rig as r
 from support.desk import SYMBOLS, probe
+from support.glimpse import Glimpse, end_of_snapshot
 from support.rig import Rig
 
 from hwgw.native import lib
@@ -142,39 +141,6 @@ def test_a_time_stamp_that_steps_back_is_counted_and_the_book_stays_good():
 
 
 # ---- an instrument whose book is wrong, on a channel that is whole ----
-
-
-class Glimpse:
-    """A GLIMPSE server over loopback TCP, turned by the test; serves one snapshot per connection."""
-
-    def __init__(self) -> None:
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.listener.setblocking(False)
-        self.port = int(self.listener.getsockname()[1])
-        self.logins = 0
-
-    def step(self, snapshot: list[bytes]) -> None:
-        try:
-            client, _ = self.listener.accept()
-        except BlockingIOError:
-            return
-        client.settimeout(5)
-        if self.logins:
-            self.client.close()
-        self.logins += 1
-        accepted = b"A" + b"SESSION   " + b"1".rjust(20)
-        packets = [accepted, *(b"S" + message for message in snapshot)]
-        self.client = client
-        client.sendall(b"".join(struct.pack(">H", len(packet)) + packet for packet in packets))
-
-    def close(self) -> None:
-        self.listener.close()
-        if self.logins:
-            self.client.close()
-
-
-def end_of_snapshot(seq: int) -> bytes:
-    return b"G" + str(seq).rjust(20).encode()
 
 
 def flags(rig: Rig, instrument: int) -> bool:
