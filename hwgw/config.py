@@ -441,11 +441,8 @@ class Maker:
             confine=confine,
             placement=placement,
             journal=journal,
-<<<<<<< HEAD
             alerts=alerts(node["alerts"], self.path, self.bad) if node["alerts"] else None,
-=======
             fanout_bytes=int(node["fanout"]["ring_mib"]) * MIB if node["fanout"] else 0,
->>>>>>> f534420 (fanout: what the books are given, for other processes and for the rack)
             reference=symbols["reference"],
             levels_max=symbols["levels_max"],
         )

@@ -321,10 +321,7 @@ GATEWAY = Section(
         ),
         "control": Key(CONTROL, None),
         "journal": Key(JOURNAL, None),
-<<<<<<< HEAD
         "alerts": Key(ALERTS, None),
-=======
         "fanout": Key(FANOUT, None),
->>>>>>> f534420 (fanout: what the books are given, for other processes and for the rack)
     }
 )

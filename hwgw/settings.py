@@ -271,10 +271,7 @@ class Settings:
     confine: Confine = Confine()
     placement: Placement = Placement()
     journal: Journal | None = None
-<<<<<<< HEAD
     alerts: Alerts | None = None
-=======
     fanout_bytes: int = 0
     """Of each pipeline's fan-out ring; 0: none."""
->>>>>>> f534420 (fanout: what the books are given, for other processes and for the rack)
     path: str = ""

@@ -155,20 +155,15 @@ class Rig:
         udp_checksum: bool = False,
         features: Sequence[str] = (),
         snapshot_port: int = 0,
-<<<<<<< HEAD
         journal_sz_bytes: int = 0,
         replay: Sequence[tuple[bytes, int]] = (),
+        fanout_bytes: int = 0,
     ) -> None:
         """replay: blocks of a journal as their records and how many these are."""
         name = f"rig-{os.getpid()}-{next(_serial)}"
-        self.segment = Segment.create(name, tuple(symbols), journal_sz_bytes=journal_sz_bytes)
-=======
-        fanout_bytes: int = 0,
-    ) -> None:
         self.segment = Segment.create(
-            f"rig-{os.getpid()}-{next(_serial)}", tuple(symbols), fanout_sz_bytes=fanout_bytes
+            name, tuple(symbols), journal_sz_bytes=journal_sz_bytes, fanout_sz_bytes=fanout_bytes
         )
->>>>>>> f534420 (fanout: what the books are given, for other processes and for the rack)
         self.symbols = tuple(symbols)
         self.segment.publish_limits(open_limits(len(symbols)) if limits is None else limits)
         for number in range(len(strategies)):

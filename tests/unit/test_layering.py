@@ -87,11 +87,9 @@ STAGES_OF = {
     "session": {"journal", "order"},
     "breaker": {"risk"},
     "risk": {"crc32c"},
-<<<<<<< HEAD
-    "pipeline": {"book", "breaker", "halt", "journal", "recover", "risk", "segment", "session", "strategy"},
-=======
-    "pipeline": {"book", "breaker", "fanout", "halt", "journal", "recover", "risk", "segment", "strategy"},
->>>>>>> f534420 (fanout: what the books are given, for other processes and for the rack)
+    "pipeline": {
+        *("book", "breaker", "fanout", "halt", "journal", "recover", "risk", "segment", "session", "strategy"),
+    },
     "gateway": {"confine", "pipeline", "placement", "recover", "rx"},
     "placement": {"pipeline", "segment"},
     "rx": {"dpdk", "xdp", "steer"},
