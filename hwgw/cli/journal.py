@@ -128,7 +128,22 @@ class _Reader:
             run = record.open()
             self._offset_ns = int(run["clock_offset_ns"])
             return self._run(record, run) if self._ref is None and not self._kinds else None
-        return self._event(record)
+        if record.type == "gate":
+            return self._event(record)
+        return self._other(record) if self._ref is None and not self._kinds else None
+
+    def _other(self, record: Record) -> dict[str, Any]:
+        """What is neither a run nor an event of the gate; a message of the venue in hexadecimal digits."""
+        row: dict[str, Any] = {"type": record.type, "pipeline": record.thread, "seq": record.seq}
+        row["time_ns"] = record.ts_ns + self._offset_ns
+        fields = record.fields()
+        plain = {key: value for key, value in fields.items() if not key.startswith(("pad", "reserved"))}
+        if record.type == "venue":
+            plain["message"] = bytes(record.payload[-int(plain.pop("len")) :]).hex()
+            plain["number"] = plain.pop("seq")
+        elif record.type in ("login", "restored"):
+            plain["number"] = plain.pop("seq" if record.type == "login" else "next_seq")
+        return row | plain
 
     def _run(self, record: Record, run: Any) -> dict[str, Any]:
         names = {key: run[key].decode("ascii", "replace") for key in ("name", "version", "commit")}
@@ -158,11 +173,17 @@ class _Reader:
         return row
 
 
+_PLACE = ("type", "pipeline", "seq", "time_ns")
+
+
 def _line(row: dict[str, Any]) -> str:
     seconds, ns = divmod(row["time_ns"], 10**9)
     when = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(seconds))}.{ns:09d}Z"
     if row["type"] == "open":
         return f"{when}  run of {row['name']}, hwgw {row['version']}, {row['pipelines']} pipelines"
+    if row["type"] != "gate":
+        said = "  ".join(f"{key} {value}" for key, value in row.items() if key not in _PLACE)
+        return f"{when}  {row['pipeline']} {row['seq']:>8}  {row['type']:<8}  {said}"
     words = [f"{row['kind']:<8}"]
     if "ref" in row:
         words.append(f"ref {row['ref']}" + (f" for {row['orig_ref']}" if "orig_ref" in row else ""))
@@ -228,6 +249,41 @@ def _export(
     return 0
 
 
+@verb("report", of="journal")
+@TARGETS
+@NAME
+def _report(out: Output, targets: tuple[str, ...], name: str | None) -> int:
+    """What orders came to: how fast, how many filled, at what price against the market they were decided on.
+
+    By venue and strategy. Slippage is in basis points of the midpoint, or of the microprice, at the decision; positive
+    is worse than it. Times are on the gateway's clock: decided, sent (the kernel has it), acknowledged, first filled.
+    """
+    from hwgw.journal.report import report
+
+    groups = [group.as_dict() for group in report(_files(targets, name))]
+    for row in groups:
+        out.say(f"{row['venue']} {row['strategy']}")
+        refused = ", ".join(f"{reason} {cnt:,}" for reason, cnt in row["refused"].items()) or "none"
+        rejected = ", ".join(f"{reason} {cnt:,}" for reason, cnt in row["rejected"].items()) or "none"
+        out.row("  orders    ", f"{row['new']:,} new, {row['replaces']:,} replaces; refused here: {refused}")
+        out.row(
+            "  venue     ", f"{row['acknowledged']:,} acknowledged, {row['lost']:,} never arrived; rejected: {rejected}"
+        )
+        rate = "" if row["fill_rate"] is None else f" ({row['fill_rate']:.1%} of the acknowledged)"
+        out.row("  filled    ", f"{row['orders_filled']:,} orders{rate}, {row['executed_qty']:,} shares")
+        for kind in ("mid", "microprice"):
+            if (bps := row["slippage_bps"][kind]) is not None:
+                out.row("  slippage  ", f"{bps:+.3f} bp against {kind}, over {row['slippage_qty']:,} shares")
+        for span, times in row["latency_ns"].items():
+            if times["cnt"]:
+                text = ", ".join(f"{key} {times[key]:,}" for key in ("p50", "p99", "max"))
+                out.row("  time      ", f"{span.replace('_', ' ')}: {text} ns over {times['cnt']:,}")
+    if not groups:
+        out.say("no orders")
+    out.emit({"groups": groups})
+    return 0
+
+
 @verb("tail", of="journal")
 @TARGETS
 @NAME
@@ -270,5 +326,5 @@ def _tail(
         time.sleep(0.1)
 
 
-for _command in (_verify, _show, _export, _tail):
+for _command in (_verify, _show, _export, _report, _tail):
     command.add_command(_command)

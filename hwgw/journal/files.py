@@ -71,6 +71,18 @@ class Record:
         found: np.void = np.frombuffer(self.payload, specs.dtype("order", "order"))[0]
         return found
 
+    def fields(self) -> dict[str, int | str]:
+        """What a record of a type with a layout of its own says, without what may follow; text without its padding."""
+        dtype = specs.dtype("journal", f"journal_{self.type}")
+        row = np.frombuffer(self.payload[: dtype.itemsize], dtype)[0]
+        found: dict[str, int | str] = {}
+        for name in dtype.names or ():
+            if dtype[name].kind == "S":
+                found[name] = bytes(row[name]).rstrip(b"\0").decode("ascii", "replace").strip()
+            elif not dtype[name].shape:
+                found[name] = int(row[name])
+        return found
+
     def open(self) -> np.void:
         """What a record of type open says of its run."""
         found: np.void = np.frombuffer(self.payload, specs.dtype("journal", "journal_open"))[0]

@@ -135,8 +135,8 @@ class Market:
     def start(self, **limits: Any) -> subprocess.Popen[bytes]:
         return self.start_file(self.config(**limits))
 
-    def start_file(self, path: Path) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "hwgw.cli", "run", str(path)]
+    def start_file(self, path: Path, *options: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "hwgw.cli", "run", str(path), *options]
         environment = {**os.environ, **self.environment}
         self.started.append(self.popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment))
         return self.started[-1]
