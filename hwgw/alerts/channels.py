@@ -25,9 +25,11 @@ from typing import Any
 
 from .settings import Channel
 
-__all__ = ["ERRORS", "Local", "Sender", "deliver", "open_channel", "subject"]
+__all__ = ["ERRORS", "Local", "Say", "Sender", "deliver", "open_channel", "subject"]
 
 Notice = Mapping[str, Any]
+Say = Callable[[str, str], None]
+"""Takes a level (info, warning) and a line."""
 QUEUE_MAX, TRIES, TIMEOUT_SECONDS, RETRY_SECONDS = 256, 3, 10.0, 1.0
 _PRIORITY = {"page": 2, "ticket": 4, "note": 6}  # critical, warning, informational of RFC 5424 section 6.2.1
 _FACILITY = 3  # system daemons
@@ -92,7 +94,7 @@ def deliver(channel: Channel, notice: Notice) -> None:
 class Sender:
     """A channel of its own thread. log gets what could not be sent."""
 
-    def __init__(self, channel: Channel, log: Callable[[str], None]) -> None:
+    def __init__(self, channel: Channel, log: Say) -> None:
         self.channel, self._log = channel, log
         self.lost_cnt = self.sent_cnt = self.failed_cnt = 0
         self._queue: queue.Queue[Notice | None] = queue.Queue(QUEUE_MAX)
@@ -120,10 +122,9 @@ class Sender:
                 return
             except ERRORS as error:
                 if not left:
+                    why = f"{type(error).__name__}: {error}"
+                    self._log("warning", f"channel {self.channel.name}: {why}; given up: {subject(notice)}")
                     self.failed_cnt += 1
-                    self._log(
-                        f"channel {self.channel.name}: {type(error).__name__}: {error}; given up: {subject(notice)}"
-                    )
                 else:
                     time.sleep(RETRY_SECONDS)
 
@@ -137,7 +138,7 @@ class Sender:
 class Local:
     """A datagram per notice to a socket of this host, from where the alert was found."""
 
-    def __init__(self, channel: Channel, log: Callable[[str], None]) -> None:
+    def __init__(self, channel: Channel, log: Say) -> None:
         self.channel, self._log = channel, log
         self.lost_cnt = self.sent_cnt = self.failed_cnt = 0
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -150,13 +151,13 @@ class Local:
             self.sent_cnt += 1
         except OSError as error:
             self.failed_cnt += 1
-            self._log(f"channel {self.channel.name}: {error.strerror}; not told: {subject(notice)}")
+            self._log("warning", f"channel {self.channel.name}: {error.strerror}; not told: {subject(notice)}")
 
     def close(self, seconds: float = 0.0) -> None:
         """Nothing waits."""
         self._socket.close()
 
 
-def open_channel(channel: Channel, log: Callable[[str], None]) -> Sender | Local:
+def open_channel(channel: Channel, log: Say) -> Sender | Local:
     """The sender of a channel."""
     return Local(channel, log) if channel.kind == "unix" else Sender(channel, log)

@@ -15,7 +15,7 @@ from typing import Any
 
 from hwgw.segment import Segment
 
-from .channels import Local, Sender, open_channel
+from .channels import Local, Say, Sender, open_channel
 from .conditions import FAST, GONE, KINDS, Marks, Words
 from .settings import Alerts, Rule
 
@@ -51,7 +51,7 @@ class Watcher:
     gone, and nothing else is said of it.
     """
 
-    def __init__(self, gateway: str, alerts: Alerts, log: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, gateway: str, alerts: Alerts, log: Say = lambda *_: None) -> None:
         self.gateway, self._alerts, self._log = gateway, alerts, log
         self.channels: dict[str, Sender | Local] = {each.name: open_channel(each, log) for each in alerts.channels}
         self._marks: dict[str, Marks] = {}
@@ -71,7 +71,7 @@ class Watcher:
         notice = notice_of(self.gateway, rule, key, state, alert.text, alert.since_ns)
         for name in rule.channels:
             self.channels[name].send(notice)
-        self._log(f"{state} {rule.name}: {alert.text}")
+        self._log("info", f"{state} {rule.name}: {alert.text}")
 
     def _rule(self, rule: Rule, now_ns: int) -> None:
         if self._segment is None:
@@ -127,7 +127,7 @@ class Watcher:
             try:
                 os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
             except OSError as error:
-                self._log(f"fifo_priority {priority} was not had: {error.strerror}")
+                self._log("warning", f"fifo_priority {priority} was not had: {error.strerror}")
         poll_s, interval_s = self._alerts.poll_ns / 1e9, self._alerts.interval_ns / 1e9
         due = 0.0
         while not stop.is_set():

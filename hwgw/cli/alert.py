@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import Output, all_problems, verb
+from .common import Output, all_problems, log_form, verb
 
 if TYPE_CHECKING:
     from hwgw.alerts.settings import Alerts
@@ -79,8 +79,9 @@ def _test(out: Output, config: Path, names: tuple[str, ...]) -> int:
 @verb("watch", of="alert")
 @CONFIG
 @click.option("--until-gone", is_flag=True, help="End when the gateway has ended, and that was told.")
+@log_form
 @all_problems
-def _watch(out: Output, config: Path, until_gone: bool) -> int:
+def _watch(out: Output, config: Path, until_gone: bool, form: str) -> int:
     """Watch a gateway and tell what its rules say.
 
     The gateway that CONFIG describes, until Ctrl-C; it need not run yet, and may be started anew. It reads shared
@@ -89,13 +90,15 @@ def _watch(out: Output, config: Path, until_gone: bool) -> int:
     from hwgw.alerts.watch import Watcher
     from hwgw.errors import HwgwError
     from hwgw.gateway import signals_stop
+    from hwgw.logs import Log
     from hwgw.segment import Segment, gateways
 
     gateway, alerts = _alerts(config)
 
-    def say(line: str) -> None:
-        if out.level >= 0:
-            click.echo(f"hwgw alert watch: {gateway}: {line}", err=True)
+    log = Log(f"hwgw alert watch: {gateway}", form, is_quiet=out.level < 0)
+
+    def say(level: str, line: str) -> None:
+        log.say("alert" if level == "info" else "channel", line, level)
 
     watcher = Watcher(gateway, alerts, say)
     seen: list[Segment] = []
@@ -109,13 +112,13 @@ def _watch(out: Output, config: Path, until_gone: bool) -> int:
         try:
             fresh = Segment.attach(gateway) if gateway in gateways() else None
         except HwgwError as error:
-            say(str(error))
+            say("warning", str(error))
         if fresh is not None and fresh.running():
             watcher.attach(fresh)
             seen[:] = [fresh]
             if there is not None:
                 there.close()
-            say("watching")
+            say("info", "watching")
             return True
         if fresh is not None:
             fresh.close()

@@ -49,6 +49,16 @@ class Output:
             click.echo(json.dumps({"schema": f"hwgw.{self.verb}/1", **result}, ensure_ascii=False, allow_nan=False))
 
 
+log_form = click.option(
+    "--log",
+    "form",
+    type=click.Choice(("human", "json")),
+    default="human",
+    show_default=True,
+    help="How stderr is written.",
+)
+
+
 def wrapped(text: str, indent: str = "  ") -> list[str]:
     """A text in lines for a terminal of 80 columns."""
     return textwrap.wrap(text, 79, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)

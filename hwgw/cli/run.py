@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import Output, verb
+from .common import Output, log_form, verb
 
 if TYPE_CHECKING:
+    from hwgw.logs import Log
     from hwgw.segment import Segment
 
 
@@ -40,31 +41,29 @@ def _tripped(segment: Segment, seen: dict[str, int]) -> Iterator[tuple[str, str]
 class _Watch:
     """Says once what changed since the last look: breakers that tripped, states of the feed, halts."""
 
-    def __init__(self, segment: Segment, name: str, feed: bool) -> None:
+    def __init__(self, segment: Segment, log: Log, feed: bool) -> None:
         from hwgw.telemetry import FeedLog
 
-        self._segment, self._name = segment, name
+        self._segment, self._log = segment, log
         self._feed = FeedLog(segment) if feed else None
         self._halts: set[str] = set()
         self._trips: dict[str, int] = {}
 
-    def _say(self, text: str) -> None:
-        click.echo(f"{self._name}: {text}", err=True)
-
     def look(self) -> None:
         """Take one look."""
         for rule, text in _tripped(self._segment, self._trips):
-            self._say(f"breaker {rule}: {text}")
+            self._log.say("breaker", f"breaker {rule}: {text}", "warning", rule=rule)
         for line in self._feed.lines() if self._feed else ():
-            self._say(line)
+            self._log.say("feed", line)
         now = self._segment.halts
         for row in now:
             if row["reason"] not in self._halts:
-                self._say(f"HALTED ({row['reason']}): {row['text']}")
+                who = {"reason": row["reason"], "uid": row["uid"], "by_pid": row["pid"]}
+                self._log.say("halted", f"HALTED ({row['reason']}): {row['text']}", "error", **who)
         left = {row["reason"] for row in now}
         if gone := self._halts - left:
             still = f"; still halted: {', '.join(sorted(left))}" if left else ""
-            self._say(f"resumed ({', '.join(sorted(gone))}){still}")
+            self._log.say("resumed", f"resumed ({', '.join(sorted(gone))}){still}", "warning", reasons=sorted(gone))
         self._halts = left
 
 
@@ -73,8 +72,8 @@ class _Alerts:
 
     STARTS_MAX = 5
 
-    def __init__(self, config: Path, name: str) -> None:
-        self._config, self._name, self._starts = config, name, 0
+    def __init__(self, config: Path, log: Log) -> None:
+        self._config, self._log, self._starts = config, log, 0
         self._process: subprocess.Popen[bytes] | None = None
         self.look()
 
@@ -83,12 +82,13 @@ class _Alerts:
         if self._starts > self.STARTS_MAX or (self._process and self._process.poll() is None):
             return
         if self._process:
-            click.echo(f"{self._name}: the watcher of alerts ended with status {self._process.returncode}", err=True)
+            self._log.say("alerts", f"the watcher of alerts ended with status {self._process.returncode}", "warning")
         self._starts += 1
         if self._starts > self.STARTS_MAX:
-            click.echo(f"{self._name}: NO ALERTS: their watcher ended {self.STARTS_MAX} times", err=True)
+            self._log.say("alerts", f"NO ALERTS: their watcher ended {self.STARTS_MAX} times", "error")
             return
         command = [sys.executable, "-m", "hwgw.cli", "alert", "watch", str(self._config), "--until-gone", "-q"]
+        command += ["--log", self._log.form]
         quiet = subprocess.DEVNULL
         # a session of its own: it tells of an end that Ctrl-C or a kill of the group brings
         self._process = subprocess.Popen(command, stdin=quiet, stdout=quiet, start_new_session=True)
@@ -110,7 +110,8 @@ class _Alerts:
 @click.option(
     "--anew", metavar="REASON", default="", help="Begin without what the journal holds; the reason is recorded."
 )
-def command(out: Output, config: Path, seconds: float | None, anew: str) -> int:
+@log_form
+def command(out: Output, config: Path, seconds: float | None, anew: str, form: str) -> int:
     """Run a gateway.
 
     Runs the gateway that CONFIG describes in the foreground. Ctrl-C or SIGTERM stops it in order: orders cancelled,
@@ -130,9 +131,11 @@ def command(out: Output, config: Path, seconds: float | None, anew: str) -> int:
     from hwgw.config import load
     from hwgw.errors import CheckFailed
     from hwgw.gateway import Gateway, signals_stop
+    from hwgw.logs import Log
     from hwgw.telemetry import snapshot
 
     settings = with_cards(load(config), lambda line: click.echo(f"hwgw run: {line}", err=True))
+    log = Log(settings.name, form)
     with signals_stop() as stop, Gateway(settings, commit(), anew) as gateway:
         gateway.start()
         head = snapshot(gateway.segment)
@@ -146,10 +149,10 @@ def command(out: Output, config: Path, seconds: float | None, anew: str) -> int:
             )
         if head["fell_back"]:
             reason = head["receive"].partition("no afxdp: ")[2]
-            click.echo(f"{settings.name}: FELL BACK to udp, no afxdp: {reason}", err=True)
+            log.say("fell back", f"FELL BACK to udp, no afxdp: {reason}", "warning", reason=reason)
         end = time.monotonic() + seconds if seconds is not None else None
-        watch = _Watch(gateway.segment, settings.name, out.level >= 0)
-        alerts = _Alerts(config, settings.name) if settings.alerts else None
+        watch = _Watch(gateway.segment, log, out.level >= 0)
+        alerts = _Alerts(config, log) if settings.alerts else None
         while not stop.wait(0.05):
             if gateway.poll() is not None or (end is not None and time.monotonic() >= end):
                 break

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from .common import Output, verb
+from .common import Output, log_form, verb
 
 DEFAULT = "127.0.0.1:8470"
 
@@ -23,6 +23,7 @@ DEFAULT = "127.0.0.1:8470"
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Its key, PEM.")
 @click.option("--host", "hosts", multiple=True, metavar="NAME", help="A name browsers reach it by; repeatable.")
 @click.option("--seconds", type=click.FloatRange(0), help="Serve for so long; else until Ctrl-C.")
+@log_form
 def command(
     out: Output,
     names: tuple[str, ...],
@@ -33,6 +34,7 @@ def command(
     tls_key: Path | None,
     hosts: tuple[str, ...],
     seconds: float | None,
+    form: str,
 ) -> int:
     """A dashboard of gateways in the browser.
 
@@ -46,6 +48,7 @@ def command(
 
     from hwgw.errors import ConfigError, UsageError
     from hwgw.gateway import signals_stop
+    from hwgw.logs import Log
     from hwgw.web.guard import Access, is_loopback, read_token
     from hwgw.web.looks import Looks
     from hwgw.web.server import Server
@@ -68,9 +71,10 @@ def command(
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(f"{tls_cert}, {tls_key}: {error.strerror or error}") from None
 
+    log = Log("hwgw serve", form, is_quiet=out.level < 0)
+
     def say(line: str) -> None:
-        if out.level >= 0:
-            click.echo(f"hwgw serve: {line}", err=True)
+        log.say("request", line)
 
     access = Access((), token=token, is_control=control, tls=tls is not None)
     try:

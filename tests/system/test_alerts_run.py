@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -31,14 +32,28 @@ def test_a_halt_is_told_and_an_end_unless_it_was_asked_for(tmp_path: Path, end: 
 
         path = market.config()
         path.write_text(path.read_text() + yaml.safe_dump({"alerts": alerts}))
-        gateway = market.start_file(path)
+        gateway = market.start_file(path, "--log", "json")
+        assert gateway.stderr
+        fd, written = gateway.stderr.fileno(), bytearray()
+        os.set_blocking(fd, False)
+
+        def said(event: str) -> list[dict]:
+            """What hwgw run wrote of an event so far."""
+            with contextlib.suppress(BlockingIOError):
+                while part := os.read(fd, 65_536):
+                    written.extend(part)
+            rows = [json.loads(line) for line in bytes(written).split(b"\n")[:-1]]
+            return [row for row in rows if row["event"] == event]
+
         with market.attached() as segment:
             until(lambda: bool(watchers(path)), "the watcher runs", 3 * PATIENCE_S)
             (watcher,) = watchers(path)
             data = int(segment.head["data_pid"])
             segment.halt("drill")
+            until(lambda: bool(said("halted")), "hwgw run says so", 3 * PATIENCE_S)
             assert next_() == ("firing", "halted", "operator")
             segment.resume()
+            until(lambda: bool(said("resumed")), "hwgw run says so", 3 * PATIENCE_S)
             assert next_() == ("recovered", "halted", "operator")
             os.kill(gateway.pid, end)
             gateway.wait(timeout=3 * PATIENCE_S)
@@ -52,6 +67,9 @@ def test_a_halt_is_told_and_an_end_unless_it_was_asked_for(tmp_path: Path, end: 
                 break
         if end == signal.SIGTERM:
             assert rest == []
+            halted = [(row["text"], row["reason"], row["uid"]) for row in said("halted")]
+            assert halted == [("HALTED (operator): drill", "operator", os.getuid())]
+            assert [row["reasons"] for row in said("resumed")] == [["operator"]]
         else:
             assert ("firing", "gone", "gateway") in rest
             assert ("firing", "halted", "control_lost") in rest

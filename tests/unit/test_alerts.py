@@ -278,10 +278,11 @@ def test_a_receiver_that_fails_is_tried_again_and_then_told_of(receivers, monkey
     monkeypatch.setattr("hwgw.alerts.channels.RETRY_SECONDS", 0.01)
     said: list[str] = []
     Hook.status = 503
-    sender = Sender(channels["webhook"], said.append)
+    sender = Sender(channels["webhook"], lambda level, line: said.append(f"{level} {line}"))
     sender.send(NOTICE)
     until(lambda: sender.failed_cnt == 1, "it gave up")
     assert len(Hook.got) == 3
+    assert said[0].startswith("warning channel webhook: HTTPError")
     assert "503" in said[0]
     Hook.status = 200
     sender.send(NOTICE)
@@ -292,7 +293,7 @@ def test_a_receiver_that_fails_is_tried_again_and_then_told_of(receivers, monkey
 def test_a_receiver_that_hangs_holds_nobody_up_and_what_it_misses_is_counted(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as dead:  # takes connections and never answers
         url = f"http://127.0.0.1:{dead.getsockname()[1]}/"
-        sender = Sender(Channel("hook", "webhook", url=url), lambda _: None)
+        sender = Sender(Channel("hook", "webhook", url=url), lambda *_: None)
         begin = time.monotonic()
         for _ in range(QUEUE_MAX + 50):
             sender.send(NOTICE)

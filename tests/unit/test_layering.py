@@ -42,6 +42,7 @@ LAYERS = (
         "hwgw.orders",
         "hwgw.feature_choice",
         "hwgw.linear",
+        "hwgw.logs",
         "hwgw.strategy_types",
         "hwgw.feeds",
         "hwgw.telemetry",
