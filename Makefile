@@ -28,7 +28,7 @@ native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: promtool browser screenshots tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill crash lint fuzz seeds docs clean soak-risk mutants journal-proof rtl formal synth
+.PHONY: site wheel lock sbom promtool browser screenshots tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill crash lint fuzz seeds docs clean soak-risk mutants journal-proof rtl formal synth
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -57,8 +57,11 @@ help:
 	@echo "make tune-kill              kill -9 at every write of a whole hwgw tune apply and rollback, on a made host"
 	@echo "make journal-proof          every byte of a journal changed, deleted, swapped: all of it found"
 	@echo "make crash [N=200]          a gateway under load killed N times, compared with the venue after each"
+	@echo "make wheel                  a wheel of this tree in dist/"
+	@echo "make lock, make sbom        hashes of the pinned packages, and a CycloneDX bill of materials in dist/"
 	@echo "make lint                   formatting, static checks and types"
 	@echo "make docs                   docs/protocols: a page per wire format and record, from the tables"
+	@echo "make site                   the documentation as a site in build/site (mkdocs-material, in a venv of its own)"
 	@echo "make build                  .venv with the native module in it; .venv/bin/hwgw runs this tree"
 	@echo "make venv                   .venv with the pinned packages"
 	@echo "make deps                   Debian packages that are missing (apt when root)"
@@ -191,6 +194,19 @@ lint: $(build_stamp)
 	@git ls-files -z '*.c' '*.h' | xargs -0 -r $(bin)/clang-format --dry-run -Werror
 	@test ! -e fpga/gen.py || $(bin)/python -m fpga.tools lint
 
+wheel: $(venv_stamp)
+	@$(bin)/python -m build --wheel --no-isolation --outdir dist
+
+lock: $(venv_stamp)
+	@mkdir -p build
+	@$(bin)/pip install --quiet --dry-run --no-deps --ignore-installed --report build/pins.json -r requirements.txt
+	@$(bin)/python deploy/sbom.py lock build/pins.json requirements.txt >build/requirements.lock
+	@mv build/requirements.lock deploy/requirements.lock && echo "lock: deploy/requirements.lock"
+
+sbom: $(venv_stamp)
+	@mkdir -p dist
+	@$(bin)/python deploy/sbom.py bom deploy/requirements.lock requirements.txt >dist/hwgw.cdx.json && echo "sbom: dist/hwgw.cdx.json"
+
 journal-proof: $(build_stamp)
 	@echo "journal-proof: every byte of a journal of 1,000 records, every byte of a write; some minutes"
 	@HWGW_JOURNAL_RECORDS=1000 HWGW_JOURNAL_STEP=1 $(bin)/python -m pytest tests/unit/test_journal.py -q $(ARGS)
@@ -243,6 +259,15 @@ mutants: $(build_stamp)
 docs: $(venv_stamp)
 	@$(bin)/python -m hwgw.specs.docs docs/protocols
 	@$(bin)/python -m hwgw.tune.table docs/KNOBS.md
+	@$(bin)/python -m hwgw.specs.runbook deploy/prometheus/hwgw.rules.yml docs/protocols/runbook.md
+
+# Markdown as it is in the tree, with the overview as its first page; links into the tree stay text
+site: docs
+	@test -x build/site-venv/bin/mkdocs || { $(PYTHON) -m venv build/site-venv && \
+	  build/site-venv/bin/pip install --quiet -r deploy/site-requirements.txt; }
+	@rm -rf build/site-docs && mkdir -p build/site-docs && cp -r docs/. build/site-docs && \
+	  sed -e 's#](docs/#](#g' README.md >build/site-docs/index.md
+	@NO_MKDOCS_2_WARNING=1 build/site-venv/bin/mkdocs build --quiet && echo "site: build/site/index.html"
 
 clean:
 	rm -rf build dist docs/protocols $(venv) .pytest_cache .mypy_cache .ruff_cache .hypothesis

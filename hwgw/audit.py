@@ -3,7 +3,8 @@
 SPDX-License-Identifier: MIT
 
 One append-only file per gateway name, NAME.audit in the state folder ($HWGW_STATE_DIR, else /var/lib/hwgw for root and
-the XDG state folder for others). Every line carries its number, the time, who (uid, pid), what, and the BLAKE2b hash of
+the XDG state folder for others). Every line carries its number, the time, who (uid, pid,
+and login_uid where the kernel knows the login), what, and the BLAKE2b hash of
 the line before, so that a change, a deletion or a swap in the middle is found by verify(); that whole lines are missing
 at the end can only be told by the number that somebody else kept. Writers append under a lock, one fsync per line:
 these are acts of people, not of the data path.
@@ -25,6 +26,7 @@ from .errors import CheckFailed, DeviceError, UsageError
 __all__ = ["path", "record", "state_folder", "verify"]
 
 _FIRST = "0" * 32
+_NO_LOGIN = 2**32 - 1  # include/linux/audit.h, AUDIT_UID_UNSET
 
 
 def state_folder() -> Path:
@@ -39,6 +41,15 @@ def state_folder() -> Path:
 def path(name: str) -> Path:
     """The file of a gateway."""
     return state_folder() / f"{name}.audit"
+
+
+def _login() -> dict[str, int]:
+    """The login behind this process, which sudo does not change; nothing where there was none."""
+    try:
+        uid = int(Path("/proc/self/loginuid").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return {}
+    return {} if uid == _NO_LOGIN else {"login_uid": uid}
 
 
 def _hash(line: bytes) -> str:
@@ -69,7 +80,9 @@ def record(name: str, action: str, **what: Any) -> int:
             stream.seek(0)
             seq, before = _last(stream.read(), file)
             entry = {"seq": seq + 1, "time_ns": time.time_ns(), "uid": os.getuid(), "pid": os.getpid(), "gateway": name}
-            line = json.dumps({**entry, "action": action, **what, "prev": before}, ensure_ascii=True).encode()
+            line = json.dumps(
+                {**entry, **_login(), "action": action, **what, "prev": before}, ensure_ascii=True
+            ).encode()
             stream.write(line + b"\n")
             stream.flush()
             os.fsync(stream.fileno())

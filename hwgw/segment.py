@@ -188,6 +188,11 @@ class Segment:
             total += np.frombuffer(ffi.buffer(block, 8 * len(names)), np.uint64)
         return {name: int(value) for name, value in zip(names, total.tolist(), strict=True) if name != "none.none"}
 
+    def rounds(self) -> tuple[int, ...]:
+        """How many rounds each pipeline has made."""
+        at = [counter.full_name for counter in specs.counters()].index("pipeline.loops")
+        return tuple(int(lib.hwgw_segment_counters(self._pointer, thread)[at]) for thread in range(self.thread_cnt))
+
     def latency_ns(self) -> dict[str, dict[str, int]]:
         """Per stage p50, p99, p999, p9999, max and cnt, over all pipelines."""
         hist = ffi.new("char[]", lib.hwgw_hist_sz_bytes())

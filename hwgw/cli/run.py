@@ -66,6 +66,23 @@ class _Watch:
             self._log.say("resumed", f"resumed ({', '.join(sorted(gone))}){still}", "warning", reasons=sorted(gone))
         self._halts = left
 
+    @property
+    def state(self) -> str:
+        """Why no order leaves; empty when nothing holds them."""
+        return f"HALTED ({', '.join(sorted(self._halts))})" if self._halts else ""
+
+
+def _leave_no_core() -> None:
+    """Keep credentials and positions out of core files, for this process and those it makes.
+
+    1 byte and not 0: the kernel hands a core to a program (systemd-coredump) whatever the limit is, but for this one.
+    The hard limit stays, so that whoever looks for a fault can raise it with prlimit(1).
+    """
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (1 if hard == resource.RLIM_INFINITY else min(1, hard), hard))
+
 
 class _Alerts:
     """The watcher of the section alerts, a process of its own; started anew when it ends, a few times at most."""
@@ -120,11 +137,15 @@ def command(out: Output, config: Path, seconds: float | None, anew: str, form: s
     With a journal, orders, positions and cash are rebuilt from it, and no order leaves until the venue agrees; --anew
     begins with nothing instead, for a journal that is damaged or a day that is to begin flat.
 
+    Under systemd (Type=notify) it says when it is ready, its state, and while every pipeline makes rounds that it is
+    alive. No core file is left behind, because passwords would be in it.
+
     A halt does not end it: the feed and the books go on, no order leaves until `hwgw resume`. It ends with exit code 6
     when it is stopped while halted.
     """
     import signal
     import time
+    from contextlib import closing
 
     from hwgw.about import commit
     from hwgw.card import with_cards
@@ -132,11 +153,13 @@ def command(out: Output, config: Path, seconds: float | None, anew: str, form: s
     from hwgw.errors import CheckFailed
     from hwgw.gateway import Gateway, signals_stop
     from hwgw.logs import Log
+    from hwgw.notify import Notifier
     from hwgw.telemetry import snapshot
 
     settings = with_cards(load(config), lambda line: click.echo(f"hwgw run: {line}", err=True))
     log = Log(settings.name, form)
-    with signals_stop() as stop, Gateway(settings, commit(), anew) as gateway:
+    _leave_no_core()
+    with closing(Notifier()) as notifier, signals_stop() as stop, Gateway(settings, commit(), anew) as gateway:
         gateway.start()
         head = snapshot(gateway.segment)
         out.say(f"{settings.name}: running, {head['receive']}, data process {head['data_pid']}")
@@ -150,6 +173,7 @@ def command(out: Output, config: Path, seconds: float | None, anew: str, form: s
         if head["fell_back"]:
             reason = head["receive"].partition("no afxdp: ")[2]
             log.say("fell back", f"FELL BACK to udp, no afxdp: {reason}", "warning", reason=reason)
+        notifier.ready(f"running, {head['receive']}")
         end = time.monotonic() + seconds if seconds is not None else None
         watch = _Watch(gateway.segment, log, out.level >= 0)
         alerts = _Alerts(config, log) if settings.alerts else None
@@ -157,8 +181,11 @@ def command(out: Output, config: Path, seconds: float | None, anew: str, form: s
             if gateway.poll() is not None or (end is not None and time.monotonic() >= end):
                 break
             watch.look()
+            notifier.state(watch.state or f"running, {head['receive']}")
+            notifier.alive(gateway.segment.rounds())
             if alerts:
                 alerts.look()
+        notifier.stopping("orders are cancelled, the session is logged out")
         if alerts and gateway.poll() is None:
             alerts.close()  # else it stays to tell of the end, and ends then
         status = gateway.stop()

@@ -19,7 +19,7 @@ import numpy as np
 
 from hwgw.errors import ConfigError, UsageError
 
-__all__ = ["canonical", "digest", "generate", "sign", "signature_file", "verify"]
+__all__ = ["canonical", "digest", "generate", "holder", "public_key", "sign", "signature_file", "verify"]
 
 KEY_BYTES, SIGNATURE_BYTES, KEYS_MAX = 32, 64, 4
 
@@ -91,19 +91,32 @@ def sign(data: bytes, key_file: Path) -> str:
     return signature
 
 
+def public_key(text: str) -> bytes:
+    """A public key from its 64 hexadecimal digits, or from the first line of a file that holds them."""
+    file = Path(text)
+    return _hex(_line(file) if "/" in text or file.exists() else text, KEY_BYTES, f"public key {text}")
+
+
+def holder(data: bytes, signature: str, keys: Sequence[bytes], what: str) -> str:
+    """The key of those that made a signature of data, in hexadecimal; empty when none did."""
+    raw = _hex(signature, SIGNATURE_BYTES, what)
+    nacl = _nacl()
+    for key in keys:
+        try:
+            nacl.signing.VerifyKey(key).verify(data, raw)
+        except nacl.exceptions.BadSignatureError:
+            continue
+        return key.hex()
+    return ""
+
+
 def verify(data: bytes, file: Path, keys: Sequence[bytes]) -> str:
     """Check FILE.sig against the keys that may sign; the key that did, in hexadecimal. ConfigError when none did."""
     beside = signature_file(file)
     if not beside.exists():
         raise ConfigError(f"{beside}: missing; this gateway takes signed limits only: hwgw limits sign {file}")
-    signature = _hex(_line(beside), SIGNATURE_BYTES, str(beside))
-    nacl = _nacl()
-    for key in keys:
-        try:
-            nacl.signing.VerifyKey(key).verify(data, signature)
-        except nacl.exceptions.BadSignatureError:
-            continue
-        return key.hex()
+    if key := holder(data, _line(beside), keys, str(beside)):
+        return key
     raise ConfigError(
         f"{beside}: not a signature of these limits (hash {digest(data)[:16]}) by any of the {len(keys)} key(s)"
         " that may sign; nothing was changed"

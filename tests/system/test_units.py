@@ -1,0 +1,116 @@
+"""The units of deploy/systemd: read without a complaint, as closed as is said, and a gateway that runs under one.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support import booted
+
+EXPOSURE_MAX = 2.0
+NAMES = ("hwgw@.service", "hwgw-metrics.service", "hwgw.slice")
+# what a private machine without the user hwgw, /etc/hwgw and a venue needs otherwise; root lacks its capabilities
+_HERE = (
+    "[Unit]\nDefaultDependencies=no\nWants=\nAfter=\n[Service]\nUser=root\nGroup=root\nConfigurationDirectory=\n"
+    "ProtectHome=no\nStandardOutput=file:/run/said\nStandardError=file:/run/said\nWatchdogSec=2\n"
+)
+
+
+def units(folder: Path, root: Path) -> dict[str, Path]:
+    """Copies whose program is that of this tree, by name; the template as an instance."""
+    program = Path(sys.executable).with_name("hwgw")
+    found = {}
+    for name in NAMES:
+        text = (root / "deploy/systemd" / name).read_text(encoding="utf-8").replace("/usr/bin/hwgw", str(program))
+        found[name] = folder / name.replace("@.", "@example.")
+        found[name].write_text(text, encoding="utf-8")
+    return found
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze (systemd)")
+def test_units_are_read_without_a_word_and_are_as_closed_as_the_page_says(tmp_path: Path, root: Path) -> None:
+    """systemd-analyze ends with 0 for unknown keys, so anything on stderr counts; the page names each exception."""
+    page = (root / "docs/deploy.md").read_text(encoding="utf-8")
+    cnt = 0
+    for name, file in units(tmp_path, root).items():
+        done = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", str(file)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, ""), name
+        if name.endswith(".slice"):
+            continue
+        done = subprocess.run(
+            ["systemd-analyze", "security", "--offline=true", "--no-pager", str(file)],
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        overall = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+        assert overall, done.stderr
+        assert float(overall[1]) <= EXPOSURE_MAX, done.stdout
+        assert f"`{name}` {overall[1]}" in page
+        for line in done.stdout.splitlines():
+            if line.startswith("✗"):
+                assert f"`{line.split()[1]}`" in page, f"docs/deploy.md does not say why {name} has {line}"
+                cnt += 1
+    assert cnt > 10
+
+
+@pytest.mark.root
+def test_a_gateway_runs_under_its_unit(tmp_path: Path, root: Path) -> None:
+    """Ready when its pipelines are open, watched, stopped in order; hung, it is stopped by systemd."""
+    if why := booted.why_not():
+        pytest.skip(why)
+    text = units(tmp_path, root)["hwgw@.service"].read_text(encoding="utf-8")
+    text = text.replace("/etc/hwgw/current/%i.yaml", "/run/systemd/system/gateway.yaml")
+    text = "\n".join(line for line in text.splitlines() if not line.startswith(("Wants=", "After=")))
+    text = text.replace("[Service]\n", _HERE, 1).replace("User=hwgw\nGroup=hwgw\n", "")
+    text = (
+        text.replace("ConfigurationDirectory=hwgw\n", "").replace("ProtectHome=yes\n", "").replace("WatchdogSec=5", "")
+    )
+    example = (root / "deploy/examples/gateway.yaml").read_text(encoding="utf-8")
+    gateway = re.sub(r"^session:.*?(?=^confine:)", "", example, flags=re.MULTILINE | re.DOTALL)  # there is no venue
+    with booted.booted(tmp_path, {"hwgw@unit.service": text, "gateway.yaml": gateway}) as inside:
+        if isinstance(inside, str):
+            pytest.skip(inside)
+        inside("ip", "link", "set", "lo", "up")
+        done = inside("systemctl", "start", "hwgw@unit.service")
+        said = inside("cat", "/run/said").stdout
+        assert done.returncode == 0, said + inside("systemctl", "status", "-l", "hwgw@unit.service").stdout
+
+        def show(key: str) -> str:
+            return inside("systemctl", "show", "--value", f"--property={key}", "hwgw@unit.service").stdout.strip()
+
+        assert (show("ActiveState"), show("StatusText")[:8]) == ("active", "running,"), said
+        time.sleep(3)  # longer than the watchdog waits
+        assert show("ActiveState") == "active"
+        main = show("MainPID")
+        limits = inside("cat", f"/proc/{main}/limits").stdout
+        assert re.search(r"Max core file size\s+0\s+0", limits)
+        status = inside("cat", f"/proc/{main}/status").stdout
+        assert re.search(r"NoNewPrivs:\s+1", status)
+        assert re.search(r"Seccomp:\s+2", status)
+        inside("systemctl", "stop", "hwgw@unit.service")
+        assert show("Result") == "success", inside("cat", "/run/said").stdout
+
+        # a data process that hangs makes no rounds: no sign of life, and systemd ends it
+        inside("systemctl", "start", "hwgw@unit.service")
+        data = next(pid for pid in inside("ps", "-o", "pid=", "--ppid", show("MainPID")).stdout.split())
+        inside("kill", "-STOP", data)
+        end = time.monotonic() + 60
+        said = ""
+        while "did not stop within 10 s and was killed" not in said and time.monotonic() < end:
+            time.sleep(0.5)
+            said = inside("cat", "/run/said").stdout
+        assert "did not stop within 10 s and was killed" in said
+        assert show("Result") == "watchdog"

@@ -1,0 +1,52 @@
+"""The runbook names every alert and every reason, and says of each where to look and what to do.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+from hwgw import specs
+from hwgw.cli import VERBS
+from hwgw.specs import runbook
+
+
+def test_every_reason_has_its_text_and_every_text_its_reason() -> None:
+    """But for reasons younger than the runbook, which the page says so of."""
+    names = {reason.name for reason in specs.reasons()[1:]}
+    texts = runbook.texts()
+    assert set(texts) <= names
+    assert len(texts) >= 25
+    for name, said in texts.items():
+        assert set(said) == {"look", "do"}, name
+        assert all(len(text) > 10 for text in said.values()), name
+
+
+def test_every_page_of_the_site_is_there(root: Path) -> None:
+    """But for the first, which is the README, and those made from the tables."""
+    nav = (root / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    pages = [
+        page for page in re.findall(r"[A-Za-z0-9_/-]+\.md", nav) if page != "index.md" and "protocols/" not in page
+    ]
+    assert len(pages) > 20
+    assert [page for page in pages if not (root / "docs" / page).is_file()] == []
+
+
+def test_the_page_has_them_all_and_names_commands_that_there_are(root: Path, tmp_path: Path) -> None:
+    rules = root / "deploy/prometheus/hwgw.rules.yml"
+    assert runbook.main([str(rules), str(tmp_path / "new/runbook.md")]) == 0
+    page = (tmp_path / "new/runbook.md").read_text(encoding="utf-8")
+    alerts = [row["alert"] for group in yaml.safe_load(rules.read_text())["groups"] for row in group["rules"]]
+    assert len(alerts) > 8
+    for alert in alerts:
+        assert f"| `{alert}` |" in page
+    assert "$labels" not in page
+    for reason in specs.reasons()[1:]:
+        assert f"### {reason.name}\n" in page
+    named = set(re.findall(r"hwgw ([a-z]+) (?:NAME|FOLDER|--nic|GATEWAY)", page))
+    assert len(named) >= 5
+    assert named <= set(VERBS)
