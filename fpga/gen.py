@@ -1,4 +1,4 @@
-"""Tables to Verilog: writes hwgw_specs.vh, hwgw_types.vh, hwgw_risk.vh and hwgw_regs.v into a folder.
+"""Tables to Verilog: writes hwgw_specs.vh, hwgw_types.vh, hwgw_ports.vh, hwgw_risk.vh and hwgw_regs.v into a folder.
 
     python fpga/gen.py OUTDIR
 
@@ -7,6 +7,7 @@ are those of the C headers that cffi_build/gen.py makes from the same tables.
 
 hwgw_specs.vh  macros: lengths, offsets, codes and constants of the wire formats, offsets and codes of the records,
                and which bit of a counter bus is which counter
+hwgw_ports.vh  lists of ports that several modules have alike, see gen_ports.py
 hwgw_regs.v    the registers, see gen_regs.py
 hwgw_risk.vh   reasons, limits table and rows of state of the risk gate, see gen_risk.py
 hwgw_types.vh  inside a module: what the bytes of a message mean by its type, as functions
@@ -22,7 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fpga import gen_regs, gen_risk
+from fpga import gen_ports, gen_regs, gen_risk
 from hwgw import specs
 from hwgw.specs import registers
 from hwgw.specs.emit import main
@@ -123,9 +124,20 @@ def types_vh() -> Iterator[str]:
     yield "    default: itch50_length = 6'd0;\n  endcase\nendfunction"
 
 
+def ports_vh() -> Iterator[str]:
+    """hwgw_ports.vh."""
+    yield HEAD.format(name="hwgw_ports.vh", what="lists of ports that several modules have alike")
+    yield from gen_ports.macros()
+
+
 def files() -> dict[str, str]:
     """Every generated file by name."""
-    parts = {"hwgw_specs.vh": specs_vh(), "hwgw_types.vh": types_vh(), "hwgw_regs.v": gen_regs.module()}
+    parts = {
+        "hwgw_specs.vh": specs_vh(),
+        "hwgw_types.vh": types_vh(),
+        "hwgw_ports.vh": ports_vh(),
+        "hwgw_regs.v": gen_regs.module(),
+    }
     return {name: "\n".join(lines) + "\n" for name, lines in parts.items()} | gen_risk.files()
 
 

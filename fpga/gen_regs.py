@@ -21,26 +21,8 @@ HEAD = """// hwgw_regs: the registers of the card behind AXI-Lite.
 // cmd_snapshot latches the sts_* inputs that the map calls latched in its own cycle.
 // Counters: the word pair at counter_addr has to be on counter_data one cycle later.
 `default_nettype none
+`include "hwgw_ports.vh"
 """
-
-AXIL = """    input  wire        clk,
-    input  wire [{a}:0] s_axil_awaddr,
-    input  wire        s_axil_awvalid,
-    output wire        s_axil_awready,
-    input  wire [31:0] s_axil_wdata,
-    input  wire [ 3:0] s_axil_wstrb,
-    input  wire        s_axil_wvalid,
-    output wire        s_axil_wready,
-    output wire [ 1:0] s_axil_bresp,
-    output wire        s_axil_bvalid,
-    input  wire        s_axil_bready,
-    input  wire [{a}:0] s_axil_araddr,
-    input  wire        s_axil_arvalid,
-    output wire        s_axil_arready,
-    output wire [31:0] s_axil_rdata,
-    output wire [ 1:0] s_axil_rresp,
-    output wire        s_axil_rvalid,
-    input  wire        s_axil_rready,"""
 
 BODY = """
   localparam [1:0] OKAY = 2'b00;
@@ -184,7 +166,7 @@ def _commands(table: Map) -> Iterator[tuple[str, Register, int]]:
 
 
 def _ports(table: Map) -> Iterator[str]:
-    yield AXIL.format(a=table.address_bits - 1)
+    yield "    input  wire        clk,\n    `HWGW_AXIL_PORTS"
     for register in _stored(table):
         for name, width, _, _ in _outputs(register):
             yield f"    output reg  {_range(width)} cfg_{name},"

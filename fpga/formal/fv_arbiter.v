@@ -26,7 +26,7 @@ module fv_arbiter (
   wire [63:0] m_seq, missing;
 
   hwgw_arbiter dut (
-      .clk(clk), .cfg_jump_max(jump_max), .cfg_hold_cycles({14'd0, hold}), .cfg_restart(1'b0), .cfg_repair(1'b0),
+      .clk(clk), .cfg_jump_max(jump_max), .cfg_hold_cycles({14'd0, hold}), .cmd_restart(1'b0), .cmd_repair(1'b0),
       .s_a_record(a_record), .s_a_valid(a_valid), .s_a_ready(a_ready), .s_a_tight(a_tight),
       .s_b_record(b_record), .s_b_valid(b_valid), .s_b_ready(b_ready), .s_b_tight(b_tight),
       .m_data(), .m_len(), .m_seq(m_seq), .m_line(m_line), .m_t_rx(), .m_valid(m_valid),

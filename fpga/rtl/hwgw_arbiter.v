@@ -7,7 +7,7 @@
 // session and number. A line that is ahead of the expected number waits for the other one to fill the hole: up to
 // cfg_hold_cycles, until its own store is half full, or until the other line is ahead as well. Then the hole is a gap (gaps + 1,
 // missing + its width), delivery goes on behind it at the line that is less far ahead, and the state is gapped until
-// cfg_repair. Late copies are counted in mold.duplicates of their line, first ones in its mold.messages.
+// cmd_repair. Late copies are counted in mold.duplicates of their line, first ones in its mold.messages.
 // Cost: a message per cycle; a known copy of one line is skipped in the cycle in which the other delivers. Two lines that both
 // bring nothing but 12-byte messages at line rate, and never the same ones, would need 1.14 cycles per cycle.
 // Latency: 1 cycle.
@@ -21,8 +21,8 @@ module hwgw_arbiter #(
     input  wire                           clk,
     input  wire [                   31:0] cfg_jump_max,
     input  wire [                   15:0] cfg_hold_cycles,
-    input  wire                           cfg_restart,
-    input  wire                           cfg_repair,
+    input  wire                           cmd_restart,
+    input  wire                           cmd_repair,
     input  wire [           RECORD_W-1:0] s_a_record,
     input  wire                           s_a_valid,
     output wire                           s_a_ready,
@@ -70,21 +70,30 @@ module hwgw_arbiter #(
   reg         is_b_q;  // of the two, the line whose number becomes the expected one
   reg  [15:0] waited_q;
   reg  [63:0] apart_q;
+  reg         is_busy_q;  // is_measuring_q or is_jumping_q
+  reg         is_over_q;  // waited_q is cfg_hold_cycles or more
+  reg         is_never_q;  // cfg_hold_cycles is 0
+  reg  [15:0] hold_last_q;  // or this and 1
 
-  wire is_busy = is_measuring_q || is_jumping_q;
-  wire is_over = waited_q >= cfg_hold_cycles;
-  wire a_gives_up = a_is_ahead && (is_over || s_a_tight || b_is_ahead);
-  wire b_gives_up = b_is_ahead && (is_over || s_b_tight || a_is_ahead);
+  wire a_gives_up = a_is_ahead && (is_over_q || s_a_tight || b_is_ahead);
+  wire b_gives_up = b_is_ahead && (is_over_q || s_b_tight || a_is_ahead);
+  wire is_giving_up = !is_busy_q && (a_gives_up || b_gives_up);
   wire is_still_ahead = is_b_q ? b_is_ahead : a_is_ahead;
+  wire is_waiting = (a_is_ahead || b_is_ahead) && !is_busy_q;
+  wire is_b_nearer = b_ahead < a_ahead;
 
-  wire take_a = a_wants && !is_busy;
-  wire take_b = b_wants && !a_wants && !is_busy;
+  wire take_a = a_wants && !is_busy_q;
+  wire take_b = b_wants && !a_wants && !is_busy_q;
 
   always @(posedge clk) begin
-    waited_q       <= !(a_is_ahead || b_is_ahead) || is_busy ? 16'd0 : waited_q + {15'd0, waited_q != 16'hffff};
-    is_measuring_q <= !is_busy && (a_gives_up || b_gives_up);
+    waited_q       <= is_waiting ? waited_q + {15'd0, waited_q != 16'hffff} : 16'd0;
+    is_never_q     <= cfg_hold_cycles == 16'd0;
+    hold_last_q    <= cfg_hold_cycles - 16'd1;
+    is_over_q      <= is_never_q || (is_waiting && waited_q >= hold_last_q);
+    is_measuring_q <= is_giving_up;
     is_jumping_q   <= is_measuring_q && is_still_ahead;
-    if (!is_busy) is_b_q <= b_gives_up && (!a_gives_up || b_ahead < a_ahead);
+    is_busy_q      <= is_giving_up || (is_measuring_q && is_still_ahead);
+    if (!is_busy_q) is_b_q <= b_gives_up && (!a_gives_up || is_b_nearer);
     apart_q   <= (is_b_q ? b_seq : a_seq) - expected_q;
     pulse_gap <= is_jumping_q;
     missing   <= apart_q;
@@ -96,20 +105,24 @@ module hwgw_arbiter #(
       session_q   <= a_wants_join ? a_session : b_session;
     end else if (take_a || take_b) expected_q <= expected_q + 64'd1;
 
-    is_lost_q  <= is_jumping_q || (is_lost_q && !cfg_repair);
+    is_lost_q  <= is_jumping_q || (is_lost_q && !cmd_repair);
     is_ended_q <= is_ended_q || a_is_session_end || b_is_session_end;
     state      <= !is_joined_q ? STATE_WAITING : is_ended_q ? STATE_ENDED : is_lost_q ? STATE_GAPPED : STATE_GOOD;
 
     m_valid <= take_a || take_b;
-    m_data  <= take_a ? s_a_record[RECORD_W-1:8] : s_b_record[RECORD_W-1:8];
-    m_len   <= take_a ? s_a_record[7:2] : s_b_record[7:2];
-    m_seq   <= expected_q;
-    m_line  <= !take_a;
-    m_t_rx  <= take_a ? a_t_rx : b_t_rx;
+    if (s_a_valid || s_b_valid) begin
+      m_data <= a_wants ? s_a_record[RECORD_W-1:8] : s_b_record[RECORD_W-1:8];
+      m_len  <= a_wants ? s_a_record[7:2] : s_b_record[7:2];
+      m_seq  <= expected_q;
+      m_line <= !a_wants;
+      m_t_rx <= a_wants ? a_t_rx : b_t_rx;
+    end
 
-    if (rst || cfg_restart) begin
+    if (rst || cmd_restart) begin
       is_measuring_q <= 1'b0;
       is_jumping_q   <= 1'b0;
+      is_busy_q      <= 1'b0;
+      is_over_q      <= 1'b0;
       waited_q       <= 16'd0;
       expected_q     <= 64'd0;
       session_q      <= 80'd0;
@@ -136,7 +149,7 @@ module hwgw_arbiter #(
       .expected      (expected_q),
       .is_joined     (is_joined_q),
       .session       (session_q),
-      .is_restart    (cfg_restart),
+      .is_restart    (cmd_restart),
       .is_taken      (take_a),
       .is_other_taken(take_b),
       .is_jump       (is_jumping_q && !is_b_q),
@@ -165,7 +178,7 @@ module hwgw_arbiter #(
       .expected      (expected_q),
       .is_joined     (is_joined_q),
       .session       (session_q),
-      .is_restart    (cfg_restart),
+      .is_restart    (cmd_restart),
       .is_taken      (take_b),
       .is_other_taken(take_a),
       .is_jump       (is_jumping_q && is_b_q),

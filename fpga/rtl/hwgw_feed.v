@@ -14,6 +14,7 @@
 // of the tables of hwgw_top and hwgw_itch as powers of two.
 `default_nettype none
 `include "hwgw_specs.vh"
+`include "hwgw_ports.vh"
 
 module hwgw_feed #(
     parameter HOLD_DEPTH = 1024,
@@ -23,35 +24,9 @@ module hwgw_feed #(
 ) (
     input  wire                          clk,
     input  wire [                  63:0] now,
-    input  wire [                  63:0] s_axis_a_tdata,
-    input  wire [                   7:0] s_axis_a_tkeep,
-    input  wire                          s_axis_a_tvalid,
-    input  wire                          s_axis_a_tlast,
-    input  wire                          s_axis_a_tuser,
-    input  wire [                  63:0] s_axis_b_tdata,
-    input  wire [                   7:0] s_axis_b_tkeep,
-    input  wire                          s_axis_b_tvalid,
-    input  wire                          s_axis_b_tlast,
-    input  wire                          s_axis_b_tuser,
-    input  wire                          cfg_enable,
-    input  wire                          cfg_verified,
-    input  wire [                  31:0] cfg_group_a,
-    input  wire [                  15:0] cfg_port_a,
-    input  wire [                  31:0] cfg_group_b,
-    input  wire [                  15:0] cfg_port_b,
-    input  wire [                  15:0] cfg_channel,
-    input  wire [                  31:0] cfg_jump_max,
-    input  wire [                  15:0] cfg_hold_cycles,
-    input  wire                          cfg_all,
-    input  wire                          cfg_restart,
-    input  wire                          cfg_repair,
-    input  wire                          cfg_symbol_we,
-    input  wire [                  15:0] cfg_symbol_locate,
-    input  wire                          cfg_symbol_is_on,
-    input  wire [                   9:0] cfg_symbol_instrument,
-    output wire [                 511:0] m_axis_event_tdata,
-    output wire                          m_axis_event_tvalid,
-    input  wire                          m_axis_event_tready,
+    `HWGW_LINES_PORTS
+    `HWGW_CONTROL_PORTS
+    `HWGW_EVENT_PORTS
     output wire [                  73:0] m_axis_price_tdata,
     output wire                          m_axis_price_tvalid,
     input  wire [                   9:0] price_instrument,
@@ -72,145 +47,91 @@ module hwgw_feed #(
   localparam DATA_SZ = `ITCH50_TRADE_NON_CROSS_LEN;
   localparam RECORD_W = 8 * DATA_SZ + 8;
 
-  // ---- line A ----
+  // ---- the lines: 0 is A, 1 is B ----
 
-  wire [          63:0] a_tdata, a_t_rx;
-  wire [           7:0] a_tkeep;
-  wire                  a_tvalid, a_tlast, a_refused, a_verdict_valid;
-  wire [LINE_CNT_W-1:0] a_verdict_cause, a_mold_pulse, a_arbiter_pulse;
-  wire [  RECORD_W-1:0] a_put_record, a_record;
-  wire a_put_valid, a_put_commit, a_put_rollback, a_full, a_tight, a_valid, a_ready;
+  wire [           127:0] line_tdata = {s_axis_b_tdata, s_axis_a_tdata};
+  wire [            15:0] line_tkeep = {s_axis_b_tkeep, s_axis_a_tkeep};
+  wire [             1:0] line_tvalid = {s_axis_b_tvalid, s_axis_a_tvalid};
+  wire [             1:0] line_tlast = {s_axis_b_tlast, s_axis_a_tlast};
+  wire [             1:0] line_tuser = {s_axis_b_tuser, s_axis_a_tuser};
+  wire [            63:0] line_group = {cfg_group_b, cfg_group_a};
+  wire [            31:0] line_port = {cfg_port_b, cfg_port_a};
+  wire [             1:0] payload_tvalid, payload_tlast, verdict_valid;
+  wire [2*LINE_CNT_W-1:0] mold_pulse, arbiter_pulse;
+  wire [  2*RECORD_W-1:0] held_record;
+  wire [             1:0] held_valid, held_ready, is_tight;
 
-  hwgw_udp u_udp_a (
-      .clk            (clk),
-      .now            (now),
-      .cfg_enable     (cfg_enable),
-      .cfg_group      (cfg_group_a),
-      .cfg_port       (cfg_port_a),
-      .s_axis_tdata   (s_axis_a_tdata),
-      .s_axis_tkeep   (s_axis_a_tkeep),
-      .s_axis_tvalid  (s_axis_a_tvalid),
-      .s_axis_tlast   (s_axis_a_tlast),
-      .s_axis_tuser   (s_axis_a_tuser),
-      .m_axis_tdata   (a_tdata),
-      .m_axis_tkeep   (a_tkeep),
-      .m_axis_tvalid  (a_tvalid),
-      .m_axis_tlast   (a_tlast),
-      .m_t_rx         (a_t_rx),
-      .m_refused      (a_refused),
-      .m_verdict_valid(a_verdict_valid),
-      .m_verdict_cause(a_verdict_cause),
-      .rst            (rst)
-  );
+  genvar line_idx;
+  generate
+    for (line_idx = 0; line_idx < 2; line_idx = line_idx + 1) begin : g_line
+      wire [          63:0] tdata, t_rx;
+      wire [           7:0] tkeep;
+      wire [LINE_CNT_W-1:0] verdict_cause;
+      wire [  RECORD_W-1:0] record;
+      wire is_refused, record_valid, commit, rollback, is_full;
 
-  hwgw_mold u_mold_a (
-      .clk            (clk),
-      .cfg_verified   (cfg_verified),
-      .s_axis_tdata   (a_tdata),
-      .s_axis_tkeep   (a_tkeep),
-      .s_axis_tvalid  (a_tvalid),
-      .s_axis_tlast   (a_tlast),
-      .s_t_rx         (a_t_rx),
-      .s_refused      (a_refused),
-      .s_verdict_valid(a_verdict_valid),
-      .s_verdict_cause(a_verdict_cause),
-      .m_record       (a_put_record),
-      .m_valid        (a_put_valid),
-      .m_commit       (a_put_commit),
-      .m_rollback     (a_put_rollback),
-      .s_full         (a_full),
-      .pulse          (a_mold_pulse),
-      .rst            (rst)
-  );
+      hwgw_udp u_udp (
+          .clk            (clk),
+          .now            (now),
+          .cfg_enable     (cfg_enable),
+          .cfg_group      (line_group[32*line_idx+:32]),
+          .cfg_port       (line_port[16*line_idx+:16]),
+          .s_axis_tdata   (line_tdata[64*line_idx+:64]),
+          .s_axis_tkeep   (line_tkeep[8*line_idx+:8]),
+          .s_axis_tvalid  (line_tvalid[line_idx]),
+          .s_axis_tlast   (line_tlast[line_idx]),
+          .s_axis_tuser   (line_tuser[line_idx]),
+          .m_axis_tdata   (tdata),
+          .m_axis_tkeep   (tkeep),
+          .m_axis_tvalid  (payload_tvalid[line_idx]),
+          .m_axis_tlast   (payload_tlast[line_idx]),
+          .m_t_rx         (t_rx),
+          .m_refused      (is_refused),
+          .m_verdict_valid(verdict_valid[line_idx]),
+          .m_verdict_cause(verdict_cause),
+          .rst            (rst)
+      );
 
-  hwgw_hold #(
-      .WIDTH(RECORD_W),
-      .DEPTH(HOLD_DEPTH)
-  ) u_hold_a (
-      .clk       (clk),
-      .s_record  (a_put_record),
-      .s_valid   (a_put_valid),
-      .s_commit  (a_put_commit),
-      .s_rollback(a_put_rollback),
-      .s_full    (a_full),
-      .is_tight  (a_tight),
-      .m_record  (a_record),
-      .m_valid   (a_valid),
-      .m_ready   (a_ready),
-      .rst       (rst)
-  );
+      hwgw_mold u_mold (
+          .clk            (clk),
+          .cfg_verified   (cfg_verified),
+          .s_axis_tdata   (tdata),
+          .s_axis_tkeep   (tkeep),
+          .s_axis_tvalid  (payload_tvalid[line_idx]),
+          .s_axis_tlast   (payload_tlast[line_idx]),
+          .s_t_rx         (t_rx),
+          .s_refused      (is_refused),
+          .s_verdict_valid(verdict_valid[line_idx]),
+          .s_verdict_cause(verdict_cause),
+          .m_record       (record),
+          .m_valid        (record_valid),
+          .m_commit       (commit),
+          .m_rollback     (rollback),
+          .s_full         (is_full),
+          .pulse          (mold_pulse[LINE_CNT_W*line_idx+:LINE_CNT_W]),
+          .rst            (rst)
+      );
 
-  assign pulse_a = a_mold_pulse | a_arbiter_pulse;
+      hwgw_hold #(
+          .WIDTH(RECORD_W),
+          .DEPTH(HOLD_DEPTH)
+      ) u_hold (
+          .clk       (clk),
+          .s_record  (record),
+          .s_valid   (record_valid),
+          .s_commit  (commit),
+          .s_rollback(rollback),
+          .s_full    (is_full),
+          .is_tight  (is_tight[line_idx]),
+          .m_record  (held_record[RECORD_W*line_idx+:RECORD_W]),
+          .m_valid   (held_valid[line_idx]),
+          .m_ready   (held_ready[line_idx]),
+          .rst       (rst)
+      );
+    end
+  endgenerate
 
-  // ---- line B ----
-
-  wire [          63:0] b_tdata, b_t_rx;
-  wire [           7:0] b_tkeep;
-  wire                  b_tvalid, b_tlast, b_refused, b_verdict_valid;
-  wire [LINE_CNT_W-1:0] b_verdict_cause, b_mold_pulse, b_arbiter_pulse;
-  wire [  RECORD_W-1:0] b_put_record, b_record;
-  wire b_put_valid, b_put_commit, b_put_rollback, b_full, b_tight, b_valid, b_ready;
-
-  hwgw_udp u_udp_b (
-      .clk            (clk),
-      .now            (now),
-      .cfg_enable     (cfg_enable),
-      .cfg_group      (cfg_group_b),
-      .cfg_port       (cfg_port_b),
-      .s_axis_tdata   (s_axis_b_tdata),
-      .s_axis_tkeep   (s_axis_b_tkeep),
-      .s_axis_tvalid  (s_axis_b_tvalid),
-      .s_axis_tlast   (s_axis_b_tlast),
-      .s_axis_tuser   (s_axis_b_tuser),
-      .m_axis_tdata   (b_tdata),
-      .m_axis_tkeep   (b_tkeep),
-      .m_axis_tvalid  (b_tvalid),
-      .m_axis_tlast   (b_tlast),
-      .m_t_rx         (b_t_rx),
-      .m_refused      (b_refused),
-      .m_verdict_valid(b_verdict_valid),
-      .m_verdict_cause(b_verdict_cause),
-      .rst            (rst)
-  );
-
-  hwgw_mold u_mold_b (
-      .clk            (clk),
-      .cfg_verified   (cfg_verified),
-      .s_axis_tdata   (b_tdata),
-      .s_axis_tkeep   (b_tkeep),
-      .s_axis_tvalid  (b_tvalid),
-      .s_axis_tlast   (b_tlast),
-      .s_t_rx         (b_t_rx),
-      .s_refused      (b_refused),
-      .s_verdict_valid(b_verdict_valid),
-      .s_verdict_cause(b_verdict_cause),
-      .m_record       (b_put_record),
-      .m_valid        (b_put_valid),
-      .m_commit       (b_put_commit),
-      .m_rollback     (b_put_rollback),
-      .s_full         (b_full),
-      .pulse          (b_mold_pulse),
-      .rst            (rst)
-  );
-
-  hwgw_hold #(
-      .WIDTH(RECORD_W),
-      .DEPTH(HOLD_DEPTH)
-  ) u_hold_b (
-      .clk       (clk),
-      .s_record  (b_put_record),
-      .s_valid   (b_put_valid),
-      .s_commit  (b_put_commit),
-      .s_rollback(b_put_rollback),
-      .s_full    (b_full),
-      .is_tight  (b_tight),
-      .m_record  (b_record),
-      .m_valid   (b_valid),
-      .m_ready   (b_ready),
-      .rst       (rst)
-  );
-
-  assign pulse_b = b_mold_pulse | b_arbiter_pulse;
+  assign {pulse_b, pulse_a} = mold_pulse | arbiter_pulse;
 
   // ---- the channel ----
 
@@ -225,16 +146,16 @@ module hwgw_feed #(
       .clk            (clk),
       .cfg_jump_max   (cfg_jump_max),
       .cfg_hold_cycles(cfg_hold_cycles),
-      .cfg_restart    (cfg_restart),
-      .cfg_repair     (cfg_repair),
-      .s_a_record     (a_record),
-      .s_a_valid      (a_valid),
-      .s_a_ready      (a_ready),
-      .s_a_tight      (a_tight),
-      .s_b_record     (b_record),
-      .s_b_valid      (b_valid),
-      .s_b_ready      (b_ready),
-      .s_b_tight      (b_tight),
+      .cmd_restart    (cmd_restart),
+      .cmd_repair     (cmd_repair),
+      .s_a_record     (held_record[RECORD_W*0+:RECORD_W]),
+      .s_a_valid      (held_valid[0]),
+      .s_a_ready      (held_ready[0]),
+      .s_a_tight      (is_tight[0]),
+      .s_b_record     (held_record[RECORD_W*1+:RECORD_W]),
+      .s_b_valid      (held_valid[1]),
+      .s_b_ready      (held_ready[1]),
+      .s_b_tight      (is_tight[1]),
       .m_data         (data),
       .m_len          (len),
       .m_seq          (seq),
@@ -244,8 +165,8 @@ module hwgw_feed #(
       .next_seq       (next_seq),
       .session        (session),
       .state          (state),
-      .pulse_a        (a_arbiter_pulse),
-      .pulse_b        (b_arbiter_pulse),
+      .pulse_a        (arbiter_pulse[LINE_CNT_W*0+:LINE_CNT_W]),
+      .pulse_b        (arbiter_pulse[LINE_CNT_W*1+:LINE_CNT_W]),
       .pulse_gap      (pulse_gap),
       .missing        (gap_missing),
       .rst            (rst)
@@ -258,7 +179,7 @@ module hwgw_feed #(
       .clk                  (clk),
       .cfg_channel          (cfg_channel),
       .cfg_all              (cfg_all),
-      .cfg_symbol_we        (cfg_symbol_we),
+      .cmd_symbol_locate        (cmd_symbol_locate),
       .cfg_symbol_locate    (cfg_symbol_locate),
       .cfg_symbol_is_on     (cfg_symbol_is_on),
       .cfg_symbol_instrument(cfg_symbol_instrument),
@@ -297,7 +218,7 @@ module hwgw_feed #(
       .ORDER_W     (ORDER_W)
   ) u_top (
       .clk              (clk),
-      .cfg_restart      (cfg_restart),
+      .cmd_restart      (cmd_restart),
       .s_event          (record),
       .s_valid          (record_valid && is_on),
       .m_price_tdata    (m_axis_price_tdata),

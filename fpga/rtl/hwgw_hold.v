@@ -13,7 +13,7 @@
 module hwgw_hold #(
     parameter WIDTH = 360,
     parameter DEPTH = 1024,  // a power of two
-    parameter MARGIN = 4
+    parameter MARGIN = 4  // likewise
 ) (
     input  wire             clk,
     input  wire [WIDTH-1:0] s_record,
@@ -29,45 +29,66 @@ module hwgw_hold #(
 );
 
   localparam ADDR_W = $clog2(DEPTH);
+  localparam MARGIN_W = $clog2(MARGIN);
 
   generate
-    if (DEPTH < 4 * MARGIN || (DEPTH & (DEPTH - 1)) != 0) begin : g_bad_depth
-      hwgw_hold_depth_is_not_a_power_of_two stop ();
+    if (DEPTH < 4 * MARGIN || (DEPTH & (DEPTH - 1)) != 0 || MARGIN < 2 || (MARGIN & (MARGIN - 1)) != 0) begin : g_bad_depth
+      hwgw_hold_depth_or_margin_is_not_a_power_of_two stop ();
     end
   endgenerate
 
-  reg  [WIDTH-1:0] ram          [0:DEPTH-1];
+  reg  [WIDTH-1:0] ram[0:DEPTH-1];
   reg  [ ADDR_W:0] write_q;
   reg  [ ADDR_W:0] commit_q;
   reg  [ ADDR_W:0] read_q;
   reg  [WIDTH-1:0] ram_q;
   reg              ram_valid_q;
 
+  reg              has_room_q;  // for this record and the next
+  reg              is_empty_q;  // nothing is in RAM, committed or not
+  reg              has_more_q;  // committed records are in RAM
+
   wire [ ADDR_W:0] used = write_q - read_q;
   wire             is_out_free = !m_valid || m_ready;
-  wire             is_past = s_valid && s_commit && is_out_free && !ram_valid_q && write_q == read_q;
-  wire             put = s_valid && !is_past && used != DEPTH[ADDR_W:0];
-  wire             get = read_q != commit_q && (!ram_valid_q || is_out_free);
-  wire [ ADDR_W:0] write_next = write_q + {{ADDR_W{1'b0}}, put};
+  wire             is_past = s_valid && s_commit && is_out_free && !ram_valid_q && is_empty_q;
+  wire             put = s_valid && has_room_q && !is_past;
+  wire             get = has_more_q && (!ram_valid_q || is_out_free);
+  // each number that may come next is there before it is known which
+  wire [ ADDR_W:0] write_more = write_q + {{ADDR_W{1'b0}}, 1'b1};
+  wire [ ADDR_W:0] read_more = read_q + {{ADDR_W{1'b0}}, 1'b1};
+  wire [ ADDR_W:0] write_next = put ? write_more : write_q;
+  // empty after this cycle, for what may happen in it
+  wire             is_even = write_q == read_q;
+  wire             is_one = write_q == read_more;
+  wire             is_back_even = commit_q == read_q;
+  wire             is_back_one = commit_q == read_more;
 
   always @(posedge clk) begin
-    if (put) ram[write_q[ADDR_W-1:0]] <= s_record;
+    if (s_valid && has_room_q) ram[write_q[ADDR_W-1:0]] <= s_record;
     if (get) ram_q <= ram[read_q[ADDR_W-1:0]];
-    if (is_out_free) m_record <= ram_valid_q ? ram_q : s_record;
+    if (is_out_free && (ram_valid_q || s_valid)) m_record <= ram_valid_q ? ram_q : s_record;
   end
 
   always @(posedge clk) begin
     write_q <= s_rollback ? commit_q : write_next;
     if (s_commit && !s_rollback) commit_q <= write_next;
-    read_q      <= read_q + {{ADDR_W{1'b0}}, get};
+    read_q     <= get ? read_more : read_q;
+    has_room_q <= !used[ADDR_W] && !(&used[ADDR_W-1:0]);  // at most DEPTH - 2 before this cycle
+    if (s_rollback) is_empty_q <= get ? is_back_one : is_back_even;
+    else is_empty_q <= !put && (get ? is_one : is_even);
+    if (s_commit && !s_rollback) has_more_q <= put || !(get ? is_one : is_even);
+    else has_more_q <= !(get ? is_back_one : is_back_even);
     ram_valid_q <= get || (ram_valid_q && !is_out_free);
     m_valid     <= is_past || ram_valid_q || !is_out_free;
-    s_full      <= used > DEPTH[ADDR_W:0] - MARGIN[ADDR_W:0];
+    s_full      <= used[ADDR_W] || (&used[ADDR_W-1:MARGIN_W] && |used[MARGIN_W-1:0]);  // more than DEPTH - MARGIN
     is_tight    <= used[ADDR_W] || used[ADDR_W-1];
     if (rst) begin
       write_q     <= {(ADDR_W + 1) {1'b0}};
       commit_q    <= {(ADDR_W + 1) {1'b0}};
       read_q      <= {(ADDR_W + 1) {1'b0}};
+      has_room_q  <= 1'b1;
+      is_empty_q  <= 1'b1;
+      has_more_q  <= 1'b0;
       ram_valid_q <= 1'b0;
       m_valid     <= 1'b0;
       s_full      <= 1'b0;

@@ -21,7 +21,7 @@ module hwgw_itch #(
     input  wire                    clk,
     input  wire [            15:0] cfg_channel,
     input  wire                    cfg_all,
-    input  wire                    cfg_symbol_we,
+    input  wire                    cmd_symbol_locate,
     input  wire [            15:0] cfg_symbol_locate,
     input  wire                    cfg_symbol_is_on,
     input  wire [INSTRUMENT_W-1:0] cfg_symbol_instrument,
@@ -97,9 +97,9 @@ module hwgw_itch #(
 `endif
 
   always @(posedge clk) begin
-    if (cfg_symbol_we && cfg_symbol_locate[15:LOCATE_W] == {(16 - LOCATE_W) {1'b0}})
+    if (cmd_symbol_locate && cfg_symbol_locate[15:LOCATE_W] == {(16 - LOCATE_W) {1'b0}})
       symbols[cfg_symbol_locate[LOCATE_W-1:0]] <= {cfg_symbol_is_on, cfg_symbol_instrument};
-    symbol_q <= symbols[locate[LOCATE_W-1:0]];
+    if (s_valid) symbol_q <= symbols[locate[LOCATE_W-1:0]];
     is_row_q <= locate[15:LOCATE_W] == {(16 - LOCATE_W) {1'b0}};
   end
 
@@ -119,10 +119,12 @@ module hwgw_itch #(
       is_replace_q, is_trade_q, is_cross_q, is_broken_q;
 
   always @(posedge clk) begin
-    data_q       <= s_data;
-    seq_q        <= s_seq;
-    line_q       <= s_line;
-    t_rx_q       <= s_t_rx;
+    if (s_valid) begin
+      data_q <= s_data;
+      seq_q  <= s_seq;
+      line_q <= s_line;
+      t_rx_q <= s_t_rx;
+    end
     is_good_q    <= s_valid && type_len != 6'd0 && s_len == type_len;
     is_length_q  <= s_valid && (s_len == 6'd0 || (type_len != 6'd0 && s_len != type_len));
     is_unknown_q <= s_valid && s_len != 6'd0 && type_len == 6'd0;
@@ -200,31 +202,33 @@ module hwgw_itch #(
     pulse_drop_unknown    <= is_unknown_q;
     pulse_drop_instrument <= is_good_q && !is_wanted;
 
-    kind_q2       <= kind;
-    side_q2       <= !has_side ? `HWGW_EVENT_SIDE_NONE : side == `ITCH50_SIDE_BUY ? `HWGW_EVENT_SIDE_BUY :
-                     side == `ITCH50_SIDE_SELL ? `HWGW_EVENT_SIDE_SELL : `HWGW_EVENT_SIDE_NONE;
-    code_q2       <= data_q[7:0];
-    line_q2       <= line_q;
-    instrument_q2 <= is_on ? {{(32 - INSTRUMENT_W) {1'b0}}, symbol_q[INSTRUMENT_W-1:0]} : 32'hffffffff;
-    seq_q2        <= seq_q;
-    ts_ns_q2      <= {be16(data_q, `ITCH50_MESSAGE_HEADER_TIMESTAMP_OFF), be32(data_q, `ITCH50_MESSAGE_HEADER_TIMESTAMP_OFF + 2)};
-    t_rx_q2       <= t_rx_q;
-    ref_q2        <= has_ref ? be64(data_q, `ITCH50_ADD_ORDER_ORDER_REFERENCE_NUMBER_OFF) : 64'd0;
-    ref_new_q2    <= (has_match ? be64(data_q, `ITCH50_ORDER_EXECUTED_MATCH_NUMBER_OFF) : 64'd0) |
-                     (is_replace_q ? be64(data_q, `ITCH50_ORDER_REPLACE_NEW_ORDER_REFERENCE_NUMBER_OFF) : 64'd0) |
-                     (is_trade_q ? be64(data_q, `ITCH50_TRADE_NON_CROSS_MATCH_NUMBER_OFF) : 64'd0) |
-                     (is_cross_q ? be64(data_q, `ITCH50_CROSS_TRADE_MATCH_NUMBER_OFF) : 64'd0) |
-                     (is_broken_q ? be64(data_q, `ITCH50_BROKEN_TRADE_MATCH_NUMBER_OFF) : 64'd0);
-    qty_q2        <= (has_side ? be32(data_q, `ITCH50_ADD_ORDER_SHARES_OFF) : 32'd0) |
-                     (has_executed ? be32(data_q, `ITCH50_ORDER_EXECUTED_EXECUTED_SHARES_OFF) : 32'd0) |
-                     (is_replace_q ? be32(data_q, `ITCH50_ORDER_REPLACE_SHARES_OFF) : 32'd0) |
-                     (is_cross_q ? cross_qty[31:0] | {32{cross_qty[63:32] != 32'd0}} : 32'd0);
-    px_q2         <= (has_px ? be32(data_q, `ITCH50_ADD_ORDER_PRICE_OFF) : 32'd0) |
-                     (is_replace_q ? be32(data_q, `ITCH50_ORDER_REPLACE_PRICE_OFF) : 32'd0) |
-                     (is_cross_q ? be32(data_q, `ITCH50_CROSS_TRADE_CROSS_PRICE_OFF) : 32'd0);
-    locate_q2     <= row_locate;
-    flags_q2      <= (is_printable ? `HWGW_EVENT_FLAGS_PRINTABLE : 32'd0) |
-                     (is_trading ? `HWGW_EVENT_FLAGS_TRADING : 32'd0);
+    if (is_good_q) begin
+      kind_q2       <= kind;
+      side_q2       <= !has_side ? `HWGW_EVENT_SIDE_NONE : side == `ITCH50_SIDE_BUY ? `HWGW_EVENT_SIDE_BUY :
+                       side == `ITCH50_SIDE_SELL ? `HWGW_EVENT_SIDE_SELL : `HWGW_EVENT_SIDE_NONE;
+      code_q2       <= data_q[7:0];
+      line_q2       <= line_q;
+      instrument_q2 <= is_on ? {{(32 - INSTRUMENT_W) {1'b0}}, symbol_q[INSTRUMENT_W-1:0]} : 32'hffffffff;
+      seq_q2        <= seq_q;
+      ts_ns_q2      <= {be16(data_q, `ITCH50_MESSAGE_HEADER_TIMESTAMP_OFF), be32(data_q, `ITCH50_MESSAGE_HEADER_TIMESTAMP_OFF + 2)};
+      t_rx_q2       <= t_rx_q;
+      ref_q2        <= has_ref ? be64(data_q, `ITCH50_ADD_ORDER_ORDER_REFERENCE_NUMBER_OFF) : 64'd0;
+      ref_new_q2    <= (has_match ? be64(data_q, `ITCH50_ORDER_EXECUTED_MATCH_NUMBER_OFF) : 64'd0) |
+                       (is_replace_q ? be64(data_q, `ITCH50_ORDER_REPLACE_NEW_ORDER_REFERENCE_NUMBER_OFF) : 64'd0) |
+                       (is_trade_q ? be64(data_q, `ITCH50_TRADE_NON_CROSS_MATCH_NUMBER_OFF) : 64'd0) |
+                       (is_cross_q ? be64(data_q, `ITCH50_CROSS_TRADE_MATCH_NUMBER_OFF) : 64'd0) |
+                       (is_broken_q ? be64(data_q, `ITCH50_BROKEN_TRADE_MATCH_NUMBER_OFF) : 64'd0);
+      qty_q2        <= (has_side ? be32(data_q, `ITCH50_ADD_ORDER_SHARES_OFF) : 32'd0) |
+                       (has_executed ? be32(data_q, `ITCH50_ORDER_EXECUTED_EXECUTED_SHARES_OFF) : 32'd0) |
+                       (is_replace_q ? be32(data_q, `ITCH50_ORDER_REPLACE_SHARES_OFF) : 32'd0) |
+                       (is_cross_q ? cross_qty[31:0] | {32{cross_qty[63:32] != 32'd0}} : 32'd0);
+      px_q2         <= (has_px ? be32(data_q, `ITCH50_ADD_ORDER_PRICE_OFF) : 32'd0) |
+                       (is_replace_q ? be32(data_q, `ITCH50_ORDER_REPLACE_PRICE_OFF) : 32'd0) |
+                       (is_cross_q ? be32(data_q, `ITCH50_CROSS_TRADE_CROSS_PRICE_OFF) : 32'd0);
+      locate_q2     <= row_locate;
+      flags_q2      <= (is_printable ? `HWGW_EVENT_FLAGS_PRINTABLE : 32'd0) |
+                       (is_trading ? `HWGW_EVENT_FLAGS_TRADING : 32'd0);
+    end
     if (rst) begin
       m_valid               <= 1'b0;
       pulse_messages        <= 1'b0;

@@ -75,64 +75,105 @@ module hwgw_line #(
   reg         was_taken_q;  // the other line's message, in the cycle in which apart_q was made
   reg         is_far_q;
 
-  wire        is_run = state_q == RUN && !is_far_q;
-  wire        is_next = ahead_q == 18'd0;
+  reg         is_run_q;  // state_q is RUN and the packet is not too far ahead
+  reg         is_unwanted_q;  // state_q is IDLE or one that skips
+  reg         is_next_q;  // ahead_q is 0
+
   wire        is_old = ahead_q[17];
   wire        is_header = s_valid && kind == KIND_HEADER;
   wire        is_message = s_valid && kind == KIND_MESSAGE;
   wire        is_end = s_valid && kind == KIND_END;
   wire        has_blocks = !is_heartbeat_q && !is_end_q;
-  wire        is_known = is_run && is_message && is_old;
-  wire        is_done = is_run && is_end && (has_blocks || is_next || is_old);
-  wire        is_unwanted = state_q == IDLE || state_q == SKIP_SESSION || state_q == SKIP_GAP;
-  wire        take_header = is_header && (is_unwanted || state_q == RUN);
+  wire        is_known = is_run_q && is_message && is_old && !is_other_jump;  // ahead_q moves by one cause at a time
+  wire        is_done = is_run_q && is_end && (has_blocks || is_next_q || is_old);
+  wire        take_header = is_header && (is_unwanted_q || is_run_q);
 
-  assign wants = is_run && is_message && is_next;
-  assign is_ahead = is_run && (is_message || (is_end && !has_blocks)) && !is_next && !is_old;
+  assign wants = is_run_q && is_message && is_next_q;
+  assign is_ahead = is_run_q && (is_message || (is_end && !has_blocks)) && !is_next_q && !is_old;
   assign wants_join = state_q == DIFFER && !is_joined && is_known_number_q && !is_number_bad_q;
-  assign s_ready = take_header || is_taken || is_known || is_done || (is_unwanted && (is_message || is_end));
-  assign is_session_end = is_done && is_end_q && is_next;
+  assign s_ready = take_header || is_taken || is_known || is_done || (is_unwanted_q && (is_message || is_end));
+  assign is_session_end = is_done && is_end_q && is_next_q;
 
-  // the count of records that this line and the other one moved on by, and the jump of the other
-  wire [17:0] step = is_other_jump ? 18'd0 - other_ahead : {17'd0, is_known} - {17'd0, is_other_taken};
-  wire [18:0] moved = {ahead_q[17], ahead_q} + {step[17], step};
-  wire [17:0] taken_since = {17'd0, was_taken_q} + {17'd0, is_other_taken};
+  // how far ahead the next message will be, by what happens to this one: each case has its own sum, as the cause comes late
+  wire [18:0] apart_other = {ahead_q[17], ahead_q} - {other_ahead[17], other_ahead};
+  wire [17:0] apart_limited = apart_other[18] == apart_other[17] ? apart_other[17:0] : apart_other[18] ? AHEAD_MIN : AHEAD_MAX;
+  wire        is_lowest = ahead_q == AHEAD_MIN;
   wire [64:0] apart = {1'b0, seq_q} - {1'b0, expected};
+  wire [15:0] apart_low = apart_q[15:0];
+  wire        is_near_above = apart_q[63:16] == 48'd0;
+  wire        is_near_below = apart_q[63:16] == {48{1'b1}};
+  wire [17:0] apart_0 = apart_q[17:0] - {17'd0, was_taken_q};
+  wire [17:0] apart_1 = apart_q[17:0] - {17'd0, was_taken_q} - 18'd1;
+  wire        is_too_far = cfg_jump_max != 32'd0 && (apart_q[63:32] != 32'd0 || apart_q[31:0] > cfg_jump_max);
+  wire        is_believable = !is_other_session_q && !is_number_bad_q;
 
   always @(posedge clk) begin
     was_taken_q <= is_other_taken;
     case (state_q)
       DIFFER: begin
         if (is_joined) state_q <= JUDGE;
-        else if (is_known_number_q && is_number_bad_q) state_q <= SKIP_GAP;
+        else if (is_known_number_q && is_number_bad_q) begin
+          state_q       <= SKIP_GAP;
+          is_unwanted_q <= 1'b1;
+        end
         is_other_session_q <= session_q != session;
         apart_q            <= apart[63:0];
         is_far_q           <= apart[64];  // until JUDGE: the number is below the expected one
       end
       JUDGE: begin
-        state_q  <= is_other_session_q ? SKIP_SESSION : is_number_bad_q ? SKIP_GAP : RUN;
-        is_far_q <= !is_far_q && cfg_jump_max != 32'd0 && (apart_q[63:32] != 32'd0 || apart_q[31:0] > cfg_jump_max);
-        if (is_far_q) ahead_q <= apart_q[63:16] == {48{1'b1}} ? apart_q[17:0] - taken_since : AHEAD_MIN;
-        else ahead_q <= apart_q[63:16] == 48'd0 ? apart_q[17:0] - taken_since : AHEAD_MAX;
+        state_q       <= is_other_session_q ? SKIP_SESSION : is_number_bad_q ? SKIP_GAP : RUN;
+        is_run_q      <= is_believable && (is_far_q || !is_too_far);
+        is_unwanted_q <= !is_believable;
+        is_far_q      <= !is_far_q && is_too_far;
+        if (is_far_q ? is_near_below : is_near_above) ahead_q <= is_other_taken ? apart_1 : apart_0;
+        else ahead_q <= is_far_q ? AHEAD_MIN : AHEAD_MAX;
+        is_next_q <= !is_far_q && is_near_above && apart_low[15:2] == 14'd0 &&
+                     (is_other_taken ? apart_low[1:0] == {was_taken_q, !was_taken_q} : apart_low[1:0] == {1'b0, was_taken_q});
       end
       RUN: begin
-        if (is_far_q) state_q <= SKIP_GAP;
+        if (is_far_q) begin
+          state_q       <= SKIP_GAP;
+          is_unwanted_q <= 1'b1;
+        end
         is_far_q <= 1'b0;
-        if (is_jump) ahead_q <= 18'd0;
-        else if (!is_taken) ahead_q <= moved[18] == moved[17] ? moved[17:0] : moved[18] ? AHEAD_MIN : AHEAD_MAX;
-        if (is_end && s_ready) state_q <= IDLE;
+        if (is_jump) begin
+          ahead_q   <= 18'd0;
+          is_next_q <= 1'b1;
+        end else if (is_other_jump) begin
+          ahead_q   <= apart_limited;
+          is_next_q <= ahead_q == other_ahead;
+        end else if (is_other_taken && !is_known) begin
+          if (!is_lowest) ahead_q <= ahead_q - 18'd1;
+          is_next_q <= ahead_q == 18'd1;
+        end else if (is_known && !is_other_taken) begin
+          ahead_q   <= ahead_q + 18'd1;
+          is_next_q <= ahead_q == 18'h3ffff;
+        end
+        if (is_end && s_ready) begin
+          state_q       <= IDLE;
+          is_run_q      <= 1'b0;
+          is_unwanted_q <= 1'b1;
+        end
       end
-      default: if (is_end) state_q <= IDLE;
+      default: if (is_end) begin
+        state_q       <= IDLE;
+        is_unwanted_q <= 1'b1;
+      end
     endcase
     // the expected number has gone past what was compared with
-    if (is_other_jump && (state_q == DIFFER || state_q == JUDGE || (state_q == RUN && !is_old && !is_next)))
-      state_q <= DIFFER;
+    if (is_other_jump && (state_q == DIFFER || state_q == JUDGE || (state_q == RUN && !is_old && !is_next_q))) begin
+      state_q       <= DIFFER;
+      is_run_q      <= 1'b0;
+      is_unwanted_q <= 1'b0;
+    end
 
     if (is_taken) is_fresh_q <= 1'b1;
     is_number_bad_q <= seq_q == 64'd0 || (&seq_q[63:16] && {1'b0, seq_q[15:0]} + {1'b0, blocks_q} > 17'h0ffff);
     is_known_number_q <= state_q == DIFFER;
     if (take_header) begin
       state_q        <= DIFFER;
+      is_run_q       <= 1'b0;
+      is_unwanted_q  <= 1'b0;
       seq_q          <= head_seq;
       session_q      <= data[79:0];
       t_rx_q         <= data[8*24+:64];
@@ -149,14 +190,16 @@ module hwgw_line #(
     pulse[`HWGW_LINE_CNT_MOLD_DROP_SESSION] <= is_end && state_q == SKIP_SESSION;
     pulse[`HWGW_LINE_CNT_MOLD_DROP_GAP]     <= is_end && state_q == SKIP_GAP;
     if (is_done) begin
-      if (has_blocks ? is_fresh_q : is_next) pulse[`HWGW_LINE_CNT_MOLD_FRAMES] <= 1'b1;
+      if (has_blocks ? is_fresh_q : is_next_q) pulse[`HWGW_LINE_CNT_MOLD_FRAMES] <= 1'b1;
       else pulse[`HWGW_LINE_CNT_MOLD_DROP_DUPLICATE] <= 1'b1;
-      pulse[`HWGW_LINE_CNT_MOLD_HEARTBEATS] <= is_heartbeat_q && is_next;
-      pulse[`HWGW_LINE_CNT_MOLD_ENDS]       <= is_end_q && is_next;
+      pulse[`HWGW_LINE_CNT_MOLD_HEARTBEATS] <= is_heartbeat_q && is_next_q;
+      pulse[`HWGW_LINE_CNT_MOLD_ENDS]       <= is_end_q && is_next_q;
     end
     if (rst || is_restart) begin
-      state_q <= IDLE;
-      pulse   <= {`HWGW_LINE_CNT_W{1'b0}};
+      state_q       <= IDLE;
+      is_run_q      <= 1'b0;
+      is_unwanted_q <= 1'b1;
+      pulse         <= {`HWGW_LINE_CNT_W{1'b0}};
     end
   end
 

@@ -52,35 +52,28 @@ module hwgw_mold #(
   localparam [1:0] KIND_MESSAGE = 2'd2;
   localparam [1:0] KIND_END = 2'd3;
   localparam [15:0] BLOCK_MIN = 16'd8;
-  localparam [16:0] HEADER_LEN = `MOLDUDP64_DOWNSTREAM_PACKET_HEADER_LEN;
-
-  function [3:0] count;  // of tkeep, which has no holes
-    input [7:0] keep;
-    casez (keep)
-      8'b1???????: count = 4'd8;
-      8'b01??????: count = 4'd7;
-      8'b001?????: count = 4'd6;
-      8'b0001????: count = 4'd5;
-      8'b00001???: count = 4'd4;
-      8'b000001??: count = 4'd3;
-      8'b0000001?: count = 4'd2;
-      8'b00000001: count = 4'd1;
-      default: count = 4'd0;
-    endcase
-  endfunction
+  localparam HEADER_LEN = `MOLDUDP64_DOWNSTREAM_PACKET_HEADER_LEN;
+  localparam [31:0] HEADER_LAST = HEADER_LEN - 1;
+  localparam [1:0] HEADER_BEAT = HEADER_LAST[4:3];  // with its last byte
+  localparam [2:0] HEADER_LANE = HEADER_LAST[2:0];
 
   // ---- 0: what each pair of bytes would say if it were the length of a block ----
 
-  // Where a block begins is counted in bytes from the lane before lane 0: 0 = in the last lane of the beat before.
+  // index of what follows: the lane of the second byte of the length; its first may be in the beat before
   reg  [63:0] data_q;
-  reg  [ 3:0] cnt_q;
+  reg  [ 7:0] keep_q;
   reg         valid_q;
   reg         last_q;
   reg  [ 7:0] before_q;  // last byte of the beat before
-  reg  [16:0] next_q[0:7];  // where the next block begins, counted in the next beat, if one begins at 0 to 7
+  reg  [13:0] beats_q[0:7];  // how many beats behind the next one the block ends
+  reg  [ 2:0] lane_q[0:7];  // and in which lane
+  reg  [ 7:0] is_due_q;  // in the next one
   reg  [ 5:0] len_q[0:7];
   reg  [ 7:0] is_tiny_q;
+  reg  [ 1:0] idx_q;  // of the beat in its packet; 3 = further on
+  reg  [15:0] block_cnt_q;
   reg         is_none_q;  // the message count says heartbeat or end
+  reg         is_one_q;
   reg  [63:0] t_rx_q;
 
   wire [71:0] run = {s_axis_tdata, before_q};
@@ -91,9 +84,12 @@ module hwgw_mold #(
   generate
     for (lane = 0; lane < 8; lane = lane + 1) begin : g_length
       assign length[lane] = {run[8*lane+:8], run[8*lane+8+:8]};
+      wire [16:0] reach = {1'b0, length[lane]} + lane[16:0] - 17'd8;
       always @(posedge clk)
         if (s_axis_tvalid) begin
-          next_q[lane]    <= {1'b0, length[lane]} + lane[16:0] - 17'd6;
+          beats_q[lane]   <= reach[16:3];
+          lane_q[lane]    <= reach[2:0];
+          is_due_q[lane]  <= reach[16:3] == 14'd0;
           len_q[lane]     <= length[lane] > 16'd62 ? 6'd63 : length[lane][5:0];
           is_tiny_q[lane] <= length[lane] < BLOCK_MIN;
         end
@@ -102,48 +98,63 @@ module hwgw_mold #(
 
   always @(posedge clk) begin
     valid_q <= s_axis_tvalid;
+    if (valid_q) idx_q <= last_q ? 2'd0 : idx_q + {1'b0, idx_q != 2'd3};
     if (s_axis_tvalid) begin
-      data_q    <= s_axis_tdata;
-      before_q  <= s_axis_tdata[63:56];
-      cnt_q     <= count(s_axis_tkeep);
-      last_q    <= s_axis_tlast;
-      is_none_q <= block_cnt == `MOLDUDP64_MESSAGE_COUNT_HEARTBEAT || block_cnt == `MOLDUDP64_MESSAGE_COUNT_END_OF_SESSION;
-      t_rx_q    <= s_t_rx;
+      data_q      <= s_axis_tdata;
+      before_q    <= s_axis_tdata[63:56];
+      keep_q      <= s_axis_tkeep;
+      last_q      <= s_axis_tlast;
+      block_cnt_q <= block_cnt;
+      is_one_q    <= block_cnt == 16'd1;
+      is_none_q   <= block_cnt == `MOLDUDP64_MESSAGE_COUNT_HEARTBEAT || block_cnt == `MOLDUDP64_MESSAGE_COUNT_END_OF_SESSION;
+      t_rx_q      <= s_t_rx;
     end
-    if (rst) valid_q <= 1'b0;
+    if (rst) begin
+      valid_q <= 1'b0;
+      idx_q   <= 2'd0;
+    end
   end
 
   // ---- 1: which message ends, which begins, and both turned to their own byte 0 ----
 
-  reg  [16:0] place_q;  // where the running record ends and the next block begins
+  // The running record ends end_beats_q beats from here, in lane end_lane_q; the block behind it begins two bytes on, with its
+  // length in the lanes before byte 0. One that ends in lane 6 or 7 leaves its begin to the next beat.
+  reg  [13:0] end_beats_q;
+  reg  [ 2:0] end_lane_q;
+  reg         is_end_due_q;  // end_beats_q is 0
   reg         is_running_q;
   reg         is_header_q;
   reg         has_header_q;
   reg         is_bad_q;
   reg  [15:0] left_q;  // blocks that have not begun
+  reg         has_left_q;  // there are some
   reg  [ 2:0] turn_q;  // lane of byte 0 of the running record
   reg  [ 2:0] slot_q;  // of 8 bytes, that the lanes from there on belong to; 7 = none
   reg  [ 5:0] run_len_q;
 
-  wire        has_bytes = valid_q && cnt_q != 4'd0;
-  wire        is_end = has_bytes && is_running_q && place_q <= {13'd0, cnt_q} + 17'd1 && place_q > 17'd1;
-  wire        is_header_end = is_end && is_header_q;
-  wire [15:0] left = is_header_end ? {data_q[23:16], data_q[31:24]} : left_q;
-  wire        has_more = is_header_end ? !is_none_q : left_q != 16'd0;
-  wire        is_begin = has_bytes && (!is_running_q || is_end) && has_more && place_q[16:3] == 14'd0 &&
-                         place_q[3:0] + 4'd1 <= cnt_q;
-  wire [ 2:0] turn = place_q[2:0] + 3'd1;  // of the record that begins; 0 = in the next beat
-  wire        is_tiny = is_begin && is_tiny_q[place_q[2:0]];
-  wire        is_behind = has_bytes && !has_more && (is_end ? place_q <= {13'd0, cnt_q} : !is_running_q);
+  wire        has_bytes = valid_q && keep_q[0];
+  wire        is_head_beat = idx_q == HEADER_BEAT;
+  wire        is_head_beat_cut = !keep_q[HEADER_LANE];
+  wire        is_end = has_bytes && is_running_q && is_end_due_q && keep_q[end_lane_q];
+  wire        is_header_end = is_header_q && has_bytes && is_head_beat && !is_head_beat_cut;
+  wire        has_more = is_header_q ? is_head_beat && !is_none_q : has_left_q;
+  wire [ 2:0] begin_lane = end_lane_q + 3'd2;  // of the second byte of the length
+  wire        is_near = is_running_q ? is_end_due_q && end_lane_q < 3'd6 : 1'b1;
+  wire        is_begin = has_bytes && is_near && has_more && keep_q[begin_lane];
+  wire        is_more_next = is_header_q ? is_head_beat && !(is_begin ? is_one_q : is_none_q) :
+                             is_begin ? left_q != 16'd1 : has_left_q;
+  wire [ 2:0] turn = end_lane_q + 3'd3;  // of the record that begins; 0 = in the next beat
+  wire        is_tiny = is_begin && is_tiny_q[begin_lane];
+  wire [ 8:0] keep_behind = {1'b0, keep_q};
+  wire        is_behind = has_bytes && !has_more &&
+                          (!is_running_q || (is_end_due_q && keep_behind[{1'b0, end_lane_q}+4'd1]));
 
+  reg         valid_q2;
   reg  [63:0] tail_q2;
   reg  [63:0] head_q2;
-  reg         valid_q2;
   reg         is_end_q2;
   reg         is_begin_q2;
   reg         is_header_q2;
-  reg  [ 2:0] turn_q2;
-  reg  [ 2:0] slot_q2;
   reg  [ 5:0] len_q2;
   reg         is_short_q2;
   reg         is_bad_q2;
@@ -164,63 +175,77 @@ module hwgw_mold #(
 
   always @(posedge clk) begin
     if (has_bytes) begin
-      place_q      <= is_begin ? next_q[place_q[2:0]] : place_q - 17'd8;
+      end_beats_q  <= is_begin ? beats_q[begin_lane] : end_beats_q - 14'd1;
+      is_end_due_q <= is_begin ? is_due_q[begin_lane] : end_beats_q == 14'd1;
+      if (is_begin) end_lane_q <= lane_q[begin_lane];
       is_running_q <= is_running;
-      is_header_q  <= is_header_q && !is_end;
+      is_header_q  <= is_header_q && !is_header_end;
       has_header_q <= has_header_q || is_header_end;
       is_bad_q     <= is_bad;
-      left_q       <= !has_more ? 16'd0 : left - {15'd0, is_begin};
+      has_left_q   <= is_more_next;
+      if (is_header_q) left_q <= is_begin ? block_cnt_q - 16'd1 : block_cnt_q;
+      else left_q <= is_begin ? left_q - 16'd1 : left_q;
       if (is_begin) begin
         turn_q    <= turn;
         slot_q    <= {2'd0, turn != 3'd0};
-        run_len_q <= len_q[place_q[2:0]];
+        run_len_q <= len_q[begin_lane];
       end else if (slot_q != 3'd7) slot_q <= slot_q + 3'd1;
     end
     if (rst || (valid_q && last_q)) begin
-      place_q      <= HEADER_LEN + 17'd1;
+      end_beats_q  <= {12'd0, HEADER_BEAT};
+      end_lane_q   <= HEADER_LANE;
+      is_end_due_q <= 1'b0;
       is_running_q <= 1'b1;
       is_header_q  <= 1'b1;
       has_header_q <= 1'b0;
       is_bad_q     <= 1'b0;
-      left_q       <= 16'd0;
+      has_left_q   <= 1'b0;
       turn_q       <= 3'd0;
       slot_q       <= 3'd0;
-      run_len_q    <= HEADER_LEN[5:0];
+      run_len_q    <= HEADER_LAST[5:0] + 6'd1;
     end
 
-    valid_q2     <= has_bytes;
     is_end_q2    <= is_end && !is_bad_q;
     is_begin_q2  <= is_begin;
     is_header_q2 <= is_header_q;
-    turn_q2      <= turn_q;
-    slot_q2      <= slot_q;
     len_q2       <= run_len_q;
-    tail_q2      <= turned(data_q, turn_q);
-    head_q2      <= turned(data_q, turn);
-    t_rx_q2      <= t_rx_q;
+    valid_q2     <= has_bytes;
+    if (has_bytes) begin
+      tail_q2 <= turned(data_q, turn_q);
+      head_q2 <= turned(data_q, turn);
+      t_rx_q2 <= t_rx_q;
+    end
     is_short_q2  <= !(has_header_q || is_header_end);
-    is_bad_q2    <= is_bad || is_running || (has_more && !(is_begin && left == 16'd1));
+    is_bad_q2    <= is_bad || is_running || is_more_next;
     if (rst) is_end_q2 <= 1'b0;
   end
 
   // ---- 2: the record, put together from what is kept and this beat ----
 
   reg  [383:0] kept_q;
-  wire [383:0] joined;
-  wire [  7:0] is_early;  // lanes of tail_q2 that belong to the slot before
+  reg  [ 47:0] is_here_q2;  // bytes of the record that tail_q2 has
 
   genvar at;
   generate
-    for (at = 0; at < 8; at = at + 1) begin : g_early
-      assign is_early[at] = {1'b0, turn_q2} + at[3:0] >= 4'd8;
-    end
-    for (at = 0; at < 48; at = at + 1) begin : g_joined
+    for (at = 0; at < 48; at = at + 1) begin : g_here
       localparam [2:0] SLOT = at[5:3];
-      localparam LANE = at % 8;
-      wire is_here = valid_q2 && slot_q2 == (is_early[LANE] ? SLOT + 3'd1 : SLOT);
-      assign joined[8*at+:8] = is_here ? tail_q2[8*LANE+:8] : kept_q[8*at+:8];
+      localparam [2:0] LANE = at[2:0];
+      // lanes that belong to the slot before
+      wire is_early = {1'b0, turn_q} + {1'b0, LANE} >= 4'd8;
+      always @(posedge clk) if (has_bytes) is_here_q2[at] <= slot_q == (is_early ? SLOT + 3'd1 : SLOT);
     end
   endgenerate
+
+  integer k;
+
+  always @(posedge clk)
+    if (valid_q2) begin
+      for (k = 0; k < 48; k = k + 1) if (is_here_q2[k]) kept_q[8*k+:8] <= tail_q2[8*(k%8)+:8];
+      if (is_begin_q2) kept_q[63:0] <= head_q2;
+      for (k = 0; k < DATA_SZ; k = k + 1) m_record[8+8*k+:8] <= is_here_q2[k] ? tail_q2[8*(k%8)+:8] : kept_q[8*k+:8];
+      if (is_header_q2) m_record[8+8*24+:64] <= t_rx_q2;
+      m_record[7:2] <= len_q2;
+    end
 
   // ---- the end of the packet waits for the verdict on the frame ----
 
@@ -234,12 +259,6 @@ module hwgw_mold #(
   wire       is_good = s_verdict_valid && !is_dropped && !is_full && !was_short_q[2] && !was_bad_q[2];
 
   always @(posedge clk) begin
-    kept_q <= joined;
-    if (is_begin_q2) kept_q[63:0] <= head_q2;
-
-    m_record[RECORD_W-1:8] <= joined[8*DATA_SZ-1:0];
-    if (is_header_q2) m_record[8+8*24+:64] <= t_rx_q2;
-    m_record[7:2] <= len_q2;
     m_record[1:0] <= s_verdict_valid ? KIND_END : is_header_q2 ? KIND_HEADER : KIND_MESSAGE;
     m_valid       <= (is_record && !is_full) || is_good;
     m_commit      <= (is_record && !is_full && !cfg_verified) || is_good;

@@ -9,8 +9,8 @@
 // order takes the row of an older one. The whole reference is kept and compared: a price can be missing, never be another
 // order's. What is missing is counted (book.drop_unknown_ref) and leaves the last trade as it was.
 // It keeps no book: quantities of orders, levels and best prices are the host's.
-// cfg_restart: everything is forgotten (a generation number in each row; it repeats after 256 restarts).
-// Latency: 4 cycles from an event to its trade at m_price; the table shows it to reads from then on. A read takes 2 cycles.
+// cmd_restart: everything is forgotten (a generation number in each row; it repeats after 256 restarts).
+// Latency: 4 cycles from an event to its trade at m_price; the table shows it to reads from then on. A read takes 3 cycles.
 `default_nettype none
 `include "hwgw_specs.vh"
 
@@ -19,7 +19,7 @@ module hwgw_top #(
     parameter ORDER_W = 12
 ) (
     input  wire                     clk,
-    input  wire                     cfg_restart,
+    input  wire                     cmd_restart,
     input  wire [            511:0] s_event,
     input  wire                     s_valid,
     output wire [INSTRUMENT_W+63:0] m_price_tdata,  // instrument, quantity, price from the highest bit on
@@ -66,12 +66,14 @@ module hwgw_top #(
     is_new_q       <= s_valid && is_new;
     is_trade_q     <= s_valid && is_trade;
     is_execution_q <= is_execution;
-    ref_q          <= is_replace ? ref_new : order_ref;
-    row_q          <= hash(is_replace ? ref_new[2*ORDER_W-1:0] : order_ref[2*ORDER_W-1:0]);
-    px_q           <= px;
-    qty_q          <= qty;
-    instrument_q   <= s_event[8*`HWGW_EVENT_INSTRUMENT_OFF+:INSTRUMENT_W];
-    generation_q   <= generation_q + {{(GENERATION_W - 1) {1'b0}}, cfg_restart};
+    if (s_valid) begin
+      ref_q        <= is_replace ? ref_new : order_ref;
+      row_q        <= hash(is_replace ? ref_new[2*ORDER_W-1:0] : order_ref[2*ORDER_W-1:0]);
+      px_q         <= px;
+      qty_q        <= qty;
+      instrument_q <= s_event[8*`HWGW_EVENT_INSTRUMENT_OFF+:INSTRUMENT_W];
+    end
+    generation_q   <= generation_q + {{(GENERATION_W - 1) {1'b0}}, cmd_restart};
     if (rst) begin
       is_new_q     <= 1'b0;
       is_trade_q   <= 1'b0;
@@ -115,7 +117,7 @@ module hwgw_top #(
 
   reg                     is_trade_q3;
   reg                     is_execution_q3;
-  reg                     is_order_q3;
+  reg  [ORDER_ROW_W/8-5:0] is_same_q3;  // byte by byte, what was remembered and this order
   reg  [            31:0] order_px_q3;
   reg  [            31:0] px_q3;
   reg  [            31:0] qty_q3;
@@ -124,7 +126,6 @@ module hwgw_top #(
   always @(posedge clk) begin
     is_trade_q3     <= is_trade_q2;
     is_execution_q3 <= is_execution_q2;
-    is_order_q3     <= order_q2[ORDER_ROW_W-1:32] == {generation_q, ref_q2};
     order_px_q3     <= order_q2[31:0];
     px_q3           <= px_q2;
     qty_q3          <= qty_q2;
@@ -132,11 +133,23 @@ module hwgw_top #(
     if (rst) is_trade_q3 <= 1'b0;
   end
 
+  wire [ORDER_ROW_W-33:0] sought = {generation_q, ref_q2};
+
+  genvar byte_idx;
+  generate
+    for (byte_idx = 0; byte_idx < ORDER_ROW_W / 8 - 4; byte_idx = byte_idx + 1) begin : g_same
+      always @(posedge clk) is_same_q3[byte_idx] <= order_q2[32+8*byte_idx+:8] == sought[8*byte_idx+:8];
+    end
+  endgenerate
+  wire is_order = &is_same_q3;
+
   // ---- 4: the table of last trades ----
 
   localparam TRADE_ROW_W = GENERATION_W + 64;
   reg  [TRADE_ROW_W-1:0] trades[0:(1<<INSTRUMENT_W)-1];
   reg  [TRADE_ROW_W-1:0] trade_q;
+  reg  [           63:0] trade_q2;
+  reg                    is_known_q2;  // a trade since the last restart
   reg                    is_trade_q4;
   reg  [           31:0] px_q4;
   reg  [           31:0] qty_q4;
@@ -153,12 +166,14 @@ module hwgw_top #(
   end
 
   always @(posedge clk) begin
-    is_trade_q4       <= is_trade_q3 && (!is_execution_q3 || is_order_q3);
-    pulse_unknown_ref <= is_trade_q3 && is_execution_q3 && !is_order_q3;
+    is_trade_q4       <= is_trade_q3 && (!is_execution_q3 || is_order);
+    pulse_unknown_ref <= is_trade_q3 && is_execution_q3 && !is_order;
     px_q4             <= is_execution_q3 ? order_px_q3 : px_q3;
     qty_q4            <= qty_q3;
     instrument_q4     <= instrument_q3;
-    {price_qty, price_px} <= trade_q[TRADE_ROW_W-1:64] == generation_q ? trade_q[63:0] : 64'd0;
+    trade_q2          <= trade_q[63:0];
+    is_known_q2       <= trade_q[TRADE_ROW_W-1:64] == generation_q;
+    {price_qty, price_px} <= is_known_q2 ? trade_q2 : 64'd0;
     if (rst) begin
       is_trade_q4       <= 1'b0;
       pulse_unknown_ref <= 1'b0;

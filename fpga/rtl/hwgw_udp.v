@@ -2,8 +2,8 @@
 //
 // SPDX-License-Identifier: MIT
 //
-// Input: frames from the MAC without FCS, never stalled; beats of a frame may have gaps between them. tuser at tlast says
-// that the MAC found the frame bad.
+// Input: frames from the MAC without FCS, never stalled; beats of a frame may have gaps between them, and only the last one may
+// have less than 8 bytes. tuser at tlast says that the MAC found the frame bad.
 // Output: the UDP payload, byte 0 in the low lane, up to the UDP length. Every frame ends with a beat with tlast, which may
 // be empty; a frame that is too short gives nothing else. The payload leaves before the frame is judged:
 //   m_refused        says that the headers forbid the payload, from two cycles after the third payload beat at the latest
@@ -136,31 +136,38 @@ module hwgw_udp (
   reg [ 3:0] ihl_1_q;
   reg [ 3:0] ihl_2_q;
   reg [ 5:0] word_q;  // of the first payload byte
+  reg [ 4:0] before_q;  // the beat before the one in which the payload begins
+  reg        is_lane_2_q;  // it begins in lane 2 of that beat, else in lane 6
   reg        is_placed_q;
   reg [15:0] left_q;  // bytes of payload still to come
+  reg        has_left_q;  // there are some
+  reg        has_beat_q;  // at least 8
   reg        is_payload_q;
 
+  wire [1:0] tags = !has_tag_q ? 2'd0 : !has_tags_q ? 2'd1 : 2'd2;
   wire [3:0] ihl = !has_tag_q ? ihl_0_q : !has_tags_q ? ihl_1_q : ihl_2_q;
-  wire [5:0] beat_x2 = word_q + 6'd3;
-  wire [4:0] beat = beat_x2[5:1];  // in which the payload begins
-  wire unused_half = beat_x2[0];
-  wire is_begun = is_placed_q && idx_q == beat;
-  wire is_next = is_placed_q && idx_q + 5'd1 == beat;
-  wire is_lane_2 = word_q[0];  // else lane 6
+  wire [5:0] before_x2 = word_q + 6'd1;
+  wire unused_half = before_x2[0];
+  wire is_next = is_placed_q && idx_q == before_q;
+  wire [15:0] udp_len = is_lane_2_q ? be16(prev_q, 6) : be16(cur_q, 2);
 
   // bytes of payload in this slot: those of the frame, and not more than the UDP length says
-  wire [3:0] lane = is_lane_2 ? 4'd2 : 4'd6;
+  wire [3:0] lane = is_lane_2_q ? 4'd2 : 4'd6;
   wire [3:0] of_prev = prev_cnt_q > lane ? prev_cnt_q - lane : 4'd0;
   wire [3:0] of_cur = more_cnt > lane ? lane : more_cnt;
   wire [3:0] here_cnt = of_prev + of_cur;
-  wire [3:0] data_cnt = left_q >= {12'd0, here_cnt} ? here_cnt : left_q[3:0];
-  wire is_payload = is_begun || is_payload_q;
+  wire [7:0] here = ~(8'hff << here_cnt);
+  wire [7:0] wanted = has_beat_q ? 8'hff : ~(8'hff << left_q[2:0]);
 
   always @(posedge clk) begin
-    m_axis_tvalid <= slot && (prev_last_q || (is_payload && data_cnt != 4'd0));
-    m_axis_tdata  <= is_lane_2 ? {cur_q[15:0], prev_q[63:16]} : {cur_q[47:0], prev_q[63:48]};
-    m_axis_tkeep  <= is_payload ? ~(8'hff << data_cnt) : 8'd0;
+    // a slot that is not the last has bytes for each payload beat, so it is empty only if nothing is left
+    m_axis_tvalid <= slot && (prev_last_q || (is_payload_q && has_left_q));
+    m_axis_tdata  <= is_lane_2_q ? {cur_q[15:0], prev_q[63:16]} : {cur_q[47:0], prev_q[63:48]};
+    m_axis_tkeep  <= is_payload_q ? here & wanted : 8'd0;
     m_axis_tlast  <= prev_last_q;
+    m_t_rx        <= t_rx_q;
+    before_q      <= before_x2[5:1];
+    is_lane_2_q   <= word_q[0];
     if (slot) begin
       if (idx_q == 5'd1) begin
         has_tag_q  <= is_tag(be16(prev_q, 4));
@@ -170,23 +177,39 @@ module hwgw_udp (
         ihl_2_q    <= cur_q[51:48];
       end
       if (idx_q == 5'd2) begin
-        word_q <= {2'd0, ihl} + 6'd2 + {4'd0, has_tag_q && has_tags_q, has_tag_q && !has_tags_q};
+        if (ihl >= 4'd5) word_q <= {2'd0, ihl} + 6'd2 + {4'd0, tags};
         is_placed_q <= ihl >= 4'd5;
       end
-      if (is_next) left_q <= (is_lane_2 ? be16(prev_q, 6) : be16(cur_q, 2)) - UDP_LEN;
-      else if (is_payload) left_q <= left_q - {12'd0, data_cnt};
-      if (is_begun) m_t_rx <= t_rx_q;
-      is_payload_q <= is_payload && !prev_last_q;
+      // what lies behind a short last beat is never asked for, so that each slot takes 8
+      if (is_next) begin
+        left_q     <= udp_len - UDP_LEN;
+        has_left_q <= udp_len != UDP_LEN;
+        has_beat_q <= udp_len[15:4] != 12'd0;
+      end else if (is_payload_q) begin
+        left_q     <= has_beat_q ? left_q - 16'd8 : 16'd0;
+        has_left_q <= left_q[15:4] != 12'd0 || (left_q[3] && left_q[2:0] != 3'd0);
+        has_beat_q <= left_q[15:4] != 12'd0;
+      end
+      is_payload_q <= (is_next || is_payload_q) && !prev_last_q;
       if (prev_last_q) is_placed_q <= 1'b0;
     end
     if (rst) begin
       m_axis_tvalid <= 1'b0;
       is_payload_q  <= 1'b0;
       is_placed_q   <= 1'b0;
+      word_q        <= 6'd7;  // before_q is a cycle late; no place that there can be makes it 3
     end
   end
 
   // ---- headers: two words per beat behind the Ethernet header, and what each is ----
+
+  // place of a word of the header by its offset in bytes
+  localparam [5:0] AT_LENGTH = `ETHERNET_IPV4_HEADER_TOTAL_LENGTH_OFF / 4 + 2;
+  localparam [5:0] AT_FRAGMENT = `ETHERNET_IPV4_HEADER_FLAGS_FRAGMENT_OFF / 4 + 2;
+  localparam [5:0] AT_PROTOCOL = `ETHERNET_IPV4_HEADER_PROTOCOL_OFF / 4 + 2;
+  localparam [5:0] AT_GROUP = `ETHERNET_IPV4_HEADER_DESTINATION_OFF / 4 + 2;
+  localparam [5:0] IP_WORDS = `ETHERNET_IPV4_HEADER_LEN / 4;
+  localparam [5:0] AT_OPTIONS = IP_WORDS + 6'd2;
 
   reg [63:0] words_q;
   reg        words_valid_q;
@@ -196,13 +219,36 @@ module hwgw_udp (
   reg        is_ip_1_q;
   reg        is_ip_2_q;
   reg [63:0] words_q2;
+  reg [16:0] sum_0_q2;  // of the two halves of each word
+  reg [16:0] sum_1_q2;
   reg        words_valid_q2;
   reg        words_first_q2;
   reg [ 5:0] place_q2;  // of the first word in the IPv4 header, 2 more than it is
+  reg [ 5:0] place_1_q2;  // of the second
+  reg        in_header_0_q2;
+  reg        in_header_1_q2;
   reg [ 1:0] tags_q2;
   reg        is_ip_q2;
 
-  wire [1:0] tags = !has_tag_q ? 2'd0 : !has_tags_q ? 2'd1 : 2'd2;
+  reg  [5:0] at_udp_q3;  // place of the first word behind the IPv4 header
+  reg  [5:0] behind_udp_q3;  // and of the one that has the UDP length
+  reg  [5:0] header_end_q3;  // the same word, counted with tags; known in time for the first word that may be an option
+  wire [5:0] place = {words_idx_q, 1'b0} + 6'd2 - {4'd0, tags};
+  wire [5:0] place_1 = {words_idx_q, 1'b0} + 6'd3 - {4'd0, tags};
+
+  function is_header;  // a word by its index, tags counted
+    input [5:0] word;
+    input [1:0] tag_cnt;
+    input [5:0] header_end;
+    begin
+      case (tag_cnt)
+        2'd0: is_header = word < IP_WORDS;
+        2'd1: is_header = word != 6'd0 && word < IP_WORDS + 6'd1;
+        default: is_header = word > 6'd1 && word < IP_WORDS + 6'd2;
+      endcase
+      if (word >= IP_WORDS && word < header_end) is_header = 1'b1;
+    end
+  endfunction
 
   always @(posedge clk) begin
     words_valid_q  <= slot && idx_q != 5'd0 && idx_q != 5'd31;
@@ -217,7 +263,12 @@ module hwgw_udp (
     words_valid_q2 <= words_valid_q;
     words_first_q2 <= words_first_q;
     words_q2       <= words_q;
-    place_q2       <= {words_idx_q, 1'b0} + 6'd2 - {4'd0, tags};
+    sum_0_q2       <= {1'b0, be16(words_q, 0)} + {1'b0, be16(words_q, 2)};
+    sum_1_q2       <= {1'b0, be16(words_q, 4)} + {1'b0, be16(words_q, 6)};
+    place_q2       <= place;
+    place_1_q2     <= place_1;
+    in_header_0_q2 <= is_header({words_idx_q, 1'b0}, tags, header_end_q3);
+    in_header_1_q2 <= is_header({words_idx_q, 1'b1}, tags, header_end_q3);
     if (words_valid_q && words_first_q) begin
       tags_q2  <= tags;
       is_ip_q2 <= tags == 2'd0 ? is_ip_0_q : tags == 2'd1 ? is_ip_1_q : is_ip_2_q;
@@ -231,13 +282,6 @@ module hwgw_udp (
   // the words of the header in this beat, byte 0 highest; lane 1 is one word further
   wire [31:0] word_0 = {words_q2[7:0], words_q2[15:8], words_q2[23:16], words_q2[31:24]};
   wire [31:0] word_1 = {words_q2[39:32], words_q2[47:40], words_q2[55:48], words_q2[63:56]};
-
-  // place of a word of the header by its offset in bytes
-  localparam [5:0] AT_LENGTH = `ETHERNET_IPV4_HEADER_TOTAL_LENGTH_OFF / 4 + 2;
-  localparam [5:0] AT_FRAGMENT = `ETHERNET_IPV4_HEADER_FLAGS_FRAGMENT_OFF / 4 + 2;
-  localparam [5:0] AT_PROTOCOL = `ETHERNET_IPV4_HEADER_PROTOCOL_OFF / 4 + 2;
-  localparam [5:0] AT_GROUP = `ETHERNET_IPV4_HEADER_DESTINATION_OFF / 4 + 2;
-  localparam [5:0] AT_OPTIONS = `ETHERNET_IPV4_HEADER_LEN / 4 + 2;
 
   reg [ 1:0] tags_q3;
   reg        is_ip_q3;
@@ -253,33 +297,33 @@ module hwgw_udp (
   reg        sum_first_q3;
   reg        has_udp_q3;  // the UDP length has been seen
 
-  wire [5:0] at_udp = {2'd0, version_ihl_q3[3:0]} + 6'd2;
-  wire [5:0] place_1 = place_q2 + 6'd1;
-  wire in_header_0 = place_q2 >= 6'd2 && (place_q2 < AT_OPTIONS || place_q2 < at_udp);
-  wire in_header_1 = place_1 >= 6'd2 && (place_1 < AT_OPTIONS || place_1 < at_udp);
-  wire [16:0] sum_0 = {1'b0, word_0[31:16]} + {1'b0, word_0[15:0]};
-  wire [16:0] sum_1 = {1'b0, word_1[31:16]} + {1'b0, word_1[15:0]};
+  wire [7:0] version_ihl = place_q2 == AT_LENGTH ? word_0[31:24] : word_1[31:24];
 
   always @(posedge clk) begin
     sum_valid_q3 <= words_valid_q2;
     sum_first_q3 <= words_first_q2;
-    sum_q3       <= {2'd0, in_header_0 ? sum_0 : 17'd0} + {2'd0, in_header_1 ? sum_1 : 17'd0};
+    sum_q3       <= {2'd0, in_header_0_q2 ? sum_0_q2 : 17'd0} + {2'd0, in_header_1_q2 ? sum_1_q2 : 17'd0};
     if (words_valid_q2) begin
       tags_q3  <= tags_q2;
       is_ip_q3 <= is_ip_q2;
-      if (place_q2 == AT_LENGTH || place_1 == AT_LENGTH)
-        {version_ihl_q3, total_q3} <= place_q2 == AT_LENGTH ? {word_0[31:24], word_0[15:0]} : {word_1[31:24], word_1[15:0]};
-      if (place_q2 == AT_FRAGMENT || place_1 == AT_FRAGMENT)
+      if (place_q2 == AT_LENGTH || place_1_q2 == AT_LENGTH) begin
+        version_ihl_q3 <= version_ihl;
+        total_q3       <= place_q2 == AT_LENGTH ? word_0[15:0] : word_1[15:0];
+        at_udp_q3      <= {2'd0, version_ihl[3:0]} + 6'd2;
+        behind_udp_q3  <= {2'd0, version_ihl[3:0]} + 6'd3;
+        header_end_q3  <= {2'd0, version_ihl[3:0]} + {4'd0, tags_q2};
+      end
+      if (place_q2 == AT_FRAGMENT || place_1_q2 == AT_FRAGMENT)
         is_fragment_q3 <= ((place_q2 == AT_FRAGMENT ? word_0[15:0] : word_1[15:0]) & FRAGMENT) != 16'd0;
-      if (place_q2 == AT_PROTOCOL || place_1 == AT_PROTOCOL)
+      if (place_q2 == AT_PROTOCOL || place_1_q2 == AT_PROTOCOL)
         is_udp_q3 <= (place_q2 == AT_PROTOCOL ? word_0[23:16] : word_1[23:16]) == `ETHERNET_IP_PROTOCOL_UDP;
-      if (place_q2 == AT_GROUP || place_1 == AT_GROUP)
+      if (place_q2 == AT_GROUP || place_1_q2 == AT_GROUP)
         is_group_q3 <= (place_q2 == AT_GROUP ? word_0 : word_1) == cfg_group;
-      if (place_q2 >= AT_OPTIONS && place_q2 == at_udp) is_port_q3 <= word_0[15:0] == cfg_port;
-      else if (place_1 >= AT_OPTIONS && place_1 == at_udp) is_port_q3 <= word_1[15:0] == cfg_port;
-      if (place_q2 > AT_OPTIONS && place_q2 == at_udp + 6'd1) udp_len_q3 <= word_0[31:16];
-      else if (place_1 > AT_OPTIONS && place_1 == at_udp + 6'd1) udp_len_q3 <= word_1[31:16];
-      has_udp_q3 <= !words_first_q2 && (has_udp_q3 || (place_1 > AT_OPTIONS && place_1 >= at_udp + 6'd1));
+      if (place_q2 >= AT_OPTIONS && place_q2 == at_udp_q3) is_port_q3 <= word_0[15:0] == cfg_port;
+      else if (place_1_q2 >= AT_OPTIONS && place_1_q2 == at_udp_q3) is_port_q3 <= word_1[15:0] == cfg_port;
+      if (place_q2 > AT_OPTIONS && place_q2 == behind_udp_q3) udp_len_q3 <= word_0[31:16];
+      else if (place_1_q2 > AT_OPTIONS && place_1_q2 == behind_udp_q3) udp_len_q3 <= word_1[31:16];
+      has_udp_q3 <= !words_first_q2 && (has_udp_q3 || (place_1_q2 > AT_OPTIONS && place_1_q2 >= behind_udp_q3));
     end
     if (rst) sum_valid_q3 <= 1'b0;
   end
@@ -287,20 +331,21 @@ module hwgw_udp (
   // ---- the checks; those that need the length of the frame wait for its end ----
 
   wire [15:0] ip_len = {10'd0, version_ihl_q3[3:0], 2'd0};
-  wire [15:0] room = total_q3 - ip_len;
+  reg  [15:0] room_q4;  // for the UDP datagram
   reg  [22:0] total_sum_q4;
   reg         is_refused_q4;  // by what needs neither checksum nor the end of the frame
   wire [16:0] fold_1 = {1'b0, total_sum_q4[15:0]} + {10'd0, total_sum_q4[22:16]};
   wire        is_sum_right = fold_1 == 17'h0ffff || fold_1 == 17'h1fffe;
 
   wire is_bad_header = version_ihl_q3[7:4] != 4'd4 || version_ihl_q3[3:0] < 4'd5;
-  wire is_bad_udp_len = room < UDP_LEN || udp_len_q3 < UDP_LEN || udp_len_q3 > room;
+  wire is_bad_udp_len = room_q4 < UDP_LEN || udp_len_q3 < UDP_LEN || udp_len_q3 > room_q4;
   wire is_foreign = !is_group_q3 || !is_port_q3;
 
   always @(posedge clk) begin
     if (sum_valid_q3) total_sum_q4 <= (sum_first_q3 ? 23'd0 : total_sum_q4) + {4'd0, sum_q3};
+    room_q4       <= total_q3 - ip_len;
     is_refused_q4 <= has_udp_q3 && (!is_ip_q3 || is_bad_header || total_q3 < ip_len || is_fragment_q3 || !is_udp_q3 ||
-                                    is_bad_udp_len || is_foreign);
+                                    is_foreign);
   end
   reg  is_sum_wrong_q5;
   reg  has_udp_q4;
@@ -309,7 +354,7 @@ module hwgw_udp (
     is_sum_wrong_q5 <= has_udp_q4 && !is_sum_right;
   end
   reg is_refused_q5;
-  always @(posedge clk) is_refused_q5 <= is_refused_q4;
+  always @(posedge clk) is_refused_q5 <= is_refused_q4 || (has_udp_q4 && is_bad_udp_len);
   assign m_refused = is_refused_q5 || is_sum_wrong_q5;
 
   // ---- the verdict: a token follows each last beat ----
@@ -335,7 +380,7 @@ module hwgw_udp (
   reg        is_foreign_q5;
   reg        is_sum_right_q5;
 
-  wire [15:0] tag_len = {12'd0, tags_q3, 2'd0};
+  wire [15:0] link_len = tags_q3 == 2'd0 ? ETH_LEN : tags_q3 == 2'd1 ? ETH_LEN + 16'd4 : ETH_LEN + 16'd8;
 
   always @(posedge clk) begin
     end_q      <= {end_q[3:0], slot && prev_last_q};
@@ -344,8 +389,8 @@ module hwgw_udp (
     end_len_q2 <= end_len_q1;
     end_len_q3 <= end_len_q2;
 
-    ip_room_q4  <= end_len_q3 - ETH_LEN - tag_len;
-    is_short_q4 <= end_len_q3 < ETH_LEN + tag_len;
+    ip_room_q4  <= end_len_q3 - link_len;
+    is_short_q4 <= end_len_q3 < link_len;
     user_q4     <= end_user_q[2];
 
     user_q5             <= user_q4;

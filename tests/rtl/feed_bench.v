@@ -3,9 +3,10 @@
 // SPDX-License-Identifier: MIT
 //
 // The log takes events where hwgw_itch gives them, so that its cycles are those of the decoder; what comes out of the event
-// store is the bench's to compare. cycle counts from 0 after reset and is the clock that frames are stamped with.
+// store is the bench's to compare. now counts cycles from now_base on and is the clock that frames are stamped with.
 `default_nettype none
 `include "hwgw_specs.vh"
+`include "hwgw_ports.vh"
 
 module feed_bench #(
     parameter HOLD_DEPTH = 1024,
@@ -14,42 +15,16 @@ module feed_bench #(
 ) (
     input  wire          clk,
     input  wire          rst,
-    input  wire [  63:0] s_axis_a_tdata,
-    input  wire [   7:0] s_axis_a_tkeep,
-    input  wire          s_axis_a_tvalid,
-    input  wire          s_axis_a_tlast,
-    input  wire          s_axis_a_tuser,
-    input  wire [  63:0] s_axis_b_tdata,
-    input  wire [   7:0] s_axis_b_tkeep,
-    input  wire          s_axis_b_tvalid,
-    input  wire          s_axis_b_tlast,
-    input  wire          s_axis_b_tuser,
-    input  wire          cfg_enable,
-    input  wire          cfg_verified,
-    input  wire [  31:0] cfg_group_a,
-    input  wire [  15:0] cfg_port_a,
-    input  wire [  31:0] cfg_group_b,
-    input  wire [  15:0] cfg_port_b,
-    input  wire [  15:0] cfg_channel,
-    input  wire [  31:0] cfg_jump_max,
-    input  wire [  15:0] cfg_hold_cycles,
-    input  wire          cfg_all,
-    input  wire          cfg_restart,
-    input  wire          cfg_repair,
-    input  wire          cfg_symbol_we,
-    input  wire [  15:0] cfg_symbol_locate,
-    input  wire          cfg_symbol_is_on,
-    input  wire [   9:0] cfg_symbol_instrument,
-    output wire [ 511:0] m_axis_event_tdata,
-    output wire          m_axis_event_tvalid,
-    input  wire          m_axis_event_tready,
+    `HWGW_LINES_PORTS
+    `HWGW_CONTROL_PORTS
+    `HWGW_EVENT_PORTS
     input  wire [   9:0] price_instrument,
     output wire [  31:0] price_px,
     output wire [  31:0] price_qty,
     output wire [  63:0] next_seq,
     output wire [  79:0] session,
     output wire [   2:0] state,
-    output reg  [  63:0] cycle,
+    input  wire [  63:0] now_base,
     output wire [1023:0] counts_a,
     output wire [1023:0] counts_b,
     output wire [1023:0] counts,
@@ -67,6 +42,7 @@ module feed_bench #(
   wire [  `HWGW_LINE_CNT_W-1:0] pulse_a, pulse_b;
   wire [`HWGW_CHANNEL_CNT_W-1:0] pulse;
   wire [                   63:0] missing;
+  reg  [                   63:0] now;
   wire [                   73:0] price;
   wire                           price_valid;
   wire                           unused_price = &{1'b0, price};
@@ -76,36 +52,10 @@ module feed_bench #(
       .EVENT_DEPTH(EVENT_DEPTH)
   ) u_feed (
       .clk                  (clk),
-      .now                  (cycle),
-      .s_axis_a_tdata       (s_axis_a_tdata),
-      .s_axis_a_tkeep       (s_axis_a_tkeep),
-      .s_axis_a_tvalid      (s_axis_a_tvalid),
-      .s_axis_a_tlast       (s_axis_a_tlast),
-      .s_axis_a_tuser       (s_axis_a_tuser),
-      .s_axis_b_tdata       (s_axis_b_tdata),
-      .s_axis_b_tkeep       (s_axis_b_tkeep),
-      .s_axis_b_tvalid      (s_axis_b_tvalid),
-      .s_axis_b_tlast       (s_axis_b_tlast),
-      .s_axis_b_tuser       (s_axis_b_tuser),
-      .cfg_enable           (cfg_enable),
-      .cfg_verified         (cfg_verified),
-      .cfg_group_a          (cfg_group_a),
-      .cfg_port_a           (cfg_port_a),
-      .cfg_group_b          (cfg_group_b),
-      .cfg_port_b           (cfg_port_b),
-      .cfg_channel          (cfg_channel),
-      .cfg_jump_max         (cfg_jump_max),
-      .cfg_hold_cycles      (cfg_hold_cycles),
-      .cfg_all              (cfg_all),
-      .cfg_restart          (cfg_restart),
-      .cfg_repair           (cfg_repair),
-      .cfg_symbol_we        (cfg_symbol_we),
-      .cfg_symbol_locate    (cfg_symbol_locate),
-      .cfg_symbol_is_on     (cfg_symbol_is_on),
-      .cfg_symbol_instrument(cfg_symbol_instrument),
-      .m_axis_event_tdata   (m_axis_event_tdata),
-      .m_axis_event_tvalid  (m_axis_event_tvalid),
-      .m_axis_event_tready  (m_axis_event_tready),
+      .now                  (now),
+      `HWGW_LINES_PINS
+      `HWGW_CONTROL_PINS
+      `HWGW_EVENT_PINS
       .m_axis_price_tdata   (price),
       .m_axis_price_tvalid  (price_valid),
       .price_instrument     (price_instrument),
@@ -147,7 +97,7 @@ module feed_bench #(
     end
   endgenerate
 
-  assign is_busy = u_feed.a_valid || u_feed.b_valid;
+  assign is_busy = u_feed.held_valid != 2'd0;
 
   // ---- the log ----
 
@@ -156,17 +106,17 @@ module feed_bench #(
   assign log_entry = entries[log_idx[LOG_W-1:0]];
 
   always @(posedge clk) begin
-    if (u_feed.record_valid) entries[log_cnt[LOG_W-1:0]] <= {cycle, u_feed.record};
+    if (u_feed.record_valid) entries[log_cnt[LOG_W-1:0]] <= {now, u_feed.record};
     log_cnt     <= rst ? 32'd0 : log_cnt + {31'd0, u_feed.record_valid};
     missing_sum <= rst ? 64'd0 : pulse[`HWGW_CHANNEL_CNT_MOLD_MISSING] ? missing_sum + missing : missing_sum;
     price_cnt   <= rst ? 32'd0 : price_cnt + {31'd0, price_valid};
-    cycle       <= rst ? 64'd0 : cycle + 64'd1;
+    now         <= rst ? now_base : now + 64'd1;
   end
 
   // the events at the host's port, in the order of the log as long as none is lost
   reg  [ 31:0] out_cnt;
   wire [575:0] out_entry = entries[out_cnt[LOG_W-1:0]];
-  wire [ 31:0] stored = cycle[31:0] - out_entry[543:512];
+  wire [ 31:0] stored = now[31:0] - out_entry[543:512];
 
   always @(posedge clk) begin
     if (m_axis_event_tvalid && m_axis_event_tready) begin
@@ -187,9 +137,9 @@ module feed_bench #(
   reg [3:0] last_b_q;
 
   always @(posedge clk) begin
-    last_a_q  <= {last_a_q[2:0], u_feed.a_tvalid && u_feed.a_tlast};
-    last_b_q  <= {last_b_q[2:0], u_feed.b_tvalid && u_feed.b_tlast};
-    clash_cnt <= rst ? 32'd0 : clash_cnt + {31'd0, u_feed.a_verdict_valid != late_a} + {31'd0, u_feed.b_verdict_valid != late_b} +
+    last_a_q  <= {last_a_q[2:0], u_feed.payload_tvalid[0] && u_feed.payload_tlast[0]};
+    last_b_q  <= {last_b_q[2:0], u_feed.payload_tvalid[1] && u_feed.payload_tlast[1]};
+    clash_cnt <= rst ? 32'd0 : clash_cnt + {31'd0, u_feed.verdict_valid[0] != late_a} + {31'd0, u_feed.verdict_valid[1] != late_b} +
                  {31'd0, price_valid && !record_q[3]};
     if (rst) begin
       last_a_q <= 4'd0;

@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -51,16 +52,19 @@ class Rig:
         dut = self.dut
         defaults = {
             "enable": 1, "verified": 1, "group_a": FLOWS[0][0], "port_a": FLOWS[0][1], "group_b": FLOWS[1][0],
-            "port_b": FLOWS[1][1], "channel": 7, "jump_max": 0, "hold_cycles": 0, "all": 1, "restart": 0, "repair": 0,
-            "symbol_we": 0, "symbol_locate": 0, "symbol_is_on": 0, "symbol_instrument": 0,
+            "port_b": FLOWS[1][1], "channel": 7, "jump_max": 0, "hold_cycles": 0, "all": 1,
+            "symbol_locate": 0, "symbol_is_on": 0, "symbol_instrument": 0,
         }  # fmt: skip
         for name, value in (defaults | settings).items():
             getattr(dut, f"cfg_{name}").value = value
+        for name in ("restart", "repair", "symbol_locate"):
+            getattr(dut, f"cmd_{name}").value = 0
         for line in "ab":
             self._put(line, IDLE)
         dut.m_axis_event_tready.value = 1
         dut.price_instrument.value = 0
         dut.log_idx.value = 0
+        dut.now_base.value = random.getrandbits(63)  # every bit of a time stamp is to change
         dut.rst.value = 1
         if self._clock is None:
             self._clock = cocotb.start_soon(Clock(dut.clk, 4, "ns").start())
@@ -110,10 +114,10 @@ class Rig:
         raise AssertionError("records wait for good")
 
     async def pulse(self, name: str) -> None:
-        """One cycle of a cfg_ input."""
-        getattr(self.dut, f"cfg_{name}").value = 1
+        """One cycle of a cmd_ input."""
+        getattr(self.dut, f"cmd_{name}").value = 1
         await self.wait(1)
-        getattr(self.dut, f"cfg_{name}").value = 0
+        getattr(self.dut, f"cmd_{name}").value = 0
         await self.wait(3)
 
     async def subscribe(self, locate: int, instrument: int, is_on: bool = True) -> None:
@@ -122,14 +126,7 @@ class Rig:
         self.dut.cfg_symbol_instrument.value = instrument
         self.dut.cfg_symbol_is_on.value = int(is_on)
         _on.add(locate) if is_on else _on.discard(locate)
-        await self.pulse("symbol_we")
-
-    async def cycle(self) -> int:
-        """The cycle that the next beat will be stamped with, when it is put now."""
-        await ReadOnly()
-        now = int(self.dut.cycle.value)
-        await RisingEdge(self.dut.clk)
-        return now + 1
+        await self.pulse("symbol_locate")
 
     async def events(self) -> list[tuple[int, bytes]]:
         """The events since the last call: cycle and record."""

@@ -2,29 +2,14 @@
 //
 // SPDX-License-Identifier: MIT
 `default_nettype none
+`include "hwgw_ports.vh"
 
 module regs_top (
     input  wire        clk,
     input  wire        rst,
-    input  wire [11:0] s_axil_awaddr,
+    `HWGW_AXIL_PORTS
     input  wire [ 2:0] s_axil_awprot,
-    input  wire        s_axil_awvalid,
-    output wire        s_axil_awready,
-    input  wire [31:0] s_axil_wdata,
-    input  wire [ 3:0] s_axil_wstrb,
-    input  wire        s_axil_wvalid,
-    output wire        s_axil_wready,
-    output wire [ 1:0] s_axil_bresp,
-    output wire        s_axil_bvalid,
-    input  wire        s_axil_bready,
-    input  wire [11:0] s_axil_araddr,
     input  wire [ 2:0] s_axil_arprot,
-    input  wire        s_axil_arvalid,
-    output wire        s_axil_arready,
-    output wire [31:0] s_axil_rdata,
-    output wire [ 1:0] s_axil_rresp,
-    output wire        s_axil_rvalid,
-    input  wire        s_axil_rready,
     input  wire [`CNT-1:0] pulse,
     input  wire [63:0] amount,
     input  wire [ 2:0] state,
@@ -53,12 +38,7 @@ module regs_top (
 
   hwgw_regs u_regs (
       .clk(clk),
-      .s_axil_awaddr(s_axil_awaddr), .s_axil_awvalid(s_axil_awvalid), .s_axil_awready(s_axil_awready),
-      .s_axil_wdata(s_axil_wdata), .s_axil_wstrb(s_axil_wstrb), .s_axil_wvalid(s_axil_wvalid),
-      .s_axil_wready(s_axil_wready), .s_axil_bresp(s_axil_bresp), .s_axil_bvalid(s_axil_bvalid),
-      .s_axil_bready(s_axil_bready), .s_axil_araddr(s_axil_araddr), .s_axil_arvalid(s_axil_arvalid),
-      .s_axil_arready(s_axil_arready), .s_axil_rdata(s_axil_rdata), .s_axil_rresp(s_axil_rresp),
-      .s_axil_rvalid(s_axil_rvalid), .s_axil_rready(s_axil_rready),
+      `HWGW_AXIL_PINS
       .cmd_restart(restart), .cmd_repair(repair), .cmd_snapshot(snapshot), .cmd_symbol_locate(symbol_we),
       .cfg_symbol_locate(symbol_locate), .cfg_symbol_instrument(symbol_instrument), .cfg_symbol_is_on(symbol_is_on),
       .cfg_scratch(), .cfg_enable(), .cfg_verified(), .cfg_all(), .cfg_channel(), .cfg_group_a(), .cfg_port_a(),

@@ -25,6 +25,7 @@ def test_registers_hold_what_the_table_says(tmp_path: Path, root: Path) -> None:
     runner = runner_module.get_runner("icarus")
     runner.build(
         sources=[generated / "hwgw_regs.v", tools.RTL / "hwgw_counters.v", root / "tests" / "rtl" / "regs_top.v"],
+        includes=[generated],
         hdl_toplevel="regs_top",
         defines={
             "CNT": len(table.slots),

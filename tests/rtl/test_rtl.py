@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import rtl
+from support import rtl, rtl_coverage
 
 from fpga import tools
 
@@ -26,6 +27,8 @@ SIMULATORS = ["verilator", "icarus"]
 @pytest.fixture(scope="module")
 def totals() -> Iterator[dict[str, Any]]:
     """What all benches noted; written out at the end."""
+    if rtl.IS_FULL:
+        shutil.rmtree(rtl.COVERAGE, ignore_errors=True)  # of other sources
     found: dict[str, Any] = {"tests": 0, "passed": 0, "events_compared": 0, "functional": {}}
     yield found
     if os.environ.get("HWGW_RTL_JSON"):
@@ -35,7 +38,7 @@ def totals() -> Iterator[dict[str, Any]]:
 def report(found: dict[str, Any]) -> dict[str, Any]:
     """The object of `make rtl JSON=FILE`."""
     covered = 100 * len(found["functional"]) / FUNCTIONAL_BINS
-    code = rtl.code_coverage() if rtl.IS_FULL else {}
+    code = rtl_coverage.report(rtl.COVERAGE) if rtl.IS_FULL else {}
     return {
         "schema": "hwgw.rtl/1",
         "tests": found["tests"],
@@ -93,6 +96,11 @@ def test_both_lines_at_line_rate_lose_nothing(run: Run):
 
 def test_lines_fill_the_holes_of_each_other(run: Run):
     assert feed(run, "lines_that_lose_fill_each_other")["events_compared"] > 500
+
+
+def test_a_line_that_skips_known_copies_while_the_other_jumps_keeps_its_place(run: Run):
+    name = "a_line_that_skips_known_copies_while_the_other_jumps_keeps_its_place"
+    assert feed(run, name)["events_compared"] == 6 * 100
 
 
 def test_latency_is_constant(run: Run):

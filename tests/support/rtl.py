@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import json
 import os
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -113,31 +112,3 @@ def merge(kept: dict[str, Any], values: dict[str, Any]) -> None:
             merge(kept.setdefault(key, {}), value)
         else:
             kept[key] = kept[key] + value if key in kept else value
-
-
-def code_coverage() -> dict[str, float]:
-    """Percent of the lines, branches and toggles of fpga/rtl that the runs so far have seen."""
-    files = sorted(map(str, COVERAGE.glob("*.dat")))
-    if not files:
-        return {}
-    merged = COVERAGE / "merged"
-    command = ["verilator_coverage", "--write", str(merged), *files]
-    subprocess.run(command, check=True, env=tools.environment(), timeout=300, stdout=subprocess.DEVNULL)
-    seen: dict[str, set[str]] = {}
-    every: dict[str, set[str]] = {}
-    for line in merged.read_text(encoding="utf-8", errors="replace").splitlines():
-        # C '\1key\2value\1key\2value...' count: f file, l line, page v_KIND/module, o what
-        if not line.startswith("C "):
-            continue
-        text, _, count = line[3:].rpartition("' ")
-        point = dict(part.split("\2", 1) for part in text.split("\1") if "\2" in part)
-        if Path(point["f"]).parent != tools.RTL:
-            continue
-        kind = point["page"].split("/")[0].removeprefix("v_")
-        name = f"{Path(point['f']).name}:{point['l']}:{point.get('n', '')}:{point.get('o', '')}"
-        every.setdefault(kind, set()).add(name)
-        if int(count):
-            seen.setdefault(kind, set()).add(name)
-    missed = {kind: sorted(names - seen.get(kind, set())) for kind, names in every.items()}
-    (COVERAGE / "missed.json").write_text(json.dumps(missed, indent=1), encoding="utf-8")
-    return {kind: round(100 * len(seen.get(kind, ())) / len(names), 2) for kind, names in sorted(every.items())}

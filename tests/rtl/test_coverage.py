@@ -1,0 +1,71 @@
+"""The reader of the Verilog's coverage: percent as measured, and after exceptions that name only what was missed.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support import rtl_coverage
+
+from fpga import tools
+
+HOLD = tools.RTL / "hwgw_hold.v"
+
+
+def data(path: Path, points: list[tuple[str, int, str, int]]) -> None:
+    """A file as a model with coverage writes it: kind, line, what and count of each point of hwgw_hold."""
+    rows = [
+        f"C '\1f\2{HOLD}\1l\2{line}\1n\x025\1t\2{kind}\1page\2v_{kind}/hwgw_hold\1o\2{what}\1h\2TOP.hold' {count}"
+        for kind, line, what, count in points
+    ]
+    path.write_text("\n".join(["# SystemC::Coverage-3", *rows]) + "\n", encoding="utf-8")
+
+
+@pytest.mark.skipif(bool(tools.missing("verilator_coverage")), reason=tools.missing("verilator_coverage"))
+def test_coverage_is_told_with_and_without_what_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data(
+        tmp_path / "a.dat",
+        [("toggle", 9, "used[0]:0->1", 3), ("toggle", 9, "used[1]:0->1", 0), ("line", 4, "block", 1)],
+    )
+    data(
+        tmp_path / "b.dat",
+        [("toggle", 9, "used[2]:0->1", 0), ("toggle", 9, "used[3]:0->1", 2), ("line", 4, "block", 0)],
+    )
+    names = tmp_path / "names.yaml"
+    names.write_text(
+        "exceptions:\n"
+        "- {kind: toggle, file: hwgw_hold.v, what: 'used\\[[013]\\].*', why: for the test}\n"
+        "- {kind: branch, file: hwgw_hold.v, what: '.*', why: for the test}\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(rtl_coverage, "EXCEPTIONS", names)
+    found = rtl_coverage.report(tmp_path)
+    assert found["toggle"] == 50.0
+    assert found["line"] == 100.0
+    assert found["after_exceptions"]["toggle"] == pytest.approx(66.67)  # one of four is excused, two of three are seen
+    assert found["excused"] == 1
+    assert found["unused_exceptions"] == ["hwgw_hold.v .*"]
+    assert json.loads((tmp_path / "missed.json").read_text(encoding="utf-8")) == ["toggle hwgw_hold.v:9 used[2]:0->1"]
+
+
+def test_the_names_that_are_committed_can_be_read_and_others_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(rtl_coverage.exceptions(), list)
+    names = tmp_path / "names.yaml"
+    monkeypatch.setattr(rtl_coverage, "EXCEPTIONS", names)
+    for row, what in (
+        ("{kind: toggle, file: hwgw_none.v, what: a, why: b}", "no hwgw_none.v"),
+        ("{kind: toggle, file: hwgw_hold.v, what: a}", "the keys are"),
+    ):
+        names.write_text(f"exceptions: [{row}]\n", encoding="utf-8")
+        with pytest.raises(ValueError, match=what):
+            rtl_coverage.exceptions()
+
+
+def test_nothing_measured_is_nothing_told(tmp_path: Path) -> None:
+    assert rtl_coverage.report(tmp_path) == {}
