@@ -248,6 +248,17 @@ class Maker:
         return password or ""
 
     def session(self, node: Node) -> Session:
+        is_fix = node["protocol"].startswith("fix")
+        transport = "tcp" if is_fix else "soupbintcp"
+        if node["transport"] not in (None, transport):
+            self.bad(node.where("transport"), f"{node['protocol']} goes over {transport}")
+        for key in ("sender", "target"):
+            if is_fix and not node[key]:
+                self.bad(node.where(key), f"missing; {node['protocol']} names both sides")
+            elif node[key] and not is_fix:
+                self.bad(node.where(key), f"{node['protocol']} has none; it is of fix42 and fix44")
+        if is_fix and node["dead_link"] * 10 <= node["heartbeat"] * 12:
+            self.bad(node.where("dead_link"), "not above 1.2 times heartbeat, after which the venue is asked")
         return Session(
             address=node["address"],
             port=node["port"],
@@ -258,6 +269,10 @@ class Maker:
             capacity=CAPACITY[node["capacity"]],
             display=DISPLAY[node["display"]],
             protocol=node["protocol"],
+            sender=node["sender"],
+            target=node["target"],
+            heartbeat_ns=node["heartbeat"],
+            reset_sequence=node["reset_sequence"],
             login_timeout_ns=node["login_timeout"],
             dead_link_ns=node["dead_link"],
             reconnect_ns=node["reconnect"],

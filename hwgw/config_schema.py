@@ -266,14 +266,19 @@ def _codes(enum: str, *names: str) -> dict[str, str]:
     return {code.slug: str(code.value) for code in table.values if code.slug in names}
 
 
+COMP_ID = pattern(r"[!-<>-~]{1,16}", "1 to 16 printable characters without = and blanks")
 CAPACITY = _codes("capacity", "agency", "principal", "riskless", "other")
 DISPLAY = _codes("display", "visible", "hidden", "attributable")
 SESSION = Section(
     {
-        "protocol": Key(choice("ouch50", "ouch42"), "ouch50"),
-        "transport": Key(choice("soupbintcp"), "soupbintcp"),
+        "protocol": Key(choice("ouch50", "ouch42", "fix42", "fix44"), "ouch50"),
+        "transport": Key(choice("soupbintcp", "tcp"), None),
         "address": Key(ipv4()),
         "port": Key(PORT),
+        "sender": Key(COMP_ID, ""),
+        "target": Key(COMP_ID, ""),
+        "heartbeat": Key(duration(SECOND_NS, 3600 * SECOND_NS), 10 * SECOND_NS),
+        "reset_sequence": Key(FLAG, False),
         "username": Key(USERNAME),
         "password": Key(PASSWORD, None),
         "password_file": Key(PATH, None),

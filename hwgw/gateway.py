@@ -220,6 +220,8 @@ class _Native:
         cfg = ffi.new("struct hwgw_session_cfg *")
         self._keep.append(cfg)
         cfg.protocol = getattr(lib, f"HWGW_PROTOCOL_{session.protocol.upper()}")
+        cfg.sender, cfg.target = session.sender.encode(), session.target.encode()
+        cfg.heartbeat_s, cfg.reset_seq = session.heartbeat_ns // 1_000_000_000, session.reset_sequence
         cfg.address = session.address
         cfg.port = session.port
         cfg.username = f"{session.username:<6}".encode()

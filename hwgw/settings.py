@@ -131,7 +131,7 @@ class Strategy:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Order entry: OUCH 5.0 or 4.2 over SoupBinTCP."""
+    """Order entry: OUCH 5.0 or 4.2 over SoupBinTCP, FIX 4.2 or 4.4 (which alone has sender to reset_sequence)."""
 
     address: int
     port: int
@@ -142,6 +142,10 @@ class Session:
     capacity: str = "P"
     display: str = "Y"
     protocol: str = "ouch50"
+    sender: str = ""
+    target: str = ""
+    heartbeat_ns: int = 10_000_000_000
+    reset_sequence: bool = False
     login_timeout_ns: int = 5_000_000_000
     dead_link_ns: int = 15_000_000_000
     reconnect_ns: int = 0

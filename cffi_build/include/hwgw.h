@@ -480,11 +480,16 @@ bool hwgw_breaker_take(struct hwgw_breaker *breaker, struct hwgw_trip *out);
 /* for tests: one window as its start and HWGW_BREAKER_STEPS steps, newest first; false when it was never used */
 bool hwgw_breaker_window(const struct hwgw_breaker *breaker, uint32_t rule, uint32_t index, int64_t *out);
 
-/* ---- order and session: OUCH over SoupBinTCP ---- */
+/* ---- order and session: OUCH over SoupBinTCP, FIX ---- */
 
-#define HWGW_PACKET_SZ_MAX 128 /* bytes of the longest packet that an order becomes */
+#define HWGW_PACKET_SZ_MAX 384 /* bytes of the longest packet that an order becomes */
 
-enum hwgw_protocol_id { HWGW_PROTOCOL_OUCH50 = 0, HWGW_PROTOCOL_OUCH42 = 1 };
+enum hwgw_protocol_id {
+  HWGW_PROTOCOL_OUCH50 = 0,
+  HWGW_PROTOCOL_OUCH42 = 1,
+  HWGW_PROTOCOL_FIX42 = 2,
+  HWGW_PROTOCOL_FIX44 = 3
+};
 
 struct hwgw_session_cfg {
   uint32_t address; /* IPv4, host order */
@@ -502,6 +507,12 @@ struct hwgw_session_cfg {
   uint32_t reconnect_ms; /* wait before connecting again; 0 = never */
   const char *symbols;   /* instrument_cnt names of 8 bytes, space padded; must stay valid */
   uint32_t instrument_cnt;
+  /* FIX alone; username and password are sent when they are not blank */
+  char sender[16]; /* SenderCompID, zeros behind it */
+  char target[16]; /* TargetCompID */
+  uint32_t heartbeat_s;
+  uint32_t requested_tx_seq; /* number of our first message, 0 = 1 */
+  bool reset_seq;            /* the first logon asks both sides to begin at 1 */
 };
 
 struct hwgw_session;

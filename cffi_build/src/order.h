@@ -6,6 +6,7 @@
 #define HWGW_ORDER_H
 
 #include "base.h"
+#include "fix.h"
 #include "protocol.h"
 
 #define HWGW_ORDER_WIRE_SZ 64 /* a whole template is copied, whatever its length; tags of options stand behind it */
@@ -34,6 +35,21 @@ uint32_t hwgw_order_ouch42_patch(const struct hwgw_order_template *template, con
 uint32_t hwgw_order_ouch42_decode(const uint8_t *message, uint32_t len, struct hwgw_order *event,
                                   struct hwgw_said *said);
 uint32_t hwgw_order_ouch42_ref(const uint8_t *message);
+/* FIX 4.2 and 4.4: what every request is written with */
+struct hwgw_order_fix {
+  struct fix_writer writer;
+  uint32_t instrument_cnt;
+  const char *symbols;
+  char capacity;
+};
+
+/* a new order or a replace as the message seq; its length, 0: it cannot be expressed */
+uint32_t hwgw_order_fix_encode(const struct hwgw_order_fix *fix, const struct hwgw_order *order, uint32_t seq,
+                               uint64_t now_ns, uint8_t *out);
+/* a cancel of the whole rest of an order, of which total was ordered with all its replaces */
+uint32_t hwgw_order_fix_cancel(const struct hwgw_order_fix *fix, uint32_t ref, uint32_t instrument, char side_code,
+                               uint32_t total, uint32_t seq, uint64_t now_ns, uint8_t *out);
+uint32_t hwgw_order_fix_decode(const uint8_t *message, uint32_t len, struct hwgw_order *event, struct hwgw_said *said);
 /* side code of the order, B S T E whatever the protocol; 0 when side and flags cannot go together */
 char hwgw_order_side_code(const struct hwgw_order *order);
 

@@ -15,9 +15,10 @@ struct hwgw_session;
 
 /* what a message says beside its event, so that it can be held against the order it is about */
 struct hwgw_said {
-  const uint8_t *symbol; /* 8 bytes, space padded, in the message; NULL: none */
-  char side_code;        /* as hwgw_order_side_code; 0: none */
-  bool is_rest;          /* canceled: everything that is left, which the message does not count */
+  const uint8_t *symbol;  /* 8 bytes, space padded, in the message or in symbol_text; NULL: none */
+  uint8_t symbol_text[8]; /* for messages that do not pad it */
+  char side_code;         /* as hwgw_order_side_code; 0: none */
+  bool is_rest;           /* canceled: everything that is left, which the message does not count */
 };
 
 struct hwgw_protocol {
@@ -45,11 +46,15 @@ struct hwgw_protocol {
                const struct hwgw_order *order); /* encoded and in the buffer; may be NULL */
   /* a packet of ours that waits whole: the ref of its order, 0 when it carries none and must leave */
   uint32_t (*waiting_ref)(const uint8_t *packet, uint32_t len);
+  /* what leaves in place of a packet that was taken back, no longer than it; its length. NULL: nothing does */
+  uint32_t (*fill)(const struct hwgw_session *session, const uint8_t *packet, uint32_t len, uint8_t *out);
   void (*logout)(struct hwgw_session *session); /* the logout packet; there is room */
+  bool answers_all; /* the venue answers a replace of an order that has ended, too; else nothing will come of it */
 };
 
 #define HWGW_PACKET_NONE UINT32_MAX
 
 extern const struct hwgw_protocol hwgw_protocol_ouch50, hwgw_protocol_ouch42;
+extern const struct hwgw_protocol hwgw_protocol_fix42, hwgw_protocol_fix44;
 
 #endif

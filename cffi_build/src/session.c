@@ -41,8 +41,21 @@ static const struct hwgw_protocol *protocol_of(uint32_t protocol) {
   static const struct hwgw_protocol *const known[] = {
       [HWGW_PROTOCOL_OUCH50] = &hwgw_protocol_ouch50,
       [HWGW_PROTOCOL_OUCH42] = &hwgw_protocol_ouch42,
+      [HWGW_PROTOCOL_FIX42] = &hwgw_protocol_fix42,
+      [HWGW_PROTOCOL_FIX44] = &hwgw_protocol_fix44,
   };
   return protocol < sizeof known / sizeof *known ? known[protocol] : NULL;
+}
+
+static bool is_fix(const struct hwgw_session_cfg *cfg) {
+  return cfg->protocol == HWGW_PROTOCOL_FIX42 || cfg->protocol == HWGW_PROTOCOL_FIX44;
+}
+
+static bool is_id(const char *id) {
+  size_t len = strnlen(id, FIX_ID_SZ);
+  for (size_t i = 0; i < len; i++)
+    if (id[i] <= ' ' || id[i] > '~' || id[i] == '=') return false;
+  return len > 0;
 }
 
 static int32_t check(const struct hwgw_session_cfg *cfg, struct hwgw_error *error) {
@@ -63,6 +76,12 @@ static int32_t check(const struct hwgw_session_cfg *cfg, struct hwgw_error *erro
     wrong = "capacity is none of A, P, R, O";
   else if (!memchr("YNA", cfg->display, 3))
     wrong = "display is none of Y, N, A";
+  else if (is_fix(cfg) && (!is_id(cfg->sender) || !is_id(cfg->target)))
+    wrong = "sender and target must be 1 to 16 printable characters without = and blanks";
+  else if (is_fix(cfg) && (cfg->heartbeat_s == 0 || cfg->heartbeat_s > 3600))
+    wrong = "heartbeat_s must be 1 to 3,600";
+  else if (is_fix(cfg) && cfg->dead_link_ms <= cfg->heartbeat_s * 1200)
+    wrong = "dead_link_ms must be above 1.2 times the heartbeat, after which the venue is asked";
   else if (cfg->login_timeout_ms == 0)
     wrong = "login_timeout_ms must be at least 1";
   else if (cfg->dead_link_ms <= SOUPBINTCP_HEARTBEAT_INTERVAL_MS)
@@ -237,6 +256,12 @@ void hwgw_session_withdraw(struct hwgw_session *session) {
     uint32_t ref = session->protocol->waiting_ref(data, len);
     if (ref) {
       hwgw_session_orders_withdraw(&session->orders, ref);
+      if (session->protocol->fill) {
+        uint8_t instead[HWGW_PACKET_SZ_MAX];
+        uint32_t instead_len = session->protocol->fill(session, data, len, instead);
+        memcpy(session->tx + kept, instead, instead_len);
+        kept += instead_len;
+      }
     } else {
       memmove(session->tx + kept, data, len);
       kept += len;

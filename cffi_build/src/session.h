@@ -32,6 +32,7 @@ struct hwgw_own_order {
   uint32_t ref;
   uint32_t orig_ref; /* of a replace without an answer yet, else 0 */
   uint32_t leaves;   /* sent: quantity as sent */
+  uint32_t total;    /* quantity as sent */
   uint32_t instrument;
   uint16_t replace_idx; /* slot + 1 of the newest replace of this order without an answer, 0 = none */
   uint16_t next_idx;    /* slot + 1 of the next in the list this one is in, 0 = last */
@@ -93,6 +94,17 @@ void hwgw_session_orders_withdraw(struct hwgw_session_orders *orders, uint32_t r
 /* a halt event, reason state, about the order ref */
 void hwgw_session_orders_halt(struct hwgw_order *event, uint32_t ref);
 
+/* of a FIX session */
+struct hwgw_session_fix {
+  struct hwgw_order_fix order;
+  uint32_t tx_seq;  /* of our next message */
+  uint32_t gap_to;  /* highest number of the venue seen; above next_seq - 1: messages are missing and asked for */
+  uint32_t test_id; /* of our last test request */
+  bool is_testing;  /* it is not answered */
+  uint64_t now_ns;  /* of the last poll */
+  uint32_t seq_of[HWGW_SESSION_ORDERS]; /* number of the message that sent the order of a slot */
+};
+
 struct hwgw_session {
   uint32_t state; /* enum hwgw_segment_session_state */
   int fd;         /* -1 when there is no socket */
@@ -114,6 +126,7 @@ struct hwgw_session {
   uint64_t last_tx_ns; /* the kernel took something, or had nothing to take */
   const char *reason;
   const struct hwgw_protocol *protocol;
+  struct hwgw_session_fix fix;
   struct hwgw_session_cfg cfg;  /* requested_session becomes the session's name at login */
   char own_session[10];         /* requested_session as it was configured */
   bool is_restored;             /* session and number are those of an earlier process */

@@ -59,7 +59,8 @@ static void end(struct hwgw_session_orders *orders, struct hwgw_own_order *own) 
     struct hwgw_own_order *replace = &orders->order[idx - 1];
     idx = replace->next_idx;
     replace->orig_ref = 0;
-    withdraw(orders, replace);
+    replace->next_idx = 0;
+    if (!orders->protocol->answers_all) withdraw(orders, replace);
   }
   memset(own, 0, sizeof *own);
 }
@@ -101,6 +102,7 @@ void hwgw_session_orders_sent(struct hwgw_session_orders *orders, const struct h
   own->account = order->account;
   own->strategy = order->strategy;
   own->options = (uint16_t)hwgw_order_options(order);
+  own->total = order->qty;
   if (order->kind == HWGW_ORDER_KIND_REPLACE) {
     struct hwgw_own_order *original = slot(orders, order->orig_ref);
     own->orig_ref = order->orig_ref;

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from hwgw_sim.exchange.fix import frame
 from hwgw_sim.golden import order as golden
 from hwgw_sim.golden import order_ouch42 as golden_ouch42
 
@@ -27,7 +28,7 @@ BATCH_SZ = 64
 def session_new(names: Any, protocol: int = 0) -> Any:
     """A session that is never connected; names must outlive it."""
     cfg = ffi.new("struct hwgw_session_cfg *")
-    cfg.protocol = protocol
+    cfg.protocol, cfg.sender, cfg.target, cfg.heartbeat_s = protocol, b"HWGW", b"VENUE", 10
     cfg.address, cfg.port, cfg.requested_seq = 0x7F000001, 1, 1
     cfg.username, cfg.password, cfg.requested_session, cfg.firm = b" " * 6, b" " * 10, b" " * 10, b" " * 4
     cfg.capacity, cfg.display = b"P", b"Y"
@@ -54,24 +55,31 @@ def orders_new(seed: int) -> Any:
     return orders
 
 
-MESSAGE_SZ = 128
+MESSAGE_SZ = 256
 TABLES = {"ouch50": golden.OUCH, "ouch42": golden_ouch42.OUCH}
+PROTOCOLS = (*TABLES, "fix44")
 
 
 def message_of(protocol: str, kind: str, ref: int) -> bytes:
     """An acknowledgement of the venue: accepted, executed or canceled."""
+    if protocol == "fix44":
+        exec_type = {"accepted": "0", "executed": "F", "canceled": "4"}[kind]
+        fields = [(35, "8"), (49, "VENUE"), (56, "HWGW"), (34, ref % 10**6), (52, "20260105-14:30:00.000"), (37, 900)]
+        fields += [(11, f"{ref:010d}"), (17, ref), (150, exec_type), (39, "0"), (55, "AAPL"), (54, 1), (38, 100)]
+        fields += [(44, "100.2500"), (151, 60), (14, 40), (6, "100.2500"), (32, 40), (31, "100.2500")]
+        return frame("FIX.4.4", fields)
     table = TABLES[protocol]
     order: dict[str, int | str] = {"side": "B", "order_state": "L", "price": 1_000_000}
-    names = {
+    layouts = {
         "accepted": ("order_accepted", "accepted", order),
         "executed": ("order_executed", "executed", {}),
         "canceled": ("order_canceled", "canceled", {}),
     }
-    ouch50, ouch42, fields = names[kind]
+    ouch50, ouch42, values = layouts[kind]
     if protocol == "ouch50":
-        return golden.build(table, ouch50, user_ref_num=ref, quantity=100, **fields)
+        return golden.build(table, ouch50, user_ref_num=ref, quantity=100, **values)
     shares = {"accepted": "shares", "executed": "executed_shares", "canceled": "decrement_shares"}[kind]
-    return golden.build(table, ouch42, order_token=golden_ouch42.token(ref), **{shares: 100}, **fields)
+    return golden.build(table, ouch42, order_token=golden_ouch42.token(ref), **{shares: 100}, **values)
 
 
 def decode_ns(bench: Any, options: Options, protocol: str, names: Any, rng: random.Random) -> list[float]:
@@ -135,11 +143,15 @@ def run(options: Options) -> list[Result]:
     session = session_new(names, lib.HWGW_PROTOCOL_OUCH42)
     (ouch42,) = by_turns(options.runs(), lambda: measure(bench.bench_encode, ours))
     lib.hwgw_session_close(session)
+    session = session_new(names, lib.HWGW_PROTOCOL_FIX44)
+    (fix44,) = by_turns(options.runs(), lambda: measure(bench.bench_encode, ours))
+    lib.hwgw_session_close(session)
     rng = random.Random(options.seed)
-    decoded = {protocol: decode_ns(bench, options, protocol, names, rng) for protocol in TABLES}
+    decoded = {protocol: decode_ns(bench, options, protocol, names, rng) for protocol in PROTOCOLS}
     return [
         result("encode_ns_p50", "ns", encode[0], "field by field, without template", encode[1]),
         result("session_order_ns_p50", "ns", whole),
         result("encode_ouch42_ns_p50", "ns", ouch42),
+        result("encode_fix44_ns_p50", "ns", fix44),
         *(result(f"decode_{protocol}_ns_p50", "ns", spent) for protocol, spent in decoded.items()),
     ]

@@ -8,11 +8,11 @@
 #include "order.h"
 #include "session.h"
 
-#define BENCH_MESSAGE_SZ 128
+#define BENCH_MESSAGE_SZ 256
 
 typedef uint32_t (*encode_fn)(const struct hwgw_session *session, const struct hwgw_order *order, uint8_t *out);
 
-/* ticks of each of the batches of messages decoded, of 128 bytes each with their lengths; returns the sum of the refs */
+/* ticks of each of the batches of messages decoded, of 256 bytes each with their lengths; returns the sum of the refs */
 uint64_t bench_decode(uint32_t (*decode)(const struct hwgw_session *session, const uint8_t *message, uint32_t len,
                                          struct hwgw_order *event),
                       const struct hwgw_session *session, const uint8_t *messages, const uint32_t *lens,

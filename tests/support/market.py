@@ -65,8 +65,11 @@ class Market:
         symbols: int = 4,
         recovery: Sequence[str] | None = None,
         clients: int = 1,
+        protocol: str = "ouch50",
     ) -> None:
-        """recovery: more options of the exchange; then there are a line B and recovery servers as well."""
+        """protocol: what the exchange's user speaks.
+
+        recovery: more options of the exchange; then there are a line B and recovery servers as well."""
         self.folder = folder
         self.port = free_port()
         self.popen = Forked if lab is None else inside(lab.gateway)
@@ -77,7 +80,8 @@ class Market:
             else ["--interface", lab.exchange.interface, "--listen", f"{lab.exchange.address}:0"]
         )
         options = [
-            *place, "--group", GROUP, "--port", str(self.port), "--user", f"{USER}:{PASSWORD}",
+            *place, "--group", GROUP, "--port", str(self.port), "--user",
+            f"{USER}:{PASSWORD}:{protocol}",
             "--wait-clients", str(clients), "--symbols", str(symbols), "--rate", str(rate), "--seconds", str(seconds),
             "--cancel-at-close",
         ]  # fmt: skip
@@ -88,6 +92,7 @@ class Market:
         self.channel: dict[str, Any] = {}  # more keys of the channel
         self.exchange = ExchangeProcess(options, Forked if lab is None else inside(lab.exchange))
         self.strategies: list[dict[str, Any]] = []  # of the demo unless a test names its own
+        self.session: dict[str, Any] = {}  # more keys of the session
         self.journal: dict[str, Any] | None = None  # the section of that name
         self.cpu: int | None = None  # of the pipeline; None: not pinned
         self.environment: dict[str, str] = {}  # of the gateway, beside ours
@@ -124,6 +129,7 @@ class Market:
         channel.update(self.channel)
         settings["limits"].update(limits)
         settings["strategies"] = self.strategies or settings["strategies"]
+        settings["session"].update(self.session)
         if self.journal:
             settings["journal"] = self.journal
         bucket = settings["limits"]["strategies"]["revert"]

@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -12,10 +13,12 @@ import time
 from pathlib import Path
 
 import pytest
+from hwgw_sim.exchange.fix import FixAcceptor
 from hwgw_sim.lab import Lab
 from support.market import Market, is_alive, until
 from support.rig import compile_probe
 
+from hwgw.demo.stage import PASSWORD, USER
 from hwgw.segment import Segment
 from hwgw.telemetry import ledger_rows
 
@@ -49,6 +52,41 @@ def test_a_gateway_stops_in_order_on_sigterm_and_both_sides_agree(market):
     assert {name: pos for name, pos in ours.items() if pos} == theirs["positions"]
     assert (cash, 0) == (theirs["cash"], theirs["open_orders"])
     assert not Path(f"/dev/shm/hwgw-{market.name}").exists()
+
+
+@pytest.mark.parametrize("protocol", ["ouch42", "fix42", "fix44"])
+def test_both_sides_agree_whatever_protocol_they_speak(tmp_path, protocol):
+    is_fix = protocol.startswith("fix")
+    with (
+        Market(tmp_path, rate=2_000, protocol="ouch50" if is_fix else protocol) as market,
+        contextlib.ExitStack() as stack,
+    ):
+        market.session = {"protocol": protocol}
+        if is_fix:
+            user = (USER, PASSWORD)
+            acceptor = stack.enter_context(FixAcceptor(market.exchange.address, protocol[3:], user=user))
+            market.session |= {
+                "transport": "tcp", "sender": "HWGW", "target": "VENUE", "address": "127.0.0.1", "port": acceptor.port,
+            }  # fmt: skip
+        else:
+            market.session["transport"] = "soupbintcp"
+        process = market.start()
+        with market.attached() as segment:
+            until(lambda: segment.counters()["session.executed"] > 20, "there are executions")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+            counters = segment.counters()
+            assert [row for row in ledger_rows(counters) if not row.exact] == []
+            assert segment.thread_status()[0]["open_orders"] == 0
+            ours = {name: int(row["pos"]) for name, row in zip(segment.symbols, segment.positions, strict=True)}
+            cash = sum(int(row["cash"]) for row in segment.positions)
+        if is_fix:
+            until(lambda: not acceptor.is_logged_on, "the logout is read")
+            assert (acceptor.errors, acceptor.counts["5"]) == ([], 1)
+        theirs = market.exchange.stop()["users"][USER]
+    assert {name: pos for name, pos in ours.items() if pos} == theirs["positions"]
+    assert (cash, 0) == (theirs["cash"], theirs["open_orders"])
+    assert [counters[f"session.drop_{cause}"] for cause in ("order", "unknown", "length", "framing")] == [0] * 4
 
 
 @pytest.mark.parametrize("kind", ["numba", "object"])
