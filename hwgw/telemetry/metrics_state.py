@@ -43,6 +43,12 @@ def _feed(families: Families, gateway: str, look: dict[str, Any]) -> None:
         _states(families, labels, "hwgw_receive_state", "1 for the state of the receive path", "receive_state",
                 thread["receive"])  # fmt: skip
         families.gauge("hwgw_open_orders", "Orders open at the venue", labels, thread["open_orders"])
+        families.gauge(
+            "hwgw_reconciling",
+            "1 while what was rebuilt from the journal does not agree with the venue",
+            labels,
+            float(thread["reconciling"]),
+        )
         if thread["alive_age_ns"] is not None:
             families.gauge("hwgw_pipeline_alive_age_seconds", "Since the pipeline's last housekeeping round", labels,
                            thread["alive_age_ns"] / 1e9)  # fmt: skip

@@ -56,6 +56,7 @@ def _rates(look: Look, history: History) -> Table:
 def overview(look: Look, history: History) -> RenderableType:
     """What needs a person, what flows, how fast, how near to the limits."""
     first = look["pipelines"][0]
+    session = "reconciling" if first["reconciling"] else first["session"]
     total = look["latency_ns"]["total"]
     beat = look["heartbeat_age_ns"]
     parts: list[RenderableType] = [
@@ -64,7 +65,7 @@ def overview(look: Look, history: History) -> RenderableType:
             "feed ",
             state(first["feed"]),
             "  session ",
-            state(first["session"]),
+            state(session),
             "  receive ",
             state(first["receive"]),
             f"  open orders {first['open_orders']}  beat ",

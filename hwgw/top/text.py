@@ -18,7 +18,8 @@ _GOOD, _WARN, _BAD = "green", "yellow", "bold red"
 _COLOR = {
     **dict.fromkeys(("good", "up", "running", "armed"), _GOOD),
     **dict.fromkeys(
-        ("waiting", "holding", "requesting", "snapshot", "connecting", "login sent", "init", "draining"), _WARN
+        ("waiting", "holding", "requesting", "reconciling", "snapshot", "connecting", "login sent", "init", "draining"),
+        _WARN,
     ),
     **dict.fromkeys(
         ("gapped", "stale", "lost", "rejected", "failed", "gone", "link down", "detached", "changed"), _BAD

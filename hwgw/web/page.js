@@ -66,7 +66,7 @@ function chips(look) {
   const first = look.pipelines[0] || {}, beat = look.heartbeat_age_ns, late = beat === null || beat > 1e9;
   const words = [
     [look.running ? "running" : "not running", look.running ? "good" : "bad"],
-    [`feed ${first.feed}`, mood(first.feed)], [`session ${first.session}`, mood(first.session)], [`receive ${first.receive}`, mood(first.receive)],
+    [`feed ${first.feed}`, mood(first.feed)], [`session ${first.session}${first.reconciling ? ", reconciling" : ""}`, first.reconciling ? "warn" : mood(first.session)], [`receive ${first.receive}`, mood(first.receive)],
     [late ? "control process silent" : `beat ${took(beat)}`, late ? "bad" : "good"],
   ];
   $("chips").replaceChildren(...words.map(([word, kind]) => make("span", { class: `chip ${kind}` }, word)));
