@@ -1,0 +1,220 @@
+"""A venue that misbehaves on demand: a SoupBinTCP front of the simulated exchange for one client of OUCH 5.0.
+
+SPDX-License-Identifier: MIT
+
+A thread between two sockets. Towards the client it is a venue of its own: what it says is numbered and kept here, so
+that it can say more, less or later than the exchange did, and a client that comes back hears it again. What it leaves
+out or makes up is decided by a seeded generator and counted.
+"""
+
+from __future__ import annotations
+
+import random
+import select
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from hwgw_sim.golden.order import OUCH, build, parse
+
+ANSWERS = b"AUCEJ"
+
+
+@dataclass(frozen=True)
+class Misbehaviour:
+    """Shares of 0 to 1 unless said otherwise.
+
+    late: of answers, which wait late_s, and everything behind them. duplicate, missing: of answers, which come twice or
+    never. reject_storm: so many orders, from the first, are refused here and never reach the exchange. breaks: of
+    executions, each of which is broken once. cut_after: bytes to the client after which the connection is cut, once
+    for each entry.
+    """
+
+    late: float = 0
+    late_s: float = 0.1
+    duplicate: float = 0
+    missing: float = 0
+    reject_storm: int = 0
+    breaks: float = 0
+    cut_after: tuple[int, ...] = ()
+    seed: int = 1
+
+
+class MisbehavingVenue:
+    """Listens at `port` for the user of the exchange. A context manager.
+
+    counts: what it did. errors: what its thread met that cannot be.
+    """
+
+    def __init__(self, exchange: tuple[str, int], user: tuple[str, str], how: Misbehaviour) -> None:
+        self.how, self.random = how, random.Random(how.seed)
+        self.exchange, self.user = exchange, user
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self.listener.getsockname()[1])
+        self.counts: Counter[str] = Counter()
+        self.errors: list[BaseException] = []
+        self.said: list[bytes] = []  # sequenced messages, from number 1
+        self.waiting: list[tuple[float, bytes]] = []  # not said yet, in order: when it may be
+        self.cuts = list(how.cut_after)
+        self.venue: socket.socket | None = None
+        self.peer: socket.socket | None = None
+        self.is_logged_in = False
+        self.cursor = self.sent = 0  # of said; bytes to this connection
+        self.buffers = {"venue": b"", "peer": b""}
+        self.refs: set[int] = set()  # refused here: the exchange has not seen them
+        self.last_tx = time.monotonic()
+        self.is_over = threading.Event()
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def __enter__(self) -> MisbehavingVenue:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_over.set()
+        self.thread.join(10)
+        for end in (self.peer, self.venue, self.listener):
+            if end is not None:
+                end.close()
+
+    # ---- the loop ----
+
+    def _run(self) -> None:
+        try:
+            while not self.is_over.is_set():
+                ends = [end for end in (self.listener, self.venue, self.peer) if end]
+                for end in select.select(ends, [], [], 0.002)[0]:
+                    if end is self.listener:
+                        self._cut()
+                        self.peer, _ = self.listener.accept()
+                        self.sent = 0
+                    elif end is self.venue:
+                        self._read("venue", self.venue)
+                    elif end is self.peer:
+                        self._read("peer", self.peer)
+                self._say()
+                if time.monotonic() - self.last_tx > 0.5:
+                    self.last_tx = time.monotonic()
+                    if self.venue:
+                        self.venue.sendall(b"\0\1R")
+                    if self.is_logged_in:
+                        self._to_peer(b"\0\1H")
+        except BaseException as error:
+            self.errors.append(error)
+
+    def _read(self, name: str, end: socket.socket) -> None:
+        try:
+            data = end.recv(65536)
+        except ConnectionError:
+            data = b""
+        if not data:
+            if name == "venue":
+                self.is_over.set()
+            else:
+                self._cut()
+            return
+        self.buffers[name] += data
+        while len(buffer := self.buffers[name]) >= 3 and len(buffer) >= (size := 2 + int.from_bytes(buffer[:2], "big")):
+            self.buffers[name] = buffer[size:]
+            if name == "venue":
+                self._from_venue(buffer[2:3], buffer[3:size])
+            else:
+                self._from_peer(buffer[2:3], buffer[3:size])
+
+    def _cut(self) -> None:
+        if self.peer:
+            self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.peer.close()
+        self.peer, self.is_logged_in, self.buffers["peer"] = None, False, b""
+
+    def _to_peer(self, data: bytes) -> None:
+        """To the client, as far as the next cut."""
+        if not self.peer:
+            return
+        left = self.cuts[0] - self.sent if self.cuts else len(data)
+        try:
+            self.peer.sendall(data[: max(0, left)])
+        except ConnectionError:
+            self._cut()
+            return
+        self.sent += len(data)
+        if self.cuts and left <= len(data):
+            self.cuts.pop(0)
+            self.counts["cuts"] += 1
+            self.peer.shutdown(socket.SHUT_WR)  # what was sent still arrives
+            self.peer.close()
+            self.peer, self.is_logged_in, self.buffers["peer"] = None, False, b""
+
+    # ---- the client ----
+
+    def _from_peer(self, kind: bytes, payload: bytes) -> None:
+        if kind == b"L":
+            self._login(int(payload[26:46]))
+        elif kind == b"O":
+            self._cut()
+        elif kind == b"U" and self.is_logged_in:
+            self._request(payload)
+
+    def _login(self, seq: int) -> None:
+        if self.venue is None:
+            self.venue = socket.create_connection(self.exchange)
+            login = self.user[0].ljust(6) + self.user[1].ljust(10) + " " * 10 + "1".rjust(20)
+            self.venue.sendall(struct.pack(">Hc", 1 + len(login), b"L") + login.encode())
+        seq = seq or len(self.said) + 1
+        self.cursor, self.is_logged_in = seq - 1, True
+        self.counts["logins"] += 1
+        self._to_peer(struct.pack(">Hc", 31, b"A") + b"MISBEHAVES" + str(seq).rjust(20).encode())
+
+    def _request(self, message: bytes) -> None:
+        assert self.venue is not None
+        ref = int.from_bytes(message[1:5], "big")
+        if message[:1] == b"O" and self.counts["stormed"] < self.how.reject_storm:
+            if ref not in self.refs:  # a number that was used is ignored, here as there
+                self.counts["stormed"] += 1
+                self.refs.add(ref)
+                self._queue(build(OUCH, "rejected", user_ref_num=ref, reason=1))
+            return
+        self.venue.sendall(struct.pack(">Hc", 1 + len(message), b"U") + message)
+
+    # ---- the exchange ----
+
+    def _from_venue(self, kind: bytes, message: bytes) -> None:
+        if kind == b"Z":
+            self._to_peer(b"\0\1Z")
+        if kind != b"S":
+            return
+        if message[:1] == b"Q" and self.refs:  # those refused here count, too
+            fields = parse(OUCH, "account_query_response", message)
+            fields["next_user_ref_num"] = max(int(fields["next_user_ref_num"]), max(self.refs) + 1)
+            message = build(OUCH, "account_query_response", **fields)
+        is_answer = message[0] in ANSWERS
+        if is_answer and self.random.random() < self.how.missing:
+            self.counts["missing"] += 1
+            return
+        self._queue(message)
+        if is_answer and self.random.random() < self.how.duplicate:
+            self.counts["duplicated"] += 1
+            self._queue(message)
+        if message[:1] == b"E" and self.random.random() < self.how.breaks:
+            fields = parse(OUCH, "order_executed", message)
+            self.counts["broken"] += 1
+            names = ("timestamp", "user_ref_num", "match_number")
+            self._queue(build(OUCH, "broken_trade", reason="E", **{name: fields[name] for name in names}))
+
+    def _queue(self, message: bytes) -> None:
+        wait_s = 0.0
+        if self.random.random() < self.how.late:
+            self.counts["late"] += 1
+            wait_s = self.how.late_s
+        self.waiting.append((time.monotonic() + wait_s, message))
+
+    def _say(self) -> None:
+        while self.waiting and self.waiting[0][0] <= time.monotonic():
+            self.said.append(self.waiting.pop(0)[1])
+        while self.is_logged_in and self.cursor < len(self.said):
+            message = self.said[self.cursor]
+            self.cursor += 1
+            self._to_peer(struct.pack(">Hc", 1 + len(message), b"S") + message)
