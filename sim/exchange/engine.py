@@ -252,7 +252,7 @@ class Exchange:
     def look(self) -> dict[str, Any]:
         """Cash, positions and open orders (shares left by reference) of every user, as of a moment of the run."""
         looks = {}
-        for index, (name, _) in enumerate(self.config.users):
+        for index, (name, *_) in enumerate(self.config.users):
             row = self._party(1 + index, self.symbols)
             last = int(lib.hwgw_sim_exchange_last_ref(self._handle, 1 + index))
             left = {
