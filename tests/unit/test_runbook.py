@@ -5,9 +5,11 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
+import click
 import yaml
 
 from hwgw import specs
@@ -50,3 +52,27 @@ def test_the_page_has_them_all_and_names_commands_that_there_are(root: Path, tmp
     named = set(re.findall(r"hwgw ([a-z]+) (?:NAME|FOLDER|--nic|GATEWAY)", page))
     assert len(named) >= 5
     assert named <= set(VERBS)
+
+
+def test_the_first_days_name_commands_that_there_are(root: Path) -> None:
+    """Verbs, verbs of two words, and targets of make."""
+    page = (root / "docs/start.md").read_text(encoding="utf-8")
+    commands = re.findall(r"`hwgw ([a-z]+)(?: ([a-z-]+))?`", page)
+    assert len(commands) > 20
+    for verb, second in commands:
+        assert verb in VERBS
+        if second:
+            group = importlib.import_module(f"hwgw.cli.{verb}").command
+            assert group.get_command(click.Context(group), second), f"hwgw {verb} {second}"
+    makefile = (root / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"`make ([a-z-]+)", page + (root / "docs/extending.md").read_text(encoding="utf-8"))
+    assert len(targets) > 6
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target}"
+
+
+def test_every_file_that_the_page_on_extending_names_is_there(root: Path) -> None:
+    page = (root / "docs/extending.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`([a-z_]+/[A-Za-z0-9_./]+)`", page)
+    assert len(paths) > 15
+    assert [path for path in paths if not (root / path).exists()] == []
