@@ -13,12 +13,14 @@ import shutil
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hwgw_sim.exchange.fix import FixAcceptor
 from support import captures
 from support import soup_venue as wire
 from support.exchange import running
@@ -236,41 +238,79 @@ def test_our_session_trades_with_npms_server() -> None:
 # ---- Wireshark ----
 
 
-@pytest.mark.root
-def test_wireshark_decodes_order_entry_without_a_malformed_packet(tmp_path: Path) -> None:
+@contextmanager
+def captured(port: int, path: Path) -> Iterator[None]:
+    """Everything on that TCP port of loopback goes to path."""
     if missing := captures.missing():
         pytest.skip(f"needs {missing}")
-    with running(depth=0, users=(("trader", "secret"),)) as run:
-        port = run.address[1]
-        path = tmp_path / "orders.pcapng"
-        command = ["tshark", "-i", "lo", "-f", f"tcp port {port}", "-w", str(path)]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as capture:
-            assert capture.stderr is not None
-            try:
-                while "Capturing on" not in (line := capture.stderr.readline()):
-                    assert line, "tshark ended before it captured"
-                end = time.monotonic() + PATIENCE_S
-                while not path.exists() and time.monotonic() < end:
-                    time.sleep(0.05)
-                client = Client(port, symbols=(run.symbol.encode().ljust(8),))
-                turn(client, lambda: client.state == "UP", [])
-                events: list[Any] = []
-                for ref in range(1, 21):
-                    side = BUY if ref % 2 else SELL
-                    assert client.send(ref=ref, qty=ref, px=1_000_000, side=side) == lib.HWGW_CNT_ORDER_ENCODED
-                turn(client, lambda: sum(event.kind == lib.HWGW_ORDER_KIND_EXECUTED for event in events) >= 20, events)
-                lib.hwgw_session_logout(client.handle)
-                turn(client, lambda: client.state == "CLOSED", events)
-                sequenced, sent = client.count("sequenced"), 20 + 1  # and the account query
-                client.close()
-                time.sleep(1.5)  # a capture is read from the kernel's ring once a second
-            finally:
-                capture.terminate()
-                capture.communicate(timeout=PATIENCE_S)
-    decoded = ["-r", str(path), "-d", f"tcp.port=={port},soupbintcp", "-n"]
-    types = captures.wireshark("tshark", *decoded, "-T", "fields", "-e", "soupbintcp.packet_type").split()
-    seen = [code.strip("'") for row in types for code in row.split(",")]
-    assert {code: seen.count(code) for code in set(seen)} == {
-        "L": 1, "A": 1, "U": sent, "S": sequenced, "O": 1,
-    }  # fmt: skip
+    command = ["tshark", "-i", "lo", "-f", f"tcp port {port}", "-w", str(path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as capture:
+        assert capture.stderr is not None
+        try:
+            while "Capturing on" not in (line := capture.stderr.readline()):
+                assert line, "tshark ended before it captured"
+            end = time.monotonic() + PATIENCE_S
+            while not path.exists() and time.monotonic() < end:
+                time.sleep(0.05)
+            yield
+            time.sleep(1.5)  # a capture is read from the kernel's ring once a second
+        finally:
+            capture.terminate()
+            capture.communicate(timeout=PATIENCE_S)
+
+
+def trade_twenty(client: Client) -> tuple[int, list[Any]]:
+    """Twenty orders that trade with each other, and the logout; the sequenced messages and the events."""
+    events: list[Any] = []
+    turn(client, lambda: client.state == "UP", events)
+    for ref in range(1, 21):
+        side = BUY if ref % 2 else SELL
+        assert client.send(ref=ref, qty=10, px=1_000_000, side=side) == lib.HWGW_CNT_ORDER_ENCODED
+    turn(client, lambda: sum(event.kind == lib.HWGW_ORDER_KIND_EXECUTED for event in events) >= 20, events)
+    lib.hwgw_session_logout(client.handle)
+    turn(client, lambda: client.state == "CLOSED", events)
+    sequenced = client.count("sequenced")
+    client.close()
+    return sequenced, events
+
+
+def seen_by_wireshark(path: Path, port: int, protocol: str, field: str) -> Counter[str]:
+    """How often each value of a field stands in the capture, in which nothing may be malformed or an error."""
+    decoded = ["-r", str(path), "-d", f"tcp.port=={port},{protocol}", "-n"]
+    rows = captures.wireshark("tshark", *decoded, "-T", "fields", "-e", field).split()
     assert captures.wireshark("tshark", *decoded, "-Y", "_ws.malformed || _ws.expert.severity >= 8388608") == ""
+    return Counter(value.strip("'") for row in rows for value in row.split(","))
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("protocol", ["ouch50", "ouch42"])
+def test_wireshark_decodes_order_entry_without_a_malformed_packet(tmp_path: Path, protocol: str) -> None:
+    with running(depth=0, users=(("trader", "secret", protocol),)) as run:
+        port = run.address[1]
+        with captured(port, tmp_path / "orders.pcapng"):
+            options = {"protocol": getattr(lib, f"HWGW_PROTOCOL_{protocol.upper()}")}
+            sequenced, _ = trade_twenty(Client(port, options, (run.symbol.encode().ljust(8),)))
+    seen = seen_by_wireshark(tmp_path / "orders.pcapng", port, "soupbintcp", "soupbintcp.packet_type")
+    for beat in "HR":
+        seen.pop(beat, None)
+    asked = protocol == "ouch50"  # the account query
+    assert seen == {"L": 1, "A": 1, "U": 20 + asked, "S": sequenced, "O": 1}
+    assert sequenced == 41 + asked  # start of day, accepted, executed
+    if protocol == "ouch42":  # the version that Wireshark knows
+        ours = seen_by_wireshark(tmp_path / "orders.pcapng", port, "soupbintcp", "ouch.packet_type")
+        assert (ours["O"], ours["A"], ours["E"]) == (20, 20, 20)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("version", ["42", "44"])
+def test_wireshark_decodes_fix_without_a_malformed_packet(tmp_path: Path, version: str) -> None:
+    with running(depth=0) as run, FixAcceptor(run.address, version) as acceptor:
+        with captured(acceptor.port, tmp_path / "fix.pcapng"):
+            options = {
+                "protocol": getattr(lib, f"HWGW_PROTOCOL_FIX{version}"), "sender": b"HWGW", "target": b"VENUE",
+                "heartbeat_s": 10, "username": b" " * 6, "password": b" " * 10,
+            }  # fmt: skip
+            trade_twenty(Client(acceptor.port, options, (run.symbol.encode().ljust(8),)))
+        assert acceptor.errors == []
+    seen = seen_by_wireshark(tmp_path / "fix.pcapng", acceptor.port, "fix", "fix.MsgType")
+    assert (seen["A"], seen["D"], seen["8"], seen["5"], seen["1"]) == (2, 20, 40, 2, 1)
