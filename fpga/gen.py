@@ -29,10 +29,10 @@ from hwgw.specs import registers
 from hwgw.specs.emit import main
 from hwgw.specs.model import Enum, Layout, SpecError, Table
 
-WIRE = ("ethernet", "moldudp64", "itch50")
+WIRE = ("ethernet", "moldudp64", "itch50", "soupbintcp", "ouch50")
 """The formats that the card speaks."""
 
-RECORDS = ("event", "order")
+RECORDS = ("event", "order", "sent", "rule")
 """What it exchanges with the host."""
 
 HEAD = """// {name}: {what}.

@@ -2,9 +2,9 @@
 
 SPDX-License-Identifier: MIT
 
-A bench is a Python module in tests/rtl whose name begins with bench_, and a Verilog top beside it. What a bench
-measured it writes with note(); run() gives it back. HWGW_RTL_FULL=1 is the long form of `make rtl`, with coverage of
-the code.
+A bench is a Python module in tests/rtl whose name begins with bench_, and a Verilog top beside it or in fpga/rtl.
+What a bench measured it writes with note(); run() gives it back. HWGW_RTL_FULL=1 is the long form of `make rtl`, with
+coverage of the code.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ IS_FULL = bool(os.environ.get("HWGW_RTL_FULL"))
 
 
 def _sources(top: str) -> list[Path]:
-    return [*tools.sources(), BENCHES / f"{top}.v"]
+    own = BENCHES / f"{top}.v"  # a module of the card may be its own top
+    return [*tools.sources(), *([own] if own.exists() else [])]
 
 
 def _build_args(simulator: str, with_coverage: bool) -> list[str]:

@@ -1,0 +1,226 @@
+"""Tests of hwgw_trigger, run inside a simulator by test_send.py.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+from collections import Counter
+from typing import Any
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import ReadOnly, RisingEdge
+from support import rtl
+from support.order_records import unpack as unpack_order
+from support.rtl_model import FIELDS as EVENT_FIELDS
+from support.rtl_model import pack as pack_event
+
+from hwgw.specs import load
+
+SIZE = int(os.environ.get("HWGW_RTL_SIZE", "1"))
+EVENTS = 600 if cocotb.SIM_NAME.startswith("Icarus") else 3_000 * SIZE
+RULE = struct.Struct("<BBBBBBHIIIIQ")
+WHEN = {code.slug: int(code.value) for code in load("rule").enum("when").values}
+KIND = {code.slug: int(code.value) for code in load("event").enum("kind").values}
+TRADES = (KIND["execute_with_price"], KIND["trade"], KIND["cross"])
+ROWS = 6  # instruments that events are of: few, so that they meet in the pipeline
+FIELDS = (
+    "when",
+    "side",
+    "tif",
+    "flags",
+    "account",
+    "strategy",
+    "armed",
+    "when_px",
+    "when_qty",
+    "px",
+    "qty",
+    "reserved",
+)
+
+Fields = dict[str, int]
+
+
+def make_rule(rng: random.Random) -> Fields:
+    """A rule; one in ten is none."""
+    rule = {
+        "when": rng.randint(1, 4), "side": rng.choice((1, 2)), "tif": rng.choice((1, 2)), "flags": rng.randrange(4),
+        "account": rng.randrange(256), "strategy": rng.randrange(256), "armed": rng.choice((0, 1, 1, 2, 5)),
+        "when_px": rng.choice((0, 100, 101, 0xFFFFFFFF)), "when_qty": rng.choice((0, 1, 50)),
+        "px": rng.getrandbits(32), "qty": rng.randint(1, 0xFFFFFFFF), "reserved": 0,
+    }  # fmt: skip
+    if rng.random() < 0.1:
+        name = rng.choice(("when", "side", "tif", "flags", "qty"))
+        rule[name] = {"when": (0, 5, 255), "side": (0, 3), "tif": (0, 3), "flags": (4, 255), "qty": (0,)}[name][-1]
+    return rule
+
+
+def is_rule(rule: Fields) -> bool:
+    """What the card takes for one."""
+    return (
+        1 <= rule["when"] <= 4
+        and rule["side"] in (1, 2)
+        and rule["tif"] in (1, 2)
+        and rule["flags"] <= 3
+        and rule["qty"] > 0
+    )
+
+
+def make_event(rng: random.Random) -> Fields:
+    """An event; most are of kinds and prices that rules look for."""
+    event = dict.fromkeys((field.name for field in EVENT_FIELDS), 0)
+    event |= {
+        "kind": rng.choice((KIND["add"], KIND["add"], KIND["add"], *TRADES, KIND["execute"], KIND["replace"], 12)),
+        "side": rng.randrange(3), "px": rng.choice((0, 99, 100, 101, 102, 0xFFFFFFFF)),
+        "qty": rng.choice((0, 1, 49, 50, 51)), "flags": rng.choice((0, 1, 2, 3)), "seq": rng.getrandbits(64),
+        "t_rx": rng.getrandbits(64), "instrument": rng.choice((*[rng.randrange(ROWS)] * 9, 1024, 1025, 0xFFFFFFFF)),
+        "ref": rng.getrandbits(64), "ts_ns": rng.getrandbits(47),
+    }  # fmt: skip
+    return event
+
+
+def hits(rule: Fields, event: Fields) -> bool:
+    """Its event has come, whatever is armed."""
+    is_add, is_printed = event["kind"] == KIND["add"], event["flags"] & 1 and event["kind"] in TRADES
+    come = {
+        WHEN["offered"]: is_add and event["side"] == 2 and event["px"] <= rule["when_px"],
+        WHEN["bid"]: is_add and event["side"] == 1 and event["px"] >= rule["when_px"],
+        WHEN["traded_down"]: is_printed and event["px"] <= rule["when_px"],
+        WHEN["traded_up"]: is_printed and event["px"] >= rule["when_px"],
+    }
+    return bool(come[rule["when"]]) and event["qty"] >= rule["when_qty"]
+
+
+def order_of(rule: Fields, event: Fields) -> Fields:
+    """The order of a shot, but for fields that are 0."""
+    same = ("side", "tif", "flags", "account", "strategy", "px", "qty")
+    return {name: rule[name] for name in same} | {
+        "kind": 1, "type": 1, "instrument": event["instrument"], "seq": event["seq"], "t_rx": event["t_rx"],
+    }  # fmt: skip
+
+
+async def start(dut: Any) -> None:
+    """Reset; wait until the rows are clear."""
+    for name in ("cfg_enable", "is_feed_good", "cfg_instrument", "cfg_rule", "cmd_store", "cmd_disarm", "s_event",
+                 "s_valid", "m_axis_order_tready"):  # fmt: skip
+        getattr(dut, name).value = 0
+    dut.rst.value = 1
+    cocotb.start_soon(Clock(dut.clk, 4, "ns").start())
+    for _ in range(3):
+        await RisingEdge(dut.clk)
+    dut.rst.value = 0
+    for _ in range(2000):
+        await RisingEdge(dut.clk)
+        await ReadOnly()
+        if int(dut.is_ready.value):
+            break
+    await RisingEdge(dut.clk)
+
+
+def put_event(dut: Any, event: Fields | None) -> None:
+    """At the port, or nothing."""
+    dut.s_valid.value = int(event is not None)
+    if event is not None:
+        dut.s_event.value = int.from_bytes(pack_event(event), "little")
+
+
+@cocotb.test()
+async def orders_are_those_of_the_rules_one_per_shot(dut: Any) -> None:
+    rng = random.Random(cocotb.RANDOM_SEED)
+    await start(dut)
+    rules: dict[int, Fields] = {}
+    armed: Counter[int] = Counter()
+    waiting: tuple[int, Fields] | None = None  # a store
+    before: Fields | None = None  # the event that is judged in this cycle
+    stored_row = -1  # by the cycle before
+    held: Fields | None = None  # the order at the port
+    counts: Counter[str] = Counter()
+    told: Counter[str] = Counter()
+    expected_pulse = ""
+    is_ready_in = 0
+    for _ in range(EVENTS * 2):
+        if counts["events"] == EVENTS:
+            break
+        event = make_event(rng) if rng.random() < 0.7 else None
+        is_on, is_good = rng.random() < 0.95, rng.random() < 0.95
+        is_taken = rng.random() < 0.6
+        command = "disarm" if rng.random() < 0.0005 else "store" if rng.random() < 0.15 else ""
+        rule, row = make_rule(rng), rng.randrange(ROWS)
+        put_event(dut, event)
+        dut.cfg_enable.value, dut.is_feed_good.value = int(is_on), int(is_good)
+        dut.m_axis_order_tready.value = int(is_taken)
+        dut.cmd_store.value, dut.cmd_disarm.value = int(command == "store"), int(command == "disarm")
+        dut.cfg_rule.value = int.from_bytes(RULE.pack(*(rule[name] for name in FIELDS)), "little")
+        dut.cfg_instrument.value = row
+        await ReadOnly()
+        # what stands at the port
+        assert int(dut.m_axis_order_tvalid.value) == (held is not None)
+        if held is not None:
+            record = unpack_order(int(dut.m_axis_order_tdata.value).to_bytes(64, "little"))
+            assert {name: value for name, value in record.items() if value} == {
+                name: value for name, value in held.items() if value
+            }
+        pulses = {"fired", "drop_disabled", "drop_feed", "drop_busy"}
+        seen = {name for name in pulses if int(getattr(dut, f"pulse_{name}").value)}
+        assert seen == ({expected_pulse} if expected_pulse else set())
+        told["refused"] += int(dut.pulse_refused.value)
+        is_ready = is_ready_in == 0
+        assert int(dut.is_ready.value) == is_ready
+        # the cycle
+        expected_pulse, is_fire = "", False
+        if before is not None and is_ready and command != "disarm":
+            at = before["instrument"]
+            if at in rules and armed[at] and at != stored_row and hits(rules[at], before):
+                is_free = held is None or is_taken
+                expected_pulse = (
+                    "drop_disabled" if not is_on
+                    else "drop_feed" if not is_good else "fired" if is_free else "drop_busy"
+                )  # fmt: skip
+                counts[expected_pulse] += 1
+                is_fire = expected_pulse == "fired"
+        if held is not None and is_taken:
+            counts["orders"] += 1
+            held = None
+        stored_row = -1
+        if is_fire and before is not None:
+            held = order_of(rules[before["instrument"]], before)
+            armed[before["instrument"]] -= 1
+        elif waiting is not None and is_ready:
+            stored_row, rules[waiting[0]] = waiting[0], waiting[1]
+            armed[waiting[0]] = waiting[1]["armed"]
+        was_waiting = waiting is not None
+        if stored_row >= 0:
+            waiting = None
+        if command == "store" and is_ready and is_rule(rule) and not was_waiting:
+            waiting = (row, rule)
+            counts["stores"] += 1
+        elif command == "store":
+            counts["refused"] += 1
+        is_ready_in = max(0, is_ready_in - 1)
+        if command == "disarm":
+            armed.clear()
+            waiting, is_ready_in = None, 1024
+            counts["disarms"] += 1
+        before = event if event is not None and is_ready and event["instrument"] < 1024 else None
+        counts["events"] += is_ready and event is not None
+        await RisingEdge(dut.clk)
+        if is_ready_in > 3:  # nothing can happen but the walk
+            put_event(dut, None)
+            dut.cmd_store.value = dut.cmd_disarm.value = 0
+            dut.m_axis_order_tready.value = 1
+            for _ in range(is_ready_in - 3):
+                await RisingEdge(dut.clk)
+            before, expected_pulse, is_ready_in = None, "", 3
+            counts["orders"] += held is not None
+            held = None
+    put_event(dut, None)
+    dut.cmd_store.value = 0
+    await ReadOnly()
+    told["refused"] += int(dut.pulse_refused.value)
+    assert told["refused"] == counts["refused"]
+    rtl.note(trigger=dict(counts), latency_cycles={"trigger": {"min": 2, "max": 2}})
