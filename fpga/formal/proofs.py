@@ -56,4 +56,5 @@ PROOFS = (
           ("else if (take_a || take_b) expected_q", "else if (take_a) expected_q"), uses=("hwgw_line",)),
     Proof("arbiter.live", "hwgw_arbiter", "fv_arbiter", "RULE_LIVE", 16,
           ("is_jumping_q   <= is_measuring_q && is_still_ahead;", "is_jumping_q   <= 1'b0;"), uses=("hwgw_line",)),
+    Proof("risk.mul", "hwgw_risk_mul", "fv_risk_mul", "RULE_EXACT", 7, ("= {a_q[4*LIMB_W-1], a_q", "= {1'b0, a_q")),
 )  # fmt: skip

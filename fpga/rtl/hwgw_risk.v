@@ -60,6 +60,9 @@ module hwgw_risk #(
   localparam [4:0] JUDGE = 23, DONE = 24;
   localparam [4:0] WALK_LAST = 23;
 
+  localparam ROWS_W = INSTRUMENT_W + 4 > SLOT_W ? INSTRUMENT_W + 4 : SLOT_W;
+  localparam CLEAR_W = ROWS_W > 6 ? ROWS_W : 6;  // of the memory with the most rows
+
   reg  [  4:0] phase_q;
   reg  [  4:0] count_q;
   reg  [ 13:0] clear_q;
@@ -109,7 +112,7 @@ module hwgw_risk #(
 
   always @(posedge clk) begin
     case (phase_q)
-      CLEAR:   phase_q <= &clear_q ? IDLE : CLEAR;
+      CLEAR:   phase_q <= &clear_q[CLEAR_W-1:0] ? IDLE : CLEAR;
       IDLE:    phase_q <= !accept ? IDLE : is_look_in ? LOOK : READ;
       S3:      phase_q <= (is_trade || is_release) && is_believed ? F1 :
                           (is_ref && is_believed) || is_feed_all ? WALK : JUDGE;
@@ -232,6 +235,7 @@ module hwgw_risk #(
   reg  [63:0] last_beat_q  /*verilator public_flat_rd*/;
   reg  [31:0] last_ref_q  /*verilator public_flat_rd*/;
   reg  [ 7:0] halted_q;
+  reg  [ 7:0] halted_since_q;  // the wire, since the record that is inside came
   reg  [ 7:0] halted_d;
   reg  [`HWGW_RISK_RECENT_MAX*`HWGW_ROW_RECENT_W-1:0] recent_q  /*verilator public_flat_rd*/;
   wire [31:0] px_priced;
@@ -243,13 +247,13 @@ module hwgw_risk #(
   wire [`HWGW_ROW_RECENT_W-1:0] recent_d = {ts, qty, event_q[8*`HWGW_ORDER_SIDE_OFF+:2],
       event_q[8*`HWGW_ORDER_ACCOUNT_OFF+:4], instrument_id[9:0], px_priced};
 
-  // the first reason stays
+  // the first reason stays; a resume clears what was before it, not a halt that came while it was inside
   always @* begin
     halted_d = halted_q;
     if (halted_d == 8'd0 && halt) halted_d = wire_reason;
     if (is_done && is_known) begin
       if (halted_d == 8'd0 && is_back_q) halted_d = `HWGW_RISK_REASON_CLOCK;
-      if (kind == `HWGW_ORDER_KIND_RESUME && !is_back_q) halted_d = 8'd0;
+      if (kind == `HWGW_ORDER_KIND_RESUME && !is_back_q) halted_d = halt ? wire_reason : halted_since_q;
       if (halted_d == 8'd0 && kind == `HWGW_ORDER_KIND_HALT) halted_d = halt_given;
       if (halted_d == 8'd0 && (reason_q == `HWGW_RISK_REASON_LOSS || reason_q == `HWGW_RISK_REASON_STATE)) halted_d = reason_q;
     end
@@ -261,6 +265,7 @@ module hwgw_risk #(
   always @(posedge clk) begin
     is_back_q <= ts < last_ts_q;
     halted_q  <= halted_d;
+    if (accept || halted_since_q == 8'd0) halted_since_q <= halt ? wire_reason : 8'd0;
     if (is_done && is_known && !is_back_q) last_ts_q <= ts;
     if (is_done && kind == `HWGW_ORDER_KIND_BEAT) last_beat_q <= ts;
     if (is_done && is_order && is_passed) begin
@@ -268,11 +273,12 @@ module hwgw_risk #(
       recent_q   <= {recent_q[0+:(`HWGW_RISK_RECENT_MAX-1)*`HWGW_ROW_RECENT_W], recent_d};
     end
     if (rst) begin
-      halted_q    <= 8'd0;
-      last_ts_q   <= 64'd0;
-      last_beat_q <= 64'd0;
-      last_ref_q  <= 32'd0;
-      recent_q    <= {(`HWGW_RISK_RECENT_MAX * `HWGW_ROW_RECENT_W) {1'b0}};
+      halted_q       <= 8'd0;
+      halted_since_q <= 8'd0;
+      last_ts_q      <= 64'd0;
+      last_beat_q    <= 64'd0;
+      last_ref_q     <= 32'd0;
+      recent_q       <= {(`HWGW_RISK_RECENT_MAX * `HWGW_ROW_RECENT_W) {1'b0}};
     end
   end
 

@@ -43,7 +43,7 @@ module hwgw_risk_check #(
     input  wire [                                      255:0] strategy_limit,
     output wire [                                        7:0] reason,
     output reg  [                                       31:0] px_q3,
-    output reg  [                                       63:0] notional_q4,
+    output wire [                                       63:0] notional_q4,
     output wire [                                        2:0] has_room,          // strategy, account, gateway
     output wire [                                      191:0] left
 );
@@ -103,7 +103,7 @@ module hwgw_risk_check #(
 
   // ---- 9 and 10: the price ----
 
-  reg  [ 63:0] share_q;
+  wire [ 63:0] share_q;
   reg  [ 47:0] band_q2;
   reg  [ 63:0] ref_age_q;
   reg          is_ref_old_q2;
@@ -121,17 +121,23 @@ module hwgw_risk_check #(
   wire         is_both = (instrument_flags & `HWGW_RISK_INSTRUMENT_FLAGS_COLLAR_BOTH) != 32'd0;
 
   always @(posedge clk) begin
-    share_q       <= ref_px * limit[`HWGW_LIMITS_INSTRUMENT_COLLAR_Q16];
     band_q2       <= share_q[63:16] > band_min ? share_q[63:16] : band_min;
     ref_age_q     <= ts - at[`HWGW_ROW_AT_REF_TS];
     is_ref_old_q2 <= ref_px == 32'd0 || ref_age_q > ref_age_max_ns;
     high_q3       <= high;
     low_q3        <= low;
     px_q3         <= is_market ? px_market : px;
-    notional_q4   <= px_q3 * qty;
     is_above_q4   <= {17'd0, px_q3} > high_q3;
     is_below_q4   <= !low_q3[48] && {17'd0, px_q3} < low_q3;
   end
+
+  hwgw_risk_product u_share (
+      .clk(clk), .a(ref_px), .b(limit[`HWGW_LIMITS_INSTRUMENT_COLLAR_Q16]), .p(share_q)
+  );
+
+  hwgw_risk_product u_notional (
+      .clk(clk), .a(px_q3), .b(qty), .p(notional_q4)
+  );
 
   // ---- 11 and 12: worst-case position and short shares ----
 

@@ -19,13 +19,14 @@ from hwgw_sim.golden.risk import Risk
 from support import risk, risk_rtl, rtl
 from support.risk_stream import Stream
 
+from fpga import tools
 from hwgw import specs
 from hwgw.conformance import SharedObjectGate, run, scenarios
 
 pytestmark = pytest.mark.skipif(bool(risk_rtl.missing()), reason=risk_rtl.missing())
 
 DTYPE = specs.dtype("order", "order")
-EVENTS = int(os.environ.get("HWGW_RISK_RTL_EVENTS") or (1_000_000 if rtl.IS_FULL else 250_000))
+EVENTS = int(os.environ.get("HWGW_RISK_RTL_EVENTS") or (1_000_000 if rtl.IS_FULL else 150_000))
 REASONS = range(19)
 FACTS = {"pass", "halted", "clock", "malformed", "loss", "state"}
 
@@ -47,13 +48,13 @@ def events_of(counts: Any) -> int:
 
 
 def test_c_and_verilog_are_equal_in_all_state_after_every_event(library: Path, seed: int):
-    """Each event alone, then in bursts back to back, where state is compared after the burst."""
+    """Eight gates: each event alone, and in bursts back to back, where state is compared after the burst."""
     seen = dict.fromkeys(REASONS, 0)
     facts = dict.fromkeys(FACTS, 0)
     compared = states = 0
-    for turn, burst_max in enumerate((1, 16)):
+    for turn, burst_max in enumerate((1, 16) * 4):
         race = risk_rtl.Race(seed + turn, library)
-        race.run(EVENTS // 2, burst_max, tables_per_million=100, whole=5000)
+        race.run(EVENTS // 8, burst_max, tables_per_million=2000, whole=5000)
         counts = race.counts
         assert counts.events == events_of(counts)
         assert counts.whole >= counts.events // 6000
@@ -219,3 +220,15 @@ def test_the_last_verdicts_and_the_counters_are_what_was_answered(library: Path)
     for name in ("pass", "malformed"):
         code = next(reason.code for reason in specs.reasons() if reason.name == name)
         assert bench.lib.risk_model_pulses(bench.model, code) == said.count(name) > 30
+
+
+@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+def test_random_pauses_on_every_interface_give_the_same_verdicts(tmp_path: Path, seed: int, simulator: str):
+    if simulator == "icarus" and (why := tools.missing("iverilog", "vvp")):
+        pytest.skip(why)
+    if simulator == "verilator" and not rtl.IS_FULL:
+        pytest.skip("the model takes half a minute to compile; make rtl runs it")
+    found = rtl.run("bench_risk", "risk_bench", ["any_pauses_give_the_same_verdicts"], tmp_path, simulator, seed)
+    assert found["failed"] == {}, f"{found['failed']}; seed {seed}; log {found['log']}"
+    assert found["events_compared"] >= 250
+    assert len(found["reasons"]) >= 3

@@ -2,7 +2,7 @@
 
 SPDX-License-Identifier: MIT
 
-A model is compiled once per source text. Mutants of the Verilog are built in the same way (fpga.mutation).
+A model is compiled once per source text; other text can be given for a module.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HERE = ROOT / "tests" / "rtl" / "risk"
 C_SOURCES = [*(ROOT / "cffi_build" / "src" / name for name in (*SOURCES, "risk_dump.c")),
              HERE / "state.c", HERE / "stream.c", HERE / "race.c", HERE / "gate.c"]  # fmt: skip
 VERILATOR = ("--cc", "--exe", "--quiet", "-O3", "--x-assign", "unique", "--x-initial", "unique", "--no-timing",
-             "-Wno-fatal", "--top-module", "hwgw_risk")  # fmt: skip
+             "-Wno-fatal", "-Wno-lint", "--top-module", "hwgw_risk")  # fmt: skip
 BUILDS = ROOT / "build" / "risk"
 SECONDS_MAX = 900
 
@@ -75,7 +75,7 @@ def build(changed: Mapping[str, str] | None = None, optimize: str = "-O3") -> Pa
     """The shared object; changed maps a module's file name to other text. RuntimeError when that does not compile."""
     archive = objects()
     texts = {path.name: path.read_text(encoding="utf-8") for path in rtl()} | dict(changed or {})
-    inputs = [*tools.GENERATED.glob("*.vh"), HERE / "model.cpp", HERE / "model.h", archive]
+    inputs = [*tools.GENERATED.glob("*.vh"), HERE / "model.cpp", *HERE.glob("*.h"), archive]
     text = "\0".join([*(f"{name}\n{body}" for name, body in sorted(texts.items())), *VERILATOR, optimize])
     digest = hashlib.sha256(text.encode() + b"".join(path.read_bytes() for path in sorted(inputs))).hexdigest()[:12]
     library = BUILDS / f"{'mutant-' if changed else ''}{digest}" / "librisk.so"
@@ -92,8 +92,9 @@ def build(changed: Mapping[str, str] | None = None, optimize: str = "-O3") -> Pa
         for name, body in texts.items():
             (source / name).write_text(body, encoding="utf-8")
         command = [
-            "verilator", *VERILATOR, "--build", "-j", "2", f"-I{tools.GENERATED}", f"-I{source}", "--Mdir", str(work),
-            "-CFLAGS", f"-fPIC -I{HERE}", "-MAKEFLAGS", f"OPT_FAST={optimize} OPT_SLOW=-O0 OPT_GLOBAL=-O1",
+            "verilator", *VERILATOR, "--build", "-j", "2", f"-I{tools.GENERATED}", f"-I{source}",
+            "--Mdir", str(work), "-CFLAGS", f"-fPIC -I{HERE}",
+            "-MAKEFLAGS", f"OPT_FAST={optimize} OPT_SLOW=-O0 OPT_GLOBAL=-O1",
             "-LDFLAGS", f"-shared -Wl,--whole-archive {archive} -Wl,--no-whole-archive", "-o", library.name,
             str(source / "hwgw_risk.v"), str(HERE / "model.cpp"),
         ]  # fmt: skip

@@ -101,10 +101,12 @@ void risk_model_table(risk_model *model, const uint64_t *words, uint32_t cnt) {
   for (uint32_t i = 0; i < cnt; i++) {
     top->s_axis_limits_tdata = words[i];
     top->s_axis_limits_tlast = i + 1 == cnt;
-    for (bool is_taken = false; !is_taken; tick(model)) is_taken = top->s_axis_limits_tready;
+    bool is_taken = false;
+    for (int wait = 0; !is_taken && wait < PATIENCE; wait++, tick(model)) is_taken = top->s_axis_limits_tready;
+    if (!is_taken) break;
   }
   top->s_axis_limits_tvalid = 0;
-  while (!top->s_axis_limits_tready) tick(model);
+  for (int wait = 0; !top->s_axis_limits_tready && wait < PATIENCE; wait++) tick(model);
 }
 
 int risk_model_events(risk_model *model, const void *records, uint32_t cnt, uint8_t *reasons) {
