@@ -26,13 +26,15 @@ class Proof:
     helpers: tuple[str, ...] = ()  # more files of fpga/formal
 
 
-def _stream(name: str, depth: int, bugs: dict[str, tuple[str, str]]) -> list[Proof]:
+def _rules(name: str, depth: int, bugs: dict[str, tuple[str, str]], helpers: tuple[str, ...] = ()) -> list[Proof]:
     return [
-        Proof(
-            f"{name}.{rule}", f"hwgw_{name}", f"fv_{name}", f"RULE_{rule.upper()}", depth, bug, helpers=("fv_stream",)
-        )
+        Proof(f"{name}.{rule}", f"hwgw_{name}", f"fv_{name}", f"RULE_{rule.upper()}", depth, bug, helpers=helpers)
         for rule, bug in bugs.items()
     ]
+
+
+def _stream(name: str, depth: int, bugs: dict[str, tuple[str, str]]) -> list[Proof]:
+    return _rules(name, depth, bugs, helpers=("fv_stream",))
 
 
 PROOFS = (
@@ -47,6 +49,10 @@ PROOFS = (
         "order": ("wire is_full = write_q == {~read_q[ADDR_W], read_q[ADDR_W-1:0]};", "wire is_full = 1'b0;"),
         "live": ("wire is_empty = write_q == read_q;", "wire is_empty = write_q - read_q < 2;"),
         "rate": ("(!out_valid_q || m_axis_tready)", "!out_valid_q"),
+    }),
+    *_rules("itch", 8, {
+        "once": ("is_length_q  <= s_valid && (s_len == 6'd0 || ", "is_length_q  <= s_valid && ("),
+        "order": ("      seq_q  <= s_seq;\n", ""),
     }),
     Proof("counters.exact", "hwgw_counters", "fv_counters", "RULE_EXACT", 15,
           ("if (cut) cut_q <= rest;", "if (cut) cut_q <= sum_q;")),
