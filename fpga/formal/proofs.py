@@ -63,4 +63,7 @@ PROOFS = (
     Proof("arbiter.live", "hwgw_arbiter", "fv_arbiter", "RULE_LIVE", 16,
           ("is_jumping_q   <= is_measuring_q && is_still_ahead;", "is_jumping_q   <= 1'b0;"), uses=("hwgw_line",)),
     Proof("risk.mul", "hwgw_risk_mul", "fv_risk_mul", "RULE_EXACT", 7, ("= {a_q[4*LIMB_W-1], a_q", "= {1'b0, a_q")),
+    Proof("risk.shut", "hwgw_risk", "fv_risk", "RULE_SHUT", 14,  # from any idle state: an order takes 8 cycles
+          (".is_halted(halted_q != 8'd0 || halt || !is_in_force)", ".is_halted(halted_q != 8'd0 || halt)"),
+          helpers=("fv_risk_stubs",)),
 )  # fmt: skip
