@@ -28,7 +28,7 @@ native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: site wheel lock sbom promtool browser screenshots tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill crash lint fuzz seeds docs clean soak-risk mutants journal-proof rtl formal synth
+.PHONY: determinism site wheel lock sbom promtool browser screenshots tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill crash lint fuzz seeds docs clean soak-risk mutants journal-proof rtl formal synth
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -43,6 +43,7 @@ help:
 	@echo "make fuzz [SECONDS=60]      every fuzz target for that long, under sanitizers (clang)"
 	@echo "make drill [SECONDS=60]     one feed line dead for that long, then both: no gap; refusals, then recovery"
 	@echo "make cycles [N=100]         kill -9 under load and start again, so many times: nothing may be left"
+	@echo "make determinism [N=100]    one feed, one strategy, one seed: so many backtests, two at a time, give one journal"
 	@echo "make seeds [SEEDS=10000]    the feed side under so many seeds of faults, under sanitizers: never a wrong book"
 	@echo "make soak-risk [EVENTS=1000000]  the gate: C against golden model and Verilog, the breakers, and every short sequence"
 	@echo "make mutants                the gate's C code changed in one place at a time: how many changes its tests notice"
@@ -138,6 +139,10 @@ drill: $(build_stamp)
 cycles: $(build_stamp)
 	@echo "cycles: $(or $(N),100) times kill -9 and start again"
 	@HWGW_CYCLES=$(or $(N),100) $(bin)/python -m pytest tests/system/test_kill.py -q -k again_and_again $(ARGS)
+
+determinism: $(build_stamp)
+	@echo "determinism: $(or $(N),100) backtests, two at a time"
+	@HWGW_RUNS=$(or $(N),100) $(bin)/python -m pytest tests/unit/test_backtest.py -q -k one_journal $(ARGS)
 
 # 360 MB that nothing else needs
 $(formal_stamp): fpga/requirements-formal.txt $(venv_stamp)

@@ -110,7 +110,7 @@ def _channel(cfg: Any, channel: Channel) -> None:
         cfg.recover.snapshot_retry_ns = channel.snapshot.retry_ns
 
 
-class _Native:
+class NativeSettings:
     """Settings as C structs. Keeps every Python-owned piece of memory alive as long as itself."""
 
     def __init__(self, settings: Settings, segment: Segment, past: Replay, halts: bool) -> None:
@@ -336,7 +336,7 @@ class Gateway:
         self._beat_stop = threading.Event()
         self._beat_thread: threading.Thread | None = None
         try:
-            self._native = _Native(settings, self.segment, self.past, not left_over)
+            self._native = NativeSettings(settings, self.segment, self.past, not left_over)
             settled = {row["reason"] for row in self.segment.halts} & set(_RESOLVED)
             if settled and (self.past.blocks or anew):
                 self.segment.resume(*settled)

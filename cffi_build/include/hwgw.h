@@ -680,6 +680,7 @@ struct hwgw_pipeline_cfg {
   bool cancel_on_halt;       /* when halted, cancel every open order, and again until the venue has answered for all */
   uint64_t stale_halt_ns;    /* a heartbeat that is older than beat_age_max by so much latches halt; 0 = never */
   bool udp_checksum;         /* verify it where the backend gives whole frames */
+  bool virtual_clock;        /* time is what hwgw_pipeline_advance says, and the TSC is not read */
   uint32_t batch;            /* frames per poll, 0 = 64 */
   uint32_t sample_shift;     /* stage times of 1 message in 2^shift that leads to no order */
   uint64_t journal_stall_ns; /* halt when the journal's writer has not looked for so long; 0 = never */
@@ -707,6 +708,12 @@ bool hwgw_pipeline_step(struct hwgw_pipeline *pipeline);
 /* cnt frames straight into the pipeline, one behind the other in data, lens[i] bytes each; each counts as received when its
  * turn comes. For tests, benchmarks and replay */
 void hwgw_pipeline_frames(struct hwgw_pipeline *pipeline, const uint8_t *data, const uint32_t *lens, uint32_t cnt);
+/* On a virtual clock: it is now_ns (from 1, never back), and what is due every millisecond is done once: a heartbeat of
+ * the control plane, which lives as long as its clock, and housekeeping. The same calls give the same journal */
+void hwgw_pipeline_advance(struct hwgw_pipeline *pipeline, uint64_t now_ns);
+/* On a virtual clock: cnt frames as a capture has them, each at its ts_ns; base_ns is taken off each. For replay */
+void hwgw_pipeline_timed(struct hwgw_pipeline *pipeline, const struct hwgw_frame *frames, uint32_t cnt,
+                         uint64_t base_ns);
 /* publishes counters, positions and the thread block now instead of at the next housekeeping round */
 void hwgw_pipeline_publish(struct hwgw_pipeline *pipeline);
 /* rounds until control->stop, the end of the feed when so configured, or a failure; then cancels, logs out, publishes */

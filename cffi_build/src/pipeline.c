@@ -46,13 +46,13 @@ static void gate_at(struct hwgw_pipeline *p, struct hwgw_order *event, const str
 }
 
 void pipeline_gate(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits) {
-  gate_at(p, event, limits, hwgw_ticks_to_now_ns(hwgw_rdtsc()));
+  gate_at(p, event, limits, pipeline_now_ns(p));
 }
 
 /* The gate counts a beat's age from when it is told of it. One that is too old by then (this thread, or the machine, had
  * been stopped) says nothing of the control plane that is. */
 static void beat(struct hwgw_pipeline *p, uint64_t beat_ns) {
-  uint64_t now_ns = hwgw_ticks_to_now_ns(hwgw_rdtsc());
+  uint64_t now_ns = pipeline_now_ns(p);
   if (now_ns > beat_ns && now_ns - beat_ns > p->risk->limits->beat_age_max_ns) return;
   struct hwgw_order event = {.kind = HWGW_ORDER_KIND_BEAT};
   pipeline_gate(p, &event, NULL);
@@ -135,7 +135,7 @@ static bool is_held(const struct hwgw_pipeline *p, uint32_t instrument) {
 static void give_back(struct hwgw_pipeline *p, const struct hwgw_order *order, bool is_known) {
   struct hwgw_order back = *order;
   back.kind = HWGW_ORDER_KIND_REJECTED;
-  back.ts_ns = hwgw_ticks_to_now_ns(hwgw_rdtsc());
+  back.ts_ns = pipeline_now_ns(p);
   uint32_t verdict = hwgw_risk_event(p->risk, &back, NULL);
   if (is_known) pipeline_record(p, &back, verdict);
 }
@@ -154,10 +154,11 @@ static uint32_t judge(struct hwgw_pipeline *p, const struct hwgw_order *order) {
 
 /* OUCH quantities are those of the whole chain of replaces: what was executed before belongs to them */
 static uint32_t send_order(struct hwgw_pipeline *p, const struct hwgw_order *order) {
-  if (!p->session) return HWGW_CNT_ORDER_DROP_SESSION;
+  if (!p->session && !p->desk.send) return HWGW_CNT_ORDER_DROP_SESSION;
   struct hwgw_order wire = *order;
   if (order->kind == HWGW_ORDER_KIND_REPLACE) wire.qty += *pipeline_executed(p, order->orig_ref);
   if (order->kind == HWGW_ORDER_KIND_CANCEL && order->qty) wire.qty += *pipeline_executed(p, order->ref);
+  if (HWGW_UNLIKELY(p->desk.send != NULL)) return p->desk.send(p->desk.context, &wire);
   return hwgw_session_order(p->session, &wire);
 }
 
@@ -194,12 +195,12 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
   order->reason = 0;
   order->account = (uint8_t)strategy->account;
   order->strategy = (uint8_t)strategy->id;
-  uint64_t t_risk = hwgw_rdtsc();
-  order->ts_ns = hwgw_ticks_to_now_ns(t_risk);
+  uint64_t t_risk = pipeline_ticks(p);
+  order->ts_ns = pipeline_ns(p, t_risk);
   uint32_t reason = HWGW_LIKELY(is_new) ? judge(p, order)
                     : is_cancel         ? hwgw_risk_event(p->risk, order, NULL)
                                         : HWGW_RISK_REASON_MALFORMED;
-  uint64_t t_judged = hwgw_rdtsc();
+  uint64_t t_judged = pipeline_ticks(p);
   stage(p, HWGW_SEGMENT_HIST_RISK, t_risk, t_judged);
   bool is_recorded = record_order(p, order, reason);
   p->counters[HWGW_CNT_RISK_ORDERS]++;
@@ -218,7 +219,7 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
 
   /* a cancel leaves in any case: an order that stays open would be worse than one that is not on record */
   uint32_t outcome = HWGW_LIKELY(is_recorded || is_cancel) ? send_order(p, order) : HWGW_CNT_ORDER_DROP_JOURNAL;
-  uint64_t t_encoded = hwgw_rdtsc();
+  uint64_t t_encoded = pipeline_ticks(p);
   p->counters[outcome]++;
   if (HWGW_UNLIKELY(outcome != HWGW_CNT_ORDER_ENCODED)) {
     if (!is_cancel) give_back(p, order, true);
@@ -228,7 +229,7 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
   stage(p, HWGW_SEGMENT_HIST_ORDER, t_judged, t_encoded);
   if (order->t_rx) stage(p, HWGW_SEGMENT_HIST_TOTAL, order->t_rx, t_encoded);
   if (HWGW_UNLIKELY(p->breaker->by_kind[HWGW_BREAKER_KIND_LATENCY_P99] && order->t_rx && is_new &&
-                    hwgw_breaker_latency(p->breaker, order, hwgw_ticks_to_ns(t_encoded - order->t_rx))))
+                    hwgw_breaker_latency(p->breaker, order, pipeline_span_ns(p, t_encoded - order->t_rx))))
     pipeline_breaker_act(p);
   if (is_new) {
     bool is_chained = order->kind == HWGW_ORDER_KIND_REPLACE; /* a replace of this one may go before it is answered */
@@ -244,14 +245,14 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
 void pipeline_call(struct hwgw_pipeline *p, uint32_t index, bool sampled) {
   const struct pipeline_strategy *strategy = &p->strategy[index];
   struct hwgw_order *out = p->intent;
-  uint64_t t_call = hwgw_rdtsc();
+  uint64_t t_call = pipeline_ticks(p);
   int32_t cnt = strategy->desc->fn(&p->hook, strategy->state, out, INTENTS_MAX);
   p->counters[HWGW_CNT_STRATEGY_CALLS]++;
   if (HWGW_LIKELY(cnt <= 0)) {
-    if (sampled) stage(p, HWGW_SEGMENT_HIST_STRATEGY, t_call, hwgw_rdtsc());
+    if (sampled) stage(p, HWGW_SEGMENT_HIST_STRATEGY, t_call, pipeline_ticks(p));
     return;
   }
-  stage(p, HWGW_SEGMENT_HIST_STRATEGY, t_call, hwgw_rdtsc());
+  stage(p, HWGW_SEGMENT_HIST_STRATEGY, t_call, pipeline_ticks(p));
   if (HWGW_UNLIKELY(cnt > INTENTS_MAX)) {
     p->counters[HWGW_CNT_STRATEGY_DROP_OVERFLOW] += (uint64_t)(cnt - INTENTS_MAX);
     cnt = INTENTS_MAX;
@@ -363,11 +364,8 @@ bool pipeline_contradicts(uint32_t outcome) {
          outcome == HWGW_CNT_BOOK_DROP_FULL;
 }
 
-void pipeline_event(struct hwgw_pipeline *p, struct hwgw_event *event, bool sampled) {
-  if (HWGW_UNLIKELY(p->repair_mask) && pipeline_repair_takes(p, event)) return;
-  uint64_t t_book = sampled ? hwgw_rdtsc() : 0;
-  bool top_changed = false;
-  uint32_t outcome = hwgw_books_apply(p->books, event, &top_changed);
+void pipeline_applied(struct hwgw_pipeline *p, const struct hwgw_event *event, uint32_t outcome, bool top_changed,
+                      uint64_t t_book) {
   p->counters[outcome]++;
   if (event->instrument >= p->instrument_cnt) return; /* a book without segment row: decode and tests */
   fanout_put(&p->fanout, event);
@@ -381,23 +379,31 @@ void pipeline_event(struct hwgw_pipeline *p, struct hwgw_event *event, bool samp
   if (HWGW_UNLIKELY(p->has_features)) pipeline_features_trade(p, event, outcome);
   bool is_print = event->kind == HWGW_EVENT_KIND_TRADE || event->kind == HWGW_EVENT_KIND_CROSS;
   if (!top_changed && !is_print) {
-    if (sampled) stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, hwgw_rdtsc());
+    if (t_book) stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, pipeline_ticks(p));
     return;
   }
   struct hwgw_tob top = {0};
   hwgw_books_top(p->books, event->instrument, &top);
   pipeline_tob(p, event->instrument, event->ts_ns, &top);
-  uint64_t now = hwgw_rdtsc(); /* one clock read for all that follows but the strategy's own time */
-  uint64_t now_ns = hwgw_ticks_to_now_ns(now);
-  if (sampled) stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, now);
+  uint64_t now = pipeline_ticks(p); /* one clock read for all that follows but the strategy's own time */
+  uint64_t now_ns = pipeline_ns(p, now);
+  if (t_book) stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, now);
   ref_update(p, event, &top, now_ns);
   if (!top_changed || p->strategy_cnt == 0 || p->strategy_is_stopped) return;
   risk_prefetch_order(p->risk, event->instrument, p->last_ref + 1); /* it comes while the strategy thinks */
   hook_book(p, event, &top, now_ns);
   for (uint32_t i = 0; i < p->strategy_cnt; i++) {
     if (HWGW_UNLIKELY(p->has_features)) pipeline_features_row(p, &p->strategy[i]);
-    pipeline_call(p, i, sampled);
+    pipeline_call(p, i, t_book != 0);
   }
+}
+
+void pipeline_event(struct hwgw_pipeline *p, struct hwgw_event *event, bool sampled) {
+  if (HWGW_UNLIKELY(p->repair_mask) && pipeline_repair_takes(p, event)) return;
+  uint64_t t_book = sampled ? pipeline_ticks(p) : 0;
+  bool top_changed = false;
+  uint32_t outcome = hwgw_books_apply(p->books, event, &top_changed);
+  pipeline_applied(p, event, outcome, top_changed, t_book);
 }
 
 /* ---- rx, net, mold, itch ---- */
@@ -427,7 +433,7 @@ void pipeline_messages(struct hwgw_pipeline *p, uint32_t channel, uint32_t line,
   uint32_t len;
   while ((message = hwgw_mold_next(iter, &len, &event.seq)) != NULL) {
     bool sampled = (event.seq & p->sample_mask) == 0;
-    uint64_t t_decode = sampled ? hwgw_rdtsc() : 0;
+    uint64_t t_decode = sampled ? pipeline_ticks(p) : 0;
     uint32_t cause = hwgw_itch_decode(message, len, &event);
     if (HWGW_UNLIKELY(cause)) {
       p->counters[cause]++;
@@ -444,7 +450,7 @@ void pipeline_messages(struct hwgw_pipeline *p, uint32_t channel, uint32_t line,
     expect_event(p, &event);
     if (sampled) {
       stage(p, HWGW_SEGMENT_HIST_RX, t_rx, t_decode);
-      stage(p, HWGW_SEGMENT_HIST_DECODE, t_decode, hwgw_rdtsc());
+      stage(p, HWGW_SEGMENT_HIST_DECODE, t_decode, pipeline_ticks(p));
     }
     pipeline_event(p, &event, sampled);
   }
@@ -482,7 +488,7 @@ void pipeline_frame(struct hwgw_pipeline *p, const struct hwgw_frame *frame) {
 
 void hwgw_pipeline_frames(struct hwgw_pipeline *p, const uint8_t *data, const uint32_t *lens, uint32_t cnt) {
   for (uint32_t i = 0; i < cnt; i++) {
-    struct hwgw_frame frame = {.data = data, .len = lens[i], .flow = HWGW_FLOW_NONE, .t_rx = hwgw_rdtsc()};
+    struct hwgw_frame frame = {.data = data, .len = lens[i], .flow = HWGW_FLOW_NONE, .t_rx = pipeline_ticks(p)};
     p->counters[HWGW_CNT_RX_FRAMES]++;
     p->counters[HWGW_CNT_RX_BYTES] += frame.len;
     if (i + 1 < cnt) expect_frame(data + frame.len);
@@ -499,7 +505,7 @@ bool hwgw_pipeline_step(struct hwgw_pipeline *p) {
   }
   if (cnt) hwgw_rx_release(p->rx);
   p->counters[HWGW_CNT_PIPELINE_LOOPS]++;
-  uint64_t now = hwgw_rdtsc();
+  uint64_t now = pipeline_ticks(p);
   if (now - p->t_session >= p->session_ticks) {
     p->t_session = now;
     pipeline_venue(p);

@@ -62,7 +62,18 @@ struct pipeline_recover_io {
   void (*poll)(void *context, uint32_t channel, uint64_t now);
 };
 
+/* where passed orders go instead of a session: the venue model of a backtest. Returns HWGW_CNT_ORDER_ENCODED or _DROP_* */
+struct pipeline_desk {
+  void *context;
+  uint32_t (*send)(void *context, const struct hwgw_order *order);
+};
+
 struct hwgw_pipeline {
+  /* The one clock of the data path: the TSC, or what hwgw_pipeline_advance said last, in ns. All that reads the time asks
+   * pipeline_ticks, so that one input gives one journal. */
+  bool is_virtual;
+  uint64_t virtual_ns;
+  struct pipeline_desk desk; /* send NULL: the session */
   struct hwgw_rx *rx;
   struct hwgw_flow flow[HWGW_FLOWS_MAX];
   uint32_t flow_cnt;
@@ -152,6 +163,30 @@ struct hwgw_pipeline {
   struct hwgw_frame frame[HWGW_BATCH_MAX];
 };
 
+/* ---- the clock: ticks of the TSC, or ns of the virtual clock ---- */
+
+static inline uint64_t pipeline_ticks(const struct hwgw_pipeline *p) {
+  return HWGW_LIKELY(!p->is_virtual) ? hwgw_rdtsc() : p->virtual_ns;
+}
+
+/* the gateway clock at a tick */
+static inline uint64_t pipeline_ns(const struct hwgw_pipeline *p, uint64_t ticks) {
+  return HWGW_LIKELY(!p->is_virtual) ? hwgw_ticks_to_now_ns(ticks) : ticks;
+}
+
+static inline uint64_t pipeline_now_ns(const struct hwgw_pipeline *p) {
+  return pipeline_ns(p, pipeline_ticks(p));
+}
+
+/* a duration */
+static inline uint64_t pipeline_span_ns(const struct hwgw_pipeline *p, uint64_t ticks) {
+  return HWGW_LIKELY(!p->is_virtual) ? hwgw_ticks_to_ns(ticks) : ticks;
+}
+
+static inline uint64_t pipeline_hz(const struct hwgw_pipeline *p) {
+  return HWGW_LIKELY(!p->is_virtual) ? hwgw_ticks_hz() : 1000000000u;
+}
+
 /* pipeline.c: the data path */
 bool pipeline_record(struct hwgw_pipeline *p, const struct hwgw_order *event, uint32_t verdict);
 void pipeline_gate(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits);
@@ -164,6 +199,9 @@ void pipeline_card_event(struct hwgw_pipeline *p, const struct hwgw_frame *frame
 void pipeline_card_age(struct hwgw_pipeline *p, uint64_t now);
 void pipeline_tob(struct hwgw_pipeline *p, uint32_t index, uint64_t ts_ns, struct hwgw_tob *top);
 void pipeline_event(struct hwgw_pipeline *p, struct hwgw_event *event, bool sampled);
+/* what follows when the books have taken an event, whoever gave it to them; t_book: ticks before, of a sampled one */
+void pipeline_applied(struct hwgw_pipeline *p, const struct hwgw_event *event, uint32_t outcome, bool top_changed,
+                      uint64_t t_book);
 void pipeline_status(struct hwgw_pipeline *p, const struct hwgw_event *event);
 bool pipeline_contradicts(uint32_t outcome); /* of a book: it can no longer be trusted */
 void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, struct hwgw_order *order);
@@ -202,6 +240,7 @@ void pipeline_repair_snapshot(struct hwgw_pipeline *p, uint32_t channel, const u
                               uint64_t end_seq, uint64_t now);
 /* pipeline_venue.c: the way back from the venue */
 void pipeline_venue(struct hwgw_pipeline *p);
+void pipeline_answer(struct hwgw_pipeline *p, struct hwgw_order *event); /* one answer of the venue */
 void pipeline_flush(struct hwgw_pipeline *p);
 uint32_t pipeline_open_orders(const struct hwgw_pipeline *p);
 void pipeline_cancel_all(struct hwgw_pipeline *p);

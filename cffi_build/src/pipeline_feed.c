@@ -30,8 +30,11 @@ void pipeline_instrument_sync(struct hwgw_pipeline *p, uint32_t index) {
   at->tob_flags ^= HWGW_SEGMENT_TOB_FLAGS_FEED_GOOD;
   struct hwgw_order event = {.kind = HWGW_ORDER_KIND_FEED, .instrument = index, .qty = is_good};
   pipeline_gate(p, &event, NULL);
-  struct hwgw_event shared = {
-      .kind = HWGW_EVENT_KIND_FEED, .instrument = index, .channel = at->channel, .qty = is_good, .t_rx = hwgw_rdtsc()};
+  struct hwgw_event shared = {.kind = HWGW_EVENT_KIND_FEED,
+                              .instrument = index,
+                              .channel = at->channel,
+                              .qty = is_good,
+                              .t_rx = pipeline_ticks(p)};
   fanout_put(&p->fanout, &shared);
   struct hwgw_tob *row = hwgw_segment_tob(p->segment, index);
   __atomic_store_n(&row->flags, at->tob_flags, __ATOMIC_RELEASE); /* one word: readers need no lock for it */
@@ -51,14 +54,14 @@ void pipeline_doubt(struct hwgw_pipeline *p, uint32_t index) {
   bool is_doubtful = (at->tob_flags & both) == both;
   if (is_doubtful == at->is_doubtful) return;
   at->is_doubtful = is_doubtful;
-  at->t_doubtful = hwgw_rdtsc();
+  at->t_doubtful = pipeline_ticks(p);
   p->doubtful_cnt += is_doubtful ? 1u : UINT32_MAX;
   pipeline_instrument_sync(p, index);
 }
 
 /* a market that trades takes orders that meet out of its book at once: one that shows them for so long is not the market's */
 static void doubts_age(struct hwgw_pipeline *p, uint64_t now) {
-  const uint64_t patience = DOUBT_MS * (hwgw_ticks_hz() / 1000);
+  const uint64_t patience = DOUBT_MS * (pipeline_hz(p) / 1000);
   for (uint32_t i = 0; i < p->instrument_cnt; i++) {
     const struct pipeline_instrument *at = &p->instrument[i];
     if (at->is_doubtful && at->is_sound && now > at->t_doubtful && now - at->t_doubtful > patience)
@@ -112,7 +115,7 @@ void pipeline_feed_sync(struct hwgw_pipeline *p, uint32_t channel) {
   struct hwgw_mold *mold = &p->mold[channel];
   if (mold->state != p->channel_state[channel]) change_record(p, channel);
   p->channel_state[channel] = mold->state;
-  p->t_changed[channel] = hwgw_ticks_to_now_ns(hwgw_rdtsc());
+  p->t_changed[channel] = pipeline_now_ns(p);
   p->thread->feed_state = mold->state;
   if (mold->slot && (mold->is_open || mold->is_lost)) p->open_mask |= 1u << channel;
   for (uint32_t i = 0; i < p->instrument_cnt; i++) {
@@ -128,7 +131,7 @@ void pipeline_shared_clear(struct hwgw_pipeline *p, uint32_t index) {
                              .line = HWGW_LINE_RECOVERY,
                              .instrument = index,
                              .channel = p->instrument[index].channel,
-                             .t_rx = hwgw_rdtsc()};
+                             .t_rx = pipeline_ticks(p)};
   fanout_put(&p->fanout, &event);
 }
 
@@ -277,7 +280,7 @@ void pipeline_feed_poll(struct hwgw_pipeline *p, uint64_t now) {
 }
 
 void pipeline_feed_finish(struct hwgw_pipeline *p) {
-  uint64_t now = hwgw_rdtsc();
+  uint64_t now = pipeline_ticks(p);
   for (uint32_t i = 0; i < p->channel_cnt; i++) {
     struct hwgw_mold *mold = &p->mold[i];
     while (mold->slot && mold->is_open && !mold->is_frozen) act(p, i, HWGW_RECOVER_SKIP, now);
@@ -375,15 +378,15 @@ void pipeline_feed_failed(struct hwgw_pipeline *p, uint32_t channel, uint64_t no
 /* ---- open and close ---- */
 
 static void on_reply(void *context, uint32_t channel, const uint8_t *data, uint32_t len) {
-  pipeline_feed_reply(context, channel, data, len, hwgw_rdtsc());
+  pipeline_feed_reply(context, channel, data, len, pipeline_ticks(context));
 }
 
 static void on_snapshot(void *context, uint32_t channel, const uint8_t *message, uint32_t len) {
-  pipeline_feed_snapshot(context, channel, message, len, hwgw_rdtsc());
+  pipeline_feed_snapshot(context, channel, message, len, pipeline_ticks(context));
 }
 
 static void on_failed(void *context, uint32_t channel) {
-  pipeline_feed_failed(context, channel, hwgw_rdtsc());
+  pipeline_feed_failed(context, channel, pipeline_ticks(context));
 }
 
 static bool net_request(void *context, uint32_t channel, uint32_t server, const uint8_t *request) {
@@ -404,7 +407,7 @@ static void net_unload(void *context, uint32_t channel) {
 static void net_poll(void *context, uint32_t channel, uint64_t now) {
   const struct hwgw_pipeline *p = context;
   const struct hwgw_recover_sink sink = {context, on_reply, on_snapshot, on_failed};
-  hwgw_recover_net_poll(p->recover_net[channel], hwgw_ticks_to_now_ns(now), &sink);
+  hwgw_recover_net_poll(p->recover_net[channel], pipeline_ns(p, now), &sink);
 }
 
 int32_t pipeline_feed_open(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error) {
@@ -416,8 +419,8 @@ int32_t pipeline_feed_open(struct hwgw_pipeline *p, const struct hwgw_pipeline_c
     const struct hwgw_channel_cfg *channel = &cfg->channel[i];
     hwgw_mold_init(&p->mold[i], (uint16_t)i, (uint8_t)channel->line_cnt);
     p->mold[i].jump_max = channel->jump_max;
-    p->stale_ticks[i] = (uint64_t)((unsigned __int128)channel->stale_ns * hwgw_ticks_hz() / 1000000000u);
-    hwgw_recover_init(&p->recover[i], &channel->recover);
+    p->stale_ticks[i] = (uint64_t)((unsigned __int128)channel->stale_ns * pipeline_hz(p) / 1000000000u);
+    hwgw_recover_init(&p->recover[i], &channel->recover, pipeline_hz(p));
     if (!channel->hold_max) continue;
     status = hwgw_mold_hold(&p->mold[i], channel->hold_max, error);
     if (!status) status = pipeline_repair_open(p, i, channel->hold_max, error);

@@ -429,7 +429,7 @@ void pipeline_restored(struct hwgw_pipeline *p, bool is_replayed) {
     p->risk->strategy[i].fills = p->restored_strategy[i].fills;
     p->risk->strategy[i].rejects = p->restored_strategy[i].rejects;
   }
-  uint64_t now_ns = hwgw_now_ns();
+  uint64_t now_ns = pipeline_now_ns(p);
   for (uint32_t i = 0; i < p->strategy_cnt; i++) {
     struct hwgw_journal_strategy row = {.id = p->strategy[i].id, .account = p->strategy[i].account};
     memcpy(row.name, p->strategy[i].row->name, sizeof row.name);

@@ -133,7 +133,8 @@ int32_t hwgw_pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pi
                            struct hwgw_error *error) {
   struct hwgw_pipeline *p = zeroed(sizeof *p);
   if (!p) return no_memory(error, "a pipeline");
-  uint64_t ticks_per_us = hwgw_ticks_hz() / 1000000;
+  p->is_virtual = cfg->virtual_clock;
+  uint64_t ticks_per_us = pipeline_hz(p) / 1000000;
   hwgw_now_ns(); /* the clock is anchored before the first frame */
   p->segment = cfg->segment;
   p->control = hwgw_segment_control(cfg->segment);
@@ -222,7 +223,7 @@ static void receive_state(struct hwgw_pipeline *p) {
 static void stale_halt(struct hwgw_pipeline *p) {
   uint64_t beat_ns = p->risk->last_beat;
   if (!p->stale_halt_ns || !beat_ns || !risk_is_on(p->risk, HWGW_RISK_REASON_CONTROL_STALE)) return;
-  uint64_t now_ns = hwgw_ticks_to_now_ns(hwgw_rdtsc());
+  uint64_t now_ns = pipeline_now_ns(p);
   uint64_t age_ns = now_ns > beat_ns ? now_ns - beat_ns : 0;
   if (HWGW_LIKELY(age_ns <= p->risk->limits->beat_age_max_ns ||
                   age_ns - p->risk->limits->beat_age_max_ns <= p->stale_halt_ns))
@@ -260,14 +261,14 @@ static void journal_watch(struct hwgw_pipeline *p, uint64_t now_ns) {
 }
 
 void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
-  uint64_t now = hwgw_rdtsc();
+  uint64_t now = pipeline_ticks(p);
   p->counters[HWGW_CNT_PIPELINE_HOUSEKEEPING]++;
   if (p->rx) {
     hwgw_rx_stats(p->rx, p->counters);
     receive_state(p);
     if (p->is_card) pipeline_card_age(p, now);
   }
-  journal_watch(p, hwgw_ticks_to_now_ns(now));
+  journal_watch(p, pipeline_ns(p, now));
   pipeline_control(p);
   stale_halt(p);
   instrument_halts(p);
@@ -279,7 +280,7 @@ void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
   p->thread->last_ref = p->last_ref;
   p->thread->is_reconciling = p->is_reconciling;
   p->thread->halt_seq_ack = p->halt_seq;
-  __atomic_store_n(&p->thread->alive_ns, hwgw_ticks_to_now_ns(now), __ATOMIC_RELEASE);
+  __atomic_store_n(&p->thread->alive_ns, pipeline_ns(p, now), __ATOMIC_RELEASE);
 }
 
 static bool feed_ended(const struct hwgw_pipeline *p) {

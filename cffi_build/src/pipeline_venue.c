@@ -43,7 +43,7 @@ void pipeline_venue_book(struct hwgw_pipeline *p, const struct hwgw_order *event
   position_publish(p, event);
 }
 
-static void event_apply(struct hwgw_pipeline *p, struct hwgw_order *event) {
+void pipeline_answer(struct hwgw_pipeline *p, struct hwgw_order *event) {
   if (event->kind == HWGW_ORDER_KIND_HALT) {
     hwgw_halt(p->segment, event->reason, "the venue told of an order that is not ours");
     pipeline_control(p);
@@ -93,9 +93,9 @@ void pipeline_venue(struct hwgw_pipeline *p) {
   if (!p->session) return;
   hold_when_halted(p);
   struct hwgw_order events[VENUE_EVENTS_MAX];
-  uint64_t now_ns = hwgw_ticks_to_now_ns(hwgw_rdtsc());
+  uint64_t now_ns = pipeline_now_ns(p);
   uint32_t cnt = hwgw_session_poll(p->session, now_ns, p->counters, events, VENUE_EVENTS_MAX);
-  for (uint32_t i = 0; i < cnt; i++) event_apply(p, &events[i]);
+  for (uint32_t i = 0; i < cnt; i++) pipeline_answer(p, &events[i]);
   uint32_t state = hwgw_session_state(p->session);
   if (HWGW_UNLIKELY(state != p->session_state)) session_changed(p, state);
   if (HWGW_UNLIKELY(p->is_reconciling)) pipeline_reconcile(p);
@@ -107,16 +107,16 @@ static void record_sent(struct hwgw_pipeline *p, uint64_t begin_ns) {
     return;
   p->sent_ref = p->session->last_ref;
   struct hwgw_journal_sent sent = {.last_ref = p->sent_ref, .begin_ns = begin_ns};
-  journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_SENT, 0, hwgw_ticks_to_now_ns(hwgw_rdtsc()), &sent, sizeof sent);
+  journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_SENT, 0, pipeline_now_ns(p), &sent, sizeof sent);
 }
 
 void pipeline_flush(struct hwgw_pipeline *p) {
   if (!p->session) return;
   hold_when_halted(p);
-  uint64_t from = hwgw_rdtsc();
-  uint64_t from_ns = hwgw_ticks_to_now_ns(from);
+  uint64_t from = pipeline_ticks(p);
+  uint64_t from_ns = pipeline_ns(p, from);
   hwgw_session_flush(p->session, from_ns, p->counters);
-  hist_record(p->hist[HWGW_SEGMENT_HIST_SESSION], hwgw_rdtsc() - from);
+  hist_record(p->hist[HWGW_SEGMENT_HIST_SESSION], pipeline_ticks(p) - from);
   if (p->journal.ring) record_sent(p, from_ns);
 }
 
@@ -153,7 +153,7 @@ void pipeline_cancel_halted(struct hwgw_pipeline *p, uint64_t now) {
   if (p->session_state != HWGW_SEGMENT_SESSION_STATE_UP || pipeline_open_orders(p) == 0) return;
   /* orders that are being compared with the venue's are good ones until a person, or another reason, says otherwise */
   if (p->is_reconciling && p->control->halt == (uint32_t)1 << HWGW_RISK_REASON_RECONCILE) return;
-  if (p->t_cancel && now - p->t_cancel < CANCEL_AGAIN_MS * (hwgw_ticks_hz() / 1000)) return;
+  if (p->t_cancel && now - p->t_cancel < CANCEL_AGAIN_MS * (pipeline_hz(p) / 1000)) return;
   p->t_cancel = now;
   cancel(p, p->is_halted);
 }

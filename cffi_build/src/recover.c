@@ -13,17 +13,17 @@
  */
 #include "recover.h"
 
-static uint64_t ticks_of(uint64_t ns) {
-  return (uint64_t)((unsigned __int128)ns * hwgw_ticks_hz() / 1000000000u);
+static uint64_t ticks_of(uint64_t ns, uint64_t hz) {
+  return (uint64_t)((unsigned __int128)ns * hz / 1000000000u);
 }
 
-void hwgw_recover_init(struct hwgw_recover *recover, const struct hwgw_recover_cfg *cfg) {
+void hwgw_recover_init(struct hwgw_recover *recover, const struct hwgw_recover_cfg *cfg, uint64_t hz) {
   *recover = (struct hwgw_recover){
-      .window = ticks_of(cfg->window_ns),
-      .timeout = ticks_of(cfg->timeout_ns),
-      .gap = cfg->rate ? hwgw_ticks_hz() / cfg->rate : 0,
-      .load_timeout = ticks_of(cfg->snapshot_timeout_ns),
-      .load_retry = ticks_of(cfg->snapshot_retry_ns),
+      .window = ticks_of(cfg->window_ns, hz),
+      .timeout = ticks_of(cfg->timeout_ns, hz),
+      .gap = cfg->rate ? hz / cfg->rate : 0,
+      .load_timeout = ticks_of(cfg->snapshot_timeout_ns, hz),
+      .load_retry = ticks_of(cfg->snapshot_retry_ns, hz),
       .messages_max = cfg->messages_max ? cfg->messages_max : UINT64_MAX,
       .server_cnt = cfg->server_cnt < HWGW_SERVERS_MAX ? cfg->server_cnt : HWGW_SERVERS_MAX,
       .retries = cfg->retries,

@@ -51,7 +51,8 @@ struct hwgw_recover {
   uint8_t request[MOLDUDP64_REQUEST_PACKET_LEN];
 };
 
-void hwgw_recover_init(struct hwgw_recover *recover, const struct hwgw_recover_cfg *cfg);
+/* hz: of the clock that the other calls are given */
+void hwgw_recover_init(struct hwgw_recover *recover, const struct hwgw_recover_cfg *cfg, uint64_t hz);
 /* one look at the channel: changes its phase and says what is to be done. Call it again at once until it is nothing */
 uint32_t hwgw_recover_step(struct hwgw_recover *recover, struct hwgw_mold *mold, uint64_t now, uint64_t *counters);
 void hwgw_recover_heard(struct hwgw_recover *recover, uint64_t now); /* the snapshot goes on */

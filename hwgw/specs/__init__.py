@@ -25,7 +25,20 @@ __all__ = [
 
 WIRE = ("ethernet", "moldudp64", "itch50", "soupbintcp", "glimpse", "ouch50", "ouch42")
 # a table may use the records of those before it
-NATIVE = ("order", "event", "sent", "rule", "features", "hook", "breaker", "segment", "risk", "pcapng", "journal")
+NATIVE = (
+    "order",
+    "event",
+    "sent",
+    "rule",
+    "features",
+    "hook",
+    "breaker",
+    "segment",
+    "risk",
+    "pcapng",
+    "journal",
+    "backtest",
+)
 _HERE = Path(__file__).parent
 
 
