@@ -37,7 +37,7 @@ from .native import call, ffi, lib
 from .rx import SLICE_NS, Receiver
 from .rx import open as open_rx
 
-__all__ = ["Rate", "Report", "Source", "datagrams", "read", "run"]
+__all__ = ["Rate", "Report", "Source", "datagrams", "part", "read", "run"]
 
 UNITS = {"pps": 1, "kpps": 10**3, "Mpps": 10**6, "bps": 1, "kbps": 10**3, "Mbps": 10**6, "Gbps": 10**9}
 RATE_MAX = 10**12
@@ -185,6 +185,21 @@ def read(path: str | PathLike[str]) -> Source:
     last = int(due[-1])
     gap = last // (len(due) - 1) if len(due) > 1 else 0
     return Source(frames, receiver, due, last + gap)
+
+
+def part(source: Source, start_ns: int, until_ns: int | None, speed: Fraction) -> Source:
+    """The frames of a recording from one time behind its first to another, `speed` times as fast."""
+    if source.due_ns is None:
+        raise UsageError("replay: a template has no recorded times")
+    kept = source.due_ns >= start_ns
+    if until_ns is not None:
+        kept &= source.due_ns < until_ns
+    if not kept.any():
+        raise CheckFailed(f"replay: no frame from {start_ns} ns on until {until_ns or int(source.due_ns[-1])} ns")
+    due = source.due_ns[kept] - source.due_ns[kept][0]
+    if speed != 1:
+        due = np.array([ns * speed.denominator // speed.numerator for ns in due.tolist()], np.uint64)
+    return Source(np.ascontiguousarray(source.frames[kept]), source.keep, np.ascontiguousarray(due), int(due[-1]))
 
 
 # ---- templates ----

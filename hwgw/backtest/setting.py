@@ -30,7 +30,7 @@ from hwgw.settings import (
 )  # fmt: skip
 from hwgw.strict_yaml import BadValueError
 
-__all__ = ["of_config", "of_strategy", "strategy", "symbols_of", "with_params"]
+__all__ = ["of_config", "of_strategy", "strategy", "symbols_of", "watching", "with_params"]
 
 ORDERS_MAX = 1 << 20
 LINE = Line(0xE9360C6F, 26477)  # nothing is received there; a channel has a line
@@ -108,6 +108,12 @@ def of_strategy(chosen: Strategy, symbols: Sequence[str], orders_max: int = ORDE
         name="backtest", symbols=tuple(symbols), orders_max=orders_max, pipelines=(_pipeline(),), strategies=(chosen,),
         limits=_limits(len(symbols)),
     )  # fmt: skip
+
+
+def watching(symbols: Sequence[str], orders_max: int = ORDERS_MAX) -> Settings:
+    """Settings without a strategy: a feed is taken, nothing is ordered."""
+    none = Strategy("none", "builtin", "imbalance", {})
+    return replace(of_strategy(none, symbols, orders_max), strategies=())
 
 
 def symbols_of(path: Path, groups: Sequence[Flow] = ()) -> list[str]:

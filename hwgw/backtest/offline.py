@@ -1,0 +1,137 @@
+"""A capture straight into a pipeline without a network, on the clock of the capture: what a gateway makes of it.
+
+SPDX-License-Identifier: MIT
+
+Frames, lines and holes are as on the wire; orders that pass the gate end in `order.drop_session`: there is no venue.
+Channels of a file are never stale: what was not recorded says nothing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hwgw import specs
+from hwgw.errors import CheckFailed, UsageError
+from hwgw.feeds.source import Capture, Flow
+from hwgw.gateway import NativeSettings
+from hwgw.journal.restore import Replay
+from hwgw.native import call, ffi, lib
+from hwgw.risk.control import of_settings
+from hwgw.rx import open as open_rx
+from hwgw.segment import Segment
+from hwgw.settings import Channel, Line, Pipeline, Receive, Settings
+from hwgw.telemetry import LedgerRow, ledger_rows
+
+__all__ = ["Offline", "Window", "flows_of", "run"]
+
+_STATES = {int(code.value): code.slug for code in specs.load("segment").enum("feed_state").values}
+_serial = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The part of a recording that counts, in ns from its first frame; until None: to its end."""
+
+    start_ns: int = 0
+    until_ns: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.until_ns is not None and self.until_ns <= self.start_ns:
+            raise UsageError(f"--until {self.until_ns} ns is not behind --from {self.start_ns} ns")
+
+
+@dataclass(frozen=True, slots=True)
+class Offline:
+    """What became of the frames; book_hash is over all books at the end."""
+
+    flows: tuple[Flow, ...]
+    frames: int
+    span_ns: int
+    counters: dict[str, int]
+    ledgers: tuple[LedgerRow, ...]
+    states: tuple[str, ...]
+    book_hash: str
+
+
+def flows_of(path: Path, groups: tuple[Flow, ...] = ()) -> tuple[Flow, ...]:
+    """The groups and ports of a capture that carry MoldUDP64, with channel and line; CheckFailed without any."""
+    capture = Capture(path, groups)
+    for _ in capture.batches():
+        pass
+    return tuple(capture.flows())
+
+
+def _wired(settings: Settings, flows: tuple[Flow, ...]) -> Settings:
+    """The settings with the channels and lines that the capture has."""
+    channels = []
+    for channel in sorted({flow.channel for flow in flows}):
+        lines = sorted((flow for flow in flows if flow.channel == channel), key=lambda flow: flow.line)
+        wire = tuple(Line(int(ipaddress.IPv4Address(flow.group)), flow.port) for flow in lines)
+        channels.append(Channel(f"channel{channel}", wire, stale_ns=0))
+    pipeline = Pipeline(Receive(backend="none"), tuple(channels), sample_shift=20)
+    return replace(settings, pipelines=(pipeline,), session=None, journal=None)
+
+
+def run(path: Path, settings: Settings, flows: tuple[Flow, ...], window: Window = Window()) -> Offline:
+    """Give the frames of a capture to a pipeline. CheckFailed when it is damaged or its times go back."""
+    wired = _wired(settings, flows)
+    name = f"replay-{os.getpid()}-{next(_serial)}"
+    segment = Segment.create(name, settings.symbols)
+    Path(f"/dev/shm/hwgw-{name}").unlink()  # noqa: S108 (the mapping stays; whatever happens, nothing is left)
+    pipeline = ffi.new("struct hwgw_pipeline **")
+    try:
+        segment.publish_limits(of_settings(wired).table)
+        for number, strategy in enumerate(wired.strategies):
+            if strategy.armed:
+                segment.arm(number)
+        native = NativeSettings(wired, segment, Replay(), halts=False)
+        cfg = native.pipelines[0]
+        cfg.virtual_clock, cfg.books.huge_pages = True, False
+        call(lib.hwgw_pipeline_open, pipeline, ffi.addressof(cfg))
+        frames, span_ns = _push(path, pipeline[0], window)
+        lib.hwgw_pipeline_publish(pipeline[0])
+        counters = segment.counters()
+        rows = [lib.hwgw_segment_channel(segment.pointer, 0, i) for i in range(len(wired.pipelines[0].channels))]
+        states = tuple(_STATES.get(int(row.state), "unknown") for row in rows)
+        book_hash = f"{lib.hwgw_books_hash(lib.hwgw_pipeline_books(pipeline[0])):016x}"
+    finally:
+        lib.hwgw_pipeline_close(pipeline[0])
+        segment.close()
+    return Offline(flows, frames, span_ns, counters, tuple(ledger_rows(counters)), states, book_hash)
+
+
+def _push(path: Path, pipeline: Any, window: Window) -> tuple[int, int]:
+    """Every frame of the window at its time; how many, and the time between the first and the last."""
+    receiver = open_rx("pcap", path=path)
+    first = last = None
+    given = number = 0
+    for batch in receiver:
+        frames = batch.frames
+        times = frames["ts_ns"]
+        before = int(times[0]) if last is None else last
+        steps = np.flatnonzero(times < np.concatenate([np.array([before], np.uint64), times[:-1]]))
+        if len(steps):
+            raise CheckFailed(
+                f"{path}: frame {number + int(steps[0]) + 1} is of an earlier time than the one before it; allowed are"
+                " frames in order of time"
+            )
+        first = int(times[0]) if first is None else first
+        last, number = int(times[-1]), number + len(frames)
+        kept = times - np.uint64(first) >= window.start_ns
+        if window.until_ns is not None:
+            kept &= times - np.uint64(first) < window.until_ns
+        chosen = np.ascontiguousarray(frames[kept])
+        lib.hwgw_pipeline_timed(pipeline, ffi.from_buffer("struct hwgw_frame[]", chosen), len(chosen), first)
+        given += len(chosen)
+    drops = receiver.ledger().drops
+    if drops:
+        said = ", ".join(f"{name} {cnt}" for name, cnt in drops.items())
+        raise CheckFailed(f"{path}: {sum(drops.values())} records are damaged ({said}); allowed are whole frames")
+    return given, (last or 0) - (first or 0)

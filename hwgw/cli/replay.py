@@ -1,0 +1,143 @@
+"""hwgw replay: a capture once more, on a wire or straight into a pipeline.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hwgw.errors import CheckFailed, UsageError
+
+from .common import Output, all_problems, choose, verb
+from .units import stopping
+
+if TYPE_CHECKING:
+    from hwgw.backtest.offline import Window
+
+PATH = click.Path(path_type=Path, readable=False)
+SPEED_MAX = 10**6
+
+
+def _window(start: str | None, until: str | None) -> Window:
+    from hwgw.backtest.offline import Window
+    from hwgw.strict_yaml import BadValueError, duration
+
+    schema = duration(0, 7 * 86_400 * 10**9)
+
+    def read(option: str, text: str) -> int:
+        try:
+            return int(schema.parse(text))
+        except BadValueError as error:
+            raise UsageError(f"{option} {text}: {error}; {schema.allowed} is allowed") from None
+
+    return Window(read("--from", start) if start else 0, read("--until", until) if until else None)
+
+
+def _speed(text: str) -> Fraction | None:
+    """How many times as fast; None: as fast as can be."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)x", text, re.ASCII)
+    if text in ("recorded", "max"):
+        return Fraction(1) if text == "recorded" else None
+    found = Fraction(match[1]) if match else Fraction(0)
+    if not Fraction(1, 1000) <= found <= SPEED_MAX:
+        raise UsageError(f"--speed {text}: recorded, max, and Nx are allowed, such as 2x or 0.5x")
+    return found
+
+
+@verb("replay")
+@click.argument("file", type=PATH)
+@click.option("--to", required=True, metavar="IF|gateway", help="An interface; gateway: a pipeline without a network.")
+@click.option(
+    "--speed", default="recorded", show_default=True, metavar="SPEED", help="recorded, max, or Nx such as 10x."
+)
+@click.option("--from", "start", metavar="TIME", help="Begin so long behind the first frame, such as 500ms.")
+@click.option("--until", metavar="TIME", help="End so long behind the first frame.")
+@click.option("--group", "groups", multiple=True, metavar="G:P", help="gateway: only this group and port (repeatable).")
+@click.option("--config", "config_path", type=PATH, metavar="FILE", help="gateway: symbols, strategies, limits of one.")
+@click.option(
+    "--backend", type=click.Choice(("auto", "packet", "afxdp", "dpdk")), default="auto", help="For an interface."
+)
+@all_problems
+def command(
+    out: Output, file: Path, to: str, speed: str, start: str | None, until: str | None, groups: tuple[str, ...],
+    config_path: Path | None, backend: str,
+) -> int:  # fmt: skip
+    """Replay a capture (pcap or pcapng).
+
+    To an interface, frames leave by an exact schedule; to gateway, they go into a pipeline on the capture's own clock,
+    as fast as it takes them, and the ledgers say what became of each. Exit code 1 when frames were lost here, the
+    capture is damaged or its times go back.
+    """
+    pace, window = _speed(speed), _window(start, until)
+    if to == "gateway":
+        _offline(out, file, window, groups, config_path)
+        return 0
+    if groups or config_path:
+        raise UsageError("--group and --config go with --to gateway")
+    _send(out, file, to, pace, window, backend)
+    return 0
+
+
+def _offline(out: Output, file: Path, window: Window, groups: tuple[str, ...], config_path: Path | None) -> None:
+    from dataclasses import asdict
+
+    from hwgw.backtest import offline, setting
+    from hwgw.feeds.source import Flow
+
+    flows = offline.flows_of(file, tuple(Flow.parse(group) for group in groups))
+    settings = setting.of_config(config_path) if config_path else setting.watching(setting.symbols_of(file))
+    began = time.monotonic()
+    found = offline.run(file, settings, flows, window)
+    took_s = time.monotonic() - began
+    ledgers = {row.name: row.as_dict() for row in found.ledgers}
+    messages = found.counters["itch.messages"]
+    out.emit(
+        {
+            "frames": found.frames, "messages": messages, "span_ns": found.span_ns, "seconds": round(took_s, 6),
+            "flows": [asdict(flow) for flow in found.flows], "states": found.states, "ledgers": ledgers,
+            "orders": found.counters["risk.orders"], "book_hash": found.book_hash,
+        }
+    )  # fmt: skip
+    out.say(f"{file}: {found.frames:,} frames, {messages:,} messages, {found.span_ns / 1e9:,.3f} s in {took_s:.3f} s")
+    for row in found.ledgers:
+        if row.total or row.drops:
+            drops = ", ".join(f"{name} {cnt:,}" for name, cnt in row.drops.items()) or "none"
+            out.row(f"  {row.name:<10} ", f"{row.total:,} = {row.used:,} used + dropped: {drops}")
+    out.say(f"  channels   {', '.join(found.states)}; book hash {found.book_hash}")
+    broken = [row.name for row in found.ledgers if not row.exact]
+    if broken:
+        raise CheckFailed(f"{file}: ledgers that are not exact: {', '.join(broken)}")
+
+
+def _send(out: Output, file: Path, interface: str, pace: Fraction | None, window: Window, backend: str) -> None:
+    from hwgw import rx
+    from hwgw.send import Rate, part, read, run
+
+    source = part(read(file), window.start_ns, window.until_ns, pace or Fraction(1))
+    opened = rx.open(choose(backend, ("packet", "afxdp"), "send"), interface=interface, tx_only=True, tx_frame_cnt=4096)
+    with opened as sender:
+        out.note(sender.describe)
+        began = time.monotonic()
+        with stopping() as stopped:
+            report = run(sender, source, Rate("max" if pace is None else "recorded"), stop=lambda: bool(stopped))
+        took_s, backend = time.monotonic() - began, sender.backend
+    lost = sum(report.dropped.values()) + report.unsent
+    out.emit(
+        {
+            "backend": backend, "frames": len(source), "taken": report.taken, "sent": report.sent,
+            "bytes": report.bytes, "dropped": report.dropped, "unsent": report.unsent, "seconds": round(took_s, 6),
+            "pps": round(report.pps, 3), "late_ns": report.late_ns, "interrupted": bool(stopped),
+        }
+    )  # fmt: skip
+    out.say(f"{file}: {report.taken:,} of {len(source):,} frames, {report.sent:,} sent, {lost:,} lost, {took_s:.3f} s")
+    if report.late_ns:
+        out.say(f"late: {', '.join(f'{key} {value / 1000:,.1f} us' for key, value in report.late_ns.items())}")
+    if lost:
+        raise CheckFailed(f"{report.taken} frames, {report.sent} sent, {report.dropped} lost, {report.unsent} unsent")
