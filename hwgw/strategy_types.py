@@ -189,7 +189,7 @@ class Order(Protocol):
     feed"""
     reason: int
     """Halt reason; venue code of canceled and rejected, 0 = concluded by the session; order state of accepted and
-    replaced when dead"""
+    replaced when dead; in the journal, of a market order that passed, the price it was judged at"""
     ts_ns: int
     t_rx: int
     """Ticks at the descriptor of the frame that caused it, 0 when none"""

