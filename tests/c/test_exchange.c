@@ -27,7 +27,8 @@
 #define CLIENT_MESSAGES 60000u
 
 static const char symbols[] = "SIM00000SIM00001SIM00002SIM00003SIM00004";
-static const struct hwgw_sim_user users[CLIENT_CNT] = {{"ONE   ", "SECRET    ", false}, {"TWO   ", "SECRET    ", false}};
+static const struct hwgw_sim_user users[CLIENT_CNT] = {{"ONE   ", "SECRET    ", false},
+                                                       {"TWO   ", "SECRET    ", false}};
 static char record_path[64];
 
 static void remove_recording(void) {
