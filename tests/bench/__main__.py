@@ -19,7 +19,10 @@ from .harness import Options, Result, Unavailable, machine
 
 MODULES = sorted(path.stem.removeprefix("bench_") for path in Path(__file__).parent.glob("bench_*.py"))
 
-FEED = ("decode_", "framing_", "book_", "tob_rows_")  # figures with a table of their own
+BLOCKS = {  # figures with a table of their own, by how they begin
+    "feed": ("decode_msgs_", "decode_columns_", "decode_in_order_", "framing_", "book_", "tob_rows_"),
+    "halt": ("halt_", "limits_ack_"),
+}
 
 
 def number(value: float | None) -> str:
@@ -85,9 +88,10 @@ def document(path: Path, results: list[Result], load: float, left_out: list[tupl
     )
     text = path.read_text(encoding="utf-8")
     receive = [result for result in results if result.name.startswith("rx_")]
-    feed = [result for result in results if result.name.startswith(FEED)]
-    others = [result for result in results if result not in receive and result not in feed]
-    for name, rows in (("figures", others), ("feed", feed)):
+    blocks = {name: [result for result in results if result.name.startswith(begins)] for name, begins in BLOCKS.items()}
+    apart = [*receive, *(result for rows in blocks.values() for result in rows)]
+    blocks["figures"] = [result for result in results if result not in apart]
+    for name, rows in blocks.items():
         if rows:
             text = between(text, name, conditions + figures(rows), path)
     if receive:
