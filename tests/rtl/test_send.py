@@ -78,3 +78,21 @@ def test_rules_give_one_order_per_shot_and_count_what_they_refuse(tmp_path: Path
     assert counts["fired"] >= counts["orders"] > counts["events"] / 100
     if simulator == "verilator":
         assert min(counts[name] for name in ("drop_disabled", "drop_feed", "drop_busy", "stores", "refused")) > 0
+
+
+def test_a_message_becomes_an_order_frame_within_24_cycles(tmp_path: Path, seed: int) -> None:
+    test = "a_message_becomes_an_order_frame_in_a_constant_number_of_cycles"
+    found = run(tmp_path, seed, "verilator", "bench_path", "path_bench", test)
+    assert found["shots"] == 24
+    assert found["latency_cycles"] == {
+        "trigger to frame, low lane": {"min": 22, "max": 22},
+        "trigger to frame, high lane": {"min": 23, "max": 23},
+    }
+
+
+def test_whatever_records_come_each_is_answered_and_a_good_order_passes_after_them(tmp_path: Path, seed: int) -> None:
+    test = "whatever_records_come_each_is_answered_and_a_good_order_passes_after_them"
+    records = run(tmp_path, seed, "verilator", "bench_path", "path_bench", test)["records"]
+    assert records["passed"] + records["refused"] == 120
+    assert records["frames"] >= 24
+    assert records["refused"] > 20

@@ -1,0 +1,280 @@
+// hwgw_send: the transmit half of the card: trigger and host's records, the gate, the encoder, the frames.
+//
+// SPDX-License-Identifier: MIT
+//
+// Input: event records of the decoder (for the trigger); the host's records (order.yaml: orders, and everything the gate has to
+// know). Output: frames to the MAC; every record with its verdict; for each order that passed, what became of it (sent.yaml).
+// Order: records go through the gate one after the other, a trigger's order before a host's record that waits. Verdicts and
+// what became of orders leave in that order.
+// The card stamps: ts_ns of every record is `now` of the cycle in which the gate takes it, as the gate wants one clock; the ref of a
+// trigger's order, and of a host's new or replace that has ref 0, is one above the highest that the gate was given.
+// Verdicts: m_axis_verdict is the record as it was judged, tuser the gate's answer (HWGW_RISK_REASON_*, 0 = pass). An order that
+// passes is taken from the gate when the one before has left for the MAC; until then the gate waits, and so do the records.
+// halt: the gate's wire, and orders that passed and have not begun to leave are refused (cancels leave).
+// Latency, in cycles, nothing waiting: event to trigger's order 2, gate 8, packet 2, first beat 1: 13 from an event, 11 from a
+// record of the host.
+`default_nettype none
+`include "hwgw_specs.vh"
+
+module hwgw_send #(
+    parameter INSTRUMENT_W = 10,
+    parameter SLOT_W = 12
+) (
+    input  wire         clk,
+    input  wire [ 63:0] now,
+    input  wire         halt,
+    input  wire [  7:0] halt_reason,
+    input  wire [511:0] s_event,
+    input  wire         s_event_valid,
+    input  wire         is_feed_good,
+    input  wire         cfg_trigger_enable,
+    input  wire [INSTRUMENT_W-1:0] cfg_rule_instrument,
+    input  wire [255:0] cfg_rule,
+    input  wire         cmd_rule_store,
+    input  wire         cmd_disarm,
+    input  wire [ 31:0] cfg_firm,
+    input  wire [  7:0] cfg_capacity,
+    input  wire [  7:0] cfg_display,
+    input  wire [INSTRUMENT_W:0] cfg_instruments,
+    input  wire         cfg_symbol_we,
+    input  wire [INSTRUMENT_W-1:0] cfg_symbol_row,
+    input  wire [ 63:0] cfg_symbol_text,
+    input  wire         cfg_template_we,
+    input  wire [  3:0] cfg_template_word,
+    input  wire [ 31:0] cfg_template_data,
+    input  wire [ 31:0] cfg_loan_seq,
+    input  wire [ 31:0] cfg_loan_end,
+    input  wire [ 31:0] cfg_loan_ack,
+    input  wire [ 15:0] cfg_loan_window,
+    input  wire [ 63:0] cfg_loan_expiry,
+    input  wire         cmd_lend,
+    input  wire         cmd_renew,
+    input  wire         cmd_return,
+    input  wire [511:0] s_axis_record_tdata,
+    input  wire         s_axis_record_tvalid,
+    output wire         s_axis_record_tready,
+    input  wire [ 63:0] s_axis_limits_tdata,
+    input  wire         s_axis_limits_tvalid,
+    output wire         s_axis_limits_tready,
+    input  wire         s_axis_limits_tlast,
+    output wire [ 63:0] m_axis_tdata,
+    output wire [  7:0] m_axis_tkeep,
+    output wire         m_axis_tvalid,
+    input  wire         m_axis_tready,
+    output wire         m_axis_tlast,
+    output wire [511:0] m_axis_verdict_tdata,
+    output wire [  7:0] m_axis_verdict_tuser,
+    output wire         m_axis_verdict_tvalid,
+    input  wire         m_axis_verdict_tready,
+    output wire [511:0] m_axis_sent_tdata,
+    output wire         m_axis_sent_tvalid,
+    input  wire         m_axis_sent_tready,
+    output wire [  7:0] halted,
+    output wire [ 63:0] generation,
+    output wire         is_table_offered,
+    output wire         is_ready,
+    output wire         loan_is_out,
+    output wire         is_busy,
+    output wire [ 31:0] loan_next,
+    output wire [ 31:0] pulse_risk,     // of the gate
+    output wire [  6:0] pulse,          // loan, damaged, rule refused, busy, feed, disabled, fired from the highest bit on
+    input  wire [  5:0] verdict_addr,
+    output wire [127:0] verdict_data,
+    output wire [ 31:0] verdict_cnt,
+    input  wire         rst
+);
+
+  localparam PACKET_W = 8 * (`SOUPBINTCP_UNSEQUENCED_DATA_LEN + `OUCH50_ENTER_ORDER_LEN + `OUCH50_TAG_FIRM_LEN);
+
+  // ---- records into the gate ----
+
+  wire [511:0] trigger_order;
+  wire         trigger_valid, trigger_is_ready, gate_is_ready, gate_ready;
+
+  hwgw_trigger #(
+      .INSTRUMENT_W(INSTRUMENT_W)
+  ) u_trigger (
+      .clk(clk),
+      .cfg_enable(cfg_trigger_enable),
+      .is_feed_good(is_feed_good),
+      .cfg_instrument(cfg_rule_instrument),
+      .cfg_rule(cfg_rule),
+      .cmd_store(cmd_rule_store),
+      .cmd_disarm(cmd_disarm),
+      .s_event(s_event),
+      .s_valid(s_event_valid),
+      .m_axis_order_tdata(trigger_order),
+      .m_axis_order_tvalid(trigger_valid),
+      .m_axis_order_tready(gate_ready),
+      .is_ready(trigger_is_ready),
+      .pulse_fired(pulse[0]),
+      .pulse_drop_disabled(pulse[1]),
+      .pulse_drop_feed(pulse[2]),
+      .pulse_drop_busy(pulse[3]),
+      .pulse_refused(pulse[4]),
+      .rst(rst)
+  );
+
+  reg  [511:0] record;
+  reg  [ 31:0] last_ref_q;
+  wire [511:0] chosen = trigger_valid ? trigger_order : s_axis_record_tdata;
+  wire [  7:0] kind = chosen[8*`HWGW_ORDER_KIND_OFF+:8];
+  wire [ 31:0] given_ref = chosen[8*`HWGW_ORDER_REF_OFF+:32];
+  wire         takes_ref = kind == `HWGW_ORDER_KIND_NEW || kind == `HWGW_ORDER_KIND_REPLACE;
+  wire [ 31:0] record_ref = takes_ref && given_ref == 32'd0 ? last_ref_q + 32'd1 : given_ref;
+
+  always @* begin
+    record = chosen;
+    record[8*`HWGW_ORDER_TS_NS_OFF+:64] = now;
+    record[8*`HWGW_ORDER_REF_OFF+:32] = record_ref;
+  end
+
+  always @(posedge clk) begin
+    if ((trigger_valid || s_axis_record_tvalid) && gate_ready && takes_ref && record_ref > last_ref_q)
+      last_ref_q <= record_ref;
+    if (rst) last_ref_q <= 32'd0;
+  end
+
+  assign s_axis_record_tready = gate_ready && !trigger_valid;
+  assign is_ready = trigger_is_ready && gate_is_ready;
+
+  // ---- the gate ----
+
+  wire [511:0] verdict;
+  wire [  7:0] reason;
+  wire [ 31:0] priced;
+  wire         verdict_valid, verdict_ready;
+
+  hwgw_risk #(
+      .INSTRUMENT_W(INSTRUMENT_W),
+      .SLOT_W(SLOT_W)
+  ) u_risk (
+      .clk(clk),
+      .s_axis_event_tdata(record),
+      .s_axis_event_tvalid(trigger_valid || s_axis_record_tvalid),
+      .s_axis_event_tready(gate_ready),
+      .m_axis_verdict_tdata(verdict),
+      .m_axis_verdict_tuser(reason),
+      .m_axis_verdict_px(priced),
+      .m_axis_verdict_tvalid(verdict_valid),
+      .m_axis_verdict_tready(verdict_ready),
+      .s_axis_limits_tdata(s_axis_limits_tdata),
+      .s_axis_limits_tvalid(s_axis_limits_tvalid),
+      .s_axis_limits_tready(s_axis_limits_tready),
+      .s_axis_limits_tlast(s_axis_limits_tlast),
+      .halt(halt),
+      .halt_reason(halt_reason),
+      .halted(halted),
+      .generation(generation),
+      .is_table_offered(is_table_offered),
+      .is_ready(gate_is_ready),
+      .pulse_damaged(pulse[5]),
+      .pulse(pulse_risk),
+      .verdict_addr(verdict_addr),
+      .verdict_data(verdict_data),
+      .verdict_cnt(verdict_cnt),
+      .rst(rst)
+  );
+
+  // ---- an order that passes goes on when the one before has left ----
+
+  reg         is_under_way_q;
+  wire [ 7:0] verdict_kind = verdict[8*`HWGW_ORDER_KIND_OFF+:8];
+  wire is_order = verdict_kind == `HWGW_ORDER_KIND_NEW || verdict_kind == `HWGW_ORDER_KIND_REPLACE ||
+                  verdict_kind == `HWGW_ORDER_KIND_CANCEL;
+  wire goes_on = is_order && reason == 8'd0;
+  wire may_go = !goes_on || !is_under_way_q;
+  wire issue = verdict_valid && verdict_ready && goes_on;
+
+  assign verdict_ready         = m_axis_verdict_tready && may_go;
+  assign m_axis_verdict_tdata  = verdict;
+  assign m_axis_verdict_tuser  = reason;
+  assign m_axis_verdict_tvalid = verdict_valid && may_go;
+
+  wire [PACKET_W-1:0] packet;
+  wire [5:0] packet_len;
+  wire packet_is_good, packet_is_cancel, packet_valid, frame_ready;
+
+  hwgw_order #(
+      .INSTRUMENT_W(INSTRUMENT_W)
+  ) u_order (
+      .clk(clk),
+      .cfg_firm(cfg_firm),
+      .cfg_capacity(cfg_capacity),
+      .cfg_display(cfg_display),
+      .cfg_instruments(cfg_instruments),
+      .cfg_symbol_we(cfg_symbol_we),
+      .cfg_symbol_row(cfg_symbol_row),
+      .cfg_symbol_text(cfg_symbol_text),
+      .s_order(verdict),
+      .s_valid(issue),
+      .m_packet(packet),
+      .m_len(packet_len),
+      .m_is_good(packet_is_good),
+      .m_is_cancel(packet_is_cancel),
+      .m_valid(packet_valid),
+      .rst(rst)
+  );
+
+  // the encoder does not wait: what the frame does not take at once is held
+  reg                 held_valid_q;
+  reg  [PACKET_W+7:0] held_q;
+  wire [PACKET_W+7:0] fresh = {packet_is_good, packet_is_cancel, packet_len, packet};
+  wire [PACKET_W+7:0] offered = held_valid_q ? held_q : fresh;
+  wire                offered_valid = held_valid_q || packet_valid;
+
+  always @(posedge clk) begin
+    if (packet_valid) held_q <= fresh;
+    held_valid_q   <= offered_valid && !frame_ready;
+    is_under_way_q <= issue || (is_under_way_q && !(offered_valid && frame_ready));
+    if (rst) begin
+      held_valid_q   <= 1'b0;
+      is_under_way_q <= 1'b0;
+    end
+  end
+
+  wire frame_is_busy;
+
+  hwgw_frame u_frame (
+      .clk(clk),
+      .now(now),
+      .halt(halt || halted != 8'd0),
+      .cfg_template_we(cfg_template_we),
+      .cfg_template_word(cfg_template_word),
+      .cfg_template_data(cfg_template_data),
+      .cfg_loan_seq(cfg_loan_seq),
+      .cfg_loan_end(cfg_loan_end),
+      .cfg_loan_ack(cfg_loan_ack),
+      .cfg_loan_window(cfg_loan_window),
+      .cfg_loan_expiry(cfg_loan_expiry),
+      .cmd_lend(cmd_lend),
+      .cmd_renew(cmd_renew),
+      .cmd_return(cmd_return),
+      .s_packet(offered[PACKET_W-1:0]),
+      .s_len(offered[PACKET_W+:6]),
+      .s_is_good(offered[PACKET_W+7]),
+      .s_is_cancel(offered[PACKET_W+6]),
+      .s_valid(offered_valid),
+      .s_ready(frame_ready),
+      .m_axis_tdata(m_axis_tdata),
+      .m_axis_tkeep(m_axis_tkeep),
+      .m_axis_tvalid(m_axis_tvalid),
+      .m_axis_tready(m_axis_tready),
+      .m_axis_tlast(m_axis_tlast),
+      .m_axis_sent_tdata(m_axis_sent_tdata),
+      .m_axis_sent_tvalid(m_axis_sent_tvalid),
+      .m_axis_sent_tready(m_axis_sent_tready),
+      .loan_is_out(loan_is_out),
+      .is_busy(frame_is_busy),
+      .loan_next(loan_next),
+      .pulse_refused(pulse[6]),
+      .rst(rst)
+  );
+
+  assign is_busy = frame_is_busy;
+
+  wire unused = &{1'b0, priced};
+
+endmodule
+
+`default_nettype wire
