@@ -377,7 +377,8 @@ def test_a_session_that_is_over_is_left_when_nothing_was_open(rng: random.Random
 
 
 def test_a_session_that_is_over_with_orders_open_stays_halted(day: Day) -> None:
-    cnt = next(n for n in range(len(day.records.ends), 0, -1) if day.states[-1][1]["orders"])
+    passed = [kind == TYPES["gate"] and payload[0] == NEW and not verdict for kind, verdict, payload in day.records]
+    cnt = max(number for number, is_new in enumerate(passed, 1) if is_new)  # it ends with an order without an answer
     with restored(opening(), day.records.first(cnt)) as again:
         again.until(lambda: len(again.packets) == 1)
         again.venue.send(sv.soup(b"J", b"S"))
