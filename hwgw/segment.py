@@ -272,6 +272,10 @@ class Segment:
         """Add a reason to those the gateway is halted for; False when it is one of them already (its record stays)."""
         return bool(lib.hwgw_halt(self._pointer, _reason_code(reason), text_.encode()[:95]))
 
+    def halt_wait(self, seconds: float) -> bool:
+        """Wait until no order that was judged before the last halt or resume is on its way; False after so long."""
+        return bool(lib.hwgw_halt_wait(self._pointer, int(seconds * 1e9)))
+
     def resume(self, *reasons: str) -> tuple[str, ...]:
         """Take reasons (all of them when none is named) from those it is halted for; the ones that were among them."""
         mask = sum(1 << _reason_code(reason) for reason in set(reasons)) if reasons else 2**32 - 1

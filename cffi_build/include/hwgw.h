@@ -598,6 +598,11 @@ struct hwgw_journal_ring *hwgw_segment_journal(struct hwgw_segment *segment, uin
 /* adds a reason of the risk table (any other counts as operator) to those the gateway is halted for; false when it is
  * one of them already, whose record stays. May be called by any process and thread. */
 bool hwgw_halt(struct hwgw_segment *segment, uint32_t reason, const char *text);
+/* waits until every pipeline has acknowledged the halts and resumes so far: each order judged before has left, was refused
+ * or was dropped, and the next one is judged by what is in force now. true at once when there is no data process. false
+ * after timeout_ns: it is stopped, or has no core; the halt is in force all the same, but an order that was past the check
+ * may leave when it goes on. */
+bool hwgw_halt_wait(struct hwgw_segment *segment, uint64_t timeout_ns);
 /* takes reasons (bit per reason code) from that set and returns those that were in it; orders pass when none is left */
 uint32_t hwgw_resume(struct hwgw_segment *segment, uint32_t reasons);
 /* the same for one instrument (below instrument_cnt of the segment): none of its orders leaves but cancels. false when it

@@ -13,6 +13,9 @@
  */
 #include "halt.h"
 
+#include <errno.h>
+#include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "segment.h"
@@ -93,6 +96,29 @@ bool halt_is_latched(const struct hwgw_control *control) {
 
 bool hwgw_halt(struct hwgw_segment *segment, uint32_t reason, const char *text) {
   return halt_set(hwgw_segment_control(segment), reason, text);
+}
+
+static bool is_acknowledged(struct hwgw_segment *segment, uint64_t seq) {
+  const struct hwgw_segment_header *head = hwgw_segment_head(segment);
+  for (uint32_t i = 0; i < head->thread_cnt; i++) {
+    const struct hwgw_thread *thread = hwgw_segment_thread(segment, i);
+    uint32_t state = __atomic_load_n(&thread->state, __ATOMIC_ACQUIRE);
+    bool is_running = state == HWGW_SEGMENT_THREAD_STATE_RUNNING || state == HWGW_SEGMENT_THREAD_STATE_DRAINING;
+    if (is_running && __atomic_load_n(&thread->halt_seq_ack, __ATOMIC_ACQUIRE) < seq) return false;
+  }
+  return true;
+}
+
+bool hwgw_halt_wait(struct hwgw_segment *segment, uint64_t timeout_ns) {
+  uint64_t seq = __atomic_load_n(&hwgw_segment_control(segment)->halt_seq, __ATOMIC_ACQUIRE);
+  uint64_t end_ns = hwgw_now_ns() + timeout_ns;
+  while (!is_acknowledged(segment, seq)) {
+    uint32_t pid = hwgw_segment_head(segment)->data_pid;
+    if (pid && kill((pid_t)pid, 0) && errno == ESRCH) return true; /* who is gone sends nothing */
+    if (hwgw_now_ns() >= end_ns) return false;
+    nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+  }
+  return true;
 }
 
 uint32_t hwgw_resume(struct hwgw_segment *segment, uint32_t reasons) {

@@ -515,6 +515,7 @@ bool hwgw_pipeline_step(struct hwgw_pipeline *p) {
   /* an order looks for itself; without one new limits would wait for the housekeeping */
   if (HWGW_UNLIKELY(__atomic_load_n(&p->control->limits_generation, __ATOMIC_RELAXED) != p->limits_generation))
     pipeline_control(p);
+  pipeline_halts(p);
   if (now - p->t_house >= p->house_ticks) {
     p->t_house = now;
     hwgw_pipeline_publish(p);

@@ -191,6 +191,8 @@ static inline uint64_t pipeline_hz(const struct hwgw_pipeline *p) {
 bool pipeline_record(struct hwgw_pipeline *p, const struct hwgw_order *event, uint32_t verdict);
 void pipeline_gate(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits);
 void pipeline_control(struct hwgw_pipeline *p);
+/* takes halts and resumes that are new, and acknowledges them; never within an order, which would be acknowledged unsent */
+void pipeline_halts(struct hwgw_pipeline *p);
 void pipeline_messages(struct hwgw_pipeline *p, uint32_t channel, uint32_t line, struct hwgw_mold_iter *iter,
                        uint64_t t_rx);
 void pipeline_frame(struct hwgw_pipeline *p, const struct hwgw_frame *frame);

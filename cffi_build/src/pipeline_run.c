@@ -234,13 +234,15 @@ static void stale_halt(struct hwgw_pipeline *p) {
   if (hwgw_halt(p->segment, HWGW_RISK_REASON_CONTROL_STALE, text)) pipeline_control(p);
 }
 
-static void instrument_halts(struct hwgw_pipeline *p) {
+void pipeline_halts(struct hwgw_pipeline *p) {
   uint64_t seq = __atomic_load_n(&p->control->halt_seq, __ATOMIC_ACQUIRE);
   if (HWGW_LIKELY(seq == p->halt_seq)) return;
   p->halt_seq = seq;
   p->t_cancel = 0;
+  pipeline_control(p);
   p->has_halted_instrument = false;
   for (uint32_t i = 0; i < p->instrument_cnt; i++) p->has_halted_instrument |= halt_has_instrument(p->control, i);
+  __atomic_store_n(&p->thread->halt_seq_ack, seq, __ATOMIC_RELEASE);
 }
 
 /* no order leaves while nobody takes what is put to disk */
@@ -271,7 +273,7 @@ void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
   journal_watch(p, pipeline_ns(p, now));
   pipeline_control(p);
   stale_halt(p);
-  instrument_halts(p);
+  pipeline_halts(p);
   pipeline_feed_age(p, now);
   pipeline_exposure_publish(p);
   p->thread->open_cnt = pipeline_open_orders(p);
@@ -279,7 +281,6 @@ void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
   p->thread->next_seq = p->channel_cnt ? p->mold[0].next_seq : 0;
   p->thread->last_ref = p->last_ref;
   p->thread->is_reconciling = p->is_reconciling;
-  p->thread->halt_seq_ack = p->halt_seq;
   __atomic_store_n(&p->thread->alive_ns, pipeline_ns(p, now), __ATOMIC_RELEASE);
 }
 

@@ -4,7 +4,8 @@
  *
  *   hwgw-halt NAME... | --all [--reason TEXT]
  *
- * One store into each gateway's segment, as `hwgw halt` makes it; the record in the segment says who, when and why, and a
+ * One store into each gateway's segment, as `hwgw halt` makes it, then a wait until the data processes have acknowledged
+ * it, so that no order leaves after it has returned; one that does not within a second is named. The record in the segment says who, when and why, and a
  * resume puts it into the gateway's record of acts. One gateway that cannot be halted does not keep the others from it. Exit
  * code: 0 all are halted, else that of the first that could not be (2 usage or no such gateway, 4 privilege, 1 no segment).
  */
@@ -18,6 +19,7 @@
 #define SHM "/dev/shm"
 #define PREFIX "hwgw-"
 #define NAMES_MAX 64
+#define ACKNOWLEDGED_NS 1000000000u
 
 static int halt(const char *name, const char *text) {
   struct hwgw_segment *segment = NULL;
@@ -33,8 +35,19 @@ static int halt(const char *name, const char *text) {
   return 0;
 }
 
+/* after the last of them is halted: one that is stuck keeps no other waiting */
+static int acknowledged(const char *name, const char *text) {
+  (void)text;
+  struct hwgw_segment *segment = NULL;
+  if (hwgw_segment_attach(&segment, name, false, NULL)) return 0; /* told already, or gone meanwhile */
+  if (!hwgw_halt_wait(segment, ACKNOWLEDGED_NS))
+    fprintf(stderr, "hwgw-halt: %s: halted, but its data process has not acknowledged it for a second\n", name);
+  hwgw_segment_close(segment, false);
+  return 0;
+}
+
 /* every segment there is, also what a gateway that is gone has left: it must not start again unhalted */
-static int halt_all(const char *text) {
+static int every(int (*act)(const char *name, const char *text), const char *text) {
   DIR *folder = opendir(SHM);
   if (!folder) {
     fprintf(stderr, "hwgw-halt: %s: %s\n", SHM, strerror(errno));
@@ -43,7 +56,7 @@ static int halt_all(const char *text) {
   int failed = 0;
   for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
     if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0 || strchr(entry->d_name, '.')) continue;
-    int status = halt(entry->d_name + strlen(PREFIX), text);
+    int status = act(entry->d_name + strlen(PREFIX), text);
     if (!failed) failed = status;
   }
   closedir(folder);
@@ -75,11 +88,16 @@ int main(int argc, char **argv) {
     }
   }
   if (is_all == (name_cnt > 0)) return usage("name the gateways to halt, or say --all");
-  if (is_all) return halt_all(text);
   int failed = 0;
+  if (is_all) {
+    failed = every(halt, text);
+    every(acknowledged, text);
+    return failed;
+  }
   for (int i = 0; i < name_cnt; i++) {
     int status = halt(names[i], text);
     if (!failed) failed = status;
   }
+  for (int i = 0; i < name_cnt; i++) acknowledged(names[i], text);
   return failed;
 }

@@ -23,7 +23,8 @@ def command(out: Output, names: tuple[str, ...], all_: bool, symbols: tuple[str,
 
     One that cannot be halted is told and does not keep the others from it.
 
-    One store into shared memory: it works while the gateway's Python process is stopped, hung or gone.
+    One store into shared memory: it works while the gateway's Python process is stopped, hung or gone. Then it waits
+    until the data processes have acknowledged it, a second at most: after that no order is on its way any more.
     """
     from hwgw import audit
     from hwgw.errors import HwgwError, UsageError
@@ -62,6 +63,14 @@ def command(out: Output, names: tuple[str, ...], all_: bool, symbols: tuple[str,
             others = ", ".join(f"{row['reason']}: {row['text']}" for row in halts)
             out.say(f"{name}: halted" if first else f"{name}: was halted already ({others})")
 
+    def acknowledged(name: str) -> bool:
+        with Segment.attach(name) as segment:
+            return segment.halt_wait(1.0)
+
     failed = for_each(out, gateways() if all_ else names, halt)
+    for row in results:  # after the last of them is halted: one that is stuck keeps no other waiting
+        row["acknowledged"] = acknowledged(str(row["name"]))
+    for name in dict.fromkeys(str(row["name"]) for row in results if not row["acknowledged"]):
+        click.echo(f"hwgw halt: {name}: halted, but its data process has not acknowledged it for a second", err=True)
     out.emit({"gateways": results})
     return failed

@@ -14,9 +14,12 @@ from pathlib import Path
 import pytest
 
 from hwgw import audit, cli
+from hwgw.native import lib
 from hwgw.segment import Segment
+from support.market import until
 
 TOOL = Path(sys.executable).with_name("hwgw-halt")
+SAID = "{}: {}: halted, but its data process has not acknowledged it for a second\n"
 
 
 def tool(*args: str) -> subprocess.CompletedProcess[str]:
@@ -42,6 +45,32 @@ def test_it_halts_each_gateway_named_and_says_which_it_could_not(name):
         assert (again.returncode, again.stdout) == (0, f"{name}: was halted by an operator already\n")
         assert gateway.halts[0]["text"] == "the button"
         gateway.resume()
+
+
+def test_it_waits_until_no_order_is_on_its_way_and_names_the_gateway_that_does_not_answer(name, capsys):
+    stuck, good = f"{name}-stuck", f"{name}-good"
+    with Segment.create(stuck, ["AAPL"]) as hung, Segment.create(good, ["AAPL"]) as gateway:
+        for segment in (hung, gateway):
+            segment.threads[0]["state"] = lib.HWGW_SEGMENT_THREAD_STATE_RUNNING
+            lib.hwgw_segment_head(segment.pointer).data_pid = os.getpid()
+        process = subprocess.Popen([str(TOOL), stuck, good], stderr=subprocess.PIPE, text=True)
+        until(lambda: gateway.halted and hung.halted, "both are halted, though one does not answer")
+        gateway.threads[0]["halt_seq_ack"] = gateway.control["halt_seq"]
+        assert process.communicate(timeout=20)[1] == SAID.format("hwgw-halt", stuck)
+        assert cli.execute(["halt", stuck, good]) == 0
+        assert capsys.readouterr().err == SAID.format("hwgw halt", stuck)
+        hung.threads[0]["halt_seq_ack"] = hung.control["halt_seq"]
+        assert hung.halt_wait(0)
+        hung.threads[0]["halt_seq_ack"] -= 1
+        assert not hung.halt_wait(0.01)
+        child = subprocess.Popen(["true"])
+        child.wait()
+        lib.hwgw_segment_head(hung.pointer).data_pid = child.pid
+        assert hung.halt_wait(0)  # who is gone sends nothing
+        for segment in (hung, gateway):
+            segment.resume()
+    for gone in (stuck, good):
+        audit.path(gone).unlink(missing_ok=True)
 
 
 def test_what_it_did_is_on_record_with_the_resume(name):
