@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
+from support.market import until
 
 from hwgw import audit, cli
 from hwgw.native import lib
 from hwgw.segment import Segment
-from support.market import until
 
 TOOL = Path(sys.executable).with_name("hwgw-halt")
 SAID = "{}: {}: halted, but its data process has not acknowledged it for a second\n"
