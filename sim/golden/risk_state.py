@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from hwgw_sim.golden import limits
 
@@ -125,9 +125,10 @@ class State:
         self.recent: list[Recent] = []  # newest first
 
     def items(self) -> Iterator[tuple[str, int]]:
-        """Every state item with its name."""
+        """Every state item that is not 0, with its name."""
         for name in ("generation", "halt", "last_beat", "last_ref", "last_ts"):
-            yield name, getattr(self, name)
+            if value := getattr(self, name):
+                yield name, value
         yield from _items("gateway", self.gateway)
         for prefix, width, records in (
             ("account", 2, self.accounts),
@@ -141,14 +142,12 @@ class State:
 
     def dump(self) -> str:
         """The canonical state: one `name value` line per item that is not 0, sorted."""
-        return "".join(sorted(f"{name} {value}\n" for name, value in self.items() if value))
+        return "".join(sorted(f"{name} {value}\n" for name, value in self.items()))
 
 
 def _items(prefix: str, record: Account | Strategy | Instrument | Order | Recent) -> Iterator[tuple[str, int]]:
-    for item in fields(record):
-        value = getattr(record, item.name)
+    for name, value in vars(record).items():
         if isinstance(value, list):
-            for index, pos in enumerate(value):
-                yield f"{prefix}.account.{index:02}.pos", pos
-        else:
-            yield f"{prefix}.{item.name}", value
+            yield from ((f"{prefix}.account.{index:02}.pos", pos) for index, pos in enumerate(value) if pos)
+        elif value:
+            yield f"{prefix}.{name}", value
