@@ -259,7 +259,13 @@ class Maker:
                 self.bad(node.where(key), f"{node['protocol']} has none; it is of fix42 and fix44")
         if is_fix and node["dead_link"] * 10 <= node["heartbeat"] * 12:
             self.bad(node.where("dead_link"), "not above 1.2 times heartbeat, after which the venue is asked")
+        has_mass = node["protocol"] == "fix44" or (node["protocol"] == "ouch50" and bool(node["firm"]))
+        if node["mass_cancel"] and not has_mass:
+            is_ouch50 = node["protocol"] == "ouch50"
+            why = "ouch50 names the firm in it, and firm is missing" if is_ouch50 else f"{node['protocol']} has none"
+            self.bad(node.where("mass_cancel"), f"{why}; it is of fix44, and of ouch50 with a firm")
         return Session(
+            mass_cancel=has_mass if node["mass_cancel"] is None else node["mass_cancel"],
             address=node["address"],
             port=node["port"],
             username=node["username"],

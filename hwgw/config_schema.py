@@ -286,6 +286,7 @@ SESSION = Section(
         "firm": Key(pattern(r"[A-Za-z0-9]{1,4}", "1 to 4 letters and digits"), ""),
         "capacity": Key(choice(*CAPACITY), "principal"),
         "display": Key(choice(*DISPLAY), "visible"),
+        "mass_cancel": Key(FLAG, None),
         "login_timeout": Key(duration(1_000_000, 600 * SECOND_NS), 5 * SECOND_NS),
         "dead_link": Key(duration(SECOND_NS, 600 * SECOND_NS), 15 * SECOND_NS),
         "reconnect": Key(duration(0, 600 * SECOND_NS), 0),

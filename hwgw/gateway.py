@@ -232,6 +232,7 @@ class NativeSettings:
         cfg.firm = f"{session.firm:<4}".encode()
         cfg.capacity = session.capacity.encode()
         cfg.display = session.display.encode()
+        cfg.mass_cancel = session.mass_cancel
         cfg.requested_seq = 1
         cfg.login_timeout_ms = session.login_timeout_ns // 1_000_000
         cfg.dead_link_ms = session.dead_link_ns // 1_000_000

@@ -259,6 +259,17 @@ class Segment:
         """Ask the gate to disarm a strategy: none of its orders passes."""
         lib.hwgw_arm(self._pointer, self._strategy_number(strategy), False)
 
+    def cancel_all(self) -> int:
+        """Ask every pipeline to cancel what it has open at the venue; the number of the request."""
+        return int(lib.hwgw_cancel_all(self._pointer))
+
+    def cancelled(self, request: int) -> tuple[int, int] | None:
+        """Of a request to cancel: orders that were open, and those whose end is not known yet; None: not begun."""
+        if any(int(row["cancel_seq_ack"]) < request for row in self.threads):
+            return None
+        asked, left = (sum(int(row[key]) for row in self.threads) for key in ("cancel_asked", "cancel_left"))
+        return asked, left
+
     def _strategy_number(self, strategy: int) -> int:
         if not 0 <= strategy < len(self.strategy_rows):
             raise UsageError(f"strategy {strategy}: 0 to {len(self.strategy_rows) - 1} are allowed")

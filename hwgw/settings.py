@@ -146,6 +146,7 @@ class Session:
     target: str = ""
     heartbeat_ns: int = 10_000_000_000
     reset_sequence: bool = False
+    mass_cancel: bool = False
     login_timeout_ns: int = 5_000_000_000
     dead_link_ns: int = 15_000_000_000
     reconnect_ns: int = 0

@@ -513,6 +513,7 @@ struct hwgw_session_cfg {
   uint32_t heartbeat_s;
   uint32_t requested_tx_seq; /* number of our first message, 0 = 1 */
   bool reset_seq;            /* the first logon asks both sides to begin at 1 */
+  bool mass_cancel;          /* FIX 4.4, OUCH 5.0 with a firm: one message cancels everything */
 };
 
 struct hwgw_session;
@@ -525,7 +526,7 @@ void hwgw_session_close(struct hwgw_session *session); /* NULL is allowed; close
  * the venue said that cannot be so comes as kind halt, reason state. Never blocks. */
 uint32_t hwgw_session_poll(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters, struct hwgw_order *events,
                            uint32_t max);
-/* encodes one passed order (new, replace, cancel) into the send buffer by patching a prebuilt template.
+/* encodes one passed order (new, replace, cancel) or a mass cancel into the send buffer by patching a prebuilt template.
  * Returns HWGW_CNT_ORDER_ENCODED or HWGW_CNT_ORDER_DROP_* */
 uint32_t hwgw_session_order(struct hwgw_session *session, const struct hwgw_order *order);
 /* hands the send buffer to the kernel; call it once after the orders of a batch */
@@ -613,6 +614,9 @@ bool hwgw_resume_instrument(struct hwgw_segment *segment, uint32_t instrument);
 /* asks the gate to arm or disarm a strategy (id below strategies_max); one that is to be armed already is armed anew: its
  * run of fills and refusals starts again. True when that changes what was asked last. Any process and thread */
 bool hwgw_arm(struct hwgw_segment *segment, uint32_t id, bool is_armed);
+/* asks every pipeline to cancel what it has open at the venue now; the number of the request, which cancel_seq_ack of
+ * each thread follows. Any process and thread */
+uint64_t hwgw_cancel_all(struct hwgw_segment *segment);
 /* copies a limits table into the idle half, seals it with generation and checksum and flips; returns the generation, or
  * 0 while a pipeline has not acknowledged the one before: its gate may still judge by the half that would be written.
  * One writer at a time: the control plane */

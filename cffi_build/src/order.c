@@ -23,6 +23,7 @@
 #define ENTER_LEN (HEADER_LEN + OUCH50_ENTER_ORDER_LEN)
 #define REPLACE_LEN (HEADER_LEN + OUCH50_REPLACE_ORDER_LEN)
 #define CANCEL_LEN (HEADER_LEN + OUCH50_CANCEL_ORDER_LEN)
+#define MASS_CANCEL_LEN (HEADER_LEN + OUCH50_MASS_CANCEL_LEN)
 #define TAGS_LENGTH_SZ OUCH50_ENTER_ORDER_APPENDAGE_LENGTH_SZ
 
 #define OPTIONS_LEN (OUCH50_TAG_POST_ONLY_LEN + OUCH50_TAG_MIN_QTY_LEN + OUCH50_TAG_MAX_FLOOR_LEN)
@@ -50,7 +51,8 @@ void hwgw_order_template_init(struct hwgw_order_template *template, const struct
   ouch50_enter_order_capacity_set(message, cfg->capacity);
   ouch50_enter_order_intermarket_sweep_set(message, OUCH50_INTERMARKET_SWEEP_NOT_ELIGIBLE);
   ouch50_enter_order_cross_type_set(message, OUCH50_CROSS_TYPE_CONTINUOUS);
-  if (memcmp(cfg->firm, blank, sizeof blank) != 0) { /* else the port's default; a replace inherits it */
+  template->has_firm = memcmp(cfg->firm, blank, sizeof blank) != 0;
+  if (template->has_firm) { /* else the port's default; a replace inherits it */
     uint8_t *tag = message + OUCH50_ENTER_ORDER_LEN;
     ouch50_tag_firm_init(tag);
     ouch50_tag_firm_value_set(tag, cfg->firm);
@@ -67,6 +69,11 @@ void hwgw_order_template_init(struct hwgw_order_template *template, const struct
 
   ouch50_cancel_order_init(template->cancel + HEADER_LEN);
   header_init(template->cancel, CANCEL_LEN);
+
+  message = template->mass_cancel + HEADER_LEN;
+  ouch50_mass_cancel_init(message);
+  ouch50_mass_cancel_firm_set(message, cfg->firm);
+  header_init(template->mass_cancel, MASS_CANCEL_LEN);
 }
 
 /* by table and not by branches: sides and flags of successive orders have no pattern a predictor could learn */
@@ -169,6 +176,18 @@ static uint32_t cancel(const struct hwgw_order_template *template, const struct 
   return CANCEL_LEN;
 }
 
+/* of the firm's orders on this port, in one symbol or (blank) in all */
+static uint32_t mass_cancel(const struct hwgw_order_template *template, const struct hwgw_order *order, uint8_t *out) {
+  static const char every[OUCH50_MASS_CANCEL_SYMBOL_SZ] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
+  bool is_all = order->instrument == UINT32_MAX;
+  if (!template->has_firm || (!is_all && order->instrument >= template->instrument_cnt)) return 0;
+  memcpy(out, template->mass_cancel, HWGW_ORDER_WIRE_SZ);
+  uint8_t *message = out + HEADER_LEN;
+  ouch50_mass_cancel_user_ref_num_set(message, order->ref);
+  ouch50_mass_cancel_symbol_set(message, is_all ? every : template->symbols + sizeof every * (size_t)order->instrument);
+  return MASS_CANCEL_LEN;
+}
+
 uint32_t hwgw_order_patch(const struct hwgw_order_template *template, const struct hwgw_order *order, uint8_t *out) {
   if (order->ref == 0) return 0;
   switch (order->kind) {
@@ -178,6 +197,8 @@ uint32_t hwgw_order_patch(const struct hwgw_order_template *template, const stru
       return replace(template, order, out);
     case HWGW_ORDER_KIND_CANCEL:
       return cancel(template, order, out);
+    case HWGW_ORDER_KIND_MASS_CANCEL:
+      return mass_cancel(template, order, out);
     default:
       return 0;
   }

@@ -16,6 +16,8 @@ struct hwgw_order_template {
   _Alignas(HWGW_CACHE_LINE) uint8_t enter[HWGW_ORDER_WIRE_SZ];
   uint8_t replace[HWGW_ORDER_WIRE_SZ];
   uint8_t cancel[HWGW_ORDER_WIRE_SZ];
+  uint8_t mass_cancel[HWGW_ORDER_WIRE_SZ];
+  bool has_firm; /* a mass cancel names it */
   uint32_t enter_len;
   uint32_t instrument_cnt;
   const char *symbols;
@@ -49,6 +51,9 @@ uint32_t hwgw_order_fix_encode(const struct hwgw_order_fix *fix, const struct hw
 /* a cancel of the whole rest of an order, of which total was ordered with all its replaces */
 uint32_t hwgw_order_fix_cancel(const struct hwgw_order_fix *fix, uint32_t ref, uint32_t instrument, char side_code,
                                uint32_t total, uint32_t seq, uint64_t now_ns, uint8_t *out);
+/* of everything, or (an index) of one instrument */
+uint32_t hwgw_order_fix_mass_cancel(const struct hwgw_order_fix *fix, uint32_t instrument, uint32_t seq,
+                                    uint64_t now_ns, uint8_t *out);
 uint32_t hwgw_order_fix_decode(const uint8_t *message, uint32_t len, struct hwgw_order *event, struct hwgw_said *said);
 /* side code of the order, B S T E whatever the protocol; 0 when side and flags cannot go together */
 char hwgw_order_side_code(const struct hwgw_order *order);

@@ -116,16 +116,19 @@ static char side_of(char code) {
   }
 }
 
-/* symbol, side and time, which every request carries */
-static uint8_t *about_put(const struct hwgw_order_fix *fix, uint8_t *out, uint32_t instrument, char side_code,
-                          uint64_t now_ns) {
+static uint8_t *symbol_put(const struct hwgw_order_fix *fix, uint8_t *out, uint32_t instrument) {
   const char *symbol = fix->symbols + SYMBOL_SZ * (size_t)instrument;
   uint32_t len = SYMBOL_SZ;
   while (len > 1 && symbol[len - 1] == ' ') len--;
   out = FIX_PUT(out, "\00155=");
   memcpy(out, symbol, SYMBOL_SZ);
-  out += len;
-  out = FIX_PUT(out, "\00154=");
+  return out + len;
+}
+
+/* symbol, side and time, which every request about an order carries */
+static uint8_t *about_put(const struct hwgw_order_fix *fix, uint8_t *out, uint32_t instrument, char side_code,
+                          uint64_t now_ns) {
+  out = FIX_PUT(symbol_put(fix, out, instrument), "\00154=");
   *out++ = (uint8_t)side_of(side_code);
   out = FIX_PUT(out, "\00160=");
   return fix_writer_time(&fix->writer, out, now_ns);
@@ -193,6 +196,20 @@ uint32_t hwgw_order_fix_cancel(const struct hwgw_order_fix *fix, uint32_t ref, u
   end = token_field(FIX_PUT(end, "\00111=C"), seq);
   end = about_put(fix, end, instrument, side_code, now_ns);
   end = fix_put_number(FIX_PUT(end, "\00138="), total);
+  *end++ = FIX_SOH;
+  return fix_close(out, end);
+}
+
+uint32_t hwgw_order_fix_mass_cancel(const struct hwgw_order_fix *fix, uint32_t instrument, uint32_t seq,
+                                    uint64_t now_ns, uint8_t *out) {
+  bool is_all = instrument == UINT32_MAX;
+  if (!fix->writer.is_44 || (!is_all && instrument >= fix->instrument_cnt)) return 0;
+  uint8_t *end = fix_writer_begin(&fix->writer, out, FIX_ORDER_MASS_CANCEL_REQUEST, seq, now_ns);
+  end = token_field(FIX_PUT(end, "11=M"), seq);
+  end = FIX_PUT(end, "\001530=");
+  *end++ = is_all ? FIX_MASS_CANCEL_REQUEST_TYPE_ALL_ORDERS : FIX_MASS_CANCEL_REQUEST_TYPE_ORDERS_OF_A_SECURITY;
+  if (!is_all) end = symbol_put(fix, end, instrument);
+  end = fix_writer_time(&fix->writer, FIX_PUT(end, "\00160="), now_ns);
   *end++ = FIX_SOH;
   return fix_close(out, end);
 }
@@ -408,6 +425,8 @@ uint32_t hwgw_order_fix_decode(const uint8_t *message, uint32_t len, struct hwgw
       return report(field, event, said);
     case FIX_ORDER_CANCEL_REJECT:
       return cancel_reject(field, event);
+    case FIX_ORDER_MASS_CANCEL_REPORT: /* each order ends with a report of its own; the link reads a refusal */
+      return HWGW_CNT_SESSION_IGNORED;
     default:
       return HWGW_CNT_SESSION_DROP_UNKNOWN;
   }

@@ -157,6 +157,9 @@ struct hwgw_pipeline {
   bool cancel_on_halt;
   uint64_t stale_halt_ns;
   uint64_t t_cancel;        /* ticks of the last round of cancels while halted; 0 = none yet */
+  uint64_t cancel_seq;      /* the last request to cancel everything */
+  uint32_t cancel_ref;      /* it is of the orders up to here; 0 = all of them have ended */
+  uint64_t t_cancel_all;    /* ticks of the last round of its cancels; 0 = none yet */
   bool strategy_is_stopped; /* while draining: books go on, hooks do not */
   int32_t cpu;
   int32_t fifo_priority;
@@ -245,7 +248,9 @@ void pipeline_venue(struct hwgw_pipeline *p);
 void pipeline_answer(struct hwgw_pipeline *p, struct hwgw_order *event); /* one answer of the venue */
 void pipeline_flush(struct hwgw_pipeline *p);
 uint32_t pipeline_open_orders(const struct hwgw_pipeline *p);
-void pipeline_cancel_all(struct hwgw_pipeline *p);
+void pipeline_cancel_all(struct hwgw_pipeline *p, bool is_first);
+void pipeline_cancel_asked(struct hwgw_pipeline *p); /* looks whether somebody wants everything cancelled */
+void pipeline_cancel_pending(struct hwgw_pipeline *p, uint64_t now); /* while cancel_ref */
 void pipeline_cancel_halted(struct hwgw_pipeline *p, uint64_t now);
 
 /* what an event that the gate took does to the chain of replaces and to the money in the segment */

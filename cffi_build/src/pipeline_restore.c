@@ -182,6 +182,9 @@ static int32_t gate(struct restore *r, const struct hwgw_journal_record *record,
       event.ts_ns = 0;
       hwgw_risk_event(r->p->risk, &event, NULL);
       return HWGW_OK;
+    case HWGW_ORDER_KIND_MASS_CANCEL: /* what it did, the venue said of each order */
+      if (event.ref > r->p->last_ref) r->p->last_ref = event.ref;
+      return HWGW_OK;
     default: /* feed, limits: of their run alone. A cancel changes nothing until the venue says so */
       return HWGW_OK;
   }

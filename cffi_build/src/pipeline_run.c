@@ -274,6 +274,7 @@ void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
   pipeline_control(p);
   stale_halt(p);
   pipeline_halts(p);
+  pipeline_cancel_asked(p);
   pipeline_feed_age(p, now);
   pipeline_exposure_publish(p);
   p->thread->open_cnt = pipeline_open_orders(p);
@@ -321,7 +322,7 @@ void hwgw_pipeline_run(struct hwgw_pipeline *p) {
   p->strategy_is_stopped = true;
   if (p->session) {
     for (uint32_t i = 0; i < CANCEL_ROUNDS && !no_open_orders(p); i++) {
-      pipeline_cancel_all(p);
+      pipeline_cancel_all(p, i == 0);
       drain(p, no_open_orders, DRAIN_MS / CANCEL_ROUNDS);
     }
     if (p->session_state == HWGW_SEGMENT_SESSION_STATE_UP) {

@@ -96,6 +96,10 @@ void pipeline_venue(struct hwgw_pipeline *p) {
   uint64_t now_ns = pipeline_now_ns(p);
   uint32_t cnt = hwgw_session_poll(p->session, now_ns, p->counters, events, VENUE_EVENTS_MAX);
   for (uint32_t i = 0; i < cnt; i++) pipeline_answer(p, &events[i]);
+  if (HWGW_UNLIKELY(p->session->is_mass_refused)) { /* one by one, and now */
+    p->session->is_mass_refused = false;
+    p->t_cancel = p->t_cancel_all = 0;
+  }
   uint32_t state = hwgw_session_state(p->session);
   if (HWGW_UNLIKELY(state != p->session_state)) session_changed(p, state);
   if (HWGW_UNLIKELY(p->is_reconciling)) pipeline_reconcile(p);
@@ -124,12 +128,42 @@ uint32_t pipeline_open_orders(const struct hwgw_pipeline *p) {
   return p->risk->gateway.open_cnt;
 }
 
-/* by slot and not by the latest references: an order may rest while any number of later ones come and go */
-static void cancel(struct hwgw_pipeline *p, bool all) {
+/* ---- cancels of more than one order ---- */
+
+#define EVERY UINT32_MAX /* instrument, or reference */
+
+/* One message for all that is open, or all of an instrument. False where the venue has none, and it goes one by one. Its
+ * reference is used up, so it is on record */
+static bool mass_cancel(struct hwgw_pipeline *p, uint32_t instrument) {
+  if (!p->session || !p->session->cfg.mass_cancel || p->last_ref == UINT32_MAX) return false;
+  struct hwgw_order order = {.kind = HWGW_ORDER_KIND_MASS_CANCEL,
+                             .ref = p->last_ref + 1,
+                             .instrument = instrument,
+                             .ts_ns = pipeline_now_ns(p)};
+  if (hwgw_session_order(p->session, &order) != HWGW_CNT_ORDER_ENCODED) return false;
+  p->last_ref++;
+  p->counters[HWGW_CNT_ORDER_MASS_CANCELS]++;
+  pipeline_record(p, &order, HWGW_RISK_REASON_PASS); /* a cancel leaves in any case */
+  return true;
+}
+
+static bool mass_cancel_halted(struct hwgw_pipeline *p) {
+  for (uint32_t i = 0; i < p->instrument_cnt; i++) {
+    struct hwgw_position own;
+    if (!halt_has_instrument(p->control, i)) continue;
+    hwgw_risk_position(p->risk, i, &own);
+    if (own.open_buy_cnt + own.open_sell_cnt && !mass_cancel(p, i)) return false;
+  }
+  return true;
+}
+
+/* Orders up to ref_max, of halted instruments or all. By slot and not by the latest references: an order may rest while
+ * any number of later ones come and go */
+static void cancel_each(struct hwgw_pipeline *p, bool all, uint32_t ref_max) {
   uint32_t cnt = 0;
   for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX; i++) {
     struct hwgw_order order;
-    if (!hwgw_risk_order(p->risk, p->risk->slot[i].ref, &order)) continue;
+    if (p->risk->slot[i].ref > ref_max || !hwgw_risk_order(p->risk, p->risk->slot[i].ref, &order)) continue;
     if (!all && !halt_has_instrument(p->control, order.instrument)) continue;
     const struct pipeline_strategy *strategy = pipeline_strategy_of(p, order.strategy);
     if (!strategy) continue;
@@ -144,16 +178,61 @@ static void cancel(struct hwgw_pipeline *p, bool all) {
   pipeline_flush(p);
 }
 
-void pipeline_cancel_all(struct hwgw_pipeline *p) {
-  cancel(p, true);
+void pipeline_cancel_all(struct hwgw_pipeline *p, bool is_first) {
+  if (is_first && mass_cancel(p, EVERY))
+    pipeline_flush(p);
+  else
+    cancel_each(p, true, EVERY);
 }
 
-/* Halted, what is open goes too, of an instrument or all: at once, and once more for what a full send buffer or a lost link has kept */
+/* true when a round of cancels is due: at once, and again for what a full send buffer, a lost link or a venue that does
+ * not answer has kept */
+static bool is_due(const struct hwgw_pipeline *p, uint64_t *t_last, uint64_t now, bool *is_first) {
+  *is_first = *t_last == 0;
+  if (!*is_first && now - *t_last < CANCEL_AGAIN_MS * (pipeline_hz(p) / 1000)) return false;
+  *t_last = now;
+  return true;
+}
+
+/* Halted, what is open goes too, of an instrument or all */
 void pipeline_cancel_halted(struct hwgw_pipeline *p, uint64_t now) {
+  bool is_first;
   if (p->session_state != HWGW_SEGMENT_SESSION_STATE_UP || pipeline_open_orders(p) == 0) return;
   /* orders that are being compared with the venue's are good ones until a person, or another reason, says otherwise */
   if (p->is_reconciling && p->control->halt == (uint32_t)1 << HWGW_RISK_REASON_RECONCILE) return;
-  if (p->t_cancel && now - p->t_cancel < CANCEL_AGAIN_MS * (pipeline_hz(p) / 1000)) return;
-  p->t_cancel = now;
-  cancel(p, p->is_halted);
+  if (!is_due(p, &p->t_cancel, now, &is_first)) return;
+  if (is_first && (p->is_halted ? mass_cancel(p, EVERY) : mass_cancel_halted(p)))
+    pipeline_flush(p);
+  else
+    cancel_each(p, p->is_halted, EVERY);
+}
+
+static uint32_t open_up_to(const struct hwgw_pipeline *p, uint32_t ref_max) {
+  uint32_t cnt = 0;
+  for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX; i++)
+    cnt += p->risk->slot[i].leaves && p->risk->slot[i].ref <= ref_max;
+  return cnt;
+}
+
+void pipeline_cancel_asked(struct hwgw_pipeline *p) {
+  uint64_t seq = __atomic_load_n(&p->control->cancel_seq, __ATOMIC_ACQUIRE);
+  if (HWGW_LIKELY(seq == p->cancel_seq)) return;
+  p->cancel_seq = seq;
+  p->t_cancel_all = 0;
+  p->cancel_ref = pipeline_open_orders(p) ? p->last_ref : 0;
+  p->thread->cancel_asked = p->thread->cancel_left = pipeline_open_orders(p);
+  __atomic_store_n(&p->thread->cancel_seq_ack, seq, __ATOMIC_RELEASE);
+}
+
+void pipeline_cancel_pending(struct hwgw_pipeline *p, uint64_t now) {
+  bool is_first;
+  uint32_t left = open_up_to(p, p->cancel_ref);
+  __atomic_store_n(&p->thread->cancel_left, left, __ATOMIC_RELEASE);
+  if (!left) p->cancel_ref = 0;
+  if (!left || p->session_state != HWGW_SEGMENT_SESSION_STATE_UP || !is_due(p, &p->t_cancel_all, now, &is_first))
+    return;
+  if (is_first && mass_cancel(p, EVERY))
+    pipeline_flush(p);
+  else
+    cancel_each(p, true, p->cancel_ref);
 }

@@ -435,6 +435,10 @@ bool hwgw_arm(struct hwgw_segment *segment, uint32_t id, bool is_armed) {
   return is_armed != (now & 1);
 }
 
+uint64_t hwgw_cancel_all(struct hwgw_segment *segment) {
+  return __atomic_add_fetch(&hwgw_segment_control(segment)->cancel_seq, 1, __ATOMIC_ACQ_REL);
+}
+
 void hwgw_beat(struct hwgw_segment *segment) {
   struct hwgw_control *control = hwgw_segment_control(segment);
   __atomic_store_n(&control->beat_ns, hwgw_now_ns(), __ATOMIC_RELAXED);

@@ -25,6 +25,12 @@
 
 #include "session.h"
 
+void hwgw_session_mass_refused(struct hwgw_session *session, uint64_t *counters) {
+  session->cfg.mass_cancel = false;
+  session->is_mass_refused = true;
+  counters[HWGW_CNT_SESSION_MASS_CANCEL_REJECTS]++;
+}
+
 bool hwgw_session_elapsed(uint64_t now_ns, uint64_t since_ns, uint64_t ns) {
   return now_ns > since_ns && now_ns - since_ns >= ns;
 }
@@ -432,11 +438,11 @@ uint32_t hwgw_session_poll(struct hwgw_session *session, uint64_t now_ns, uint64
 uint32_t hwgw_session_order(struct hwgw_session *session, const struct hwgw_order *order) {
   if (HWGW_UNLIKELY(session->state != HWGW_SEGMENT_SESSION_STATE_UP || session->link_down))
     return HWGW_CNT_ORDER_DROP_SESSION;
-  bool is_cancel = order->kind == HWGW_ORDER_KIND_CANCEL;
-  uint8_t *out = hwgw_session_room(session, is_cancel ? 0 : HWGW_SESSION_TX_CANCEL_SZ);
+  bool is_cancel = order->kind == HWGW_ORDER_KIND_CANCEL, is_mass = order->kind == HWGW_ORDER_KIND_MASS_CANCEL;
+  uint8_t *out = hwgw_session_room(session, is_cancel || is_mass ? 0 : HWGW_SESSION_TX_CANCEL_SZ);
   if (HWGW_UNLIKELY(!out)) return HWGW_CNT_ORDER_DROP_BACKLOG;
   if (!is_cancel && (order->ref <= session->last_ref || order->ref < session->next_ref ||
-                     !hwgw_session_orders_accept(&session->orders, order)))
+                     !(is_mass ? session->cfg.mass_cancel : hwgw_session_orders_accept(&session->orders, order))))
     return HWGW_CNT_ORDER_DROP_ENCODE;
   uint32_t len = session->protocol->encode(session, order, out);
   if (HWGW_UNLIKELY(len == 0)) return HWGW_CNT_ORDER_DROP_ENCODE;
@@ -444,7 +450,7 @@ uint32_t hwgw_session_order(struct hwgw_session *session, const struct hwgw_orde
   if (session->protocol->sent) session->protocol->sent(session, order);
   if (!is_cancel) {
     session->last_ref = order->ref;
-    hwgw_session_orders_sent(&session->orders, order);
+    if (HWGW_LIKELY(!is_mass)) hwgw_session_orders_sent(&session->orders, order);
   }
   return HWGW_CNT_ORDER_ENCODED;
 }

@@ -97,11 +97,12 @@ void hwgw_session_orders_halt(struct hwgw_order *event, uint32_t ref);
 /* of a FIX session */
 struct hwgw_session_fix {
   struct hwgw_order_fix order;
-  uint32_t tx_seq;  /* of our next message */
-  uint32_t gap_to;  /* highest number of the venue seen; above next_seq - 1: messages are missing and asked for */
-  uint32_t test_id; /* of our last test request */
-  bool is_testing;  /* it is not answered */
-  uint64_t now_ns;  /* of the last poll */
+  uint32_t tx_seq;   /* of our next message */
+  uint32_t gap_to;   /* highest number of the venue seen; above next_seq - 1: messages are missing and asked for */
+  uint32_t test_id;  /* of our last test request */
+  uint32_t mass_seq; /* number of our last mass cancel, 0 = none */
+  bool is_testing;   /* it is not answered */
+  uint64_t now_ns;   /* of the last poll */
   uint32_t seq_of[HWGW_SESSION_ORDERS]; /* number of the message that sent the order of a slot */
 };
 
@@ -130,6 +131,7 @@ struct hwgw_session {
   struct hwgw_session_cfg cfg;  /* requested_session becomes the session's name at login */
   char own_session[10];         /* requested_session as it was configured */
   bool is_restored;             /* session and number are those of an earlier process */
+  bool is_mass_refused;         /* the venue would not cancel everything at once: taken note of by the pipeline */
   struct hwgw_journal *journal; /* NULL = none: of pipelines alone */
   struct hwgw_order_template template;
   uint8_t tx[HWGW_SESSION_TX_SZ + HWGW_PACKET_SZ_MAX];
@@ -152,6 +154,8 @@ void hwgw_session_framing_error(struct hwgw_session *session, uint64_t now_ns, u
 /* a message that counts in the venue's sequence; true when event is filled */
 bool hwgw_session_sequenced(struct hwgw_session *session, const uint8_t *message, uint32_t len, uint64_t now_ns,
                             uint64_t *counters, struct hwgw_order *event);
+/* the venue does not do a mass cancel: none is sent any more, and the pipeline is told */
+void hwgw_session_mass_refused(struct hwgw_session *session, uint64_t *counters);
 /* all is known that has to be: up */
 void hwgw_session_up(struct hwgw_session *session);
 /* a login was accepted: puts on record which session goes on at which number */

@@ -218,9 +218,17 @@ static void on_resend_request(struct hwgw_session *session, const struct head *h
 }
 
 /* a message of ours that the venue could not read: an order in it never was one */
-static void on_reject(struct hwgw_session *session, const struct head *head) {
+static void on_reject(struct hwgw_session *session, const struct head *head, uint64_t *counters) {
   uint32_t seq;
-  if (number_in(head, FIX_TAG_REF_SEQ_NUM, &seq)) lost(session, seq, seq);
+  if (!number_in(head, FIX_TAG_REF_SEQ_NUM, &seq)) return;
+  lost(session, seq, seq);
+  if (seq && seq == session->fix.mass_seq) hwgw_session_mass_refused(session, counters);
+}
+
+static bool is_refused_mass(const struct head *head) {
+  struct fix_text response = field_of(head, FIX_TAG_MASS_CANCEL_RESPONSE);
+  return head->type == FIX_ORDER_MASS_CANCEL_REPORT && response.len == 1 &&
+         response.at[0] == FIX_MASS_CANCEL_RESPONSE_REQUEST_REJECTED;
 }
 
 /* ---- numbers ---- */
@@ -342,7 +350,7 @@ static bool in_turn(struct hwgw_session *session, const uint8_t *data, uint32_t 
     case FIX_REJECT:
     case FIX_BUSINESS_MESSAGE_REJECT:
       session->next_seq++;
-      on_reject(session, head);
+      on_reject(session, head, counters);
       return false;
     case FIX_LOGOUT:
       session->next_seq++;
@@ -352,6 +360,7 @@ static bool in_turn(struct hwgw_session *session, const uint8_t *data, uint32_t 
       hwgw_session_framing_error(session, now_ns, counters);
       return false;
     default:
+      if (HWGW_UNLIKELY(is_refused_mass(head))) hwgw_session_mass_refused(session, counters);
       return hwgw_session_sequenced(session, data, len, now_ns, counters, event);
   }
 }
@@ -454,6 +463,8 @@ static uint64_t time_of(const struct hwgw_session *session, const struct hwgw_or
 
 static uint32_t encode(const struct hwgw_session *session, const struct hwgw_order *order, uint8_t *out) {
   const struct hwgw_session_fix *fix = &session->fix;
+  if (order->kind == HWGW_ORDER_KIND_MASS_CANCEL)
+    return hwgw_order_fix_mass_cancel(&fix->order, order->instrument, fix->tx_seq, time_of(session, order), out);
   if (HWGW_LIKELY(order->kind != HWGW_ORDER_KIND_CANCEL))
     return hwgw_order_fix_encode(&fix->order, order, fix->tx_seq, time_of(session, order), out);
   const struct hwgw_own_order *own = &session->orders.order[order->ref % HWGW_SESSION_ORDERS];
@@ -463,7 +474,9 @@ static uint32_t encode(const struct hwgw_session *session, const struct hwgw_ord
 }
 
 static void sent(struct hwgw_session *session, const struct hwgw_order *order) {
-  if (order->kind != HWGW_ORDER_KIND_CANCEL)
+  if (order->kind == HWGW_ORDER_KIND_MASS_CANCEL)
+    session->fix.mass_seq = session->fix.tx_seq;
+  else if (order->kind != HWGW_ORDER_KIND_CANCEL)
     session->fix.seq_of[order->ref % HWGW_SESSION_ORDERS] = session->fix.tx_seq;
   session->fix.tx_seq++;
 }

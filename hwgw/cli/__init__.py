@@ -35,6 +35,7 @@ VERBS = {
     "relay": "Send what a gateway's books are given as MoldUDP64.",
     "halt": "Stop a gateway's orders at once.",
     "resume": "Clear a gateway's halt.",
+    "cancel": "Cancel everything a gateway has open.",
     "limits": "The limits that orders are checked against.",
     "arm": "Let a strategy's orders pass.",
     "disarm": "Let none of a strategy's orders pass.",

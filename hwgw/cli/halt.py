@@ -14,8 +14,11 @@ from .common import Output, for_each, verb
 @click.argument("names", nargs=-1, metavar="NAME...")
 @click.option("--all", "all_", is_flag=True, help="Every gateway of this host.")
 @click.option("--instrument", "symbols", multiple=True, metavar="SYMBOL", help="Only this instrument; repeatable.")
+@click.option("--cancel", is_flag=True, help="Also cancel what is open, and wait 5 s for the answers.")
 @click.option("--reason", default="halted by the operator", show_default=True, help="For the record; at most 95 bytes.")
-def command(out: Output, names: tuple[str, ...], all_: bool, symbols: tuple[str, ...], reason: str) -> int:
+def command(
+    out: Output, names: tuple[str, ...], all_: bool, symbols: tuple[str, ...], cancel: bool, reason: str
+) -> int:
     """Stop a gateway's orders at once.
 
     Latches the halt of every gateway NAME: from the next order on none leaves; cancels still pass. With --instrument
@@ -26,12 +29,14 @@ def command(out: Output, names: tuple[str, ...], all_: bool, symbols: tuple[str,
     One store into shared memory: it works while the gateway's Python process is stopped, hung or gone. Then it waits
     until the data processes have acknowledged it, a second at most: after that no order is on its way any more.
     """
-    from hwgw import audit
+    from hwgw import audit, cancelling
     from hwgw.errors import HwgwError, UsageError
     from hwgw.segment import Segment, gateways
 
     if bool(names) == all_:
         raise UsageError("name the gateways to halt, or say --all; there are: " + (", ".join(gateways()) or "none"))
+    if cancel and symbols:
+        raise UsageError("--cancel goes with the whole gateway; with --instrument set control.cancel_on_halt")
     results = []
 
     def halt_instruments(segment: Segment) -> None:
@@ -59,9 +64,13 @@ def command(out: Output, names: tuple[str, ...], all_: bool, symbols: tuple[str,
             except HwgwError as error:  # the halt stands; that it is not on record does not undo it
                 click.echo(f"hwgw halt: {error}", err=True)
             halts = segment.halts
-            results.append({"name": name, "newly": first, "halts": halts})
             others = ", ".join(f"{row['reason']}: {row['text']}" for row in halts)
             out.say(f"{name}: halted" if first else f"{name}: was halted already ({others})")
+            results.append({"name": name, "newly": first, "halts": halts})
+
+    def cancelled(name: str) -> dict[str, int]:
+        with Segment.attach(name, writable=True) as segment:
+            return cancelling.cancel(segment, 5.0, out)
 
     def acknowledged(name: str) -> bool:
         with Segment.attach(name) as segment:
@@ -72,5 +81,9 @@ def command(out: Output, names: tuple[str, ...], all_: bool, symbols: tuple[str,
         row["acknowledged"] = acknowledged(str(row["name"]))
     for name in dict.fromkeys(str(row["name"]) for row in results if not row["acknowledged"]):
         click.echo(f"hwgw halt: {name}: halted, but its data process has not acknowledged it for a second", err=True)
+    unknown = 0
+    for row in results if cancel else ():
+        row["cancel"] = ended = cancelled(str(row["name"]))
+        unknown += ended["unknown"]
     out.emit({"gateways": results})
-    return failed
+    return failed or (1 if unknown else 0)

@@ -124,7 +124,7 @@ static void drop(sim_exchange *x, struct sim_connection *connection) {
   if (index == SIM_NIL) return;
   x->users[index].connection = SIM_NIL;
   x->logged_in--;
-  if (x->cfg.cancel_on_disconnect) sim_venue_cancel_all(x, index, OUCH50_CANCEL_REASON_SUPERVISORY);
+  if (x->cfg.cancel_on_disconnect) sim_venue_cancel_all(x, index, SIM_NIL, OUCH50_CANCEL_REASON_SUPERVISORY);
 }
 
 static void accept_all(sim_exchange *x, uint64_t now) {

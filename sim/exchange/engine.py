@@ -305,6 +305,7 @@ class Exchange:
                 "replaces_in": stats.replaces_in,
                 "replaced": stats.replaced,
                 "cancels_in": stats.cancels_in,
+                "mass_cancels_in": stats.mass_cancels_in,
                 "canceled": stats.canceled,
                 "queries_in": stats.queries_in,
                 "executed": stats.executed,

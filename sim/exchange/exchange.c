@@ -220,7 +220,8 @@ static void wait_until(sim_exchange *x, uint64_t wake, uint64_t last_wake) {
 
 /* the close: nothing trades any more, day orders are cancelled, and what is still on its way is refused by name */
 static void close_market(sim_exchange *x) {
-  for (uint32_t user = 0; user < x->cfg.user_cnt; user++) sim_venue_cancel_all(x, user, OUCH50_CANCEL_REASON_CLOSED);
+  for (uint32_t user = 0; user < x->cfg.user_cnt; user++)
+    sim_venue_cancel_all(x, user, SIM_NIL, OUCH50_CANCEL_REASON_CLOSED);
   x->is_open = false;
   uint64_t end = sim_now() + CLOSE_NS;
   for (uint64_t now = sim_now(); now < end; now = sim_now()) {

@@ -383,6 +383,7 @@ void sim_venue_executed(sim_exchange *x, const struct sim_order *order, uint32_t
                         char liquidity);
 void sim_venue_closed(sim_exchange *x, uint32_t party, uint32_t user_ref); /* the order is not live any more */
 void sim_venue_system(sim_exchange *x, char event);
-void sim_venue_cancel_all(sim_exchange *x, uint32_t user, char reason);
+/* a user's orders, of one symbol or (SIM_NIL) of all */
+void sim_venue_cancel_all(sim_exchange *x, uint32_t user, uint32_t symbol, char reason);
 
 #endif

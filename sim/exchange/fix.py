@@ -74,7 +74,7 @@ class Order:
 class FixAcceptor:
     """Listens at `port`; client: (SenderCompID, TargetCompID) as the client says them. A context manager.
 
-    errors: what the thread met that cannot be. deaf: reads nothing while set, for tests.
+    errors: what the thread met that cannot be. refuses_mass_cancel: to be set by a test.
     """
 
     def __init__(
@@ -98,6 +98,7 @@ class FixAcceptor:
         self.heartbeat_s = 30.0
         self.errors: list[BaseException] = []
         self.counts: dict[str, int] = {}
+        self.refuses_mass_cancel = False
         self.is_over = threading.Event()
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
@@ -252,8 +253,8 @@ class FixAcceptor:
         elif kind == "5":
             self.send("5", [])
             self.cut()
-        elif kind in "DGF":
-            {"D": self._enter, "G": self._replace, "F": self._cancel}[kind](message)
+        elif kind in "DGFq":
+            {"D": self._enter, "G": self._replace, "F": self._cancel, "q": self._mass_cancel}[kind](message)
 
     def _on_logon(self, message: dict[int, str], seq: int) -> None:
         self.is_logged_on = True
@@ -329,6 +330,15 @@ class FixAcceptor:
         self.cancels += 1
         order.pending[-self.cancels] = (message[11], "F", 0)
         self._ouch_packet(b"U", build(OUCH, "cancel_order", user_ref_num=order.ref))
+
+    def _mass_cancel(self, message: dict[int, str]) -> None:
+        about: Fields = [(37, "NONE"), (11, message[11]), (530, message[530])]
+        if self.refuses_mass_cancel or self.version == "42":
+            self.send("r", [*about, (531, "0"), (532, "0")])
+            return
+        self.send("r", [*about, (531, message[530])])
+        fields = {"user_ref_num": self._take_ref(), "firm": "FIRM", "symbol": message.get(55, "")}
+        self._ouch_packet(b"U", build(OUCH, "mass_cancel", appendage_length=0, **fields))
 
     # ---- reports ----
 

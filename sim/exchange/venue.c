@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * Contract: enter, replace, cancel and account query are carried out; other types are counted and ignored. A user
+ * Contract: enter, replace, cancel, mass cancel and account query are carried out; other types are counted and ignored. A user
  * reference number not above the last one is ignored without an answer; J consumes the number; a replace of an order
  * that is not live is ignored, one with invalid details cancels the order (reason Z), and neither consumes the number.
  * Quantity in a replace is the total of the chain, executions included. Accepted: limit orders, day (0 and 5) and
@@ -159,9 +159,10 @@ static void cancel_qty(sim_exchange *x, uint32_t index, uint32_t qty, char reaso
   if (qty == order.qty) sim_venue_closed(x, order.party, order.user_ref);
 }
 
-void sim_venue_cancel_all(sim_exchange *x, uint32_t user, char reason) {
+void sim_venue_cancel_all(sim_exchange *x, uint32_t user, uint32_t only, char reason) {
   const struct sim_book *book = sim_client_book(x);
-  for (uint32_t symbol = 0; symbol < x->symbol_cnt && x->users[user].open_orders; symbol++)
+  uint32_t end = only == SIM_NIL ? x->symbol_cnt : only + 1;
+  for (uint32_t symbol = only == SIM_NIL ? 0 : only; symbol < end && x->users[user].open_orders; symbol++)
     for (uint32_t side = 0; side < 2; side++)
       for (uint32_t at = sim_book_front(book, symbol, side), next; at != SIM_NIL; at = next) {
         next = sim_book_after(book, at);
@@ -396,6 +397,31 @@ static void cancel(sim_exchange *x, uint32_t index, const uint8_t *p) {
   x->stats.ignored_order++; /* not live, or nothing to take away: no answer */
 }
 
+/* the answer, then a canceled message of each order; a firm's orders are those of its user here */
+static void mass_cancel(sim_exchange *x, uint32_t index, const uint8_t *p) {
+  static const uint8_t every[OUCH50_MASS_CANCEL_SYMBOL_SZ] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
+  struct sim_user *user = &x->users[index];
+  uint32_t ref = ouch50_mass_cancel_user_ref_num(p);
+  const uint8_t *name = ouch50_mass_cancel_symbol(p);
+  uint32_t symbol = memcmp(name, every, sizeof every) ? find_symbol(x, name) : SIM_NIL;
+  x->stats.mass_cancels_in++;
+  if (ref <= user->last_ref) {
+    x->stats.ignored_ref++;
+    return;
+  }
+  user->last_ref = ref;
+  uint8_t out[OUCH50_MASS_CANCEL_RESPONSE_LEN];
+  ouch50_mass_cancel_response_init(out);
+  ouch50_mass_cancel_response_timestamp_set(out, x->ts);
+  ouch50_mass_cancel_response_user_ref_num_set(out, ref);
+  ouch50_mass_cancel_response_firm_set(out, ouch50_mass_cancel_firm(p));
+  ouch50_mass_cancel_response_symbol_set(out, name);
+  ouch50_mass_cancel_response_appendage_length_set(out, 0);
+  sim_sequence(x, index, out, sizeof out);
+  if (symbol != SIM_NIL || !memcmp(name, every, sizeof every))
+    sim_venue_cancel_all(x, index, symbol, OUCH50_CANCEL_REASON_USER);
+}
+
 static void query(sim_exchange *x, uint32_t index) {
   uint8_t p[OUCH50_ACCOUNT_QUERY_RESPONSE_LEN];
   ouch50_account_query_response_message_type_set(p, OUCH50_ACCOUNT_QUERY_RESPONSE_CODE);
@@ -413,6 +439,8 @@ static uint32_t shortest(char type) {
       return OUCH50_REPLACE_ORDER_LEN;
     case OUCH50_CANCEL_ORDER_CODE:
       return OUCH50_CANCEL_ORDER_LEN;
+    case OUCH50_MASS_CANCEL_CODE:
+      return OUCH50_MASS_CANCEL_LEN;
     case OUCH50_ACCOUNT_QUERY_CODE:
       return OUCH50_ACCOUNT_QUERY_LEN;
     default:
@@ -440,6 +468,9 @@ void sim_venue_message(sim_exchange *x, uint32_t user, const uint8_t *message, u
       return;
     case OUCH50_CANCEL_ORDER_CODE:
       cancel(x, user, message);
+      return;
+    case OUCH50_MASS_CANCEL_CODE:
+      mass_cancel(x, user, message);
       return;
     default:
       query(x, user);

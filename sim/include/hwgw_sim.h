@@ -149,6 +149,7 @@ struct hwgw_sim_stats {
   uint64_t orders_in; /* enter order messages */
   uint64_t replaces_in;
   uint64_t cancels_in;
+  uint64_t mass_cancels_in;
   uint64_t queries_in;
   uint64_t accepted;
   uint64_t replaced;

@@ -23,15 +23,15 @@ def probe(**params: int) -> list[tuple[Any, dict[str, int]]]:
     return [(r.probe_strategy(), params)]
 
 
-def session_cfg(port: int) -> Any:
-    """The session of the tests' trader at a venue on this host."""
+def session_cfg(port: int, **options: Any) -> Any:
+    """The session of the tests' trader at a venue on this host; options: fields that are to be otherwise."""
     cfg = ffi.new("struct hwgw_session_cfg *")
     values = {
         "address": 0x7F000001, "port": port, "username": sv.USERNAME, "password": sv.PASSWORD,
         "requested_session": b" " * 10, "firm": b"    ", "capacity": b"P", "display": b"Y", "requested_seq": 1,
         "login_timeout_ms": 5000, "dead_link_ms": 15000, "reconnect_ms": 0,
     }  # fmt: skip
-    for name, value in values.items():
+    for name, value in (values | options).items():
         setattr(cfg, name, value)
     return cfg
 
@@ -49,10 +49,11 @@ class Desk:
         features: Sequence[str] = (),
         limits: Any = None,
         journal_sz_bytes: int = 0,
+        session: dict[str, Any] | None = None,
         **probe_params: int,
     ) -> None:
         self.venue = sv.Venue(receive_sz)
-        cfg = session_cfg(self.venue.port)
+        cfg = session_cfg(self.venue.port, **(session or {}))
         chosen = probe(**probe_params) if strategy is None else [(strategy, params or {})]
         self.rig = Rig(
             SYMBOLS, chosen, session=cfg, limits=limits, cancel_on_halt=cancel_on_halt, features=features,

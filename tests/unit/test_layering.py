@@ -22,6 +22,7 @@ LAYERS = (
         "hwgw.about",
         "hwgw.alerts",
         "hwgw.arming",
+        "hwgw.cancelling",
         "hwgw.audit",
         "hwgw.bundle",
         "hwgw.compliance",
