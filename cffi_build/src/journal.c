@@ -75,6 +75,23 @@ bool journal_put_two(struct hwgw_journal *journal, uint8_t type, uint16_t verdic
   return true;
 }
 
+static bool is_zero(const uint8_t *data, size_t len) {
+  return !data[0] && memcmp(data, data + 1, len - 1) == 0;
+}
+
+void journal_table(struct hwgw_journal *journal, const struct hwgw_limits *table, uint64_t ts_ns) {
+  if (!journal->ring || !table || journal->is_broken || sizeof *table > journal->ring->sz_bytes / 4) return;
+  const uint8_t *data = (const uint8_t *)table;
+  for (uint32_t at = 0; at < sizeof *table; at += HWGW_JOURNAL_TABLE_PART_BYTES) {
+    uint32_t left = (uint32_t)sizeof *table - at;
+    struct hwgw_journal_table part = {.generation = table->generation, .offset = at};
+    part.len = left < HWGW_JOURNAL_TABLE_PART_BYTES ? left : HWGW_JOURNAL_TABLE_PART_BYTES;
+    if (is_zero(data + at, part.len)) continue;
+    if (!journal_put_two(journal, HWGW_JOURNAL_RECORD_TYPE_TABLE, 0, ts_ns, &part, sizeof part, data + at, part.len))
+      return;
+  }
+}
+
 struct hwgw_journal *hwgw_journal_open(struct hwgw_segment *segment, uint32_t thread) {
   struct hwgw_journal *journal = calloc(1, sizeof *journal);
   if (journal) journal_init(journal, segment, thread);

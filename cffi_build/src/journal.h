@@ -58,6 +58,10 @@ static inline bool journal_gate(struct hwgw_journal *journal, const struct hwgw_
   return journal_keep(journal, HWGW_JOURNAL_RECORD_TYPE_GATE, (uint16_t)verdict, event->ts_ns, event, sizeof *event);
 }
 
+/* the parts of a table of limits that comes into force; none of a ring that they would fill to a quarter, nor behind a
+ * part that found no room: a table that is not whole cannot be replayed, and that is all */
+void journal_table(struct hwgw_journal *journal, const struct hwgw_limits *table, uint64_t ts_ns);
+
 /* bytes of a record in ring and file */
 static inline uint64_t journal_record_sz(uint64_t len) {
   uint64_t align = HWGW_JOURNAL_RECORD_ALIGN_BYTES;

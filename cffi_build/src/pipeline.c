@@ -36,8 +36,11 @@ bool pipeline_record(struct hwgw_pipeline *p, const struct hwgw_order *event, ui
 static void gate_at(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits,
                     uint64_t now_ns) {
   event->ts_ns = now_ns;
+  struct hwgw_journal_basis basis = {.kind = HWGW_ORDER_KIND_NONE};
+  if (p->journal.ring && (event->kind == HWGW_ORDER_KIND_EXECUTED || event->kind == HWGW_ORDER_KIND_BROKEN))
+    basis = pipeline_basis(p, event);
   uint32_t latched = hwgw_risk_event(p->risk, event, limits);
-  if (event->kind != HWGW_ORDER_KIND_REF && event->kind != HWGW_ORDER_KIND_BEAT) pipeline_record(p, event, latched);
+  pipeline_record_event(p, event, latched, &basis);
   if (HWGW_UNLIKELY(latched != HWGW_RISK_REASON_PASS)) {
     p->is_halted = true;
     hwgw_halt(p->segment, latched, "the risk gate latched");
@@ -83,7 +86,9 @@ void pipeline_control(struct hwgw_pipeline *p) {
   uint64_t generation = __atomic_load_n(&control->limits_generation, __ATOMIC_ACQUIRE);
   if (HWGW_UNLIKELY(generation != p->limits_generation)) {
     struct hwgw_order event = {.kind = HWGW_ORDER_KIND_LIMITS, .venue_ref = generation};
-    pipeline_gate(p, &event, hwgw_segment_limits(p->segment, (uint32_t)generation));
+    const struct hwgw_limits *table = hwgw_segment_limits(p->segment, (uint32_t)generation);
+    journal_table(&p->journal, table, pipeline_now_ns(p));
+    pipeline_gate(p, &event, table);
     pipeline_breaker_rules(p);
     struct hwgw_journal_limits record = {.generation = generation, .checksum = p->risk->limits->checksum};
     journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_LIMITS, 0, event.ts_ns, &record, sizeof record);
@@ -197,6 +202,7 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
   order->strategy = (uint8_t)strategy->id;
   uint64_t t_risk = pipeline_ticks(p);
   order->ts_ns = pipeline_ns(p, t_risk);
+  const struct hwgw_journal_basis before = {.beat_ts_ns = p->risk->last_beat, .clock_ns = p->risk->last_ts};
   uint32_t reason = HWGW_LIKELY(is_new) ? judge(p, order)
                     : is_cancel         ? hwgw_risk_event(p->risk, order, NULL)
                                         : HWGW_RISK_REASON_MALFORMED;
@@ -212,6 +218,7 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
       p->is_halted = true;
       hwgw_halt(p->segment, latched, "the risk gate latched on an order");
     }
+    if (is_new) pipeline_record_basis(p, order, &before);
     hook_refused(p, strategy, order, reason);
     return;
   }
@@ -221,6 +228,7 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
   uint32_t outcome = HWGW_LIKELY(is_recorded || is_cancel) ? send_order(p, order) : HWGW_CNT_ORDER_DROP_JOURNAL;
   uint64_t t_encoded = pipeline_ticks(p);
   p->counters[outcome]++;
+  if (is_new) pipeline_record_basis(p, order, &before);
   if (HWGW_UNLIKELY(outcome != HWGW_CNT_ORDER_ENCODED)) {
     if (!is_cancel) give_back(p, order, true);
     hook_refused(p, strategy, order, outcome);

@@ -275,6 +275,15 @@ void pipeline_features_reset(struct hwgw_pipeline *p, uint32_t index);
 void pipeline_breaker_rules(struct hwgw_pipeline *p);
 void pipeline_breaker_act(struct hwgw_pipeline *p);
 
+/* pipeline_basis.c: what the gate judged by, for a replay */
+struct hwgw_journal_basis pipeline_basis(const struct hwgw_pipeline *p, const struct hwgw_order *event);
+/* an event that is no order; basis: as it was before it, of kind none when it has none */
+void pipeline_record_event(struct hwgw_pipeline *p, const struct hwgw_order *event, uint32_t latched,
+                           const struct hwgw_journal_basis *basis);
+/* of an order, when its bytes have left; before: beat and clock when it was judged */
+void pipeline_record_basis(struct hwgw_pipeline *p, const struct hwgw_order *order,
+                           const struct hwgw_journal_basis *before);
+
 /* pipeline_exposure.c: accounts and strategies as the rest of the world sees them */
 int32_t pipeline_exposure_open(struct hwgw_pipeline *p, struct pipeline_strategy *strategy, const char *name,
                                struct hwgw_error *error);

@@ -31,7 +31,8 @@ def command() -> None:
     """
 
 
-def _files(targets: tuple[str, ...], name: str | None) -> list[Path]:
+def files_given(targets: tuple[str, ...], name: str | None) -> list[Path]:
+    """The files of one gateway that a command line names: its folder, or themselves."""
     from hwgw.errors import UsageError
     from hwgw.journal import files_of, names
 
@@ -64,7 +65,7 @@ def _verify(out: Output, targets: tuple[str, ...], name: str | None) -> int:
     """
     from hwgw.journal import verify
 
-    files = _files(targets, name)
+    files = files_given(targets, name)
     report = verify(files)
     types = ", ".join(f"{cnt:,} {kind}" for kind, cnt in sorted(report.types.items()))
     out.row("journal  ", f"{report.files} files, {report.blocks:,} blocks, {report.bytes:,} bytes, {report.runs} runs")
@@ -141,6 +142,8 @@ class _Reader:
         if record.type == "venue":
             plain["message"] = bytes(record.payload[-int(plain.pop("len")) :]).hex()
             plain["number"] = plain.pop("seq")
+        elif record.type == "basis":
+            plain["kind"] = self._enums["kind"].get(int(plain["kind"]), "?")
         elif record.type in ("login", "restored"):
             plain["number"] = plain.pop("seq" if record.type == "login" else "next_seq")
         return row | plain
@@ -176,9 +179,14 @@ class _Reader:
 _PLACE = ("type", "pipeline", "seq", "time_ns")
 
 
+def day_time(time_ns: int) -> str:
+    """A time of the day for people, in UTC."""
+    seconds, ns = divmod(time_ns, 10**9)
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(seconds))}.{ns:09d}Z"
+
+
 def _line(row: dict[str, Any]) -> str:
-    seconds, ns = divmod(row["time_ns"], 10**9)
-    when = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(seconds))}.{ns:09d}Z"
+    when = day_time(row["time_ns"])
     if row["type"] == "open":
         return f"{when}  run of {row['name']}, hwgw {row['version']}, {row['pipelines']} pipelines"
     if row["type"] != "gate":
@@ -208,7 +216,7 @@ def _show(out: Output, targets: tuple[str, ...], name: str | None, ref: int | No
     """Print the events, oldest first; with --json one object per line."""
     import json
 
-    for row in _Reader(ref, kind).rows(_files(targets, name)):
+    for row in _Reader(ref, kind).rows(files_given(targets, name)):
         if out.as_json:
             click.echo(json.dumps({"schema": "hwgw.journal-record/1", **row}))
         else:
@@ -230,7 +238,7 @@ def _export(
 
     from hwgw.errors import DeviceError, UsageError
 
-    rows = [row for row in _Reader(ref, kind).rows(_files(targets, name)) if row["type"] == "gate"]
+    rows = [row for row in _Reader(ref, kind).rows(files_given(targets, name)) if row["type"] == "gate"]
     try:
         if output.suffix == ".json":
             output.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -260,7 +268,7 @@ def _report(out: Output, targets: tuple[str, ...], name: str | None) -> int:
     """
     from hwgw.journal.report import report
 
-    groups = [group.as_dict() for group in report(_files(targets, name))]
+    groups = [group.as_dict() for group in report(files_given(targets, name))]
     for row in groups:
         out.say(f"{row['venue']} {row['strategy']}")
         refused = ", ".join(f"{reason} {cnt:,}" for reason, cnt in row["refused"].items()) or "none"
@@ -310,7 +318,7 @@ def _tail(
         click.echo(json.dumps({"schema": "hwgw.journal-record/1", **row}) if out.as_json else _line(row))
 
     while True:
-        for file in _files(targets, name):
+        for file in files_given(targets, name):
             for block in blocks(file, read.get(file, 0)):
                 read[file], closed = block.end, block.kind == "close"
                 for row in filter(None, map(reader.row, records(block))):

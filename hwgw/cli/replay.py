@@ -52,8 +52,11 @@ def _speed(text: str) -> Fraction | None:
 
 
 @verb("replay")
-@click.argument("file", type=PATH)
-@click.option("--to", required=True, metavar="IF|gateway", help="An interface; gateway: a pipeline without a network.")
+@click.argument("file", type=PATH, required=False)
+@click.option("--to", metavar="IF|gateway", help="An interface; gateway: a pipeline without a network.")
+@click.option("--journal", type=PATH, metavar="FOLDER|FILE", help="With --verify: the journal of a gateway.")
+@click.option("--verify", is_flag=True, help="Judge what a journal holds again: every verdict must be the same.")
+@click.option("--name", help="The gateway, where the folder of --journal holds the journals of several.")
 @click.option(
     "--speed", default="recorded", show_default=True, metavar="SPEED", help="recorded, max, or Nx such as 10x."
 )
@@ -66,15 +69,29 @@ def _speed(text: str) -> Fraction | None:
 )
 @all_problems
 def command(
-    out: Output, file: Path, to: str, speed: str, start: str | None, until: str | None, groups: tuple[str, ...],
-    config_path: Path | None, backend: str,
+    out: Output, file: Path | None, to: str | None, journal: Path | None, verify: bool, name: str | None, speed: str,
+    start: str | None, until: str | None, groups: tuple[str, ...], config_path: Path | None, backend: str,
 ) -> int:  # fmt: skip
-    """Replay a capture (pcap or pcapng).
+    """Replay a capture (pcap or pcapng), or the journal of a gateway.
 
     To an interface, frames leave by an exact schedule; to gateway, they go into a pipeline on the capture's own clock,
     as fast as it takes them, and the ledgers say what became of each. Exit code 1 when frames were lost here, the
     capture is damaged or its times go back.
+
+    --journal FOLDER --verify judges a recorded day again. Exit code 1 when a verdict comes out otherwise, or nothing
+    could be compared.
     """
+    if journal or verify or name:
+        others = {
+            "FILE": file, "--to": to, "--from": start, "--until": until, "--group": groups, "--config": config_path,
+        }  # fmt: skip
+        if wrong := [option for option, value in others.items() if value]:
+            raise UsageError(f"{', '.join(wrong)}: goes with a capture; --journal takes --verify and --name")
+        if not journal or not verify:
+            raise UsageError("--journal FOLDER and --verify go together")
+        return _again(out, journal, name)
+    if not file or not to:
+        raise UsageError("FILE --to IF|gateway replays a capture; --journal FOLDER --verify a journal")
     pace, window = _speed(speed), _window(start, until)
     if to == "gateway":
         _offline(out, file, window, groups, config_path)
@@ -83,6 +100,46 @@ def command(
         raise UsageError("--group and --config go with --to gateway")
     _send(out, file, to, pace, window, backend)
     return 0
+
+
+def _again(out: Output, target: Path, name: str | None) -> int:
+    from dataclasses import asdict
+
+    from hwgw.journal.again import again
+
+    from .journal import day_time, files_given
+
+    began = time.monotonic()
+    found = again(files_given((str(target),), name))
+    took_s = time.monotonic() - began
+    counts = found.counts
+    out.row(
+        "compared   ",
+        f"{found.compared:,}: {counts['orders']:,} orders, {counts['cancels']:,} cancels, {counts['events']:,} events,"
+        f" in {took_s:.3f} s",
+    )
+    out.row("refused    ", f"{counts['refused']:,} of them or before the gate")
+    for key, text in (
+        ("ahead", "taken from the record: refused ahead of the gate"),
+        ("without", "not compared: a crash cut off what they were judged by"),
+    ):
+        if counts[key]:
+            out.row("           ", f"{counts[key]:,} {text}")
+    if counts["rebuilt_runs"]:
+        cnt = f"{counts['rebuilt_records']:,} records of {counts['rebuilt_runs']:,} runs"
+        out.row("NOT        ", f"compared: {cnt} that began with what was rebuilt from the records before them")
+    for row in found.differences[:1]:
+        where = f"run {row.run}, pipeline {row.pipeline}, record {row.record} (block {row.block})"
+        out.row("DIFFERENT  ", f"{where}, {day_time(row.time_ns)}")
+        out.row("           ", f"{row.kind} {row.ref}: {row.field} {row.recorded} recorded, {row.replayed} replayed")
+    out.say(f"{counts['differences']:,} differences")
+    out.emit(
+        {
+            **counts, "compared": found.compared, "seconds": round(took_s, 6),
+            "shown": [asdict(row) for row in found.differences],
+        }
+    )  # fmt: skip
+    return 0 if found.compared and not counts["differences"] else 1
 
 
 def _offline(out: Output, file: Path, window: Window, groups: tuple[str, ...], config_path: Path | None) -> None:

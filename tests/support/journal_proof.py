@@ -91,3 +91,34 @@ def whole_bytes(file: Path) -> bytes:
             break
         at = end
     return raw[:at]
+
+
+def changed(file: Path, seq: int, verdict: int) -> None:
+    """Another verdict for the first record of the gate with this number, and checksum and every hash made anew."""
+    raw, at, before = bytearray(file.read_bytes()), 0, b""
+    size, head_size = LAYOUTS["journal_block"]["length"], LAYOUTS["journal_record"]["length"]
+    where = {field["name"]: field["offset"] for field in LAYOUTS["journal_block"]["fields"]}
+    place = {field["name"]: field["offset"] for field in LAYOUTS["journal_record"]["fields"]}
+    align, done = CONSTANTS["record_align_bytes"], False
+    while at < len(raw):
+        block = fields("journal_block", bytes(raw[at : at + size]))
+        inside = at + size
+        for _ in range(block["record_cnt"]):
+            record = fields("journal_record", bytes(raw[inside : inside + head_size]))
+            length = head_size + record["len"]
+            if not done and record["seq"] == seq and TYPES[record["type"]] == "gate":
+                done = True
+                raw[inside + place["verdict"] : inside + place["verdict"] + 2] = verdict.to_bytes(2, "little")
+                raw[inside + place["crc32c"] : inside + place["crc32c"] + 4] = bytes(4)
+                crc = crc32c(bytes(raw[inside : inside + length]))
+                raw[inside + place["crc32c"] : inside + place["crc32c"] + 4] = crc.to_bytes(4, "little")
+            inside += -(-length // align) * align
+        if before:
+            raw[at + where["before"] : at + where["before"] + 32] = before
+        raw[at + where["hash"] : at + where["hash"] + 32] = bytes(32)
+        end = at + size + block["len"]
+        before = hashlib.blake2b(bytes(raw[at:end]), digest_size=32).digest()
+        raw[at + where["hash"] : at + where["hash"] + 32] = before
+        at = end
+    assert done, f"no record of the gate has number {seq}"
+    file.write_bytes(raw)

@@ -75,7 +75,9 @@ def test_the_command_says_it_and_shows_every_kind_of_record(hwgw, tmp_path: Path
     done = hwgw("journal", "show", str(tmp_path), "--json")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     kinds = {row["type"] for row in rows}
-    assert kinds == {"open", "gate", "login", "venue", "strategy", "restored", "arrival", "sent", "limits"}
+    assert kinds == {
+        *("open", "gate", "login", "venue", "strategy", "restored", "arrival", "sent", "limits", "basis", "table"),
+    }  # fmt: skip
     (login,) = (row for row in rows if row["type"] == "login")
     assert (login["session"], login["number"], login["login"]) == (sv.SESSION.decode().strip(), 1, 1)
     messages = [bytes.fromhex(row["message"]) for row in rows if row["type"] == "venue"]

@@ -78,6 +78,7 @@ COMMON_HEADERS = {
         "hwgw_build.h",
         "hwgw_pace.h",
         "hwgw_pcapng.h",
+        "hwgw_replay.h",
         "hwgw_scan.h",
         "hwgw_card.h",
         "hwgw_fanout.h",
@@ -103,6 +104,7 @@ STAGES_OF = {
     "dpdk": {"rx"},
     "venue": {"book"},
     "backtest": {"book", "instruments", "itch", "pipeline", "risk", "venue"},
+    "replay": {"journal", "risk"},
     "scan": {"book", "instruments", "itch"},
     "xdp": {"steer"},
 }

@@ -1,0 +1,53 @@
+/* hwgw_replay.h: the records of a journal through the gate once more.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HWGW_REPLAY_H
+#define HWGW_REPLAY_H
+
+#include "hwgw.h"
+
+/* hwgw cdef begin */
+
+enum hwgw_replay_field {
+  HWGW_REPLAY_FIELD_VERDICT = 0, /* of an order, or what an event latched: reason codes */
+  HWGW_REPLAY_FIELD_PRICE = 1,   /* at which a market order that passed was judged */
+};
+
+/* a record that came out otherwise */
+struct hwgw_replay_difference {
+  uint64_t block;
+  uint64_t seq; /* number of the record in its run and pipeline */
+  uint64_t ts_ns;
+  uint64_t recorded;
+  uint64_t replayed;
+  uint32_t run; /* from 1 */
+  uint32_t thread;
+  uint32_t kind; /* as in the table order */
+  uint32_t ref;
+  uint32_t field; /* enum hwgw_replay_field */
+  uint32_t pad;
+};
+
+struct hwgw_replay_result {
+  uint64_t records;
+  uint64_t runs;
+  uint64_t orders;       /* new and replace, judged again and compared */
+  uint64_t cancels;      /* likewise */
+  uint64_t events;       /* of venue, feed and control plane, told again and compared */
+  uint64_t refused;      /* of orders, as recorded */
+  uint64_t ahead;        /* refused ahead of the gate, for a halt of their instrument: taken from the record */
+  uint64_t without;      /* not compared: a crash cut off what they were judged by */
+  uint64_t rebuilt_runs; /* not compared: begun with what was rebuilt from records before them */
+  uint64_t rebuilt_records;
+  uint64_t differences;
+};
+
+/* Every record, in order, of proven blocks. The first max differences are written to out. HWGW_ERR_CHECK when a record
+ * cannot be, or a table of limits that came into force is not on record */
+int32_t hwgw_replay_verify(const struct hwgw_replay_part *parts, uint32_t cnt, struct hwgw_replay_result *result,
+                           struct hwgw_replay_difference *out, uint32_t max, struct hwgw_error *error);
+
+/* hwgw cdef end */
+
+#endif

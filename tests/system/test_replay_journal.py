@@ -1,0 +1,127 @@
+"""A recorded day judged again: the journal of a gateway that traded, was halted, re-limited and disarmed.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import journal_proof
+from support.market import Market, until
+
+from hwgw import specs
+from hwgw.journal import files_of
+
+COMPARED = 1000
+NEW = 1
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a day with every kind of word from the control plane, and refusals of several kinds."""
+    folder = tmp_path_factory.mktemp("replay")
+    with Market(folder, rate=20_000, symbols=4) as market:
+        market.journal = {"folder": str(folder / "journal")}
+        process = market.start()
+        with market.attached("session.executed") as segment:
+
+            def more(name: str, cnt: int) -> None:
+                want = segment.counters()[name] + cnt
+                until(lambda: segment.counters()[name] >= want, f"{cnt} more {name}")
+
+            more("risk.orders", 300)
+            segment.halt("a test says so")
+            more("risk.refused_halted", 50)
+            segment.resume()
+            segment.disarm(0)
+            more("risk.refused_strategy", 50)
+            segment.arm(0)
+            symbol = segment.symbols[0]
+            segment.halt_instrument(symbol, "likewise")
+            more("risk.refused_instrument_halt", 20)
+            segment.resume_instrument(symbol)
+            table = segment.limits()
+            assert table is not None
+            table["instrument"]["long_max"] = 150  # the demo's strategies buy 100 at a time
+            table["strategy"]["rate_burst"] = 3
+            segment.publish_limits(table)
+            more("risk.refused_position", 50)
+            more("session.executed", 50)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0, process.communicate()
+        files = files_of(folder / "journal", market.name)
+    assert len(files) == 1
+    return files[0]
+
+
+def told(hwgw: Any, target: Path) -> tuple[int, dict[str, Any]]:
+    done = hwgw("replay", "--journal", target, "--verify", "--json")
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_every_verdict_of_a_day_comes_out_as_recorded(hwgw, day: Path) -> None:
+    code, found = told(hwgw, day.parent)
+    assert (code, found["differences"], found["shown"]) == (0, 0, [])
+    order = specs.dtype("order", "order").fields["kind"][1]  # type: ignore[index]
+    rows = journal_proof.read([day])
+    events = [(payload[order], verdict) for kind, _, _, verdict, payload in rows if kind == "gate"]
+    kinds = Counter(kind for kind, _ in events)
+    ahead = sum(verdict == 25 for _, verdict in events)  # instrument_halt
+    assert found["orders"] == kinds[1] + kinds[2] - ahead
+    assert (found["cancels"], found["ahead"]) == (kinds[3], ahead)
+    assert found["events"] == sum(kinds.values()) - kinds[1] - kinds[2] - kinds[3]
+    assert found["refused"] == sum(verdict != 0 for kind, verdict in events if kind <= 3)
+    assert (found["without"], found["rebuilt_runs"], found["runs"]) == (0, 0, 1)
+    assert found["compared"] > COMPARED
+    names = {reason.code: reason.name for reason in specs.reasons()}
+    refused = {names[verdict] for kind, verdict in events if kind <= 3 and verdict}
+    assert {"halted", "strategy", "instrument_halt", "position"} <= refused
+    said = hwgw("replay", "--journal", day, "--verify")
+    assert (said.returncode, said.stderr) == (0, "")
+    assert f"{found['compared']:,}: {found['orders']:,} orders" in said.stdout
+    assert said.stdout.endswith("0 differences\n")
+
+
+def test_one_changed_verdict_is_the_one_difference(hwgw, day: Path, tmp_path: Path, rng: random.Random) -> None:
+    """A chain made anew hides the change from hwgw journal verify, not from the gate."""
+    rows = [(seq, verdict, payload) for kind, _, seq, verdict, payload in journal_proof.read([day]) if kind == "gate"]
+    orders = [(seq, verdict, payload) for seq, verdict, payload in rows if payload[0] == NEW and verdict != 25]
+    for is_passed in (True, False):
+        seq, verdict, payload = rng.choice([row for row in orders if (row[1] == 0) == is_passed])
+        file = tmp_path / day.name
+        file.write_bytes(day.read_bytes())
+        journal_proof.changed(file, seq, 9 if is_passed else 0)
+        assert hwgw("journal", "verify", file).returncode == 0
+        code, found = told(hwgw, file)
+        assert (code, found["differences"]) == (1, 1)
+        (row,) = found["shown"]
+        names = {reason.code: reason.name for reason in specs.reasons()}
+        assert (row["record"], row["kind"], row["field"]) == (seq, "new", "verdict")
+        assert row["ref"] == int.from_bytes(payload[8:12], "little")
+        assert (row["recorded"], row["replayed"]) == (names[9 if is_passed else 0], names[verdict])
+        said = hwgw("replay", "--journal", file, "--verify")
+        assert f"record {seq} (block" in said.stdout
+        assert f"verdict {row['recorded']} recorded, {row['replayed']} replayed" in said.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["--verify"], "--journal FOLDER and --verify go together"),
+        (["--journal", "."], "--journal FOLDER and --verify go together"),
+        (["--journal", ".", "--verify", "--to", "lo"], "--to: goes with a capture"),
+        (["--journal", "nowhere", "--verify"], "nowhere: no such file or folder"),
+        ([], "FILE --to IF|gateway replays a capture"),
+    ],
+)
+def test_what_makes_no_sense_is_named(hwgw, args: list[str], says: str) -> None:
+    done = hwgw("replay", *args)
+    assert done.returncode == 2
+    assert says in done.stderr
