@@ -44,6 +44,7 @@ MONEY = decimal(0, I63_MAX)
 ACCOUNT = integer(0, ACCOUNTS_MAX - 1)
 SYMBOL = pattern(r"[!-)+-~]{1,8}", "a symbol of 1 to 8 printable characters without blank and *")
 SYMBOL_PATTERN = pattern(r"[!-)+-~]{1,8}|[!-)+-~]{0,7}\*", "a symbol, or its beginning and a * at the end,")
+VENUE = pattern(r"[A-Za-z0-9_-]{1,15}", "the name of a venue, 1 to 15 of a-z A-Z 0-9 _ -,")
 PATH = pattern(r"[^\0]{1,1000}", "a file name")
 
 LINE = Section({"group": Key(ipv4()), "port": Key(PORT)})
@@ -75,6 +76,7 @@ SNAPSHOT = Section(
 CHANNEL = Section(
     {
         "name": Key(NAME),
+        "venue": Key(VENUE, ""),
         "protocol": Key(choice("itch50"), "itch50"),
         "transport": Key(choice("moldudp64"), "moldudp64"),
         "lines": Key(Listing(LINE, 1, lib.HWGW_LINES_MAX)),
@@ -290,8 +292,10 @@ SESSION = Section(
         "login_timeout": Key(duration(1_000_000, 600 * SECOND_NS), 5 * SECOND_NS),
         "dead_link": Key(duration(SECOND_NS, 600 * SECOND_NS), 15 * SECOND_NS),
         "reconnect": Key(duration(0, 600 * SECOND_NS), 0),
+        "when_lost": Key(choice("halt", "others"), "halt"),
     }
 )
+SESSIONS_MAX = specs.load("segment").constant("sessions_max")
 CONTROL = Section(
     {
         "heartbeat": Key(duration(1_000_000, 10 * SECOND_NS), 50_000_000),
@@ -321,6 +325,7 @@ GATEWAY = Section(
         "strategies": Key(Listing(STRATEGY, 0, STRATEGIES_MAX), []),
         "limits": Key(LIMITS, None),
         "session": Key(SESSION, None),
+        "sessions": Key(Keyed(VENUE, SESSION), None),
         "confine": Key(Section({"privileges": Key(choice("drop", "keep"), "drop"), "seccomp": Key(FLAG, True)}), None),
         "placement": Key(
             Section({"lock_memory": Key(FLAG, True), "cpu_dma_latency_us": Key(integer(0, 10_000), -1)}), None

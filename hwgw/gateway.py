@@ -46,7 +46,7 @@ from .native import call, ffi, lib
 from .risk import signature
 from .risk.control import of_settings
 from .segment import Segment, gateways
-from .settings import Channel, Pipeline, Receive, Settings, Strategy
+from .settings import Channel, Pipeline, Receive, Session, Settings, Strategy
 from .strategies import declared, load_numba
 
 __all__ = ["Gateway", "choose_backend"]
@@ -119,7 +119,7 @@ class NativeSettings:
         self._settings = settings
         self.why = ""  # not the backend that "auto" would take
         self._segment = segment
-        session = self._session()
+        sessions = self._sessions()
         strategies = self._strategies()
         self.confine = ffi.new(
             "struct hwgw_confine_cfg *",
@@ -137,7 +137,7 @@ class NativeSettings:
             self.pipelines[thread].replay = replay_parts
             self.pipelines[thread].replay_cnt = len(past.blocks)
             self.pipelines[thread].replay_halts = halts
-            self.pipelines[thread].session = session
+            self.pipelines[thread].session, self.pipelines[thread].session_cnt = sessions, len(settings.sessions)
             self.pipelines[thread].strategy = strategies
             self.pipelines[thread].strategy_cnt = len(settings.strategies)
 
@@ -188,13 +188,14 @@ class NativeSettings:
         rx.timestamps = receive.timestamps
         rx.flows = native_flows
         rx.flow_cnt = len(flows)
-        cfg.books.instrument_cnt = len(settings.symbols)
+        cfg.books.instrument_cnt = len(settings.symbols) * max(1, len(settings.sessions))
         cfg.books.orders_max = settings.orders_max
         cfg.books.levels_max = settings.levels_max
         cfg.books.huge_pages = True
         cfg.channel_cnt = len(pipeline.channels)
         for index, channel in enumerate(pipeline.channels):
             _channel(cfg.channel[index], channel)
+            cfg.channel[index].venue = channel.venue
         cfg.cancel_on_halt = settings.control.cancel_on_halt
         cfg.stale_halt_ns = settings.control.stale_halt_ns
         cfg.end_with_feed = receive.backend == "pcap"
@@ -215,12 +216,16 @@ class NativeSettings:
         self.why = why if chosen else self.why
         return bool(chosen)
 
-    def _session(self) -> Any:
-        session = self._settings.session
-        if session is None:
-            return ffi.NULL
-        cfg = ffi.new("struct hwgw_session_cfg *")
-        self._keep.append(cfg)
+    def _sessions(self) -> Any:
+        sessions = self._settings.sessions
+        cfgs = ffi.new("struct hwgw_session_cfg[]", max(1, len(sessions)))
+        self._keep.append(cfgs)
+        for cfg, session in zip(cfgs, sessions, strict=False):
+            self._session(cfg, session)
+        return cfgs
+
+    def _session(self, cfg: Any, session: Session) -> None:
+        cfg.venue, cfg.halts_alone = session.venue.encode(), session.when_lost == "halt"
         cfg.protocol = getattr(lib, f"HWGW_PROTOCOL_{session.protocol.upper()}")
         cfg.sender, cfg.target = session.sender.encode(), session.target.encode()
         cfg.heartbeat_s, cfg.reset_seq = session.heartbeat_ns // 1_000_000_000, session.reset_sequence
@@ -237,7 +242,6 @@ class NativeSettings:
         cfg.login_timeout_ms = session.login_timeout_ns // 1_000_000
         cfg.dead_link_ms = session.dead_link_ns // 1_000_000
         cfg.reconnect_ms = session.reconnect_ns // 1_000_000
-        return cfg
 
     def _strategies(self) -> Any:
         cfg = ffi.new("struct hwgw_strategy_cfg[]", max(1, len(self._settings.strategies)))
@@ -320,15 +324,16 @@ class Gateway:
         left_over = settings.name in gateways()
         if journal:
             rescue(Path(journal.folder), settings.name, bool(anew))
-            if not anew and (settings.session is None or settings.session.protocol in _REBUILT):
+            if not anew and all(session.protocol in _REBUILT for session in settings.sessions):
                 self.past = replay(Path(journal.folder), settings.name)
         self.segment = Segment.create(
             settings.name,
-            settings.symbols,
+            settings.symbols * max(1, len(settings.sessions)),
             thread_cnt=len(settings.pipelines),
             commit=commit,
             journal_sz_bytes=journal.ring_bytes if journal else 0,
             fanout_sz_bytes=settings.fanout_bytes,
+            venues=tuple(session.venue for session in settings.sessions),
         )
         self._writer: Writer | None = None
         self._pid = 0

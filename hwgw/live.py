@@ -38,8 +38,8 @@ class Live:
     def __init__(self, segment: Segment) -> None:
         self._segment = segment
         self.name: str = segment.name
-        self.symbols: tuple[str, ...] = segment.symbols
-        self._index = {symbol: index for index, symbol in enumerate(segment.symbols)}
+        self.symbols: tuple[str, ...] = segment.instruments
+        self._index = {symbol: index for index, symbol in enumerate(segment.instruments)}
         with Path(f"/dev/shm/hwgw-{segment.name}").open("rb") as file:  # noqa: S108 (the segment's place)
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         head = self._view("segment_header", 0, 1)[0]

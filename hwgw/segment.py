@@ -8,6 +8,7 @@ tob() does so under the seqlock. Layouts: hwgw/specs/segment.yaml. Times are ns,
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import time
 from pathlib import Path
@@ -31,6 +32,10 @@ _CHANNEL_KEYS = (
     "next_seq", "seen_seq", "missing_cnt", "held_cnt", "sessions", "repairs", "requests", "snapshots",
     "snapshot_failures", "changed_ns", "change_cnt",
 )  # fmt: skip
+SESSION_KEYS = (
+    "port", "open_cnt", "unknown_cnt", "last_ref", "login", "losses", "next_seq", "sent", "cancels", "accepted",
+    "rejected", "canceled", "executed", "executed_qty",
+)  # fmt: skip
 
 
 def gateways() -> list[str]:
@@ -49,6 +54,10 @@ def remove_left_over(name: str) -> bool:
 
 def _enum_names(enum: str, table: str = "segment") -> dict[int, str]:
     return {int(code.value): code.slug for code in specs.load(table).enums[enum].values if code.value is not None}
+
+
+def _plain(field: Any) -> str:
+    return bytes(field).split(b"\0")[0].decode("utf-8", "replace")
 
 
 def _reason_code(name: str) -> int:
@@ -73,7 +82,12 @@ class Segment:
         first = lib.hwgw_segment_thread(pointer, 0)
         self.threads = self._view(first, "thread", self.thread_cnt)
         symbols = ffi.buffer(lib.hwgw_segment_symbols(pointer), 8 * self.instrument_cnt)[:]
-        self.symbols = tuple(symbols[i : i + 8].decode("ascii", "replace").rstrip() for i in range(0, len(symbols), 8))
+        names = [symbols[i : i + 8].decode("ascii", "replace").rstrip() for i in range(0, len(symbols), 8)]
+        venues = self.venues
+        self.symbols = tuple(names[: len(names) // max(1, len(venues))])
+        """What the gate, the limits and halts go by."""
+        self.instruments = tuple(f"{s}@{v}" for v in venues for s in self.symbols) if venues else self.symbols
+        """What has a book and a position: a symbol, or with several sessions a symbol at a venue."""
         self.positions = self._view(lib.hwgw_segment_position(pointer, 0), "position", self.instrument_cnt)
         self.top = self._view(lib.hwgw_segment_tob(pointer, 0), "tob", self.instrument_cnt)
         risk = specs.load("risk")
@@ -101,8 +115,12 @@ class Segment:
         commit: str = "",
         journal_sz_bytes: int = 0,
         fanout_sz_bytes: int = 0,
+        venues: tuple[str, ...] = (),
     ) -> Self:
-        """Make the segment of a gateway and hold its lock; UsageError when a gateway of that name runs."""
+        """Make the segment of a gateway and hold its lock; UsageError when a gateway of that name runs.
+
+        With several venues symbols stand once for each, in their order.
+        """
         from . import __version__
 
         for symbol in symbols:
@@ -125,7 +143,18 @@ class Segment:
         )
         pointer = ffi.new("struct hwgw_segment **")
         call(lib.hwgw_segment_create, pointer, cfg)
+        thread = lib.hwgw_segment_thread(pointer[0], 0)
+        thread.session_cnt = len(venues)
+        for row, venue in zip(thread.session, venues, strict=False):
+            row.venue = venue.encode()
         return cls(pointer[0], name, owner=True)
+
+    @property
+    def venues(self) -> tuple[str, ...]:
+        """The names of several venues; empty when there is one."""
+        thread = self.threads[0]
+        names = [bytes(row["venue"]).rstrip(b"\0").decode("ascii", "replace") for row in thread["session"]]
+        return tuple(names[: int(thread["session_cnt"])]) if int(thread["session_cnt"]) > 1 else ()
 
     @property
     def pointer(self) -> Any:
@@ -448,6 +477,24 @@ class Segment:
             }
             for entry in kept
             if after < int(entry["number"]) <= cnt
+        ]
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """The order sessions of each pipeline, and what became of their orders since it began."""
+        states, protocols = _enum_names("session_state"), _enum_names("order_protocol")
+        return [
+            {
+                "pipeline": number,
+                "venue": _plain(row["venue"]),
+                "state": states[int(row["state"])],
+                "reason": _plain(row["reason"]),
+                "protocol": protocols[int(row["protocol"])],
+                "address": str(ipaddress.IPv4Address(int(row["address"]))),
+                "reconciling": bool(row["is_reconciling"]),
+                **{key: int(row[key]) for key in SESSION_KEYS},
+            }
+            for number, thread in enumerate(self.threads)
+            for row in thread["session"][: int(thread["session_cnt"])]
         ]
 
     def thread_status(self) -> list[dict[str, Any]]:

@@ -66,6 +66,8 @@ class Channel:
     reorder_window_ns: int = 200_000
     recover: Recover | None = None
     snapshot: Snapshot | None = None
+    venue: int = 0
+    """The session whose venue it tells of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,9 @@ class Session:
     login_timeout_ns: int = 5_000_000_000
     dead_link_ns: int = 15_000_000_000
     reconnect_ns: int = 0
+    venue: str = ""
+    """Its name among several."""
+    when_lost: str = "halt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +274,7 @@ class Settings:
     pipelines: tuple[Pipeline, ...]
     strategies: tuple[Strategy, ...]
     limits: Limits
-    session: Session | None = None
+    sessions: tuple[Session, ...] = ()
     control: Control = Control()
     reference: str = "mid"
     levels_max: int = 0

@@ -344,6 +344,8 @@ struct hwgw_instruments;
 int32_t hwgw_instruments_open(struct hwgw_instruments **instruments, const char *names, uint32_t cnt, uint32_t max,
                               bool dynamic, struct hwgw_error *error);
 void hwgw_instruments_close(struct hwgw_instruments *instruments);
+/* the symbols of a channel are base and on: it is of another venue, which has the same names */
+void hwgw_instruments_base(struct hwgw_instruments *instruments, uint32_t channel, uint32_t base);
 /* learns locate -> index from messages that carry a symbol (stock_directory, add orders) and sets event->instrument */
 /* the same by the event alone: learns from directory events, whose ref is the symbol */
 void hwgw_instruments_event(struct hwgw_instruments *instruments, struct hwgw_event *event);
@@ -514,6 +516,9 @@ struct hwgw_session_cfg {
   uint32_t requested_tx_seq; /* number of our first message, 0 = 1 */
   bool reset_seq;            /* the first logon asks both sides to begin at 1 */
   bool mass_cancel;          /* FIX 4.4, OUCH 5.0 with a firm: one message cancels everything */
+  /* of a pipeline with several sessions */
+  char venue[16];   /* its name, zeros behind it */
+  bool halts_alone; /* lost with orders open it halts the gateway, though other sessions are up */
 };
 
 struct hwgw_session;
@@ -666,6 +671,7 @@ struct hwgw_channel_cfg {
   uint64_t jump_max;               /* messages; 0 = no bound */
   uint64_t stale_ns;               /* silence after which the feed is stale; 0 = never */
   struct hwgw_recover_cfg recover; /* of use with hold_max only */
+  uint32_t venue;                  /* session whose venue it tells of */
 };
 
 #define HWGW_CHANNELS_MAX 16
@@ -699,7 +705,10 @@ struct hwgw_pipeline_cfg {
   struct hwgw_channel_cfg channel[HWGW_CHANNELS_MAX];
   uint32_t strategy_cnt;
   const struct hwgw_strategy_cfg *strategy; /* strategy_cnt of them */
-  const struct hwgw_session_cfg *session;   /* NULL: no venue, every passed order is dropped (order_drop_session) */
+  /* 0: no venue, every passed order is dropped (order_drop_session). With V > 1 of them the segment has V rows of names,
+   * one per session: instrument v * symbols + i is symbol i at venue v */
+  uint32_t session_cnt;
+  const struct hwgw_session_cfg *session; /* session_cnt of them */
   /* what earlier processes of this gateway put on record, oldest first: orders, positions, cash, references and the place
    * in the venue's session are rebuilt from it, and the gateway is halted (reconcile) until the venue agrees. To be kept
    * until open returns */

@@ -132,7 +132,7 @@ static void answer_take(struct hwgw_backtest *bt) {
   struct hwgw_order event = *(struct hwgw_order *)venue_fifo_first(&bt->venue->answers);
   venue_fifo_pop(&bt->venue->answers);
   clock_set(bt, event.ts_ns);
-  pipeline_answer(bt->p, &event);
+  pipeline_answer(bt->p, 0, &event);
 }
 
 /* what is due first; due_set has been called */
@@ -306,7 +306,7 @@ static bool is_shareable(const struct hwgw_model *model) {
 int32_t hwgw_backtest_open(struct hwgw_backtest **out, struct hwgw_pipeline *p, const struct hwgw_books_cfg *books,
                            const struct hwgw_model *model, struct hwgw_error *error) {
   *out = NULL;
-  if (!p->is_virtual || p->session || p->rx || p->channel_cnt != 1 || !p->flow_cnt)
+  if (!p->is_virtual || p->session_cnt || p->rx || p->channel_cnt != 1 || !p->flow_cnt)
     return hwgw_error_set(
         error, HWGW_ERR_USAGE, 0,
         "backtest: the pipeline must have a virtual clock, one channel, no session, no receive backend");
@@ -331,7 +331,7 @@ int32_t hwgw_backtest_open(struct hwgw_backtest **out, struct hwgw_pipeline *p, 
   bt->sample_next = model->sample_ns ? model->sample_ns : NEVER;
   p->desk.context = bt;
   p->desk.send = desk_send;
-  p->session_state = HWGW_SEGMENT_SESSION_STATE_UP;
+  p->session[0].state = HWGW_SEGMENT_SESSION_STATE_UP;
   hwgw_pipeline_advance(p, 1);
   channel_begin(p);
   *out = bt;

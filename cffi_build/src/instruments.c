@@ -86,6 +86,10 @@ void hwgw_instruments_close(struct hwgw_instruments *instruments) {
   free(instruments);
 }
 
+void hwgw_instruments_base(struct hwgw_instruments *instruments, uint32_t channel, uint32_t base) {
+  instruments->base[channel] = base;
+}
+
 void hwgw_instruments_learn(struct hwgw_instruments *instruments, const uint8_t *message, uint32_t len,
                             struct hwgw_event *event) {
   event->instrument = NOT_SUBSCRIBED;
@@ -101,7 +105,7 @@ void hwgw_instruments_learn(struct hwgw_instruments *instruments, const uint8_t 
     uint64_t name;
     memcpy(&name, symbol, SYMBOL_LEN);
     uint32_t index = index_of(instruments, name, instruments->dynamic);
-    *known = index == NOT_SUBSCRIBED ? NOT_SUBSCRIBED : index + 1;
+    *known = index == NOT_SUBSCRIBED ? NOT_SUBSCRIBED : instruments->base[event->channel] + index + 1;
   }
   if (*known != LOCATE_UNKNOWN && *known != NOT_SUBSCRIBED) event->instrument = *known - 1;
 }
@@ -112,7 +116,7 @@ void hwgw_instruments_event(struct hwgw_instruments *instruments, struct hwgw_ev
   uint32_t *known = &instruments->locates[(uint32_t)event->channel * ITCH50_LOCATE_CNT + event->locate];
   if (HWGW_UNLIKELY(event->kind == HWGW_EVENT_KIND_DIRECTORY)) {
     uint32_t index = index_of(instruments, __builtin_bswap64(event->ref), instruments->dynamic);
-    *known = index == NOT_SUBSCRIBED ? NOT_SUBSCRIBED : index + 1;
+    *known = index == NOT_SUBSCRIBED ? NOT_SUBSCRIBED : instruments->base[event->channel] + index + 1;
   }
   if (*known != LOCATE_UNKNOWN && *known != NOT_SUBSCRIBED) event->instrument = *known - 1;
 }

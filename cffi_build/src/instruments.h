@@ -11,9 +11,10 @@
 #define HWGW_INSTRUMENTS_NOT_SUBSCRIBED UINT32_MAX
 
 struct hwgw_instruments {
-  uint32_t *locates; /* HWGW_FLOWS_MAX tables of ITCH50_LOCATE_CNT */
-  uint64_t *names;   /* of max instruments, as they stand in the message */
-  uint32_t *slots;   /* open addressing: index + 1, 0 is free */
+  uint32_t *locates;             /* HWGW_FLOWS_MAX tables of ITCH50_LOCATE_CNT */
+  uint64_t *names;               /* of max instruments, as they stand in the message */
+  uint32_t base[HWGW_FLOWS_MAX]; /* per channel: index of its venue's first instrument; all have the same names */
+  uint32_t *slots;               /* open addressing: index + 1, 0 is free */
   uint32_t slot_mask;
   uint32_t cnt;
   uint32_t max;

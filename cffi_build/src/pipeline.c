@@ -110,11 +110,13 @@ void pipeline_control(struct hwgw_pipeline *p) {
 /* ---- order: judge, encode, hand over ---- */
 
 static void hook_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy,
-                       const struct hwgw_order *order) {
+                       const struct hwgw_order *order, uint32_t venue) {
   uint32_t instrument = p->hook.instrument; /* of the book; the order's may be another, and a strategy goes by it */
-  if (order->instrument < p->instrument_cnt) p->hook.instrument = order->instrument;
+  uint32_t own = pipeline_instrument_of(p, venue, order->instrument);
+  if (own < p->instrument_cnt) p->hook.instrument = own;
   p->hook.cause = HWGW_HOOK_CAUSE_ORDER;
   p->hook.order = *order;
+  p->hook.order.instrument = own;
   strategy->desc->fn(&p->hook, strategy->state, NULL, 0);
   p->hook.cause = HWGW_HOOK_CAUSE_BOOK;
   p->hook.instrument = instrument;
@@ -124,15 +126,21 @@ static void hook_order(struct hwgw_pipeline *p, const struct pipeline_strategy *
 /* tells a strategy that its order did not leave: rejected; a cancel stays a cancel, with the reason, because the order it
  * was for lives on */
 static void hook_refused(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy,
-                         const struct hwgw_order *order, uint32_t reason) {
+                         const struct hwgw_order *order, uint32_t venue, uint32_t reason) {
   struct hwgw_order refused = *order;
   if (order->kind != HWGW_ORDER_KIND_CANCEL) refused.kind = HWGW_ORDER_KIND_REJECTED;
   refused.reason = reason;
-  hook_order(p, strategy, &refused);
+  hook_order(p, strategy, &refused, venue);
 }
 
-static bool is_held(const struct hwgw_pipeline *p, uint32_t instrument) {
-  return instrument < p->instrument_cnt && halt_has_instrument(p->control, instrument);
+static bool is_held(const struct hwgw_pipeline *p, uint32_t symbol) {
+  return symbol < p->symbol_cnt && halt_has_instrument(p->control, symbol);
+}
+
+/* The gate knows a symbol's feed as good while one venue's is; an order goes by that of its own */
+static bool is_blind(const struct hwgw_pipeline *p, uint32_t symbol, uint32_t venue) {
+  return pipeline_has_venues(p) && symbol < p->symbol_cnt && risk_is_on(p->risk, HWGW_RISK_REASON_FEED) &&
+         !p->instrument[pipeline_instrument_of(p, venue, symbol)].is_good;
 }
 
 /* What the gate reserved for an order that does not leave is given back as if the venue had refused it. It never was
@@ -147,8 +155,9 @@ static void give_back(struct hwgw_pipeline *p, const struct hwgw_order *order, b
 
 /* The gate, behind the latch of the instrument and before the circuit breakers: the order that is one too many for a
  * rule that halts does not leave either. */
-static uint32_t judge(struct hwgw_pipeline *p, const struct hwgw_order *order) {
+static uint32_t judge(struct hwgw_pipeline *p, const struct hwgw_order *order, uint32_t venue) {
   if (HWGW_UNLIKELY(is_held(p, order->instrument))) return HWGW_RISK_REASON_INSTRUMENT_HALT;
+  if (HWGW_UNLIKELY(is_blind(p, order->instrument, venue))) return HWGW_RISK_REASON_FEED;
   uint32_t reason = hwgw_risk_event(p->risk, order, NULL);
   if (HWGW_LIKELY(!hwgw_breaker_event(p->breaker, p->risk, order, reason))) return reason;
   pipeline_breaker_act(p);
@@ -158,13 +167,17 @@ static uint32_t judge(struct hwgw_pipeline *p, const struct hwgw_order *order) {
 }
 
 /* OUCH quantities are those of the whole chain of replaces: what was executed before belongs to them */
-static uint32_t send_order(struct hwgw_pipeline *p, const struct hwgw_order *order) {
-  if (!p->session && !p->desk.send) return HWGW_CNT_ORDER_DROP_SESSION;
+static uint32_t send_order(struct hwgw_pipeline *p, const struct hwgw_order *order, uint32_t venue) {
+  if (!p->session_cnt && !p->desk.send) return HWGW_CNT_ORDER_DROP_SESSION;
   struct hwgw_order wire = *order;
   if (order->kind == HWGW_ORDER_KIND_REPLACE) wire.qty += *pipeline_executed(p, order->orig_ref);
   if (order->kind == HWGW_ORDER_KIND_CANCEL && order->qty) wire.qty += *pipeline_executed(p, order->ref);
   if (HWGW_UNLIKELY(p->desk.send != NULL)) return p->desk.send(p->desk.context, &wire);
-  return hwgw_session_order(p->session, &wire);
+  if (pipeline_has_venues(p)) wire.venue_ref &= ((uint64_t)1 << HWGW_ORDER_VENUE_SHIFT) - 1;
+  uint32_t outcome = hwgw_session_order(p->session[venue].link, &wire);
+  struct hwgw_session_row *row = p->session[venue].row;
+  if (outcome == HWGW_CNT_ORDER_ENCODED) *(order->kind == HWGW_ORDER_KIND_CANCEL ? &row->cancels : &row->sent) += 1;
+  return outcome;
 }
 
 /* the order with its verdict; of a market order that passed also the price it was judged at, which no later reader knows */
@@ -177,15 +190,31 @@ static bool record_order(struct hwgw_pipeline *p, const struct hwgw_order *order
 }
 
 /* the book that the order was decided on; its bytes do not wait for this record */
-static void record_arrival(struct hwgw_pipeline *p, const struct hwgw_order *order) {
+static void record_arrival(struct hwgw_pipeline *p, const struct hwgw_order *order, uint32_t venue) {
   if (!p->journal.ring) return;
-  const struct hwgw_tob *top = hwgw_segment_tob(p->segment, order->instrument);
+  const struct hwgw_tob *top = hwgw_segment_tob(p->segment, pipeline_instrument_of(p, venue, order->instrument));
   struct hwgw_journal_arrival arrival = {.ref = order->ref,
                                          .bid_px = top->bid_px,
                                          .ask_px = top->ask_px,
                                          .bid_qty = top->bid_qty,
                                          .ask_qty = top->ask_qty};
   journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_ARRIVAL, 0, order->ts_ns, &arrival, sizeof arrival);
+}
+
+/* From the instrument that a strategy names to symbol and venue, which it returns. What was sent stays where it is. */
+static uint32_t locate(struct hwgw_pipeline *p, struct hwgw_order *order) {
+  uint32_t instrument = order->instrument, venue = 0;
+  if (order->kind == HWGW_ORDER_KIND_CANCEL)
+    venue = *pipeline_venue_of(p, order->ref);
+  else if (order->kind == HWGW_ORDER_KIND_REPLACE)
+    venue = *pipeline_venue_of(p, order->orig_ref);
+  else if (instrument < p->instrument_cnt)
+    venue = instrument / p->symbol_cnt;
+  if (instrument < p->instrument_cnt) order->instrument = instrument % p->symbol_cnt;
+  const uint64_t own = ((uint64_t)1 << HWGW_ORDER_VENUE_SHIFT) - 1;
+  if (order->kind != HWGW_ORDER_KIND_CANCEL)
+    order->venue_ref = (order->venue_ref & own) | (uint64_t)venue << HWGW_ORDER_VENUE_SHIFT;
+  return venue;
 }
 
 void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, struct hwgw_order *order) {
@@ -197,13 +226,14 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
     p->last_ref += p->last_ref < UINT32_MAX; /* at the end of the numbers the gate refuses: they only rise */
     order->ref = p->last_ref;
   }
+  uint32_t venue = pipeline_has_venues(p) ? locate(p, order) : 0;
   order->reason = 0;
   order->account = (uint8_t)strategy->account;
   order->strategy = (uint8_t)strategy->id;
   uint64_t t_risk = pipeline_ticks(p);
   order->ts_ns = pipeline_ns(p, t_risk);
   const struct hwgw_journal_basis before = {.beat_ts_ns = p->risk->last_beat, .clock_ns = p->risk->last_ts};
-  uint32_t reason = HWGW_LIKELY(is_new) ? judge(p, order)
+  uint32_t reason = HWGW_LIKELY(is_new) ? judge(p, order, venue)
                     : is_cancel         ? hwgw_risk_event(p->risk, order, NULL)
                                         : HWGW_RISK_REASON_MALFORMED;
   uint64_t t_judged = pipeline_ticks(p);
@@ -219,19 +249,19 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
       hwgw_halt(p->segment, latched, "the risk gate latched on an order");
     }
     if (is_new) pipeline_record_basis(p, order, &before);
-    hook_refused(p, strategy, order, reason);
+    hook_refused(p, strategy, order, venue, reason);
     return;
   }
   p->counters[HWGW_CNT_RISK_PASSED]++;
 
   /* a cancel leaves in any case: an order that stays open would be worse than one that is not on record */
-  uint32_t outcome = HWGW_LIKELY(is_recorded || is_cancel) ? send_order(p, order) : HWGW_CNT_ORDER_DROP_JOURNAL;
+  uint32_t outcome = HWGW_LIKELY(is_recorded || is_cancel) ? send_order(p, order, venue) : HWGW_CNT_ORDER_DROP_JOURNAL;
   uint64_t t_encoded = pipeline_ticks(p);
   p->counters[outcome]++;
   if (is_new) pipeline_record_basis(p, order, &before);
   if (HWGW_UNLIKELY(outcome != HWGW_CNT_ORDER_ENCODED)) {
     if (!is_cancel) give_back(p, order, true);
-    hook_refused(p, strategy, order, outcome);
+    hook_refused(p, strategy, order, venue, outcome);
     return;
   }
   stage(p, HWGW_SEGMENT_HIST_ORDER, t_judged, t_encoded);
@@ -242,9 +272,10 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
   if (is_new) {
     bool is_chained = order->kind == HWGW_ORDER_KIND_REPLACE; /* a replace of this one may go before it is answered */
     *pipeline_executed(p, order->ref) = is_chained ? *pipeline_executed(p, order->orig_ref) : 0;
-    record_arrival(p, order);
+    *pipeline_venue_of(p, order->ref) = (uint8_t)venue;
+    record_arrival(p, order, venue);
   }
-  hook_order(p, strategy, order);
+  hook_order(p, strategy, order, venue);
 }
 
 /* ---- strategy ---- */
@@ -283,7 +314,7 @@ static void hook_book(struct hwgw_pipeline *p, const struct hwgw_event *event, c
   struct hwgw_hook *hook = &p->hook;
   uint32_t index = event->instrument;
   struct hwgw_position own;
-  hwgw_risk_position(p->risk, index, &own);
+  hwgw_risk_position(p->risk, pipeline_symbol_of(p, index), &own);
   hook->cause = HWGW_HOOK_CAUSE_BOOK;
   hook->instrument = index;
   hook->flags = (p->instrument[index].is_good ? HWGW_HOOK_FLAGS_FEED_GOOD : 0u) |
@@ -352,7 +383,8 @@ static void ref_update(struct hwgw_pipeline *p, const struct hwgw_event *event, 
   if (px == at->ref_px && now_ns - at->ref_ts_ns < REF_REFRESH_NS) return;
   at->ref_px = px;
   at->ref_ts_ns = now_ns;
-  struct hwgw_order ref = {.kind = HWGW_ORDER_KIND_REF, .instrument = event->instrument, .px = px};
+  struct hwgw_order ref = {
+      .kind = HWGW_ORDER_KIND_REF, .instrument = pipeline_symbol_of(p, event->instrument), .px = px};
   gate_at(p, &ref, NULL, now_ns);
 }
 
@@ -398,7 +430,8 @@ void pipeline_applied(struct hwgw_pipeline *p, const struct hwgw_event *event, u
   if (t_book) stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, now);
   ref_update(p, event, &top, now_ns);
   if (!top_changed || p->strategy_cnt == 0 || p->strategy_is_stopped) return;
-  risk_prefetch_order(p->risk, event->instrument, p->last_ref + 1); /* it comes while the strategy thinks */
+  risk_prefetch_order(p->risk, pipeline_symbol_of(p, event->instrument),
+                      p->last_ref + 1); /* it comes while the strategy thinks */
   hook_book(p, event, &top, now_ns);
   for (uint32_t i = 0; i < p->strategy_cnt; i++) {
     if (HWGW_UNLIKELY(p->has_features)) pipeline_features_row(p, &p->strategy[i]);
@@ -410,7 +443,7 @@ void pipeline_event(struct hwgw_pipeline *p, struct hwgw_event *event, bool samp
   if (HWGW_UNLIKELY(p->repair_mask) && pipeline_repair_takes(p, event)) return;
   uint64_t t_book = sampled ? pipeline_ticks(p) : 0;
   bool top_changed = false;
-  uint32_t outcome = hwgw_books_apply(p->books, event, &top_changed);
+  uint32_t outcome = pipeline_book_apply(p, event, &top_changed);
   pipeline_applied(p, event, outcome, top_changed, t_book);
 }
 

@@ -68,12 +68,22 @@ struct pipeline_desk {
   uint32_t (*send)(void *context, const struct hwgw_order *order);
 };
 
+/* one order session; the venue it leads to has the same number */
+struct pipeline_session {
+  struct hwgw_session *link;
+  uint32_t state;
+  uint32_t sent_ref;            /* the kernel has taken every order of it up to here */
+  bool halts_alone;             /* lost with orders open it halts, though others are up */
+  bool has_past;                /* an earlier process was logged in: the venue is to agree with its journal */
+  struct hwgw_session_row *row; /* in the segment */
+};
+
 struct hwgw_pipeline {
   /* The one clock of the data path: the TSC, or what hwgw_pipeline_advance said last, in ns. All that reads the time asks
    * pipeline_ticks, so that one input gives one journal. */
   bool is_virtual;
   uint64_t virtual_ns;
-  struct pipeline_desk desk; /* send NULL: the session */
+  struct pipeline_desk desk; /* send NULL: the sessions */
   struct hwgw_rx *rx;
   struct hwgw_flow flow[HWGW_FLOWS_MAX];
   uint32_t flow_cnt;
@@ -91,6 +101,7 @@ struct hwgw_pipeline {
   uint8_t channel_state[HWGW_CHANNELS_MAX]; /* what feed_sync acted on */
   uint64_t stale_ticks[HWGW_CHANNELS_MAX];
   uint64_t t_packet[HWGW_CHANNELS_MAX];
+  uint32_t channel_venue[HWGW_CHANNELS_MAX];
   uint64_t ts_last[HWGW_CHANNELS_MAX]; /* exchange time of the last message */
   uint64_t t_changed[HWGW_CHANNELS_MAX];
   uint32_t behind[HWGW_CHANNELS_MAX]; /* known packets in a row of a channel that is stale */
@@ -111,7 +122,8 @@ struct hwgw_pipeline {
   struct hwgw_instruments *instruments;
   struct hwgw_books *books;
   struct pipeline_instrument *instrument;
-  uint32_t instrument_cnt; /* of the segment; the gate and the strategies know only these */
+  uint32_t instrument_cnt; /* of the segment: a symbol at a venue each; the strategies know only these */
+  uint32_t symbol_cnt;     /* of one venue: the gate, the sessions and the journal know only these */
 
   struct pipeline_strategy strategy[HWGW_RISK_STRATEGIES_MAX];
   uint32_t strategy_cnt;
@@ -137,16 +149,16 @@ struct hwgw_pipeline {
   uint64_t arm_seq;
   uint16_t arm[HWGW_RISK_STRATEGIES_MAX]; /* what the gate was told last */
 
-  struct hwgw_session *session;
-  uint32_t session_state;
+  struct pipeline_session session[HWGW_SEGMENT_SESSIONS_MAX];
+  uint32_t session_cnt;
   uint32_t last_ref;
-  uint32_t sent_ref;     /* the kernel has taken every order up to here */
-  bool is_reconciling;   /* the venue has not agreed yet with what the journal says */
+  bool is_reconciling;   /* a venue has not agreed yet with what the journal says */
   uint32_t recorded_ref; /* the last reference on record when this process began */
   struct hwgw_journal_restored restored;
   struct hwgw_risk_strategy restored_strategy[HWGW_RISK_STRATEGIES_MAX];
   /* shares executed of the chain of replaces behind each open order, direct-mapped by ref like the gate's table */
   uint32_t executed[HWGW_RISK_OPEN_ORDERS_MAX];
+  uint8_t venue_of[HWGW_RISK_OPEN_ORDERS_MAX]; /* by ref, too: the session each open order went to */
 
   uint64_t t_session; /* ticks of the last session round */
   uint64_t t_house;
@@ -245,7 +257,8 @@ void pipeline_repair_snapshot(struct hwgw_pipeline *p, uint32_t channel, const u
                               uint64_t end_seq, uint64_t now);
 /* pipeline_venue.c: the way back from the venue */
 void pipeline_venue(struct hwgw_pipeline *p);
-void pipeline_answer(struct hwgw_pipeline *p, struct hwgw_order *event); /* one answer of the venue */
+/* one answer of a venue; from then on instrument is what strategies know */
+void pipeline_answer(struct hwgw_pipeline *p, uint32_t venue, struct hwgw_order *event);
 void pipeline_flush(struct hwgw_pipeline *p);
 uint32_t pipeline_open_orders(const struct hwgw_pipeline *p);
 void pipeline_cancel_all(struct hwgw_pipeline *p, bool is_first);
@@ -254,7 +267,13 @@ void pipeline_cancel_pending(struct hwgw_pipeline *p, uint64_t now); /* while ca
 void pipeline_cancel_halted(struct hwgw_pipeline *p, uint64_t now);
 
 /* what an event that the gate took does to the chain of replaces and to the money in the segment */
-void pipeline_venue_book(struct hwgw_pipeline *p, const struct hwgw_order *event);
+void pipeline_venue_book(struct hwgw_pipeline *p, uint32_t venue, const struct hwgw_order *event);
+/* the rows of a symbol get the gate's exposure; the shares that it holds and no row accounts for */
+int32_t pipeline_exposure_rows(struct hwgw_pipeline *p, uint32_t symbol);
+/* whether any session stands so */
+bool pipeline_any_session(const struct hwgw_pipeline *p, uint32_t state);
+/* the row in the segment */
+void pipeline_session_publish(struct hwgw_pipeline *p, uint32_t venue);
 
 /* pipeline_restore.c: what an earlier process left, from its journal */
 int32_t pipeline_restore(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error);
@@ -267,7 +286,7 @@ int32_t pipeline_features_open(struct hwgw_pipeline *p, struct pipeline_strategy
                                const struct hwgw_features_cfg *cfg, struct hwgw_error *error);
 void pipeline_features_trade(struct hwgw_pipeline *p, const struct hwgw_event *event, uint32_t outcome);
 void pipeline_features_row(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy);
-void pipeline_features_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy,
+void pipeline_features_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, uint32_t venue,
                              const struct hwgw_order *event);
 void pipeline_features_reset(struct hwgw_pipeline *p, uint32_t index);
 
@@ -290,6 +309,41 @@ int32_t pipeline_exposure_open(struct hwgw_pipeline *p, struct pipeline_strategy
 void pipeline_exposure_fill(struct hwgw_pipeline *p, const struct hwgw_order *event);
 void pipeline_exposure_publish(struct hwgw_pipeline *p);
 const struct pipeline_strategy *pipeline_strategy_of(const struct hwgw_pipeline *p, uint32_t id);
+
+/* ---- a symbol at a venue ---- */
+
+static inline bool pipeline_has_venues(const struct hwgw_pipeline *p) {
+  return HWGW_UNLIKELY(p->session_cnt > 1);
+}
+
+/* the instrument of strategies and books: with one session it is the symbol */
+static inline uint32_t pipeline_instrument_of(const struct hwgw_pipeline *p, uint32_t venue, uint32_t symbol) {
+  return symbol < p->symbol_cnt ? venue * p->symbol_cnt + symbol : symbol;
+}
+
+static inline uint32_t pipeline_symbol_of(const struct hwgw_pipeline *p, uint32_t instrument) {
+  return pipeline_has_venues(p) && instrument < p->instrument_cnt ? instrument % p->symbol_cnt : instrument;
+}
+
+static inline uint8_t *pipeline_venue_of(struct hwgw_pipeline *p, uint32_t ref) {
+  return &p->venue_of[ref % HWGW_RISK_OPEN_ORDERS_MAX];
+}
+
+/* what is put into a reference of a venue's feed, so that those of two venues never meet in the books */
+static inline uint64_t pipeline_ref_mark(uint32_t venue) {
+  return (uint64_t)venue << 56;
+}
+
+static inline uint32_t pipeline_book_apply(struct hwgw_pipeline *p, struct hwgw_event *event, bool *top_changed) {
+  if (!pipeline_has_venues(p)) return hwgw_books_apply(p->books, event, top_changed);
+  uint64_t mark = pipeline_ref_mark(p->channel_venue[event->channel]);
+  event->ref ^= mark;
+  event->ref_new ^= mark;
+  uint32_t outcome = hwgw_books_apply(p->books, event, top_changed);
+  event->ref ^= mark;
+  event->ref_new ^= mark;
+  return outcome;
+}
 
 static inline uint32_t *pipeline_executed(struct hwgw_pipeline *p, uint32_t ref) {
   return &p->executed[ref % HWGW_RISK_OPEN_ORDERS_MAX];

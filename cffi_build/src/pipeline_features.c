@@ -40,7 +40,7 @@ void pipeline_features_row(struct hwgw_pipeline *p, const struct pipeline_strate
     hook->features = (struct hwgw_features){0};
 }
 
-void pipeline_features_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy,
+void pipeline_features_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, uint32_t venue,
                              const struct hwgw_order *event) {
   struct hwgw_feature_set *set = strategy->features;
   struct hwgw_order order;
@@ -49,7 +49,8 @@ void pipeline_features_order(struct hwgw_pipeline *p, const struct pipeline_stra
   if (event->kind == HWGW_ORDER_KIND_REPLACED) hwgw_features_forget(set, event->instrument, event->orig_ref);
   if (!is_live) {
     hwgw_features_forget(set, event->instrument, event->ref);
-  } else if (is_new && !hwgw_features_follow(set, event->instrument, event->side, event->ref, event->venue_ref)) {
+  } else if (is_new && !hwgw_features_follow(set, event->instrument, event->side, event->ref,
+                                             event->venue_ref ^ pipeline_ref_mark(venue))) {
     p->counters[HWGW_CNT_STRATEGY_UNFOLLOWED]++;
   }
 }

@@ -28,7 +28,11 @@ void pipeline_instrument_sync(struct hwgw_pipeline *p, uint32_t index) {
   if (is_good == at->is_good) return;
   at->is_good = is_good;
   at->tob_flags ^= HWGW_SEGMENT_TOB_FLAGS_FEED_GOOD;
-  struct hwgw_order event = {.kind = HWGW_ORDER_KIND_FEED, .instrument = index, .qty = is_good};
+  uint32_t symbol = pipeline_symbol_of(p, index);
+  bool is_any_good = is_good;
+  for (uint32_t i = symbol; i < p->instrument_cnt && p->session_cnt > 1; i += p->symbol_cnt)
+    is_any_good |= p->instrument[i].is_good;
+  struct hwgw_order event = {.kind = HWGW_ORDER_KIND_FEED, .instrument = symbol, .qty = is_any_good};
   pipeline_gate(p, &event, NULL);
   struct hwgw_event shared = {.kind = HWGW_EVENT_KIND_FEED,
                               .instrument = index,
@@ -309,7 +313,7 @@ uint32_t pipeline_snapshot_apply(struct hwgw_pipeline *p, uint32_t channel, cons
   bool is_repair = p->repair[channel].phase == PIPELINE_REPAIR_LOADING;
   if (is_repair && (event.instrument >= p->instrument_cnt || !p->instrument[event.instrument].is_repairing))
     return HWGW_CNT_RECOVER_SNAPSHOT_OTHER;
-  uint32_t outcome = hwgw_books_apply(p->books, &event, &top_changed);
+  uint32_t outcome = pipeline_book_apply(p, &event, &top_changed);
   if (event.instrument >= p->instrument_cnt)
     return outcome == HWGW_CNT_BOOK_UPDATES ? HWGW_CNT_RECOVER_SNAPSHOT_ORDERS : HWGW_CNT_RECOVER_SNAPSHOT_OTHER;
   struct pipeline_instrument *at = &p->instrument[event.instrument];

@@ -29,9 +29,14 @@
 #define DERIVED_MAX 16384 /* events of one poll, and all orders lost at once */
 #define NONE UINT32_MAX
 
+/* an event, and the session that made it */
+struct derived {
+  struct hwgw_order event;
+  uint32_t venue;
+};
+
 struct restore {
   struct hwgw_pipeline *p;
-  struct hwgw_session_orders *orders;
   struct hwgw_error *error;
   uint64_t block; /* at hand, for messages */
   uint32_t index; /* of the record in it */
@@ -41,10 +46,11 @@ struct restore {
   uint32_t halt;                                  /* as the records have it, 0 = not */
   uint32_t instrument[HWGW_RISK_INSTRUMENTS_MAX]; /* of now, by that of the run */
   uint8_t strategy[HWGW_RISK_STRATEGIES_MAX];
+  uint32_t venue[HWGW_SEGMENT_SESSIONS_MAX];                /* NONE: there is no such session any more */
   struct hwgw_risk_strategy kept[HWGW_RISK_STRATEGIES_MAX]; /* run counters as the run before left them */
   uint64_t counters[HWGW_COUNTER_CNT]; /* of no interest: the messages were counted when they came */
   uint32_t derived_cnt;
-  struct hwgw_order derived[DERIVED_MAX]; /* what the session made of messages and the gate was not told yet */
+  struct derived derived[DERIVED_MAX]; /* what the sessions made of messages and the gate was not told yet */
 };
 
 #define CONTRADICTS(r, ...) contradicts(r, __VA_ARGS__)
@@ -61,43 +67,54 @@ __attribute__((format(printf, 2, 3))) static int32_t contradicts(struct restore 
 
 /* ---- events, when the gate was told of them ---- */
 
-static void apply(struct restore *r, const struct hwgw_order *event) {
+static void apply(struct restore *r, uint32_t venue, const struct hwgw_order *event) {
   struct hwgw_order told = *event;
   told.ts_ns = 0; /* clocks of other runs say nothing here */
   if (hwgw_risk_event(r->p->risk, &told, NULL) == HWGW_RISK_REASON_STATE) r->halt = HWGW_RISK_REASON_STATE;
-  pipeline_venue_book(r->p, &told);
+  pipeline_venue_book(r->p, venue, &told);
 }
 
-static int32_t derive(struct restore *r, const struct hwgw_order *event) {
+/* the session an order went to; NULL without any */
+static struct hwgw_session *link_of(const struct restore *r, uint32_t ref) {
+  return r->p->session[*pipeline_venue_of(r->p, ref)].link;
+}
+
+static int32_t derive(struct restore *r, uint32_t venue, const struct hwgw_order *event) {
   if (event->kind == HWGW_ORDER_KIND_HALT) {
     r->halt = HWGW_RISK_REASON_STATE;
     return HWGW_OK;
   }
   if (r->derived_cnt == DERIVED_MAX) return CONTRADICTS(r, "more events wait than a gateway ever had");
-  r->derived[r->derived_cnt++] = *event;
+  r->derived[r->derived_cnt++] = (struct derived){*event, venue};
   return HWGW_OK;
 }
 
-static int32_t derive_follows(struct restore *r) {
+static int32_t derive_follows(struct restore *r, uint32_t venue) {
   struct hwgw_order event;
   int32_t status = HWGW_OK;
-  while (!status && hwgw_session_orders_follow(r->orders, r->counters, &event)) status = derive(r, &event);
+  struct hwgw_session *link = r->p->session[venue].link;
+  while (link && !status && hwgw_session_orders_follow(&link->orders, r->counters, &event))
+    status = derive(r, venue, &event);
   return status;
 }
 
 static bool take(struct restore *r, uint32_t at) {
-  struct hwgw_order event = r->derived[at];
-  memmove(&r->derived[at], &r->derived[at + 1], (--r->derived_cnt - at) * sizeof event);
-  apply(r, &event);
+  struct derived made = r->derived[at];
+  memmove(&r->derived[at], &r->derived[at + 1], (--r->derived_cnt - at) * sizeof made);
+  apply(r, made.venue, &made.event);
   return true;
 }
 
-/* an event on record is applied as the venue's messages make it; only what the session took back may be out of turn */
+/* An event on record is applied as the venue's messages make it, in the order of its session; only what the session took
+ * back may be out of turn */
 static bool take_recorded(struct restore *r, const struct hwgw_order *event) {
   bool is_own = event->kind == HWGW_ORDER_KIND_REJECTED && event->reason == 0;
-  for (uint32_t i = 0; i < r->derived_cnt && (i == 0 || is_own); i++) {
-    const struct hwgw_order *made = &r->derived[i];
-    if (made->kind != event->kind || made->ref != event->ref) continue;
+  uint32_t passed = 0; /* sessions whose turn another event is */
+  for (uint32_t i = 0; i < r->derived_cnt; i++) {
+    const struct hwgw_order *made = &r->derived[i].event;
+    bool is_turn = !(passed >> r->derived[i].venue & 1);
+    passed |= (uint32_t)1 << r->derived[i].venue;
+    if (!(is_turn || is_own) || made->kind != event->kind || made->ref != event->ref) continue;
     bool is_same = is_own || (made->qty == event->qty && made->px == event->px && made->orig_ref == event->orig_ref &&
                               made->venue_ref == event->venue_ref && made->reason == event->reason);
     return is_same && take(r, i);
@@ -109,14 +126,16 @@ static int32_t told(struct restore *r, const struct hwgw_order *event) {
   if (take_recorded(r, event)) return HWGW_OK;
   if (event->kind ==
       HWGW_ORDER_KIND_REJECTED) { /* it never left: taken back by the session, or given back by the pipeline */
-    hwgw_session_orders_withdraw(r->orders, event->ref);
-    int32_t status = derive_follows(r);
+    uint32_t venue = *pipeline_venue_of(r->p, event->ref);
+    struct hwgw_session *link = r->p->session[venue].link;
+    if (link) hwgw_session_orders_withdraw(&link->orders, event->ref);
+    int32_t status = derive_follows(r, venue);
     if (status) return status;
     struct hwgw_order own = *event;
     own.reason = 0;
     if (take_recorded(r, &own)) return HWGW_OK;
     if (risk_live(r->p->risk, event->ref)) {
-      apply(r, event);
+      apply(r, venue, event);
       return HWGW_OK;
     }
   }
@@ -142,9 +161,15 @@ static int32_t ordered(struct restore *r, struct hwgw_order *order, uint32_t ver
   uint64_t now_ns = hwgw_now_ns();
   order->ts_ns = ts_ns < 0 ? 0 : (uint64_t)ts_ns < now_ns ? (uint64_t)ts_ns : now_ns;
   if (!hwgw_risk_carry(p->risk, order, px)) return CONTRADICTS(r, "order %u cannot have passed the gate", order->ref);
+  uint64_t then = order->venue_ref >> HWGW_ORDER_VENUE_SHIFT;
+  uint32_t venue = then < HWGW_SEGMENT_SESSIONS_MAX ? r->venue[then] : NONE;
+  if (venue == NONE) return CONTRADICTS(r, "order %u went to a venue that this gateway does not have", order->ref);
   struct hwgw_order wire = *order;
   wire.qty += before;
-  if (p->session) (void)hwgw_session_restore_order(p->session, &wire); /* one it refused was given back at once */
+  wire.venue_ref &= ((uint64_t)1 << HWGW_ORDER_VENUE_SHIFT) - 1;
+  struct hwgw_session *link = p->session[venue].link;
+  if (link) (void)hwgw_session_restore_order(link, &wire); /* one it refused was given back at once */
+  *pipeline_venue_of(p, order->ref) = (uint8_t)venue;
   *pipeline_executed(p, order->ref) = before;
   return HWGW_OK;
 }
@@ -192,15 +217,21 @@ static int32_t gate(struct restore *r, const struct hwgw_journal_record *record,
 
 /* ---- session ---- */
 
+/* of a number of the run at hand; NULL when there is none now */
+static struct hwgw_session *session_of(const struct restore *r, uint32_t number) {
+  uint32_t venue = number < HWGW_SEGMENT_SESSIONS_MAX ? r->venue[number] : NONE;
+  return venue == NONE ? NULL : r->p->session[venue].link;
+}
+
 static int32_t login(struct restore *r, const struct hwgw_journal_record *record, const void *payload) {
-  struct hwgw_session *session = r->p->session;
   struct hwgw_journal_login at;
   if (record->len != sizeof at) return CONTRADICTS(r, "a login of %u bytes", record->len);
   memcpy(&at, payload, sizeof at);
-  if (!session) return CONTRADICTS(r, "there was an order session; now none is configured");
+  struct hwgw_session *session = session_of(r, at.venue);
+  if (!session) return CONTRADICTS(r, "there was an order session %u; now none is configured for it", at.venue);
   bool is_other = memcmp(at.session, session->cfg.requested_session, sizeof at.session) != 0;
   uint32_t unknown_cnt;
-  if (session->login && is_other && hwgw_session_orders_open(r->orders, &unknown_cnt))
+  if (session->login && is_other && hwgw_session_orders_open(&session->orders, &unknown_cnt))
     return CONTRADICTS(r, "another session of the venue begins with orders of the last one open");
   if (session->login && !is_other && at.seq != session->next_seq)
     return CONTRADICTS(r, "a login goes on at message %llu, behind %llu", (unsigned long long)at.seq,
@@ -210,9 +241,9 @@ static int32_t login(struct restore *r, const struct hwgw_journal_record *record
 }
 
 static int32_t message(struct restore *r, const struct hwgw_journal_record *record, const uint8_t *payload) {
-  struct hwgw_session *session = r->p->session;
-  struct hwgw_journal_venue head;
+  struct hwgw_journal_venue head = {.venue = UINT16_MAX};
   memcpy(&head, payload, record->len < sizeof head ? 0 : sizeof head);
+  struct hwgw_session *session = session_of(r, head.venue);
   if (record->len < sizeof head || head.len != record->len - sizeof head || !session || !session->login)
     return CONTRADICTS(r, "a message of the venue that cannot be");
   if (head.seq != session->next_seq)
@@ -221,8 +252,20 @@ static int32_t message(struct restore *r, const struct hwgw_journal_record *reco
   struct hwgw_order event;
   int32_t status = HWGW_OK;
   if (hwgw_session_restore_message(session, payload + sizeof head, head.len, r->counters, &event))
-    status = derive(r, &event);
-  return status ? status : derive_follows(r);
+    status = derive(r, session->number, &event);
+  return status ? status : derive_follows(r, session->number);
+}
+
+/* a session keeps its place by the name of its venue, so that sessions may be added or change their order */
+static int32_t session_named(struct restore *r, const struct hwgw_journal_record *record, const void *payload) {
+  struct hwgw_journal_session row;
+  if (record->len != sizeof row) return CONTRADICTS(r, "a session of %u bytes", record->len);
+  memcpy(&row, payload, sizeof row);
+  if (row.number >= HWGW_SEGMENT_SESSIONS_MAX) return CONTRADICTS(r, "a session of number %u", row.number);
+  r->venue[row.number] = NONE;
+  for (uint32_t i = 0; i < r->p->session_cnt; i++)
+    if (memcmp(r->p->session[i].row->venue, row.name, sizeof row.name) == 0) r->venue[row.number] = i;
+  return HWGW_OK;
 }
 
 /* ---- runs ---- */
@@ -231,13 +274,14 @@ static int32_t message(struct restore *r, const struct hwgw_journal_record *reco
 static void settle(struct restore *r) {
   struct hwgw_pipeline *p = r->p;
   while (r->derived_cnt) take(r, 0);
-  if (p->session) hwgw_session_orders_doubt(r->orders);
+  for (uint32_t i = 0; i < p->session_cnt; i++) hwgw_session_orders_doubt(&p->session[i].link->orders);
   for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX; i++) { /* passed, and the session would not have it */
     struct hwgw_order order;
     if (!hwgw_risk_order(p->risk, p->risk->slot[i].ref, &order)) continue;
-    if (p->session && hwgw_session_orders_find(r->orders, order.ref)) continue;
+    const struct hwgw_session *link = link_of(r, order.ref);
+    if (link && hwgw_session_orders_find(&link->orders, order.ref)) continue;
     order.kind = HWGW_ORDER_KIND_REJECTED;
-    apply(r, &order);
+    apply(r, *pipeline_venue_of(p, order.ref), &order);
   }
   memcpy(r->kept, p->risk->strategy, sizeof r->kept);
 }
@@ -251,13 +295,14 @@ static int32_t opened(struct restore *r, const struct hwgw_journal_record *recor
   r->clock_offset_ns = open.clock_offset_ns - (int64_t)(hwgw_realtime_ns() - hwgw_now_ns());
   for (uint32_t i = 0; i < HWGW_RISK_STRATEGIES_MAX; i++) r->strategy[i] = (uint8_t)i;
   for (uint32_t i = 0; i < HWGW_RISK_INSTRUMENTS_MAX; i++) r->instrument[i] = NONE;
+  for (uint32_t i = 0; i < HWGW_SEGMENT_SESSIONS_MAX; i++) r->venue[i] = i ? NONE : 0;
   return HWGW_OK;
 }
 
 static void symbols(struct restore *r, const struct hwgw_journal_record *record, const char *payload) {
   const char *own = hwgw_segment_symbols(r->p->segment);
   for (uint32_t i = 0; i < record->len / 8 && i < HWGW_RISK_INSTRUMENTS_MAX; i++) {
-    for (uint32_t now = 0; now < r->p->instrument_cnt && r->instrument[i] == NONE; now++)
+    for (uint32_t now = 0; now < r->p->symbol_cnt && r->instrument[i] == NONE; now++)
       if (memcmp(payload + i * 8, own + now * 8, 8) == 0) r->instrument[i] = now;
   }
 }
@@ -281,12 +326,22 @@ static struct hwgw_journal_restored outline(const struct restore *r) {
                                       .open_cnt = p->risk->gateway.open_cnt,
                                       .cash = p->thread->cash,
                                       .open_notional = p->risk->gateway.open_notional};
-  if (p->session && p->session->login) {
-    now.next_seq = p->session->next_seq;
-    memcpy(now.session, p->session->cfg.requested_session, sizeof now.session);
-    (void)hwgw_session_orders_open(r->orders, &now.unknown_cnt);
+  for (uint32_t i = 0; i < p->session_cnt; i++) {
+    const struct hwgw_session *link = p->session[i].link;
+    if (!link->login) continue;
+    uint32_t unknown_cnt;
+    (void)hwgw_session_orders_open(&link->orders, &unknown_cnt);
+    now.unknown_cnt += unknown_cnt;
+    if (i == 0) {
+      now.next_seq = link->next_seq;
+      memcpy(now.session, link->cfg.requested_session, sizeof now.session);
+    } else {
+      uint64_t hash = hwgw_fnv(HWGW_FNV_BASIS, p->session[i].row->venue, sizeof p->session[i].row->venue);
+      hash = hwgw_fnv(hash, link->cfg.requested_session, sizeof link->cfg.requested_session);
+      now.digest += hwgw_fnv(hash, &link->next_seq, sizeof link->next_seq);
+    }
   }
-  for (uint32_t i = 0; i < p->instrument_cnt; i++) { /* a sum, so that the order of the symbols does not matter */
+  for (uint32_t i = 0; i < p->symbol_cnt; i++) { /* a sum, so that the order of the symbols does not matter */
     const struct hwgw_risk_instrument *at = &p->risk->instrument[i];
     if (!at->pos) continue;
     uint64_t hash = hwgw_fnv(HWGW_FNV_BASIS, hwgw_segment_symbols(p->segment) + i * 8, 8);
@@ -344,6 +399,8 @@ static int32_t record_apply(struct restore *r, const struct hwgw_journal_record 
         return CONTRADICTS(r, "a strategy of %u bytes", record->len);
       strategy(r, payload);
       return HWGW_OK;
+    case HWGW_JOURNAL_RECORD_TYPE_SESSION:
+      return session_named(r, record, payload);
     case HWGW_JOURNAL_RECORD_TYPE_RESTORED:
       return restored(r, record, payload);
     default:
@@ -384,26 +441,27 @@ static bool is_resolved(uint32_t reason) { /* by this recovery, or it ended with
 static void conclude(struct restore *r, const struct hwgw_pipeline_cfg *cfg) {
   struct hwgw_pipeline *p = r->p;
   settle(r);
-  if (p->session) hwgw_session_restore_end(p->session, p->last_ref);
+  uint32_t open_cnt = 0, unknown_cnt = 0;
+  for (uint32_t i = 0; i < p->session_cnt; i++) {
+    struct hwgw_session *link = p->session[i].link;
+    uint32_t unknown;
+    hwgw_session_restore_end(link, p->last_ref);
+    p->session[i].has_past = link->is_restored;
+    p->is_reconciling |= link->is_restored;
+    p->session[i].row->is_reconciling = link->is_restored;
+    open_cnt += hwgw_session_orders_open(&link->orders, &unknown);
+    unknown_cnt += unknown;
+    pipeline_session_publish(p, i);
+  }
   buckets_empty(p->risk, hwgw_now_ns());
   p->risk->halt = 0;
-  for (uint32_t i = 0; i < p->instrument_cnt; i++) {
-    struct hwgw_position *row = hwgw_segment_position(p->segment, i), now = *row;
-    hwgw_risk_position(p->risk, i, &now);
-    now.cash = row->cash;
-    now.bought_qty = row->bought_qty;
-    now.sold_qty = row->sold_qty;
-    now.fill_cnt = row->fill_cnt;
-    *row = now;
-  }
+  for (uint32_t i = 0; i < p->symbol_cnt; i++) (void)pipeline_exposure_rows(p, i);
   if (cfg->replay_halts && !is_resolved(r->halt))
     hwgw_halt(p->segment, r->halt, "it was halted so when its journal ended");
-  if (!p->session || !p->session->is_restored) return;
-  uint32_t unknown_cnt, open_cnt = hwgw_session_orders_open(r->orders, &unknown_cnt);
+  if (!p->is_reconciling) return;
   char text[96];
   snprintf(text, sizeof text, "rebuilt %u open orders, %u without an answer: the venue has not been asked yet",
            open_cnt, unknown_cnt);
-  p->is_reconciling = true;
   p->recorded_ref = p->last_ref;
   hwgw_halt(p->segment, HWGW_RISK_REASON_RECONCILE, text);
 }
@@ -412,7 +470,6 @@ int32_t pipeline_restore(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg
   struct restore *r = calloc(1, sizeof *r);
   if (!r) return hwgw_error_set(error, HWGW_ERR_INTERNAL, 0, "no memory to read the journal");
   r->p = p;
-  r->orders = p->session ? &p->session->orders : NULL;
   r->error = error;
   uint32_t checks = p->risk->checks;
   p->risk->checks = 0;
@@ -438,29 +495,36 @@ void pipeline_restored(struct hwgw_pipeline *p, bool is_replayed) {
     memcpy(row.name, p->strategy[i].row->name, sizeof row.name);
     journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_STRATEGY, 0, now_ns, &row, sizeof row);
   }
+  for (uint32_t i = 0; i < p->session_cnt; i++) {
+    struct hwgw_journal_session row = {.number = i, .protocol = p->session[i].row->protocol};
+    memcpy(row.name, p->session[i].row->venue, sizeof row.name);
+    journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_SESSION, 0, now_ns, &row, sizeof row);
+  }
   journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_RESTORED, 0, now_ns, &p->restored, sizeof p->restored);
 }
 
 /* ---- does the venue agree? ---- */
 
-/* what is wrong, or false when nothing is */
-static bool differs(const struct hwgw_pipeline *p, char *text, size_t sz) {
-  uint32_t unknown_cnt, open_cnt = hwgw_session_orders_open(&p->session->orders, &unknown_cnt);
-  uint32_t next_ref = p->session->next_ref;
-  if (p->session->orders.follow.kind != HWGW_ORDER_KIND_NONE || p->session->orders.withdrawn_idx) {
+/* what is wrong between a session and its venue, or false when nothing is */
+static bool differs(const struct hwgw_pipeline *p, uint32_t venue, char *text, size_t sz) {
+  const struct hwgw_session *link = p->session[venue].link;
+  uint32_t unknown_cnt, open_cnt = hwgw_session_orders_open(&link->orders, &unknown_cnt), gate_cnt = 0;
+  for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX; i++)
+    gate_cnt += p->risk->slot[i].leaves && p->venue_of[i] == venue;
+  if (link->orders.follow.kind != HWGW_ORDER_KIND_NONE || link->orders.withdrawn_idx) {
     snprintf(text, sz, "what the venue said is still being taken in");
-  } else if (next_ref > p->recorded_ref + (uint64_t)1) {
-    snprintf(text, sz, "the venue has taken references up to %u, the journal ends at %u", next_ref - 1,
+  } else if (link->next_ref > p->recorded_ref + (uint64_t)1) {
+    snprintf(text, sz, "the venue has taken references up to %u, the journal ends at %u", link->next_ref - 1,
              p->recorded_ref);
   } else if (unknown_cnt) {
     snprintf(text, sz, "of %u orders nobody knows what became: the venue neither answered nor lost them", unknown_cnt);
-  } else if (open_cnt != p->risk->gateway.open_cnt) {
-    snprintf(text, sz, "the venue has %u orders open, the gate %u", open_cnt, p->risk->gateway.open_cnt);
+  } else if (open_cnt != gate_cnt) {
+    snprintf(text, sz, "the venue has %u orders open, the gate %u", open_cnt, gate_cnt);
   } else {
     for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX; i++) {
       const struct hwgw_risk_slot *slot = &p->risk->slot[i];
-      if (!slot->leaves) continue;
-      const struct hwgw_own_order *own = hwgw_session_orders_find(&p->session->orders, slot->ref);
+      if (!slot->leaves || p->venue_of[i] != venue) continue;
+      const struct hwgw_own_order *own = hwgw_session_orders_find(&link->orders, slot->ref);
       if (own && own->leaves == slot->leaves) continue;
       snprintf(text, sz, "order %u has %u open at the venue, %u at the gate", slot->ref, own ? own->leaves : 0,
                slot->leaves);
@@ -471,21 +535,38 @@ static bool differs(const struct hwgw_pipeline *p, char *text, size_t sz) {
   return true;
 }
 
+/* whether the session and its venue agree; text: why not, left alone while that is not known */
+static bool agrees(const struct hwgw_pipeline *p, uint32_t venue, char *text, size_t sz) {
+  const struct pipeline_session *session = &p->session[venue];
+  if (!session->has_past) return true;
+  char why[96] = "";
+  if (session->state != HWGW_SEGMENT_SESSION_STATE_UP) {
+    if (session->state == HWGW_SEGMENT_SESSION_STATE_REJECTED)
+      snprintf(why, sizeof why, "%s", hwgw_session_reason(session->link));
+  } else if (!differs(p, venue, why, sizeof why)) {
+    return true;
+  }
+  const char *name = session->row->venue;
+  if (why[0]) snprintf(text, sz, "%.15s%s%.75s", name, name[0] ? ": " : "", why);
+  return false;
+}
+
 void pipeline_reconcile(struct hwgw_pipeline *p) {
   uint32_t bit = (uint32_t)1 << HWGW_RISK_REASON_RECONCILE;
-  if (!(__atomic_load_n(&p->control->halt, __ATOMIC_ACQUIRE) & bit)) {
-    p->is_reconciling = false; /* a person has looked and decided */
-    return;
-  }
+  /* without the halt a person has looked and decided */
+  bool is_over = !(__atomic_load_n(&p->control->halt, __ATOMIC_ACQUIRE) & bit), is_agreed = true;
   char text[sizeof p->control->halt_record->text] = "";
-  if (p->session_state != HWGW_SEGMENT_SESSION_STATE_UP) {
-    if (p->session_state != HWGW_SEGMENT_SESSION_STATE_REJECTED) return;
-    snprintf(text, sizeof text, "%s", hwgw_session_reason(p->session));
-  } else if (!differs(p, text, sizeof text)) {
-    p->is_reconciling = false;
-    hwgw_resume(p->segment, bit);
-    pipeline_control(p);
+  for (uint32_t i = 0; i < p->session_cnt; i++) {
+    bool is_agreeing = is_over || agrees(p, i, text, sizeof text);
+    p->session[i].row->is_reconciling = !is_agreeing;
+    is_agreed &= is_agreeing;
+  }
+  if (!is_agreed) {
+    if (text[0]) halt_say(p->control, HWGW_RISK_REASON_RECONCILE, text);
     return;
   }
-  halt_say(p->control, HWGW_RISK_REASON_RECONCILE, text);
+  p->is_reconciling = false;
+  if (is_over) return;
+  hwgw_resume(p->segment, bit);
+  pipeline_control(p);
 }

@@ -52,8 +52,10 @@ static int32_t open_feed(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg
     }
   }
   uint32_t max = cfg->dynamic_instruments ? cfg->books.instrument_cnt : p->instrument_cnt;
-  int32_t status = hwgw_instruments_open(&p->instruments, hwgw_segment_symbols(cfg->segment), p->instrument_cnt, max,
+  int32_t status = hwgw_instruments_open(&p->instruments, hwgw_segment_symbols(cfg->segment), p->symbol_cnt, max,
                                          cfg->dynamic_instruments, error);
+  for (uint32_t i = 0; !status && i < cfg->channel_cnt; i++)
+    hwgw_instruments_base(p->instruments, i, p->channel_venue[i] * p->symbol_cnt);
   if (!status) status = hwgw_books_open(&p->books, &cfg->books, error);
   if (!status) status = pipeline_feed_open(p, cfg, error);
   if (status || !cfg->rx.backend) return status;
@@ -122,11 +124,40 @@ static int32_t open_orders(struct hwgw_pipeline *p, const struct hwgw_pipeline_c
   if (!p->risk || !p->breaker) return no_memory(error, "the risk gate");
   hwgw_risk_init(p->risk);
   hwgw_breaker_init(p->breaker);
-  if (!cfg->session) return HWGW_OK;
-  struct hwgw_session_cfg session = *cfg->session;
-  session.symbols = hwgw_segment_symbols(cfg->segment);
-  session.instrument_cnt = p->instrument_cnt;
-  return hwgw_session_open(&p->session, &session, error);
+  for (uint32_t i = 0; i < cfg->session_cnt; i++) {
+    struct hwgw_session_cfg session = cfg->session[i];
+    session.symbols = hwgw_segment_symbols(cfg->segment);
+    session.instrument_cnt = p->symbol_cnt;
+    struct pipeline_session *to = &p->session[i];
+    int32_t status = hwgw_session_open(&to->link, &session, error);
+    if (status) return status;
+    p->session_cnt = i + 1;
+    to->link->number = (uint16_t)i;
+    to->halts_alone = session.halts_alone;
+    to->row = &p->thread->session[i];
+    *to->row = (struct hwgw_session_row){
+        .protocol = session.protocol, .address = session.address, .port = session.port, .changed_ns = hwgw_now_ns()};
+    memcpy(to->row->venue, session.venue, sizeof to->row->venue);
+  }
+  p->thread->session_cnt = p->session_cnt;
+  return HWGW_OK;
+}
+
+/* instruments are symbols at a venue: the segment has a row of each symbol per session */
+static int32_t open_venues(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error) {
+  uint32_t cnt = cfg->session_cnt ? cfg->session_cnt : 1;
+  p->symbol_cnt = p->instrument_cnt / cnt;
+  if (cnt > HWGW_SEGMENT_SESSIONS_MAX || p->instrument_cnt % cnt)
+    return hwgw_error_set(error, HWGW_ERR_CONFIG, 0,
+                          "%u order sessions and %u instruments: at most %u, and each has as many instruments", cnt,
+                          p->instrument_cnt, HWGW_SEGMENT_SESSIONS_MAX);
+  for (uint32_t i = 0; i < cfg->channel_cnt && i < HWGW_CHANNELS_MAX; i++) {
+    if (cfg->channel[i].venue >= cnt)
+      return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "channel %u tells of venue %u; there are %u", i,
+                            cfg->channel[i].venue, cnt);
+    p->channel_venue[i] = cfg->channel[i].venue;
+  }
+  return HWGW_OK;
 }
 
 int32_t hwgw_pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pipeline_cfg *cfg,
@@ -161,6 +192,7 @@ int32_t hwgw_pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pi
   p->instrument = zeroed(p->instrument_cnt * sizeof *p->instrument + 1);
 
   int32_t status = segment_resident(cfg->segment, error);
+  if (!status) status = open_venues(p, cfg, error);
   if (!status) status = p->instrument ? open_feed(p, cfg, error) : no_memory(error, "the instruments");
   for (uint32_t i = 0; !status && i < p->instrument_cnt; i++) {
     p->instrument[i].is_sound = true;
@@ -173,7 +205,7 @@ int32_t hwgw_pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pi
     hwgw_pipeline_close(p);
     return status;
   }
-  if (p->session) p->session->journal = &p->journal;
+  for (uint32_t i = 0; i < p->session_cnt; i++) p->session[i].link->journal = &p->journal;
   pipeline_control(p);
   pipeline_restored(p, cfg->replay_cnt != 0);
   *pipeline = p;
@@ -182,7 +214,7 @@ int32_t hwgw_pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pi
 
 void hwgw_pipeline_close(struct hwgw_pipeline *p) {
   if (!p) return;
-  hwgw_session_close(p->session);
+  for (uint32_t i = 0; i < p->session_cnt; i++) hwgw_session_close(p->session[i].link);
   hwgw_rx_close(p->rx);
   pipeline_feed_close(p);
   hwgw_books_close(p->books);
@@ -277,6 +309,7 @@ void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
   pipeline_cancel_asked(p);
   pipeline_feed_age(p, now);
   pipeline_exposure_publish(p);
+  for (uint32_t i = 0; i < p->session_cnt; i++) pipeline_session_publish(p, i);
   p->thread->open_cnt = pipeline_open_orders(p);
   p->thread->open_notional = p->risk->gateway.open_notional;
   p->thread->next_seq = p->channel_cnt ? p->mold[0].next_seq : 0;
@@ -304,32 +337,33 @@ static void drain(struct hwgw_pipeline *p, bool (*done)(const struct hwgw_pipeli
 }
 
 static bool no_open_orders(const struct hwgw_pipeline *p) {
-  return p->session_state != HWGW_SEGMENT_SESSION_STATE_UP || pipeline_open_orders(p) == 0;
+  return !pipeline_any_session(p, HWGW_SEGMENT_SESSION_STATE_UP) || pipeline_open_orders(p) == 0;
 }
 
 static bool logged_out(const struct hwgw_pipeline *p) {
-  return p->session_state != HWGW_SEGMENT_SESSION_STATE_LOGGING_OUT;
+  return !pipeline_any_session(p, HWGW_SEGMENT_SESSION_STATE_LOGGING_OUT);
 }
 
 void hwgw_pipeline_run(struct hwgw_pipeline *p) {
   p->thread->tid = (uint32_t)syscall(SYS_gettid);
-  p->thread->session_state = p->session ? hwgw_session_state(p->session) : HWGW_SEGMENT_SESSION_STATE_NONE;
+  p->thread->session_state = p->session[0].state;
   p->thread->state = HWGW_SEGMENT_THREAD_STATE_RUNNING;
   while (!is_stopping(p)) {
     if (!hwgw_pipeline_step(p)) hwgw_pause();
   }
   p->thread->state = HWGW_SEGMENT_THREAD_STATE_DRAINING;
   p->strategy_is_stopped = true;
-  if (p->session) {
+  if (p->session_cnt) {
     for (uint32_t i = 0; i < CANCEL_ROUNDS && !no_open_orders(p); i++) {
       pipeline_cancel_all(p, i == 0);
       drain(p, no_open_orders, DRAIN_MS / CANCEL_ROUNDS);
     }
-    if (p->session_state == HWGW_SEGMENT_SESSION_STATE_UP) {
-      hwgw_session_logout(p->session);
-      p->session_state = hwgw_session_state(p->session);
-      drain(p, logged_out, DRAIN_MS);
+    for (uint32_t i = 0; i < p->session_cnt; i++) {
+      if (p->session[i].state != HWGW_SEGMENT_SESSION_STATE_UP) continue;
+      hwgw_session_logout(p->session[i].link);
+      p->session[i].state = hwgw_session_state(p->session[i].link);
     }
+    drain(p, logged_out, DRAIN_MS);
   }
   /* what the ring still holds is ours to count; a feed that never pauses does not keep us */
   uint64_t end = hwgw_now_ns() + (uint64_t)RING_MS * 1000000u;

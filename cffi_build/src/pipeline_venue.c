@@ -11,52 +11,86 @@
 #define CANCELS_PER_FLUSH 256 /* the send buffer holds ten times as many */
 #define CANCEL_AGAIN_MS 250   /* a venue that answers has answered long before */
 
-/* The row of the shared segment: exposure as the gate has it, money as the executions made it that the gate took. What
- * it does not believe has latched the halt and moved no position. */
-static void position_publish(struct hwgw_pipeline *p, const struct hwgw_order *event) {
-  if (event->instrument >= p->instrument_cnt) return;
-  struct hwgw_position *row = hwgw_segment_position(p->segment, event->instrument);
-  struct hwgw_position now = *row;
-  hwgw_risk_position(p->risk, event->instrument, &now);
-  now.cash = row->cash;
-  now.bought_qty = row->bought_qty;
-  now.sold_qty = row->sold_qty;
-  now.fill_cnt = row->fill_cnt;
-  if (now.pos != row->pos) {
-    bool is_buy = event->side == HWGW_ORDER_SIDE_BUY;
-    bool is_fill = event->kind == HWGW_ORDER_KIND_EXECUTED;
-    int64_t money = (int64_t)event->px * event->qty;
-    now.cash += is_buy == is_fill ? -money : money;
-    *(is_buy ? &now.bought_qty : &now.sold_qty) += is_fill ? event->qty : -(uint64_t)event->qty;
-    now.fill_cnt += is_fill;
-    p->thread->cash += is_buy == is_fill ? -money : money;
-    if (is_fill) p->thread->filled_notional += (uint64_t)money;
-    pipeline_exposure_fill(p, event);
+/* The rows of the shared segment: exposure as the gate has it of the symbol, over all venues; what was traded, of each venue;
+ * money as the executions made it that the gate took. What it does not believe has latched the halt and moved nothing. */
+int32_t pipeline_exposure_rows(struct hwgw_pipeline *p, uint32_t symbol) {
+  struct hwgw_position now;
+  hwgw_risk_position(p->risk, symbol, &now);
+  int32_t moved = now.pos;
+  for (uint32_t i = symbol; i < p->instrument_cnt; i += p->symbol_cnt) {
+    struct hwgw_position *row = hwgw_segment_position(p->segment, i);
+    moved -= row->pos;
+    row->long_worst = now.long_worst;
+    row->short_worst = now.short_worst;
+    row->open_buy_cnt = now.open_buy_cnt;
+    row->open_sell_cnt = now.open_sell_cnt;
+    row->ref_px = now.ref_px;
   }
-  *row = now;
+  return moved;
 }
 
-void pipeline_venue_book(struct hwgw_pipeline *p, const struct hwgw_order *event) {
+static void position_publish(struct hwgw_pipeline *p, uint32_t venue, const struct hwgw_order *event) {
+  if (event->instrument >= p->symbol_cnt) return;
+  int32_t moved = pipeline_exposure_rows(p, event->instrument);
+  if (!moved) return;
+  struct hwgw_position *row = hwgw_segment_position(p->segment, pipeline_instrument_of(p, venue, event->instrument));
+  bool is_buy = event->side == HWGW_ORDER_SIDE_BUY;
+  bool is_fill = event->kind == HWGW_ORDER_KIND_EXECUTED;
+  int64_t money = (int64_t)event->px * event->qty;
+  row->pos += moved;
+  row->cash += is_buy == is_fill ? -money : money;
+  *(is_buy ? &row->bought_qty : &row->sold_qty) += is_fill ? event->qty : -(uint64_t)event->qty;
+  row->fill_cnt += is_fill;
+  p->thread->cash += is_buy == is_fill ? -money : money;
+  if (is_fill) p->thread->filled_notional += (uint64_t)money;
+  pipeline_exposure_fill(p, event);
+}
+
+void pipeline_venue_book(struct hwgw_pipeline *p, uint32_t venue, const struct hwgw_order *event) {
   if (event->kind == HWGW_ORDER_KIND_EXECUTED) *pipeline_executed(p, event->ref) += event->qty;
   if (event->kind == HWGW_ORDER_KIND_REPLACED)
     *pipeline_executed(p, event->ref) = *pipeline_executed(p, event->orig_ref);
-  position_publish(p, event);
+  position_publish(p, venue, event);
 }
 
-void pipeline_answer(struct hwgw_pipeline *p, struct hwgw_order *event) {
+/* what the row of its session counts */
+static void answer_count(struct hwgw_session_row *row, const struct hwgw_order *event) {
+  switch (event->kind) {
+    case HWGW_ORDER_KIND_ACCEPTED:
+    case HWGW_ORDER_KIND_REPLACED:
+      row->accepted++;
+      break;
+    case HWGW_ORDER_KIND_REJECTED:
+      row->rejected++;
+      break;
+    case HWGW_ORDER_KIND_CANCELED:
+      row->canceled++;
+      break;
+    case HWGW_ORDER_KIND_EXECUTED:
+      row->executed++;
+      row->executed_qty += event->qty;
+      break;
+    default:
+      break;
+  }
+}
+
+void pipeline_answer(struct hwgw_pipeline *p, uint32_t venue, struct hwgw_order *event) {
   if (event->kind == HWGW_ORDER_KIND_HALT) {
     hwgw_halt(p->segment, event->reason, "the venue told of an order that is not ours");
     pipeline_control(p);
     return;
   }
   pipeline_gate(p, event, NULL);
-  pipeline_venue_book(p, event);
+  pipeline_venue_book(p, venue, event);
+  if (p->session_cnt) answer_count(p->session[venue].row, event);
 
   const struct pipeline_strategy *strategy = pipeline_strategy_of(p, event->strategy);
-  if (!strategy || event->instrument >= p->instrument_cnt) return;
-  if (strategy->features) pipeline_features_order(p, strategy, event);
+  if (!strategy || event->instrument >= p->symbol_cnt) return;
   struct hwgw_position own;
   hwgw_risk_position(p->risk, event->instrument, &own);
+  event->instrument = pipeline_instrument_of(p, venue, event->instrument);
+  if (strategy->features) pipeline_features_order(p, strategy, venue, event);
   memset(&p->hook, 0, sizeof p->hook);
   p->hook.cause = HWGW_HOOK_CAUSE_ORDER;
   p->hook.instrument = event->instrument;
@@ -70,58 +104,93 @@ void pipeline_answer(struct hwgw_pipeline *p, struct hwgw_order *event) {
   if (!p->strategy_is_stopped) pipeline_call(p, (uint32_t)(strategy - p->strategy), false);
 }
 
-/* a session that went down with orders open: what became of them is not known until it is up again and has caught up */
-static void session_changed(struct hwgw_pipeline *p, uint32_t state) {
-  bool was_up = p->session_state == HWGW_SEGMENT_SESSION_STATE_UP;
-  p->session_state = state;
-  p->thread->session_state = state;
+/* ---- sessions ---- */
+
+bool pipeline_any_session(const struct hwgw_pipeline *p, uint32_t state) {
+  for (uint32_t i = 0; i < p->session_cnt; i++)
+    if (p->session[i].state == state) return true;
+  return false;
+}
+
+void pipeline_session_publish(struct hwgw_pipeline *p, uint32_t venue) {
+  const struct hwgw_session *link = p->session[venue].link;
+  struct hwgw_session_row *row = p->session[venue].row;
+  row->open_cnt = link->orders.open_cnt;
+  if (row->unknown_cnt || row->state != HWGW_SEGMENT_SESSION_STATE_UP) /* a scan of all slots */
+    (void)hwgw_session_orders_open(&link->orders, &row->unknown_cnt);
+  row->last_ref = link->last_ref;
+  row->login = link->login;
+  row->next_seq = link->next_seq;
+  const char *reason = hwgw_session_reason(link);
+  if (strncmp(row->reason, reason, sizeof row->reason - 1) != 0)
+    snprintf(row->reason, sizeof row->reason, "%s", reason);
+}
+
+/* A session that went down with orders open: what became of them is not known until it is up again and has caught up. What
+ * the gate reserved for them stays reserved, so others may go on where that was asked for. */
+static void session_changed(struct hwgw_pipeline *p, uint32_t venue, uint32_t state) {
+  struct pipeline_session *session = &p->session[venue];
+  bool was_up = session->state == HWGW_SEGMENT_SESSION_STATE_UP;
+  session->state = state;
+  session->row->state = state;
+  session->row->changed_ns = pipeline_now_ns(p);
+  bool is_any_up = pipeline_any_session(p, HWGW_SEGMENT_SESSION_STATE_UP);
+  p->thread->session_state = is_any_up ? HWGW_SEGMENT_SESSION_STATE_UP : p->session[0].state;
+  pipeline_session_publish(p, venue);
   if (state == HWGW_SEGMENT_SESSION_STATE_UP) {
-    uint32_t next = hwgw_session_next_ref(p->session);
+    uint32_t next = hwgw_session_next_ref(session->link);
     if (next > p->last_ref + 1) p->last_ref = next - 1;
-  } else if (was_up && state != HWGW_SEGMENT_SESSION_STATE_LOGGING_OUT && pipeline_open_orders(p) > 0) {
-    hwgw_halt(p->segment, HWGW_RISK_REASON_SESSION, hwgw_session_reason(p->session));
+  } else if (was_up && state != HWGW_SEGMENT_SESSION_STATE_LOGGING_OUT) {
+    session->row->losses++;
+    if (session->row->open_cnt == 0 || (is_any_up && !session->halts_alone)) return;
+    hwgw_halt(p->segment, HWGW_RISK_REASON_SESSION, hwgw_session_reason(session->link));
     pipeline_control(p);
   }
 }
 
 /* a slow link keeps orders that passed before the halt in the send buffer: they must not leave after it */
-static void hold_when_halted(struct hwgw_pipeline *p) {
-  if (HWGW_UNLIKELY(__atomic_load_n(&p->control->halt, __ATOMIC_ACQUIRE))) hwgw_session_withdraw(p->session);
+static void hold_when_halted(struct hwgw_pipeline *p, struct hwgw_session *link) {
+  if (HWGW_UNLIKELY(__atomic_load_n(&p->control->halt, __ATOMIC_ACQUIRE))) hwgw_session_withdraw(link);
 }
 
 void pipeline_venue(struct hwgw_pipeline *p) {
-  if (!p->session) return;
-  hold_when_halted(p);
   struct hwgw_order events[VENUE_EVENTS_MAX];
-  uint64_t now_ns = pipeline_now_ns(p);
-  uint32_t cnt = hwgw_session_poll(p->session, now_ns, p->counters, events, VENUE_EVENTS_MAX);
-  for (uint32_t i = 0; i < cnt; i++) pipeline_answer(p, &events[i]);
-  if (HWGW_UNLIKELY(p->session->is_mass_refused)) { /* one by one, and now */
-    p->session->is_mass_refused = false;
-    p->t_cancel = p->t_cancel_all = 0;
+  for (uint32_t venue = 0; venue < p->session_cnt; venue++) {
+    struct pipeline_session *session = &p->session[venue];
+    hold_when_halted(p, session->link);
+    uint32_t cnt = hwgw_session_poll(session->link, pipeline_now_ns(p), p->counters, events, VENUE_EVENTS_MAX);
+    for (uint32_t i = 0; i < cnt; i++) pipeline_answer(p, venue, &events[i]);
+    if (HWGW_UNLIKELY(session->link->is_mass_refused)) { /* one by one, and now */
+      session->link->is_mass_refused = false;
+      p->t_cancel = p->t_cancel_all = 0;
+    }
+    uint32_t state = hwgw_session_state(session->link);
+    if (HWGW_UNLIKELY(state != session->state)) session_changed(p, venue, state);
   }
-  uint32_t state = hwgw_session_state(p->session);
-  if (HWGW_UNLIKELY(state != p->session_state)) session_changed(p, state);
   if (HWGW_UNLIKELY(p->is_reconciling)) pipeline_reconcile(p);
 }
 
 /* when the kernel has taken all that was encoded: the time is that of the last order of the batch */
-static void record_sent(struct hwgw_pipeline *p, uint64_t begin_ns) {
-  if (p->session->last_ref == p->sent_ref || p->session->tx_head != p->session->tx_tail || p->session->link_down)
-    return;
-  p->sent_ref = p->session->last_ref;
-  struct hwgw_journal_sent sent = {.last_ref = p->sent_ref, .begin_ns = begin_ns};
+static void record_sent(struct hwgw_pipeline *p, uint32_t venue, uint64_t begin_ns) {
+  struct pipeline_session *session = &p->session[venue];
+  const struct hwgw_session *link = session->link;
+  if (link->last_ref == session->sent_ref || link->tx_head != link->tx_tail || link->link_down) return;
+  session->sent_ref = link->last_ref;
+  struct hwgw_journal_sent sent = {.last_ref = session->sent_ref, .venue = venue, .begin_ns = begin_ns};
   journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_SENT, 0, pipeline_now_ns(p), &sent, sizeof sent);
 }
 
 void pipeline_flush(struct hwgw_pipeline *p) {
-  if (!p->session) return;
-  hold_when_halted(p);
-  uint64_t from = pipeline_ticks(p);
-  uint64_t from_ns = pipeline_ns(p, from);
-  hwgw_session_flush(p->session, from_ns, p->counters);
-  hist_record(p->hist[HWGW_SEGMENT_HIST_SESSION], pipeline_ticks(p) - from);
-  if (p->journal.ring) record_sent(p, from_ns);
+  for (uint32_t venue = 0; venue < p->session_cnt; venue++) {
+    struct hwgw_session *link = p->session[venue].link;
+    hold_when_halted(p, link);
+    if (p->session_cnt > 1 && !hwgw_session_backlog(link)) continue;
+    uint64_t from = pipeline_ticks(p);
+    uint64_t from_ns = pipeline_ns(p, from);
+    hwgw_session_flush(link, from_ns, p->counters);
+    hist_record(p->hist[HWGW_SEGMENT_HIST_SESSION], pipeline_ticks(p) - from);
+    if (p->journal.ring) record_sent(p, venue, from_ns);
+  }
 }
 
 uint32_t pipeline_open_orders(const struct hwgw_pipeline *p) {
@@ -132,23 +201,35 @@ uint32_t pipeline_open_orders(const struct hwgw_pipeline *p) {
 
 #define EVERY UINT32_MAX /* instrument, or reference */
 
-/* One message for all that is open, or all of an instrument. False where the venue has none, and it goes one by one. Its
+/* every session with orders open knows a message for all of them */
+static bool knows_mass_cancel(const struct hwgw_pipeline *p) {
+  for (uint32_t i = 0; i < p->session_cnt; i++) {
+    const struct hwgw_session *link = p->session[i].link;
+    if (link->orders.open_cnt && !link->cfg.mass_cancel) return false;
+  }
+  return p->session_cnt != 0;
+}
+
+/* One message for all that is open, or all of a symbol. False where a venue has none, and it goes one by one. Its
  * reference is used up, so it is on record */
-static bool mass_cancel(struct hwgw_pipeline *p, uint32_t instrument) {
-  if (!p->session || !p->session->cfg.mass_cancel || p->last_ref == UINT32_MAX) return false;
-  struct hwgw_order order = {.kind = HWGW_ORDER_KIND_MASS_CANCEL,
-                             .ref = p->last_ref + 1,
-                             .instrument = instrument,
-                             .ts_ns = pipeline_now_ns(p)};
-  if (hwgw_session_order(p->session, &order) != HWGW_CNT_ORDER_ENCODED) return false;
-  p->last_ref++;
-  p->counters[HWGW_CNT_ORDER_MASS_CANCELS]++;
-  pipeline_record(p, &order, HWGW_RISK_REASON_PASS); /* a cancel leaves in any case */
+static bool mass_cancel(struct hwgw_pipeline *p, uint32_t symbol) {
+  if (!knows_mass_cancel(p)) return false;
+  for (uint32_t i = 0; i < p->session_cnt; i++) {
+    struct hwgw_session *link = p->session[i].link;
+    if (!link->orders.open_cnt) continue;
+    if (p->last_ref == UINT32_MAX) return false;
+    struct hwgw_order order = {
+        .kind = HWGW_ORDER_KIND_MASS_CANCEL, .ref = p->last_ref + 1, .instrument = symbol, .ts_ns = pipeline_now_ns(p)};
+    if (hwgw_session_order(link, &order) != HWGW_CNT_ORDER_ENCODED) return false;
+    p->last_ref++;
+    p->counters[HWGW_CNT_ORDER_MASS_CANCELS]++;
+    pipeline_record(p, &order, HWGW_RISK_REASON_PASS); /* a cancel leaves in any case */
+  }
   return true;
 }
 
 static bool mass_cancel_halted(struct hwgw_pipeline *p) {
-  for (uint32_t i = 0; i < p->instrument_cnt; i++) {
+  for (uint32_t i = 0; i < p->symbol_cnt; i++) {
     struct hwgw_position own;
     if (!halt_has_instrument(p->control, i)) continue;
     hwgw_risk_position(p->risk, i, &own);
@@ -170,7 +251,7 @@ static void cancel_each(struct hwgw_pipeline *p, bool all, uint32_t ref_max) {
     order.kind = HWGW_ORDER_KIND_CANCEL;
     order.qty = 0;
     order.t_rx = 0;
-    p->hook.instrument = order.instrument;
+    p->hook.instrument = pipeline_instrument_of(p, *pipeline_venue_of(p, order.ref), order.instrument);
     p->counters[HWGW_CNT_STRATEGY_INTENTS]++;
     pipeline_order(p, strategy, &order);
     if (++cnt % CANCELS_PER_FLUSH == 0) pipeline_flush(p);
@@ -197,7 +278,7 @@ static bool is_due(const struct hwgw_pipeline *p, uint64_t *t_last, uint64_t now
 /* Halted, what is open goes too, of an instrument or all */
 void pipeline_cancel_halted(struct hwgw_pipeline *p, uint64_t now) {
   bool is_first;
-  if (p->session_state != HWGW_SEGMENT_SESSION_STATE_UP || pipeline_open_orders(p) == 0) return;
+  if (!pipeline_any_session(p, HWGW_SEGMENT_SESSION_STATE_UP) || pipeline_open_orders(p) == 0) return;
   /* orders that are being compared with the venue's are good ones until a person, or another reason, says otherwise */
   if (p->is_reconciling && p->control->halt == (uint32_t)1 << HWGW_RISK_REASON_RECONCILE) return;
   if (!is_due(p, &p->t_cancel, now, &is_first)) return;
@@ -229,7 +310,7 @@ void pipeline_cancel_pending(struct hwgw_pipeline *p, uint64_t now) {
   uint32_t left = open_up_to(p, p->cancel_ref);
   __atomic_store_n(&p->thread->cancel_left, left, __ATOMIC_RELEASE);
   if (!left) p->cancel_ref = 0;
-  if (!left || p->session_state != HWGW_SEGMENT_SESSION_STATE_UP || !is_due(p, &p->t_cancel_all, now, &is_first))
+  if (!left || !pipeline_any_session(p, HWGW_SEGMENT_SESSION_STATE_UP) || !is_due(p, &p->t_cancel_all, now, &is_first))
     return;
   if (is_first && mass_cancel(p, EVERY))
     pipeline_flush(p);

@@ -316,8 +316,11 @@ void hwgw_session_framing_error(struct hwgw_session *session, uint64_t now_ns, u
 
 void hwgw_session_record_login(struct hwgw_session *session, uint64_t now_ns) {
   if (!session->journal) return;
-  struct hwgw_journal_login login = {
-      .seq = session->next_seq, .login = session->login, .address = session->cfg.address, .port = session->cfg.port};
+  struct hwgw_journal_login login = {.seq = session->next_seq,
+                                     .login = session->login,
+                                     .address = session->cfg.address,
+                                     .port = session->cfg.port,
+                                     .venue = session->number};
   memcpy(login.session, session->cfg.requested_session, sizeof login.session);
   memcpy(login.username, session->cfg.username, sizeof login.username);
   journal_keep(session->journal, HWGW_JOURNAL_RECORD_TYPE_LOGIN, 0, now_ns, &login, sizeof login);
@@ -325,7 +328,8 @@ void hwgw_session_record_login(struct hwgw_session *session, uint64_t now_ns) {
 
 static void record_message(struct hwgw_session *session, const uint8_t *message, uint32_t len, uint64_t now_ns) {
   if (!session->journal) return;
-  struct hwgw_journal_venue head = {.seq = session->next_seq, .len = len, .login = session->login};
+  struct hwgw_journal_venue head = {
+      .seq = session->next_seq, .len = (uint16_t)len, .venue = session->number, .login = session->login};
   journal_keep_two(session->journal, HWGW_JOURNAL_RECORD_TYPE_VENUE, now_ns, &head, sizeof head, message, len);
 }
 

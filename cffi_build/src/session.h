@@ -63,6 +63,7 @@ struct hwgw_session_orders {
   struct hwgw_own_execution execution[HWGW_SESSION_EXECUTIONS];
   uint64_t execution_cnt;   /* executions ever remembered */
   struct hwgw_order follow; /* event that follows the last one; kind none when there is none */
+  uint32_t open_cnt;        /* that have not ended */
   uint32_t withdrawn_idx;   /* slot + 1 of the first order the venue will never answer */
   const char *symbols;
   const struct hwgw_protocol *protocol;
@@ -133,6 +134,7 @@ struct hwgw_session {
   bool is_restored;             /* session and number are those of an earlier process */
   bool is_mass_refused;         /* the venue would not cancel everything at once: taken note of by the pipeline */
   struct hwgw_journal *journal; /* NULL = none: of pipelines alone */
+  uint16_t number;              /* among the sessions of its pipeline */
   struct hwgw_order_template template;
   uint8_t tx[HWGW_SESSION_TX_SZ + HWGW_PACKET_SZ_MAX];
   uint8_t rx[HWGW_SESSION_RX_SZ];

@@ -62,6 +62,7 @@ static void end(struct hwgw_session_orders *orders, struct hwgw_own_order *own) 
     replace->next_idx = 0;
     if (!orders->protocol->answers_all) withdraw(orders, replace);
   }
+  orders->open_cnt -= own->state != HWGW_OWN_FREE;
   memset(own, 0, sizeof *own);
 }
 
@@ -92,6 +93,7 @@ bool hwgw_session_orders_accept(const struct hwgw_session_orders *orders, const 
 
 void hwgw_session_orders_sent(struct hwgw_session_orders *orders, const struct hwgw_order *order) {
   struct hwgw_own_order *own = slot(orders, order->ref);
+  orders->open_cnt += own->state == HWGW_OWN_FREE;
   own->ref = order->ref;
   own->leaves = order->qty;
   own->instrument = order->instrument;

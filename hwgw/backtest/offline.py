@@ -76,7 +76,7 @@ def _wired(settings: Settings, flows: tuple[Flow, ...]) -> Settings:
         wire = tuple(Line(int(ipaddress.IPv4Address(flow.group)), flow.port) for flow in lines)
         channels.append(Channel(f"channel{channel}", wire, stale_ns=0))
     pipeline = Pipeline(Receive(backend="none"), tuple(channels), sample_shift=20)
-    return replace(settings, pipelines=(pipeline,), session=None, journal=None)
+    return replace(settings, pipelines=(pipeline,), sessions=(), journal=None)
 
 
 def run(path: Path, settings: Settings, flows: tuple[Flow, ...], window: Window = Window()) -> Offline:

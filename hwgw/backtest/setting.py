@@ -55,7 +55,7 @@ def of_config(path: Path) -> Settings:
         settings,
         pipelines=(_pipeline(),),
         strategies=tuple(replace(each, armed=True) for each in settings.strategies),
-        session=None,
+        sessions=(),
         journal=None,
     )
 

@@ -57,5 +57,6 @@ def command(out: Output, config: Path) -> int:
     out.say(f"  symbols     {len(settings.symbols)}, {enabled} enabled for orders")
     out.say(f"  strategies  {', '.join(f'{s.name} ({s.kind}:{s.target})' for s in settings.strategies) or 'none'}")
     out.say(f"  checks off  {', '.join(limits.checks_off) or 'none'}")
-    out.say(f"  session     {'ouch50 over soupbintcp' if settings.session else 'none: no order leaves'}")
+    sessions = ", ".join(f"{s.protocol} {s.venue}".strip() for s in settings.sessions)
+    out.say(f"  session     {sessions or 'none: no order leaves'}")
     return 0

@@ -106,6 +106,8 @@ class _Reader:
             known = ", ".join(self._enums["kind"].values())
             raise UsageError(f"--kind {unknown[0]}: unknown; there are {known}")
         self._symbols: list[str] = []
+        self._venues: dict[int, str] = {}
+        self._venue_shift = table.constant("venue_shift")
         self._offset_ns = 0
 
     def rows(self, files: list[Path]) -> Iterator[dict[str, Any]]:
@@ -127,10 +129,14 @@ class _Reader:
             return None
         if record.type == "open":
             run = record.open()
+            self._venues = {}
             self._offset_ns = int(run["clock_offset_ns"])
             return self._run(record, run) if self._ref is None and not self._kinds else None
         if record.type == "gate":
             return self._event(record)
+        if record.type == "session":
+            fields = record.fields()
+            self._venues[int(fields["number"])] = str(fields["name"])
         return self._other(record) if self._ref is None and not self._kinds else None
 
     def _other(self, record: Record) -> dict[str, Any]:
@@ -173,6 +179,10 @@ class _Reader:
         for key in ("ref", "orig_ref", "qty", "px", "account", "strategy", "reason", "venue_ref"):
             if value := int(order[key]):
                 row[key] = value
+        if kind in ("new", "replace"):
+            venue, options = divmod(int(order["venue_ref"]), 1 << self._venue_shift)
+            row |= {"venue_ref": options} if "venue_ref" in row else {}
+            row |= {"venue": self._venues[venue]} if self._venues.get(venue) else {}
         return row
 
 

@@ -94,7 +94,7 @@ class Panel:
 
     def _books(self) -> Table:
         table = _table("book", "bid shares", "bid", "ask", "ask shares", "last", "position")
-        for index, symbol in enumerate(self._segment.symbols[:_SYMBOLS_SHOWN]):
+        for index, symbol in enumerate(self._segment.instruments[:_SYMBOLS_SHOWN]):
             top = self._segment.tob(index)
             table.add_row(
                 symbol,

@@ -37,7 +37,7 @@ def snapshot(segment: Segment) -> dict[str, Any]:
             "open_buys": int(row["open_buy_cnt"]),
             "open_sells": int(row["open_sell_cnt"]),
         }
-        for symbol, row in zip(segment.symbols, segment.positions, strict=True)
+        for symbol, row in zip(segment.instruments, segment.positions, strict=True)
         if int(row["fill_cnt"]) or int(row["open_buy_cnt"]) or int(row["open_sell_cnt"])
     }
     return {
@@ -58,6 +58,7 @@ def snapshot(segment: Segment) -> dict[str, Any]:
         "placement": segment.placement(),
         "limits_hash": in_force(segment).digest if int(segment.control["limits_generation"]) else "",
         "pipelines": threads,
+        "sessions": segment.sessions(),
         "channels": segment.channel_status(),
         "counters": counters,
         "ledgers": {row.name: row.as_dict() for row in ledger_rows(counters)},

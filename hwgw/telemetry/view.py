@@ -26,7 +26,7 @@ _BOOK = ("bid_px", "bid_qty", "bid_cnt", "ask_px", "ask_qty", "ask_cnt", "last_p
 def _books(segment: Segment) -> dict[str, dict[str, Any]]:
     """The top of each book, consistent in itself; good and trading as the gate sees them."""
     found = {}
-    for number, symbol in enumerate(segment.symbols):
+    for number, symbol in enumerate(segment.instruments):
         row = segment.tob(number)
         flags = int(row["flags"])
         found[symbol] = {key: int(row[key]) for key in _BOOK} | {

@@ -243,7 +243,7 @@ class Ours:
         cfg.books.huge_pages = True  # as a gateway opens them
         cfg.channel_cnt = 1
         cfg.channel[0].line_cnt, cfg.channel[0].stale_ns = 1, 600 * 10**9
-        cfg.strategy, cfg.strategy_cnt, cfg.session = strategies, 1, session
+        cfg.strategy, cfg.strategy_cnt, cfg.session, cfg.session_cnt = strategies, 1, session, 1
         out = ffi.new("struct hwgw_pipeline **")
         call(lib.hwgw_pipeline_open, out, cfg)
         self.pipeline = out[0]

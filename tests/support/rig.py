@@ -141,6 +141,7 @@ class Rig:
         strategies: Sequence[tuple[Any, dict[str, int]]] = (),
         *,
         session: Any = None,
+        session_cnt: int = 1,
         limits: np.ndarray | None = None,
         stale_ns: int = 0,
         jump_max: int = 0,
@@ -201,7 +202,7 @@ class Rig:
         recover.username, recover.password = b"tester", b" " * 10
         recover.snapshot_timeout_ns, recover.snapshot_retry_ns = 2 * 10**9, 10**6
         cfg.strategy, cfg.strategy_cnt = chosen, len(strategies)
-        cfg.session = ffi.NULL if session is None else session
+        cfg.session, cfg.session_cnt = (ffi.NULL, 0) if session is None else (session, session_cnt)
         parts = ffi.new("struct hwgw_replay_part[]", max(1, len(replay)))
         for number, (data, cnt) in enumerate(replay):
             self._keep.append(ffi.from_buffer(data))

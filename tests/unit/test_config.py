@@ -101,8 +101,8 @@ def test_base_becomes_exact_integers() -> None:
     apple, microsoft = limits.instruments
     assert (apple.qty_max, apple.notional_max, apple.long_max) == (200, 200_005_000, 300)
     assert (microsoft.qty_max, microsoft.collar_q16, microsoft.collar_px_min) == (100, 65_536 * 5 // 100, 100)
-    assert settings.session
-    assert (settings.session.address, settings.session.capacity, settings.session.display) == (0x0A010204, "P", "Y")
+    (session,) = settings.sessions
+    assert (session.address, session.capacity, session.display) == (0x0A010204, "P", "Y")
     assert settings.control.heartbeat_ns == 100_000_000
 
 
@@ -337,7 +337,7 @@ def test_password_file_must_be_private_and_short(tmp_path: Path) -> None:
         f"41: session.password_file: {file}: others can read it (mode 0640); chmod 600 it"
     ]
     file.chmod(0o600)
-    session = load(text, tmp_path).session
+    (session,) = load(text, tmp_path).sessions
     assert session
     assert session.password == "hidden"
     file.write_text("far too long a password\n")

@@ -76,7 +76,8 @@ def test_the_command_says_it_and_shows_every_kind_of_record(hwgw, tmp_path: Path
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     kinds = {row["type"] for row in rows}
     assert kinds == {
-        *("open", "gate", "login", "venue", "strategy", "restored", "arrival", "sent", "limits", "basis", "table"),
+        *("open", "gate", "login", "venue", "strategy", "restored", "arrival", "sent", "limits", "basis", "table",
+        "session"),
     }  # fmt: skip
     (login,) = (row for row in rows if row["type"] == "login")
     assert (login["session"], login["number"], login["login"]) == (sv.SESSION.decode().strip(), 1, 1)
