@@ -18,6 +18,7 @@ build_stamp := $(venv)/build.stamp
 bench_stamp := $(venv)/bench.stamp
 peers_stamp := $(venv)/peers.stamp
 promtool := .deps/prometheus/usr/bin/promtool
+nats_server := .deps/nats/usr/bin/nats-server
 formal_stamp := $(venv)/formal.stamp
 
 # what the native modules are made from; a package's __init__.py counts because the editable install lists them
@@ -28,7 +29,7 @@ native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: determinism site wheel lock sbom promtool browser screenshots tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill crash lint fuzz seeds docs clean soak-risk mutants journal-proof rtl formal synth
+.PHONY: nats determinism site wheel lock sbom promtool browser screenshots tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill crash lint fuzz seeds docs clean soak-risk mutants journal-proof rtl formal synth
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -51,6 +52,7 @@ help:
 	@echo "make formal [JSON=out.json] the proofs on the card's Verilog, each with a planted bug that it has to find"
 	@echo "make synth [JSON=out.json]  the card placed and routed for ECP5 over three seeds, and mapped for UltraScale+"
 	@echo "make promtool               Prometheus' own tool from Debian, unpacked to .deps/prometheus, for the tests of metrics"
+	@echo "make nats                   Debian's nats-server, unpacked to .deps/nats, for the tests of hwgw relay --nats"
 	@echo "make screenshots            the pictures of docs/, drawn anew from a gateway that trades with the simulated exchange"
 	@echo "make browser                Debian's Chromium and its driver, for the tests of hwgw serve (root)"
 	@echo "make peers                  what order entry is tested with: nasdaq-protocols, simplefix, npm's soupbintcp"
@@ -103,8 +105,8 @@ $(peers_stamp): tests/peers/requirements.txt tests/peers/package.json $(venv_sta
 	@mkdir -p build/peers && cp tests/peers/package.json build/peers && ! command -v npm >/dev/null || \
 	  npm install --silent --no-audit --no-fund --prefix build/peers || echo "peers: not to be had from npm, left out"
 
-# as root what the tests of metrics need comes with them; without it they are skipped and say so
-test: $(build_stamp) $(peers_stamp) $(if $(filter 0,$(shell id -u)),$(promtool))
+# as root what the tests of metrics and of the relay need comes with them; without it they are skipped and say so
+test: $(build_stamp) $(peers_stamp) $(if $(filter 0,$(shell id -u)),$(promtool) $(nats_server))
 	@echo "test: pytest $(side_by_side) $(ARGS)"
 	@$(bin)/python -m pytest $(side_by_side) $(ARGS)
 
@@ -178,6 +180,17 @@ $(promtool):
 	elif apt-get download -q prometheus >/dev/null 2>&1; then \
 	  dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool; rm prometheus_*.deb; touch usr/bin/promtool; \
 	else echo "promtool: not to be had, left out"; fi
+
+# one file out of Debian's package, which would start a server
+nats: $(nats_server)
+	@test -x $(nats_server) || { echo "nats: not to be had (apt-get download nats-server)" >&2; exit 1; }
+$(nats_server):
+	@mkdir -p .deps/nats && cd .deps/nats && if command -v nats-server >/dev/null; then \
+	  mkdir -p usr/bin && ln -sf "$$(command -v nats-server)" usr/bin/nats-server; \
+	elif apt-get download -q nats-server >/dev/null 2>&1; then \
+	  dpkg-deb --fsys-tarfile nats-server_*.deb | tar -x --wildcards '*/nats-server' && rm nats-server_*.deb; \
+	  test -x usr/bin/nats-server || { mkdir -p usr/bin && mv usr/sbin/nats-server usr/bin/; }; touch usr/bin/nats-server; \
+	else echo "nats: not to be had, left out"; fi
 
 screenshots: $(build_stamp)
 	@PYTHONPATH=tests $(bin)/python -m support.screenshots docs

@@ -19,7 +19,7 @@ import numpy as np
 
 from hwgw.errors import ConfigError, UsageError
 
-__all__ = ["canonical", "digest", "generate", "holder", "public_key", "sign", "signature_file", "verify"]
+__all__ = ["canonical", "digest", "generate", "holder", "private", "public_key", "sign", "signature_file", "verify"]
 
 KEY_BYTES, SIGNATURE_BYTES, KEYS_MAX = 32, 64, 4
 
@@ -82,10 +82,19 @@ def _line(file: Path) -> str:
         raise ConfigError(f"{file}: {error.strerror if isinstance(error, OSError) else 'not ASCII text'}") from None
 
 
+def private(file: Path) -> None:
+    """ConfigError for a file that others than its owner can read; one that is not there is for its reader to name.
+
+    systemd may give a credential by an access control list, whose mask stands where the group's mode does.
+    """
+    is_credential = str(file.parent) == os.environ.get("CREDENTIALS_DIRECTORY")
+    if file.exists() and file.stat().st_mode & (0o037 if is_credential else 0o077):
+        raise ConfigError(f"{file}: others can read it; chmod 600 it")
+
+
 def sign(data: bytes, key_file: Path) -> str:
     """The signature of canonical bytes by a private key file, in hexadecimal."""
-    if key_file.exists() and key_file.stat().st_mode & 0o077:
-        raise ConfigError(f"{key_file}: others can read it; chmod 600 it")
+    private(key_file)
     seed = _hex(_line(key_file), KEY_BYTES, str(key_file))
     signature: str = _nacl().signing.SigningKey(seed).sign(data).signature.hex()
     return signature

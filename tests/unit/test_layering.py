@@ -59,7 +59,7 @@ LAYERS = (
         "hwgw.send",
         "hwgw.strategies",
     ),
-    ("hwgw.gateway", "hwgw.control", "hwgw.live", "hwgw.relay"),
+    ("hwgw.gateway", "hwgw.control", "hwgw.live", "hwgw.relay", "hwgw.relay_nats", "hwgw.relay_zeromq"),
     ("hwgw.backtest",),
     ("hwgw_sim",),
     ("hwgw.bench", "hwgw.card", "hwgw.demo", "hwgw.top", "hwgw.web"),

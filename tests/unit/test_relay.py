@@ -19,10 +19,15 @@ from support.rig import Rig
 
 from hwgw import attach, specs
 from hwgw.errors import UsageError
-from hwgw.relay import KEEP_MIN, PACKET_MAX, History, Relay, session_of
+from hwgw.relay import KEEP_MIN, PACKET_MAX, Follower, History, Relay, Udp, session_of
 
 GROUP = "239.255.7.7"
 EVENT = specs.dtype("event", "event")
+
+
+def port_of(relay: Relay) -> int:
+    assert isinstance(relay.outlet, Udp)
+    return relay.outlet.request_port
 
 
 class Receiver:
@@ -46,7 +51,7 @@ class Receiver:
 
     def ask(self, relay: Relay, seq: int, cnt: int, session: bytes = b"") -> None:
         request = (session or relay.history.session) + seq.to_bytes(8, "big") + cnt.to_bytes(2, "big")
-        self.sock.sendto(request, ("127.0.0.1", relay.request_port))
+        self.sock.sendto(request, ("127.0.0.1", port_of(relay)))
 
 
 @pytest.fixture
@@ -58,7 +63,7 @@ def receiver() -> Iterator[Receiver]:
 
 def relayed(rig: Rig, receiver: Receiver, keep: int = KEEP_MIN) -> Relay:
     live = attach(rig.segment.name, left_over=True)
-    return Relay(live, GROUP, receiver.port, interface="127.0.0.1", requests=("127.0.0.1", 0), keep=keep)
+    return Relay(live, Udp(GROUP, receiver.port, interface="127.0.0.1", requests=("127.0.0.1", 0)), keep=keep)
 
 
 def adds(rig: Rig, first: int, cnt: int) -> None:
@@ -131,8 +136,8 @@ def test_requests_that_make_no_sense_are_counted_and_answered_by_nothing(receive
         list(receiver.packets())
         receiver.ask(relay, 1, 5, b"0123456789")
         receiver.ask(relay, 0, 5)
-        receiver.sock.sendto(b"x", ("127.0.0.1", relay.request_port))
-        receiver.sock.sendto(b"", ("127.0.0.1", relay.request_port))
+        receiver.sock.sendto(b"x", ("127.0.0.1", port_of(relay)))
+        receiver.sock.sendto(b"", ("127.0.0.1", port_of(relay)))
         receiver.ask(relay, 10**15, 5)
         receiver.ask(relay, 1, 0)
         relay.step()
@@ -179,6 +184,54 @@ def test_history_gives_what_it_keeps_and_nothing_else(rng) -> None:
     assert PACKET_MAX == (1500 - 28 - 20) // 66 == 22
 
 
+class Sluggish:
+    """A way out that takes a packet now and then."""
+
+    packet_max, beats, errors, readers = 7, False, 0, None
+
+    def __init__(self, rng) -> None:
+        self.rng, self.taken = rng, []
+
+    def send(self, packet: bytes) -> bool:
+        if self.rng.random() < 0.6:
+            return False
+        self.taken.append(packet)
+        return True
+
+    def requests(self) -> Iterator[tuple[bytes, object]]:
+        yield from ()
+
+    def end(self, packet: bytes) -> None:
+        self.taken.append(packet)
+
+    def close(self) -> None: ...
+
+
+def test_a_way_out_that_takes_little_gets_the_rest_later_or_is_told_by_the_numbers_what_was_dropped(rng) -> None:
+    with Rig(SYMBOLS, fanout_bytes=1 << 20) as rig:
+        live, outlet, follower = attach(rig.segment.name, left_over=True), Sluggish(rng), Follower()
+        with Relay(live, outlet, keep=KEEP_MIN) as relay:
+            rig.feed(r.directory(1, "AAPL"))
+            for turn in range(90):
+                adds(rig, 1 + 200 * turn, 200)
+                relay.step()
+            while relay.report.behind:
+                relay.step()
+            relay.run(lambda: True)
+            report = relay.report
+        records = np.concatenate([follower.records(packet) for packet in outlet.taken])
+        ring = attach(rig.segment.name, left_over=True).events(oldest=True).read()
+        kinds = {code.slug: code.value for code in specs.load("event").enum("kind").values}
+        refs = records["ref"][records["kind"] == kinds["add"]].astype(np.int64)
+        assert report.missed == 0
+        assert report.dropped == follower.missed > 1_000
+        assert len(records) == report.messages
+        assert len(records) + report.dropped == len(SYMBOLS) + attach(rig.segment.name, left_over=True).events().next
+        assert (np.diff(refs) > 0).all()
+        assert records[-1000:].tobytes() == ring[-1000:].tobytes()
+        assert follower.is_over
+
+
 def test_sessions_have_ten_characters_and_rise_with_time(rng) -> None:
     times = sorted(rng.randrange(10**18, 2 * 10**18) for _ in range(500))
     names = [session_of(each) for each in times]
@@ -190,11 +243,11 @@ def test_sessions_have_ten_characters_and_rise_with_time(rng) -> None:
 def test_an_address_that_is_not_ours_is_named(receiver: Receiver) -> None:
     with Rig(SYMBOLS, fanout_bytes=1 << 16) as rig, attach(rig.segment.name, left_over=True) as live:
         with pytest.raises(UsageError, match=r"203\.0\.113\.9.*an address of this host is needed"):
-            Relay(live, GROUP, 1, interface="203.0.113.9")
+            Udp(GROUP, 1, interface="203.0.113.9")
         with pytest.raises(UsageError, match=r"203\.0\.113\.9:77: .*an address of this host is needed"):
-            Relay(live, GROUP, 1, requests=("203.0.113.9", 77))
+            Udp(GROUP, 1, requests=("203.0.113.9", 77))
         with pytest.raises(UsageError, match="keep 3: at least"):
-            Relay(live, GROUP, 1, keep=3)
+            Relay(live, Udp(GROUP, 1), keep=3)
 
 
 def test_on_the_command_line(receiver: Receiver, hwgw) -> None:
