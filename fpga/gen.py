@@ -32,7 +32,7 @@ from hwgw.specs.model import Enum, Layout, SpecError, Table
 WIRE = ("ethernet", "moldudp64", "itch50", "soupbintcp", "ouch50")
 """The formats that the card speaks."""
 
-RECORDS = ("event", "order", "sent", "rule")
+RECORDS = ("event", "order", "verdict", "sent", "rule")
 """What it exchanges with the host."""
 
 HEAD = """// {name}: {what}.
@@ -107,6 +107,7 @@ def specs_vh() -> Iterator[str]:
     yield "\n// ---- counters ----"
     yield from counter_bits("hwgw_line_cnt", registers.load().line_counters)
     yield from counter_bits("hwgw_channel_cnt", registers.load().channel_counters)
+    yield from counter_bits("hwgw_gate_cnt", registers.load().gate_counters)
     yield "\n`endif"
 
 

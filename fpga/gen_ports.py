@@ -18,8 +18,6 @@ Port = tuple[str, int, str]
 
 AXI_STREAM = (("tdata", 64), ("tkeep", 8), ("tvalid", 1), ("tlast", 1), ("tuser", 1))
 EVENT_BITS = 512
-NOT_OF_THE_FEED = ("scratch", "price_instrument", "snapshot")
-"""What the registers have for themselves: hwgw_card connects it."""
 
 
 def lines() -> list[Port]:
@@ -36,6 +34,20 @@ def event() -> list[Port]:
     ]
 
 
+def answers() -> list[Port]:
+    """What the order half gives: verdicts and records of sent orders to the host, frames to the MAC."""
+    wide = [("tdata", EVENT_BITS), ("tvalid", 1)]
+    records = [(f"m_axis_{name}", wide) for name in ("verdict", "sent")]
+    streams = [*records, ("m_axis_tx", [("tdata", 64), ("tkeep", 8), ("tvalid", 1), ("tlast", 1)])]
+    return [
+        port
+        for stream, outputs in streams
+        for port in (
+            *(("output", width, f"{stream}_{name}") for name, width in outputs), ("input", 1, f"{stream}_tready"),
+        )
+    ]  # fmt: skip
+
+
 def axil(table: Map) -> list[Port]:
     """The slave's side of AXI-Lite."""
     bits = table.address_bits
@@ -49,27 +61,37 @@ def axil(table: Map) -> list[Port]:
     ]  # fmt: skip
 
 
-def settings(table: Map) -> Iterator[tuple[str, int]]:
-    """Name and width of what a writable register drives: cfg_* for as long as it says so."""
+def settings(table: Map, unit: str) -> Iterator[Port]:
+    """What a writable register drives: cfg_* for as long as it says so."""
     for register in table.registers:
         if register.access in ("rw", "strobe"):
-            parts = [(part.name, part.width) for part in register.parts] or [(register.name, register.width)]
-            yield from ((f"cfg_{name}", width) for name, width in parts)
+            parts = [(part.name, part.width, part.unit) for part in register.parts]
+            for name, width, whose in parts or [(register.name, register.width, register.unit)]:
+                if whose == unit:
+                    yield "input", width, f"cfg_{name}"
 
 
-def commands(table: Map) -> Iterator[str]:
+def commands(table: Map, unit: str) -> Iterator[Port]:
     """What is high for one cycle after a write: cmd_*."""
     for register in table.registers:
         if register.access == "command":
-            yield from (f"cmd_{part.name}" for part in register.parts)
-        if register.access == "strobe":
-            yield f"cmd_{register.name}"
+            yield from (("input", 1, f"cmd_{part.name}") for part in register.parts if part.unit == unit)
+        if register.access == "strobe" and register.unit == unit:
+            yield "input", 1, f"cmd_{register.name}"
 
 
-def control(table: Map) -> list[Port]:
-    """What the registers tell the receive path."""
-    every = [*settings(table), *((name, 1) for name in commands(table))]
-    return [("input", width, name) for name, width in every if name.split("_", 1)[1] not in NOT_OF_THE_FEED]
+def status(table: Map, unit: str) -> Iterator[Port]:
+    """What the registers show."""
+    for register in table.registers:
+        if register.access == "ro" and register.unit == unit:
+            yield "output", register.width, f"sts_{register.name}"
+
+
+def windows(table: Map) -> list[Port]:
+    """A word that was written into a window."""
+    bits = max(window.words for window in table.windows).bit_length() - 1
+    return [*(("input", 1, f"win_{window.name}") for window in table.windows), ("input", bits, "win_addr"),
+            ("input", 32, "win_data")]  # fmt: skip
 
 
 def declared(width: int) -> str:
@@ -96,6 +118,9 @@ def macros() -> Iterator[str]:
     yield "`ifndef HWGW_PORTS_VH\n`define HWGW_PORTS_VH\n"
     yield from group("LINES", lines())
     yield from group("EVENT", event())
+    yield from group("ANSWER", answers())
     yield from group("AXIL", axil(table))
-    yield from group("CONTROL", control(table), with_wires=True)
+    yield from group("CONTROL", [*settings(table, "feed"), *commands(table, "feed")], with_wires=True)
+    gate = [*settings(table, "gate"), *commands(table, "gate"), *status(table, "gate"), *windows(table)]
+    yield from group("GATE", gate, with_wires=True)
     yield "`endif"

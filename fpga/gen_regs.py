@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hwgw.specs.registers import Map, Register, load
+from hwgw.specs.registers import Map, Register, Window, load
 
 HEAD = """// hwgw_regs: the registers of the card behind AXI-Lite.
 //
@@ -19,7 +19,9 @@ HEAD = """// hwgw_regs: the registers of the card behind AXI-Lite.
 // The lowest two bits of an address do not matter. What is not an address of the map, or is written and cannot be, is
 // answered with SLVERR and changes nothing.
 // cmd_snapshot latches the sts_* inputs that the map calls latched in its own cycle.
-// Counters: the word pair at counter_addr has to be on counter_data one cycle later.
+// Windows: a whole word that is written goes to win_data with win_NAME for a cycle, at win_addr in its window; less
+// than a whole word is SLVERR. They cannot be read.
+// Counters: the word pairs at counter_addr have to be on counter_data and gate_counter_data one cycle later.
 `default_nettype none
 `include "hwgw_ports.vh"
 """
@@ -45,6 +47,7 @@ BODY = """
 
   wire        write = aw_q && w_q && (!b_q || s_axil_bready);
   wire [31:0] bits = {{{{8{{wstrb_q[3]}}}}, {{8{{wstrb_q[2]}}}}, {{8{{wstrb_q[1]}}}}, {{8{{wstrb_q[0]}}}}}};
+  wire        is_whole = &wstrb_q;
   wire        write_is_ok = {writable};
 
   always @(posedge clk) begin
@@ -94,6 +97,7 @@ READ = """
   reg [31:0] value;
 
   wire is_counter = araddr_q[{w}:7] == {bank} && {{26'd0, araddr_q[6:1]}} < {count};
+  wire is_gate_counter = araddr_q[{w}:7] == {gate_bank} && {{26'd0, araddr_q[6:1]}} < {gate_count};
 
   always @* begin
     hit   = 1'b1;
@@ -105,6 +109,8 @@ READ = """
   end
 
   reg counter_q;
+  reg gate_counter_q;
+  wire [63:0] pair = gate_counter_q ? gate_counter_data : counter_data;
   reg is_high_q;
 
   always @(posedge clk) begin
@@ -117,13 +123,14 @@ READ = """
       look_q    <= 1'b1;
       hit_q     <= hit;
       value_q   <= value;
-      counter_q <= is_counter;
+      counter_q <= is_counter || is_gate_counter;
+      gate_counter_q <= is_gate_counter;
       is_high_q <= araddr_q[0];
     end
     if (look_q) begin
       look_q  <= 1'b0;
       r_q     <= 1'b1;
-      rdata_q <= counter_q ? (is_high_q ? counter_data[63:32] : counter_data[31:0]) : hit_q ? value_q : 32'd0;
+      rdata_q <= counter_q ? (is_high_q ? pair[63:32] : pair[31:0]) : hit_q ? value_q : 32'd0;
       rresp_q <= counter_q || hit_q ? OKAY : SLVERR;
     end
     if (r_q && s_axil_rready) r_q <= 1'b0;
@@ -162,7 +169,7 @@ def _commands(table: Map) -> Iterator[tuple[str, Register, int]]:
             for part in register.parts:
                 yield part.name, register, part.bit
         if register.access == "strobe":
-            yield register.name, register, -1
+            yield register.name, register, -1  # with its last word
 
 
 def _ports(table: Map) -> Iterator[str]:
@@ -175,28 +182,50 @@ def _ports(table: Map) -> Iterator[str]:
     for register in table.registers:
         if register.access == "ro":
             yield f"    input  wire {_range(register.width)} sts_{register.name},"
-    yield "    output wire [ 5:0] counter_addr,\n    input  wire [63:0] counter_data,\n    input  wire        rst"
+    for window in table.windows:
+        yield f"    output reg          win_{window.name},"
+    yield f"    output reg  {_range(window_bits(table))} win_addr,\n    output reg  [31:0] win_data,"
+    yield "    output wire [ 5:0] counter_addr,\n    input  wire [63:0] counter_data,"
+    yield "    input  wire [63:0] gate_counter_data,\n    input  wire        rst"
+
+
+def window_bits(table: Map) -> int:
+    """Address bits of the largest window."""
+    return max(window.words for window in table.windows).bit_length() - 1
+
+
+def _inside(table: Map, window: Window) -> str:
+    low = window.words.bit_length() - 1
+    high = table.address_bits - 3
+    return f"awaddr_q[{high}:{low}] == {high - low + 1}'h{window.offset >> low + 2:x}"
 
 
 def _writes(table: Map) -> Iterator[str]:
     shift, bits = 2, table.address_bits - 2
     yield "  always @(posedge clk) begin"
     for name, register, bit in _commands(table):
-        at = f"write && write_is_ok && awaddr_q == {bits}'h{register.offset >> shift:x}"
+        at = f"write && write_is_ok && awaddr_q == {bits}'h{(register.offset >> shift) + register.words - 1:x}"
         yield f"    cmd_{name} <= {at}" + (f" && wdata_q[{bit}] && bits[{bit}];" if bit >= 0 else ";")
     yield "    if (write && write_is_ok)\n      case (awaddr_q)"
     for register in _stored(table):
-        yield f"        {bits}'h{register.offset >> shift:x}: begin"
-        for name, width, low, _ in _outputs(register):
-            part = f"[{low + width - 1}:{low}]" if width > 1 else f"[{low}]"
-            yield f"          cfg_{name} <= (cfg_{name} & ~bits{part}) | (wdata_q{part} & bits{part});"
-        yield "        end"
+        for word in range(register.words):
+            yield f"        {bits}'h{(register.offset >> shift) + word:x}: begin"
+            for name, width, low, _ in _outputs(register):
+                high = min(width, 32 * word + 32) - 32 * word
+                part = f"[{low + high - 1}:{low}]" if high > 1 else f"[{low}]"
+                to = f"cfg_{name}[{32 * word + high - 1}:{32 * word}]" if width > 32 else f"cfg_{name}"
+                yield f"          {to} <= ({to} & ~bits{part}) | (wdata_q{part} & bits{part});"
+            yield "        end"
     yield "        default: ;\n      endcase\n    if (rst) begin"
     yield from (f"      cmd_{name} <= 1'b0;" for name, _, _ in _commands(table))
     for register in _stored(table):
         for name, width, _, reset in _outputs(register):
             yield f"      cfg_{name} <= {width}'h{reset:x};"
     yield "    end\n  end\n"
+    yield "  always @(posedge clk) begin"
+    for window in table.windows:
+        yield f"    win_{window.name} <= write && {_inside(table, window)} && is_whole && !rst;"
+    yield f"    win_addr <= awaddr_q[{window_bits(table) - 1}:0];\n    win_data <= wdata_q;\n  end\n"
 
 
 def _cases(table: Map) -> Iterator[str]:
@@ -214,6 +243,9 @@ def _cases(table: Map) -> Iterator[str]:
                 width = high - 32 * word
                 picked = source if register.width <= 32 else f"{source}[{high - 1}:{32 * word}]"
                 yield at + (f"{{{32 - width}'d0, {picked}}};" if width < 32 else f"{picked};")
+            elif register.words > 1:
+                high = min(register.width, 32 * word + 32)
+                yield f"{at}cfg_{register.name}[{high - 1}:{32 * word}];"
             else:
                 pieces, low = [], 0
                 for name, width, bit, _ in sorted(_outputs(register), key=lambda output: output[2]):
@@ -239,8 +271,13 @@ def module() -> list[str]:
     """The lines of hwgw_regs.v."""
     table = load()
     high = table.address_bits - 1
-    writable = [f"awaddr_q == {high - 1}'h{r.offset >> 2:x}" for r in table.registers if r.is_writable]
-    bank = f"{high - 8}'h{table.counters_offset >> 9:x}"
+    writable = [
+        f"awaddr_q == {high - 1}'h{(r.offset >> 2) + word:x}"
+        for r in table.registers
+        if r.is_writable
+        for word in range(r.words)
+    ] + [f"(is_whole && {_inside(table, window)})" for window in table.windows]
+    bank, gate_bank = (f"{high - 8}'h{at >> 9:x}" for at in (table.counters_offset, table.gate_counters_offset))
     return [
         HEAD,
         "module hwgw_regs (",
@@ -249,5 +286,13 @@ def module() -> list[str]:
         BODY.format(a=high, w=high - 2, writable=" || ".join(writable)),
         *_writes(table),
         *_latches(table),
-        READ.format(a=high, w=high - 2, bank=bank, count=f"32'd{len(table.slots)}", cases="\n".join(_cases(table))),
+        READ.format(
+            a=high,
+            w=high - 2,
+            bank=bank,
+            gate_bank=gate_bank,
+            count=f"32'd{len(table.slots)}",
+            gate_count=f"32'd{len(table.gate_slots)}",
+            cases="\n".join(_cases(table)),
+        ),
     ]

@@ -1,4 +1,4 @@
-/* hwgw_card.h: the simulated card as a shared library of its own: registers, frames in, event records out.
+/* hwgw_card.h: the simulated card as a shared library of its own: registers, frames in, records and frames out.
  *
  * SPDX-License-Identifier: MIT
  *
@@ -17,9 +17,11 @@ extern "C" {
 
 /* card cdef begin */
 
-#define HWGW_CARD_ABI 1
+#define HWGW_CARD_ABI 2
 #define HWGW_CARD_RING 65536 /* event records that wait for the host; then the card's own FIFO fills */
 #define HWGW_CARD_EVENT_SZ 64
+#define HWGW_CARD_ENTRIES \
+  64 /* of the order ring, and of the rings of verdicts and of sent orders in the host's memory */
 
 struct hwgw_card;
 
@@ -43,6 +45,16 @@ uint32_t hwgw_card_events(struct hwgw_card *card, void *events, uint32_t max);
 /* of the records that wait, up to max: the cycle in which each came out of the card */
 uint32_t hwgw_card_event_cycles(const struct hwgw_card *card, uint64_t *cycles, uint32_t max);
 uint32_t hwgw_card_waiting(const struct hwgw_card *card);
+/* takes up to max records out of the ring of verdicts, or of sent orders; how many. The card learns of it by its doorbell */
+uint32_t hwgw_card_verdicts(struct hwgw_card *card, void *verdicts, uint32_t max);
+uint32_t hwgw_card_sent(struct hwgw_card *card, void *sent, uint32_t max);
+/* takes the oldest frame that left the card, without FCS; its length, 0 = none. room: at least 128 bytes */
+uint32_t hwgw_card_tx(struct hwgw_card *card, uint8_t *room);
+/* the clock of the gateway in ns, until it is set again; the pin that halts; and the card pulled out: from then on no register
+ * answers and nothing comes */
+void hwgw_card_time(struct hwgw_card *card, uint64_t now_ns);
+void hwgw_card_halt(struct hwgw_card *card, uint32_t level);
+void hwgw_card_unplug(struct hwgw_card *card);
 uint64_t hwgw_card_cycles(const struct hwgw_card *card);
 
 /* card cdef end */

@@ -1,9 +1,11 @@
-// hwgw_card: the receive half of the card: hwgw_feed, its registers and its counters. What a board's shell instantiates.
+// hwgw_card: hwgw_feed and hwgw_gate, their registers and their counters. What a board's shell instantiates.
 //
 // SPDX-License-Identifier: MIT
 //
-// Input: two MAC-side streams, never stalled; AXI-Lite; the shell's time of day, in whatever unit t_rx is to have.
-// Output: event records, 64 bytes a beat, for the shell's DMA into the host ring; each new last trade.
+// Input: two MAC-side streams, never stalled; AXI-Lite; the shell's time of day, in whatever unit t_rx is to have (now), and in ns of
+// the gateway's clock (now_ns); a pin that halts.
+// Output: event records, 64 bytes a beat, for the shell's DMA into the host's ring, and verdicts and records of sent orders for
+// theirs; frames to the MAC; each new last trade.
 // Clock: one. The shell gives it the rate of the MAC (156.25 MHz for 10GbE at 64 bits) or more.
 // A command reaches the receive path 1 cycle after the write; the counters lag by 1 cycle, and so do what is latched
 // with them.
@@ -14,19 +16,24 @@
 module hwgw_card (
     input  wire         clk,
     input  wire [ 63:0] now,
+    input  wire [ 63:0] now_ns,
+    input  wire         halt,
     `HWGW_LINES_PORTS
     `HWGW_EVENT_PORTS
+    `HWGW_ANSWER_PORTS
     output wire [ 73:0] m_axis_price_tdata,
     output wire         m_axis_price_tvalid,
     `HWGW_AXIL_PORTS
     input  wire         rst
 );
 
+  localparam [2:0] FEED_GOOD = 3'd1;  // of feed_state
   localparam LINE_W = `HWGW_LINE_CNT_W;
   localparam CNT = 2 * LINE_W + `HWGW_CHANNEL_CNT_W;
   localparam MISSING = 2 * LINE_W + `HWGW_CHANNEL_CNT_MOLD_MISSING;
 
   `HWGW_CONTROL_WIRES
+  `HWGW_GATE_WIRES
   wire        cmd_snapshot;
   wire [31:0] cfg_scratch;
   wire [ 9:0] cfg_price_instrument;
@@ -38,6 +45,11 @@ module hwgw_card (
   wire [ 5:0] counter_addr;
   wire [LINE_W-1:0] pulse_a, pulse_b;
   wire [`HWGW_CHANNEL_CNT_W-1:0] pulse;
+  wire [511:0] decoded;
+  wire         decoded_valid;
+  wire [`HWGW_GATE_CNT_W-1:0] gate_pulse;
+  wire [63:0] gate_counter_data;
+  wire [31:0] gate_snapshot_cnt;
 
   hwgw_feed u_feed (
       .clk(clk),
@@ -45,6 +57,8 @@ module hwgw_card (
       `HWGW_LINES_PINS
       `HWGW_CONTROL_PINS
       `HWGW_EVENT_PINS
+      .m_event(decoded),
+      .m_event_valid(decoded_valid),
       .m_axis_price_tdata(m_axis_price_tdata),
       .m_axis_price_tvalid(m_axis_price_tvalid),
       .price_instrument(cfg_price_instrument),
@@ -88,10 +102,37 @@ module hwgw_card (
       .rst(rst)
   );
 
+  hwgw_gate u_gate (
+      .clk(clk),
+      .now(now_ns),
+      .halt(halt),
+      .s_event(decoded),
+      .s_event_valid(decoded_valid),
+      .is_feed_good(state == FEED_GOOD),
+      `HWGW_GATE_PINS
+      `HWGW_ANSWER_PINS
+      .pulse(gate_pulse),
+      .rst(rst)
+  );
+
+  hwgw_counters #(
+      .CNT(`HWGW_GATE_CNT_W)
+  ) u_gate_counters (
+      .clk(clk),
+      .pulse(gate_pulse),
+      .amount(64'd1),
+      .snapshot(cmd_snapshot),
+      .snapshot_cnt(gate_snapshot_cnt),
+      .copy_addr(counter_addr),
+      .copy_data(gate_counter_data),
+      .rst(rst)
+  );
+
   hwgw_regs u_regs (
       .clk(clk),
       `HWGW_AXIL_PINS
       `HWGW_CONTROL_PINS
+      `HWGW_GATE_PINS
       .cfg_scratch(cfg_scratch),
       .cfg_price_instrument(cfg_price_instrument),
       .cmd_snapshot(cmd_snapshot),
@@ -104,10 +145,11 @@ module hwgw_card (
       .sts_session(session_q),
       .counter_addr(counter_addr),
       .counter_data(counter_data),
+      .gate_counter_data(gate_counter_data),
       .rst(rst)
   );
 
-  wire unused = &{1'b0, cfg_scratch};
+  wire unused = &{1'b0, cfg_scratch, gate_snapshot_cnt};  // the gate has fewer counters: its copy is complete sooner
 
 endmodule
 

@@ -27,6 +27,8 @@ module hwgw_feed #(
     `HWGW_LINES_PORTS
     `HWGW_CONTROL_PORTS
     `HWGW_EVENT_PORTS
+    output wire [                 511:0] m_event,              // as decoded, of an instrument in the symbol table
+    output wire                          m_event_valid,
     output wire [                  73:0] m_axis_price_tdata,
     output wire                          m_axis_price_tvalid,
     input  wire [                   9:0] price_instrument,
@@ -199,6 +201,9 @@ module hwgw_feed #(
       .rst                  (rst)
   );
 
+  assign m_event       = record;
+  assign m_event_valid = record_valid && is_on;
+
   hwgw_event #(
       .DEPTH(EVENT_DEPTH)
   ) u_event (
@@ -220,7 +225,7 @@ module hwgw_feed #(
       .clk              (clk),
       .cmd_restart      (cmd_restart),
       .s_event          (record),
-      .s_valid          (record_valid && is_on),
+      .s_valid          (m_event_valid),
       .m_price_tdata    (m_axis_price_tdata),
       .m_price_tvalid   (m_axis_price_tvalid),
       .price_instrument (price_instrument),

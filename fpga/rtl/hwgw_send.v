@@ -6,10 +6,12 @@
 // know). Output: frames to the MAC; every record with its verdict; for each order that passed, what became of it (sent.yaml).
 // Order: records go through the gate one after the other, a trigger's order before a host's record that waits. Verdicts and
 // what became of orders leave in that order.
-// The card stamps: ts_ns of every record is `now` of the cycle in which the gate takes it, as the gate wants one clock; the ref of a
+// The card stamps: ts_ns of a trigger's order, and with cfg_stamps of every record, is `now` of the cycle in which the gate takes it;
+// without it host's records keep their own, which must be of the same clock, as the gate wants one. The ref of a
 // trigger's order, and of a host's new or replace that has ref 0, is one above the highest that the gate was given.
-// Verdicts: m_axis_verdict is the record as it was judged, tuser the gate's answer (HWGW_RISK_REASON_*, 0 = pass). An order that
-// passes is taken from the gate when the one before has left for the MAC; until then the gate waits, and so do the records.
+// Verdicts: m_axis_verdict is the record as it was judged, tuser the gate's answer (HWGW_RISK_REASON_*, 0 = pass), px the price it
+// was judged at. With cfg_sends an order that passes is taken from the gate when the one before has left for the MAC; until then the
+// gate waits, and so do the records. Without it nothing goes on to the MAC: the host sends what passed.
 // halt: the gate's wire, and orders that passed and have not begun to leave are refused (cancels leave).
 // Latency, in cycles, nothing waiting: event to trigger's order 2, gate 8, packet 2, first beat 1: 13 from an event, 11 from a
 // record of the host.
@@ -24,6 +26,8 @@ module hwgw_send #(
     input  wire [ 63:0] now,
     input  wire         halt,
     input  wire [  7:0] halt_reason,
+    input  wire         cfg_stamps,
+    input  wire         cfg_sends,
     input  wire [511:0] s_event,
     input  wire         s_event_valid,
     input  wire         is_feed_good,
@@ -64,6 +68,7 @@ module hwgw_send #(
     output wire         m_axis_tlast,
     output wire [511:0] m_axis_verdict_tdata,
     output wire [  7:0] m_axis_verdict_tuser,
+    output wire [ 31:0] m_axis_verdict_px,
     output wire         m_axis_verdict_tvalid,
     input  wire         m_axis_verdict_tready,
     output wire [511:0] m_axis_sent_tdata,
@@ -125,7 +130,7 @@ module hwgw_send #(
 
   always @* begin
     record = chosen;
-    record[8*`HWGW_ORDER_TS_NS_OFF+:64] = now;
+    if (cfg_stamps || trigger_valid) record[8*`HWGW_ORDER_TS_NS_OFF+:64] = now;
     record[8*`HWGW_ORDER_REF_OFF+:32] = record_ref;
   end
 
@@ -142,7 +147,6 @@ module hwgw_send #(
 
   wire [511:0] verdict;
   wire [  7:0] reason;
-  wire [ 31:0] priced;
   wire         verdict_valid, verdict_ready;
 
   hwgw_risk #(
@@ -155,7 +159,7 @@ module hwgw_send #(
       .s_axis_event_tready(gate_ready),
       .m_axis_verdict_tdata(verdict),
       .m_axis_verdict_tuser(reason),
-      .m_axis_verdict_px(priced),
+      .m_axis_verdict_px(m_axis_verdict_px),
       .m_axis_verdict_tvalid(verdict_valid),
       .m_axis_verdict_tready(verdict_ready),
       .s_axis_limits_tdata(s_axis_limits_tdata),
@@ -182,7 +186,7 @@ module hwgw_send #(
   wire [ 7:0] verdict_kind = verdict[8*`HWGW_ORDER_KIND_OFF+:8];
   wire is_order = verdict_kind == `HWGW_ORDER_KIND_NEW || verdict_kind == `HWGW_ORDER_KIND_REPLACE ||
                   verdict_kind == `HWGW_ORDER_KIND_CANCEL;
-  wire goes_on = is_order && reason == 8'd0;
+  wire goes_on = cfg_sends && is_order && reason == 8'd0;
   wire may_go = !goes_on || !is_under_way_q;
   wire issue = verdict_valid && verdict_ready && goes_on;
 
@@ -272,8 +276,6 @@ module hwgw_send #(
   );
 
   assign is_busy = frame_is_busy;
-
-  wire unused = &{1'b0, priced};
 
 endmodule
 

@@ -4,6 +4,7 @@ SPDX-License-Identifier: MIT
 
 transport.py  where the registers are: a PCIe BAR, a UIO device, a Verilated model, a cocotb bench
 driver.py     what they mean: identity, channels, symbols, counters, prices
+gate.py       the rings of the risk gate, its limits, its verdicts
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from dataclasses import replace
 from hwgw.settings import Settings
 
 from .driver import Card, open_card
+from .gate import Gate
 from .transport import Bar, Calls, Transport
 
-__all__ = ["Bar", "Calls", "Card", "Transport", "open_card", "prepare", "with_cards"]
+__all__ = ["Bar", "Calls", "Card", "Gate", "Transport", "open_card", "prepare", "with_cards"]
 
 
 def prepare(say: Callable[[str], None] = lambda line: None) -> str:

@@ -14,7 +14,7 @@ from types import TracebackType
 
 from hwgw.errors import DeviceError, UsageError
 from hwgw.specs import load, registers
-from hwgw.specs.registers import Part, Register
+from hwgw.specs.registers import Part, Register, Slot
 
 from .transport import Transport, connect
 
@@ -81,7 +81,8 @@ class Card:
         elif part:
             mask = ((1 << part.width) - 1) << part.bit
             value = self.transport.read(register.offset) & ~mask | value << part.bit
-        self.transport.write(register.offset, value)
+        for word in range(register.words):
+            self.transport.write(register.offset + 4 * word, value >> 32 * word & 0xFFFFFFFF)
 
     def _find(self, name: str) -> Register:
         if name not in self._registers:
@@ -125,16 +126,19 @@ class Card:
                 raise DeviceError(f"card {self.transport.name}: no snapshot within {SNAPSHOT_SECONDS:g} s")
 
     def lines(self) -> dict[str, int]:
-        """Every counter of the last snapshot by its full name: a.rx.frames, mold.gaps ..."""
+        """Every counter of the last snapshot by its full name: a.rx.frames, mold.gaps, gate.risk.passed ..."""
+        return {slot.full_name: self._counter(slot) for slot in (*self.map.slots, *self.map.gate_slots)}
+
+    def _counter(self, slot: Slot) -> int:
         read = self.transport.read
-        return {slot.full_name: read(slot.offset) | read(slot.offset + 4) << 32 for slot in self.map.slots}
+        return read(slot.offset) | read(slot.offset + 4) << 32
 
     def counters(self) -> dict[str, int]:
         """A new snapshot, the lines added up: names as in counters.yaml."""
         self.snapshot()
         total: dict[str, int] = {}
-        for slot, value in zip(self.map.slots, self.lines().values(), strict=True):
-            total[slot.name] = total.get(slot.name, 0) + value
+        for slot in (*self.map.slots, *self.map.gate_slots):
+            total[slot.name] = total.get(slot.name, 0) + self._counter(slot)
         return total
 
     @property

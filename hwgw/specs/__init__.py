@@ -28,6 +28,7 @@ WIRE = ("ethernet", "moldudp64", "itch50", "soupbintcp", "glimpse", "ouch50", "o
 NATIVE = (
     "order",
     "event",
+    "verdict",
     "sent",
     "rule",
     "features",

@@ -124,11 +124,16 @@ def register_page() -> Iterator[str]:
     yield from rows(
         "offset | bits | register | access | meaning",
         (
-            [f"{r.offset:#05x}", r.width, f"`{r.name}`", about[r.access] + (", latched" if r.latched else ""),
+            [f"{r.offset:#06x}", r.width, f"`{r.name}`", about[r.access] + (", latched" if r.latched else ""),
              f"{r.value:#x}: {r.note}" if r.access == "const" else r.note]
             for r in table.registers
         ),
     )  # fmt: skip
+    yield "## Windows\n\nWhole words are written; they cannot be read.\n"
+    yield from rows(
+        "offset | words | window | meaning",
+        ([f"{w.offset:#06x}", w.words, f"`{w.name}`", w.note] for w in table.windows),
+    )
     for register in (r for r in table.registers if r.parts):
         yield f"## {register.name}\n"
         yield from rows(
@@ -138,7 +143,11 @@ def register_page() -> Iterator[str]:
         )  # fmt: skip
     yield "## Counters\n\n64 bits, latched by `command.snapshot`, so that all are of one cycle.\n"
     yield from rows(
-        "offset | line | counter", ([f"{s.offset:#05x}", s.line.upper(), f"`{s.name}`"] for s in table.slots)
+        "offset | line | counter",
+        (
+            [f"{s.offset:#06x}", s.line if s.line == "gate" else s.line.upper(), f"`{s.name}`"]
+            for s in (*table.slots, *table.gate_slots)
+        ),
     )
 
 

@@ -15,8 +15,10 @@ from . import reader
 from .model import SpecError
 
 ACCESS = ("const", "rw", "ro", "command", "strobe")
-KEYS = {"name", "offset", "access", "value", "width", "latched", "note", "fields"}
-FIELD_KEYS = {"name", "bit", "width", "reset", "note"}
+KEYS = {"name", "offset", "access", "value", "width", "latched", "unit", "note", "fields"}
+FIELD_KEYS = {"name", "bit", "width", "reset", "unit", "note"}
+WINDOW_KEYS = {"name", "offset", "words", "unit", "note"}
+UNITS = ("feed", "gate", "card")
 LINES = ("a", "b")
 
 
@@ -29,6 +31,7 @@ class Part:
     width: int
     reset: int
     note: str
+    unit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class Register:
     value: int
     latched: bool
     note: str
+    unit: str
     parts: tuple[Part, ...]
 
     @property
@@ -66,8 +70,19 @@ class Register:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """Words one behind the other that are only written."""
+
+    name: str
+    offset: int
+    words: int
+    note: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Slot:
-    """One 64-bit counter: line a or b, or "" where the card has it once; name is stage.name."""
+    """One 64-bit counter: line a or b, gate, or "" where the card has it once; name is stage.name, index its bank's."""
 
     name: str
     line: str
@@ -87,10 +102,14 @@ class Map:
     title: str
     address_bits: int
     registers: tuple[Register, ...]
+    windows: tuple[Window, ...]
     slots: tuple[Slot, ...]
+    gate_slots: tuple[Slot, ...]
     line_counters: tuple[str, ...]
     channel_counters: tuple[str, ...]
+    gate_counters: tuple[str, ...]
     counters_offset: int
+    gate_counters_offset: int
 
     def register(self, name: str) -> Register:
         """The register with this name."""
@@ -100,11 +119,18 @@ class Map:
         raise KeyError(f"the card has no register {name}; it has {', '.join(r.name for r in self.registers)}")
 
 
-def _part(where: str, node: dict[str, Any]) -> Part:
+def _part(where: str, node: dict[str, Any], unit: str) -> Part:
     if unknown := set(node) - FIELD_KEYS:
         raise SpecError(f"{where}: unknown keys {sorted(unknown)}")
-    part = Part(node["name"], node["bit"], node.get("width", 1), node.get("reset", 0), node.get("note", ""))
-    if part.bit + part.width > 32 or part.reset >> part.width:
+    part = Part(
+        node["name"],
+        node["bit"],
+        node.get("width", 1),
+        node.get("reset", 0),
+        node.get("note", ""),
+        node.get("unit", unit),
+    )
+    if part.bit + part.width > 32 or part.reset >> part.width or part.unit not in UNITS:
         raise SpecError(f"{where}.{part.name}: does not fit")
     return part
 
@@ -113,14 +139,20 @@ def _register(node: dict[str, Any]) -> Register:
     where = f"registers.yaml: {node.get('name')}"
     if unknown := set(node) - KEYS:
         raise SpecError(f"{where}: unknown keys {sorted(unknown)}")
-    parts = tuple(_part(where, part) for part in node.get("fields", ()))
+    unit = node.get("unit", UNITS[0])
+    parts = tuple(_part(where, part, unit) for part in node.get("fields", ()))
     made = Register(
         node["name"], node["offset"], node["access"], node.get("width", 32), node.get("value", 0),
-        node.get("latched", False), node.get("note", ""), parts,
+        node.get("latched", False), node.get("note", ""), unit, parts,
     )  # fmt: skip
     if made.access not in ACCESS:
         raise SpecError(f"{where}: access {made.access}: one of {', '.join(ACCESS)}")
-    if made.offset % 4 or (made.access == "const") != ("value" in node) or (made.width > 32 and made.access != "ro"):
+    if (
+        made.offset % 4
+        or (made.access == "const") != ("value" in node)
+        or (made.width > 32 and parts)
+        or unit not in UNITS
+    ):
         raise SpecError(f"{where}: offset, value or width cannot be")
     if (made.latched and made.access != "ro") or (made.access == "command" and not parts):
         raise SpecError(f"{where}: only ro registers are latched, and a command needs fields")
@@ -130,27 +162,42 @@ def _register(node: dict[str, Any]) -> Register:
     return made
 
 
+def _window(node: dict[str, Any]) -> Window:
+    if set(node) != WINDOW_KEYS:
+        raise SpecError(f"registers.yaml: {node.get('name')}: a window has the keys {', '.join(sorted(WINDOW_KEYS))}")
+    return Window(node["name"], node["offset"], node["words"], node["note"], node["unit"])
+
+
 @cache
 def load() -> Map:
     """The map."""
     name = "registers.yaml"
     node = reader.parse((Path(__file__).parent / name).read_text(encoding="utf-8"), name)
     registers = tuple(map(_register, node["registers"]))
+    windows = tuple(map(_window, node["windows"]))
     bank = node["counters"]
-    line, channel = tuple(bank["line"]), tuple(bank["channel"])
+    line, channel, gate = tuple(bank["line"]), tuple(bank["channel"]), tuple(bank["gate"])
     known = {counter.full_name for counter in counter_table()}
-    if strange := [counter for counter in (*line, *channel) if counter not in known]:
+    if strange := [counter for counter in (*line, *channel, *gate) if counter not in known]:
         raise SpecError(f"{name}: counters.yaml has no {', '.join(strange)}")
     names = [(counter, which) for which in LINES for counter in line] + [(counter, "") for counter in channel]
     slots = tuple(
         Slot(counter, which, index, bank["offset"] + 8 * index) for index, (counter, which) in enumerate(names)
     )
-    words = [r.offset + 4 * i for r in registers for i in range(r.words)] + [
-        s.offset + 4 * i for s in slots for i in (0, 1)
-    ]
-    if len(words) != len(set(words)) or max(words) >> node["address_bits"] or bank["offset"] % 512:
+    gate_slots = tuple(
+        Slot(counter, "gate", index, bank["gate_offset"] + 8 * index) for index, counter in enumerate(gate)
+    )
+    sized = [(r.offset, r.words) for r in registers] + [(w.offset, w.words) for w in windows]
+    sized += [(s.offset, 2) for s in (*slots, *gate_slots)]
+    words = [offset + 4 * i for offset, count in sized for i in range(count)]
+    is_odd = any(offset % 512 for offset in (bank["offset"], bank["gate_offset"]))
+    is_odd |= any(w.offset % (4 * w.words) or w.words & w.words - 1 for w in windows)
+    if len(words) != len(set(words)) or max(words) >> node["address_bits"] or is_odd:
         raise SpecError(f"{name}: registers overlap or do not fit into {node['address_bits']} address bits")
-    return Map(node["title"], node["address_bits"], registers, slots, line, channel, bank["offset"])
+    return Map(
+        node["title"], node["address_bits"], registers, windows, slots, gate_slots, line, channel, gate,
+        bank["offset"], bank["gate_offset"],
+    )  # fmt: skip
 
 
 # ---- C and documentation ----
@@ -172,17 +219,23 @@ def c_header() -> list[str]:
     lines = [HEADER]
     for register in load().registers:
         upper = f"HWGW_REG_{register.name.upper()}"
-        lines.append(f"#define {upper} {register.offset:#05x} /* {register.note} */")
+        lines.append(f"#define {upper} {register.offset:#06x} /* {register.note} */")
         if register.access == "const":
             lines.append(f"#define {upper}_VALUE {register.value:#x}u")
         lines += [
             f"#define {upper}_{part.name.upper()} {((1 << part.width) - 1) << part.bit:#x}u /* {part.note} */"
             for part in register.parts
         ]
+    lines += [f"#define HWGW_REG_{w.name.upper()} {w.offset:#06x} /* {w.note} */" for w in load().windows]
     lines.append(f"#define HWGW_REG_COUNTERS {load().counters_offset:#05x}")
     lines.append(f"#define HWGW_REG_COUNTERS_CNT {len(load().slots)}")
     lines.append("\n/* which counter of ours each of the card's is, in their order; those of the lines add up */")
     lines.append("static const uint16_t hwgw_reg_counter[HWGW_REG_COUNTERS_CNT] = {")
     lines += [f"    HWGW_CNT_{slot.name.replace('.', '_').upper()}," for slot in load().slots]
+    lines.append("};\n")
+    lines.append(f"#define HWGW_REG_GATE_COUNTERS {load().gate_counters_offset:#06x}")
+    lines.append(f"#define HWGW_REG_GATE_COUNTERS_CNT {len(load().gate_slots)}")
+    lines.append("static const uint16_t hwgw_reg_gate_counter[HWGW_REG_GATE_COUNTERS_CNT] = {")
+    lines += [f"    HWGW_CNT_{slot.name.replace('.', '_').upper()}," for slot in load().gate_slots]
     lines.append("};\n\n#endif")
     return lines

@@ -19,12 +19,14 @@ from typing import Any
 from cffi import FFI
 
 from hwgw.errors import DeviceError, InternalError
+from hwgw.specs import registers
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 HEADER = ROOT / "cffi_build" / "include" / "hwgw_card.h"
 FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "--no-timing")
-CFLAGS = f"-fPIC -I{HEADER.parent}"
+CFLAGS = f"-fPIC -I{HEADER.parent} -DHWGW_REG_SZ={1 << registers.load().address_bits}"
+TX_FRAME_MAX = 128
 MAKEFLAGS = "OPT_FAST=-O3\\ -march=native OPT_SLOW=-O0 OPT_GLOBAL=-O1"
 BUILD_SECONDS_MAX = 600
 EVENT_SZ = 64
@@ -178,6 +180,37 @@ class SimulatedCard:
         room = bytearray(EVENT_SZ * min(count, self.waiting))
         got = self._lib.hwgw_card_events(self._open(), ffi.from_buffer(room), len(room) // EVENT_SZ)
         return bytes(room[: EVENT_SZ * got])
+
+    def verdicts(self) -> bytes:
+        """The verdicts that wait, 64 bytes each; the card learns of it by its doorbell."""
+        return self._records(self._lib.hwgw_card_verdicts)
+
+    def sent(self) -> bytes:
+        """The records of sent orders that wait; likewise."""
+        return self._records(self._lib.hwgw_card_sent)
+
+    def _records(self, take: Any) -> bytes:
+        room = bytearray(EVENT_SZ * self._lib.HWGW_CARD_ENTRIES)
+        return bytes(room[: EVENT_SZ * take(self._open(), ffi.from_buffer(room), self._lib.HWGW_CARD_ENTRIES)])
+
+    def tx(self) -> list[bytes]:
+        """The frames that have left the card, without FCS."""
+        found, room = [], ffi.new("uint8_t[]", TX_FRAME_MAX)
+        while size := self._lib.hwgw_card_tx(self._open(), room):
+            found.append(bytes(ffi.buffer(room, size)))
+        return found
+
+    def time(self, now_ns: int) -> None:
+        """The gateway's clock, until it is set again."""
+        self._lib.hwgw_card_time(self._open(), now_ns)
+
+    def halt(self, level: bool) -> None:
+        """The pin."""
+        self._lib.hwgw_card_halt(self._open(), level)
+
+    def unplug(self) -> None:
+        """From now on no register answers and nothing comes."""
+        self._lib.hwgw_card_unplug(self._open())
 
     def event_cycles(self) -> list[int]:
         """Of each record that waits the cycle in which it came out of the card."""

@@ -13,7 +13,21 @@
 #include "Vhwgw_card.h"
 #include "verilated.h"
 
-enum { PATIENCE = 1000, RESET_CYCLES = 128, BEAT = 8 };
+enum { PATIENCE = 1000, RESET_CYCLES = 128, BEAT = 8, FRAME_MAX = 128, ENTRIES = HWGW_CARD_ENTRIES };
+
+// records that the shell has put into the host's memory
+struct host_ring {
+  uint32_t head;
+  uint32_t tail;
+  uint8_t entry[ENTRIES][HWGW_CARD_EVENT_SZ];
+};
+
+struct tx_ring {
+  uint32_t head;
+  uint32_t tail;
+  uint32_t len[ENTRIES]; // of that at head: as far as it has come
+  uint8_t frame[ENTRIES][FRAME_MAX];
+};
 
 struct hwgw_card {
   VerilatedContext *context;
@@ -23,22 +37,56 @@ struct hwgw_card {
   uint32_t tail; // the oldest record
   uint64_t came[HWGW_CARD_RING];
   uint8_t ring[HWGW_CARD_RING][HWGW_CARD_EVENT_SZ];
+  host_ring verdicts;
+  host_ring sent;
+  tx_ring tx;
+  bool is_gone;
 };
 
 static void (*dump)(void *context, uint64_t cycles);
 static void *dump_context;
 
+static inline bool has_room(const host_ring *ring) {
+  return ring->head - ring->tail < ENTRIES;
+}
+
+static inline void put(host_ring *ring, const void *record) {
+  memcpy(ring->entry[ring->head++ % ENTRIES], record, HWGW_CARD_EVENT_SZ);
+}
+
+static uint32_t take(host_ring *ring, void *records, uint32_t max) {
+  uint8_t *to = static_cast<uint8_t *>(records);
+  uint32_t cnt = 0;
+  for (; cnt < max && ring->tail != ring->head; cnt++)
+    memcpy(to + cnt * HWGW_CARD_EVENT_SZ, ring->entry[ring->tail++ % ENTRIES], HWGW_CARD_EVENT_SZ);
+  return cnt;
+}
+
+static inline void put_beat(tx_ring *tx, const Vhwgw_card *top) {
+  uint32_t at = tx->head % ENTRIES, sz = static_cast<uint32_t>(__builtin_popcount(top->m_axis_tx_tkeep));
+  if (tx->len[at] + BEAT <= FRAME_MAX) memcpy(tx->frame[at] + tx->len[at], &top->m_axis_tx_tdata, BEAT);
+  tx->len[at] += sz;
+  if (top->m_axis_tx_tlast) tx->len[++tx->head % ENTRIES] = 0;
+}
+
 static inline void tick(hwgw_card *card) {
+  if (card->is_gone) return;
   Vhwgw_card *top = card->top;
   if (top->m_axis_event_tvalid && top->m_axis_event_tready) {
     card->came[card->head % HWGW_CARD_RING] = card->cycles;
     memcpy(card->ring[card->head++ % HWGW_CARD_RING], top->m_axis_event_tdata.data(), HWGW_CARD_EVENT_SZ);
   }
+  if (top->m_axis_verdict_tvalid && top->m_axis_verdict_tready) put(&card->verdicts, top->m_axis_verdict_tdata.data());
+  if (top->m_axis_sent_tvalid && top->m_axis_sent_tready) put(&card->sent, top->m_axis_sent_tdata.data());
+  if (top->m_axis_tx_tvalid && top->m_axis_tx_tready) put_beat(&card->tx, top);
   top->clk = 1;
   top->eval();
   if (dump) dump(dump_context, 2 * card->cycles);
   top->clk = 0;
   top->m_axis_event_tready = card->head - card->tail < HWGW_CARD_RING;
+  top->m_axis_verdict_tready = has_room(&card->verdicts);
+  top->m_axis_sent_tready = has_room(&card->sent);
+  top->m_axis_tx_tready = card->tx.head - card->tx.tail < ENTRIES - 1;
   top->eval();
   if (dump) dump(dump_context, 2 * card->cycles + 1);
   card->cycles++;
@@ -95,7 +143,9 @@ void hwgw_card_close(hwgw_card *card) {
 
 uint32_t hwgw_card_read(hwgw_card *card, uint32_t offset, uint32_t *value) {
   Vhwgw_card *top = card->top;
-  top->s_axil_araddr = offset & 0xFFF;
+  *value = UINT32_MAX;
+  if (card->is_gone) return 3;
+  top->s_axil_araddr = offset & (HWGW_REG_SZ - 1);
   top->s_axil_arvalid = 1;
   for (int i = 0; i < PATIENCE; i++) {
     bool is_taken = top->s_axil_arready;
@@ -120,7 +170,8 @@ uint32_t hwgw_card_read(hwgw_card *card, uint32_t offset, uint32_t *value) {
 
 uint32_t hwgw_card_write(hwgw_card *card, uint32_t offset, uint32_t value) {
   Vhwgw_card *top = card->top;
-  top->s_axil_awaddr = offset & 0xFFF;
+  if (card->is_gone) return 3;
+  top->s_axil_awaddr = offset & (HWGW_REG_SZ - 1);
   top->s_axil_wdata = value;
   top->s_axil_wstrb = 15;
   top->s_axil_awvalid = 1;
@@ -144,8 +195,20 @@ void hwgw_card_run(hwgw_card *card, uint32_t cycles) {
   while (cycles--) tick(card);
 }
 
+void hwgw_card_time(hwgw_card *card, uint64_t now_ns) {
+  card->top->now_ns = now_ns;
+}
+
+void hwgw_card_halt(hwgw_card *card, uint32_t level) {
+  card->top->halt = level != 0;
+}
+
+void hwgw_card_unplug(hwgw_card *card) {
+  card->is_gone = true;
+}
+
 void hwgw_card_frame(hwgw_card *card, uint32_t line, const uint8_t *data, uint32_t len, uint64_t now) {
-  if (!len) return;
+  if (!len || card->is_gone) return;
   Vhwgw_card *top = card->top;
   CData *keep = line ? &top->s_axis_b_tkeep : &top->s_axis_a_tkeep;
   CData *valid = line ? &top->s_axis_b_tvalid : &top->s_axis_a_tvalid;
@@ -193,6 +256,22 @@ uint32_t hwgw_card_event_cycles(const hwgw_card *card, uint64_t *cycles, uint32_
 
 uint32_t hwgw_card_waiting(const hwgw_card *card) {
   return card->head - card->tail;
+}
+
+uint32_t hwgw_card_verdicts(hwgw_card *card, void *verdicts, uint32_t max) {
+  return card->is_gone ? 0 : take(&card->verdicts, verdicts, max);
+}
+
+uint32_t hwgw_card_sent(hwgw_card *card, void *sent, uint32_t max) {
+  return card->is_gone ? 0 : take(&card->sent, sent, max);
+}
+
+uint32_t hwgw_card_tx(hwgw_card *card, uint8_t *room) {
+  tx_ring *tx = &card->tx;
+  if (tx->tail == tx->head) return 0;
+  uint32_t at = tx->tail++ % ENTRIES;
+  memcpy(room, tx->frame[at], tx->len[at]);
+  return tx->len[at];
 }
 
 uint64_t hwgw_card_cycles(const hwgw_card *card) {

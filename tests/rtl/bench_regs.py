@@ -22,6 +22,7 @@ MAP = registers.load()
 RANDOM = random.Random(int(os.environ["HWGW_SEED"]))
 ACCESSES = int(os.environ["HWGW_ACCESSES"])
 CNT = len(MAP.slots)
+GATE_CNT = len(MAP.gate_slots)
 WIDE = next(slot.index for slot in MAP.slots if slot.name == "mold.missing")
 
 
@@ -44,7 +45,7 @@ class Bench:
     async def start(self) -> None:
         """Reset, and pauses on every channel of the bus."""
         dut = self.dut
-        for name in ("pulse", "amount", "state", "now", "next_seq", "session", "price_px", "price_qty"):
+        for name in ("pulse", "gate_pulse", "amount", "state", "now", "next_seq", "session", "price_px", "price_qty"):
             getattr(dut, name).value = 0
         Clock(dut.clk, 10, "ns").start()
         dut.rst.value = 1
@@ -72,6 +73,7 @@ class Bench:
                 "session": RANDOM.getrandbits(80),
             }
             dut.pulse.value = bits
+            dut.gate_pulse.value = bits & (1 << GATE_CNT) - 1  # each the same as a counter of the feed
             dut.amount.value = amount
             for name, value in status.items():
                 getattr(dut, name).value = value
@@ -104,22 +106,24 @@ async def random_accesses_find_what_the_table_says(dut: Any) -> None:
     """Every word of the address range, read and written at random."""
     bench = Bench(dut)
     await bench.start()
-    by_offset = {register.offset: register for register in MAP.registers}
+    by_offset = {r.offset + 4 * word: (r, word) for r in MAP.registers for word in range(r.words)}
     words = {r.offset + 4 * word for r in MAP.registers for word in range(r.words)}
-    words |= {slot.offset + 4 * word for slot in MAP.slots for word in (0, 1)}
+    words |= {slot.offset + 4 * word for slot in (*MAP.slots, *MAP.gate_slots) for word in (0, 1)}
+    entries = {window.offset + 4 * word for window in MAP.windows for word in range(window.words)}
     read = written = errors = commands = 0
     for _ in range(ACCESSES):
         offset = (
             RANDOM.choice(sorted(words)) if RANDOM.random() < 0.8 else 4 * RANDOM.randrange(1 << MAP.address_bits - 2)
         )
-        register = by_offset.get(offset)
+        register, word = by_offset.get(offset, (None, 0))
+        shift = 32 * word
         if RANDOM.random() < 0.5:
             value, failed = await bench.read(offset)
             assert failed == (offset not in words), hex(offset)
             if register and register.access == "const":
                 assert value == register.value
             elif register and register.access in ("rw", "strobe"):
-                assert value == bench.stored[register.name], register.name
+                assert value == bench.stored[register.name] >> shift & 0xFFFFFFFF, register.name
             elif failed or (register and register.access == "command"):
                 assert value == 0
             read += 1
@@ -129,14 +133,15 @@ async def random_accesses_find_what_the_table_says(dut: Any) -> None:
                 value &= 3  # snapshots have a test of their own
                 commands += value.bit_count()
             failed = await bench.write(offset, value)
-            assert failed == (register is None or not register.is_writable), hex(offset)
+            assert failed == (offset not in entries and (register is None or not register.is_writable)), hex(offset)
             if register and register.access in ("rw", "strobe"):
-                bench.stored[register.name] = value & register.mask
+                old = bench.stored[register.name] & ~(0xFFFFFFFF << shift)
+                bench.stored[register.name] = old | value << shift & register.mask
             written += 1
         errors += failed
     for register in MAP.registers:
         if register.access in ("rw", "strobe"):
-            assert (await bench.read(register.offset))[0] == bench.stored[register.name], register.name
+            assert await bench.wide(register.offset, register.words) == bench.stored[register.name], register.name
     assert commands == bench.commands["restart"] + bench.commands["repair"]
     assert min(read, written) > ACCESSES // 3
     assert errors > ACCESSES // 20
@@ -176,6 +181,9 @@ async def a_snapshot_is_of_one_cycle(dut: Any) -> None:
         assert len(bench.copies) == turn
         for slot in MAP.slots:
             assert await bench.wide(slot.offset, 2) == pulses[slot.index] % 2**64, slot.full_name
+        for slot in MAP.gate_slots:
+            assert slot.index < WIDE
+            assert await bench.wide(slot.offset, 2) == pulses[slot.index], slot.full_name
         for name, value in status.items():
             register = MAP.register(name)
             assert await bench.wide(register.offset, register.words) == value, name
@@ -202,3 +210,40 @@ async def a_symbol_is_stored_when_its_locate_is_written(dut: Any) -> None:
         await bench.write(MAP.register("symbol").offset, instrument | is_on << 16)
         await bench.write(MAP.register("symbol_locate").offset, locate)
     assert seen == rows
+
+
+@cocotb.test()
+async def whole_words_of_a_window_and_the_last_word_of_a_strobe_are_told_of(dut: Any) -> None:
+    """Where, what, and nothing for a part of a word."""
+    bench = Bench(dut)
+    await bench.start()
+    ring = MAP.windows[0]
+    limits = MAP.register("limits")
+    seen: list[tuple[int, ...]] = []
+
+    async def watch() -> None:
+        while True:
+            await RisingEdge(dut.clk)
+            await ReadOnly()
+            if dut.order_ring.value:
+                seen.append((int(dut.ring_addr.value), int(dut.ring_data.value)))
+            if dut.limits.value:
+                seen.append((int(dut.limits_word.value),))
+
+    cocotb.start_soon(watch())
+    told: list[tuple[int, ...]] = []
+    for _ in range(20):
+        word, value = RANDOM.randrange(ring.words), RANDOM.getrandbits(64)
+        if RANDOM.random() < 0.3:
+            answer = await bench.master.write(ring.offset + 4 * word + RANDOM.randrange(1, 4), b"x")
+            assert answer.resp != AxiResp.OKAY
+        elif RANDOM.random() < 0.5:
+            assert not await bench.write(ring.offset + 4 * word, value & 0xFFFFFFFF)
+            told.append((word, value & 0xFFFFFFFF))
+        else:
+            await bench.write(limits.offset, value & 0xFFFFFFFF)
+            await bench.write(limits.offset + 4, value >> 32)
+            told.append((value,))
+        assert (await bench.read(ring.offset + 4 * word))[1]
+    assert seen == told
+    assert {len(each) for each in told} == {1, 2}

@@ -56,6 +56,8 @@ module feed_bench #(
       `HWGW_LINES_PINS
       `HWGW_CONTROL_PINS
       `HWGW_EVENT_PINS
+      .m_event              (),
+      .m_event_valid        (),
       .m_axis_price_tdata   (price),
       .m_axis_price_tvalid  (price_valid),
       .price_instrument     (price_instrument),

@@ -68,14 +68,15 @@ module path_bench (
       .cfg_enable(1'b1), .cfg_verified(1'b0), .cfg_group_a(cfg_group_a), .cfg_port_a(cfg_port_a), .cfg_group_b(32'd0),
       .cfg_port_b(16'd0), .cfg_channel(16'd0), .cfg_jump_max(32'd0), .cfg_hold_cycles(16'd0), .cfg_all(1'b1),
       .cmd_restart(1'b0), .cmd_repair(1'b0), .cmd_symbol_locate(cfg_symbol_we), .cfg_symbol_locate(cfg_symbol_locate),
-      .cfg_symbol_is_on(1'b1), .cfg_symbol_instrument(cfg_symbol_instrument), .m_axis_event_tdata(),
+      .cfg_symbol_is_on(1'b1), .cfg_symbol_instrument(cfg_symbol_instrument), .m_event(), .m_event_valid(), .m_axis_event_tdata(),
       .m_axis_event_tvalid(), .m_axis_event_tready(1'b1), .m_axis_price_tdata(), .m_axis_price_tvalid(),
       .price_instrument(10'd0), .price_px(), .price_qty(), .next_seq(), .session(), .state(), .pulse_a(), .pulse_b(),
       .pulse(), .missing(), .rst(rst)
   );
 
   hwgw_send u_send (
-      .clk(clk), .now(cycle), .halt(halt), .halt_reason(8'd0), .s_event(u_feed.record), .s_event_valid(u_feed.record_valid),
+      .clk(clk), .now(cycle), .halt(halt), .halt_reason(8'd0), .cfg_stamps(1'b1), .cfg_sends(1'b1),
+      .s_event(u_feed.m_event), .s_event_valid(u_feed.m_event_valid),
       .is_feed_good(u_feed.state == 3'd1), .cfg_trigger_enable(cfg_trigger_enable),
       .cfg_rule_instrument(cfg_symbol_instrument), .cfg_rule(cfg_rule), .cmd_rule_store(cmd_rule_store), .cmd_disarm(1'b0),
       .cfg_firm(32'h20202020), .cfg_capacity("P"), .cfg_display("Y"), .cfg_instruments(11'd1024),
@@ -89,7 +90,7 @@ module path_bench (
       .s_axis_limits_tlast(s_axis_limits_tlast), .m_axis_tdata(m_axis_tdata), .m_axis_tkeep(m_axis_tkeep),
       .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready), .m_axis_tlast(m_axis_tlast),
       .m_axis_verdict_tdata(m_axis_verdict_tdata), .m_axis_verdict_tuser(m_axis_verdict_tuser),
-      .m_axis_verdict_tvalid(m_axis_verdict_tvalid), .m_axis_verdict_tready(m_axis_verdict_tready),
+      .m_axis_verdict_px(), .m_axis_verdict_tvalid(m_axis_verdict_tvalid), .m_axis_verdict_tready(m_axis_verdict_tready),
       .m_axis_sent_tdata(m_axis_sent_tdata), .m_axis_sent_tvalid(m_axis_sent_tvalid),
       .m_axis_sent_tready(m_axis_sent_tready), .halted(halted), .generation(), .is_table_offered(is_table_offered),
       .is_ready(is_ready), .loan_is_out(loan_is_out), .is_busy(is_busy), .loan_next(), .pulse_risk(), .pulse(),

@@ -207,7 +207,7 @@ def test_errors_name_what_is_wrong(card: Card, tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match=r"card: /nowhere/resource0: no such device"):
         Bar("/nowhere/resource0")
     (tmp_path / "small").write_bytes(bytes(64))
-    with pytest.raises(DeviceError, match=r"has 64 bytes, the registers need 4096"):
+    with pytest.raises(DeviceError, match=r"has 64 bytes, the registers need 8192"):
         Bar(str(tmp_path / "small"))
     with pytest.raises(DeviceError, match=r"no card answers"):
         Card(Calls("test", lambda offset: 0xFFFFFFFF, lambda offset, value: None))
@@ -243,11 +243,11 @@ def test_the_command_line_speaks_to_a_card(hwgw: Any) -> None:
     if why := hwgw_sim.card.missing():
         pytest.skip(why)
     found = json.loads(hwgw("card", "probe", "--json").stdout)
-    assert (found["identity"], found["map"], found["state"]) == (0x48574757, "1.0", "waiting")
+    assert (found["identity"], found["map"], found["state"]) == (0x48574757, "1.1", "waiting")
     found = json.loads(hwgw("card", "regs", "scratch=0x1234", "scratch", "verified", "--json").stdout)
     assert found["registers"] == {"scratch": 0x1234, "verified": 1}
     found = json.loads(hwgw("card", "stats", "--json").stdout)
-    assert len(found["counters"]) == len(registers.load().slots)
+    assert len(found["counters"]) == len(registers.load().slots) + len(registers.load().gate_slots)
     for arguments, code, text in (
         (("regs", "port_a=70000"), 2, "hwgw card: register port_a = 70000: 0 to 65535 are allowed"),
         (("probe", "--card", "0000:7f:00.0"), 5, "no such device"),

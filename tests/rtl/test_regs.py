@@ -29,6 +29,7 @@ def test_registers_hold_what_the_table_says(tmp_path: Path, root: Path) -> None:
         hdl_toplevel="regs_top",
         defines={
             "CNT": len(table.slots),
+            "GATE_CNT": len(table.gate_slots),
             "WIDE": next(slot.index for slot in table.slots if slot.name == "mold.missing"),
         },
         build_dir=tmp_path,
@@ -45,7 +46,7 @@ def test_registers_hold_what_the_table_says(tmp_path: Path, root: Path) -> None:
         extra_env={"HWGW_SEED": str(seed), "HWGW_ACCESSES": str(ACCESSES), "COCOTB_LOG_LEVEL": "WARNING"},
     )
     cases = ET.parse(results).findall(".//testcase")
-    assert len(cases) == 4
+    assert len(cases) == 5
     assert not [
         case.get("name") for case in cases if case.find("failure") is not None or case.find("error") is not None
     ]

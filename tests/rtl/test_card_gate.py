@@ -1,0 +1,299 @@
+"""The risk gate of the simulated card through its rings and registers: it says what the golden gate says.
+
+SPDX-License-Identifier: MIT
+
+HWGW_RTL_FULL=1 (make rtl) is the long form.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import hwgw_sim.card
+import pytest
+from hwgw_sim.golden.risk import Risk
+from support.order_records import pack, unpack
+from support.risk import INSTRUMENT, NAMES, PX, Bench, Event, Kind, make
+from support.risk_stream import Stream
+
+from hwgw.card import Bar, Card, Gate
+from hwgw.errors import DeviceError
+from hwgw.specs import registers
+
+EVENTS = 20_000 if os.environ.get("HWGW_RTL_FULL") else 1200
+FLOOD = 20_000 if os.environ.get("HWGW_RTL_FULL") else 1500
+ECHO = (
+    "kind", "side", "type", "tif", "flags", "account", "strategy", "ref", "orig_ref", "instrument", "px", "qty",
+    "ts_ns", "t_rx", "seq",
+)  # fmt: skip
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    if why := hwgw_sim.card.missing():
+        pytest.skip(why)
+    with Card(hwgw_sim.card.SimulatedCard()) as card:
+        made = Gate(card)
+        made.reset()
+        yield made
+
+
+class CardBench(Bench):
+    """The bench of the gate with the card instead of C and golden."""
+
+    def __init__(self, gate: Gate) -> None:
+        self.gate = gate
+        super().__init__()
+
+    def send(self, event: Event, table: bytes | None = None) -> str:
+        if table is not None:
+            self.gate.offer(table)
+        return NAMES[int(self.gate.give([pack(event)])[-1]["reason"])]
+
+
+def counters(gate: Gate) -> dict[str, int]:
+    gate.card.snapshot()
+    return {name.removeprefix("gate."): value for name, value in gate.card.lines().items() if name.startswith("gate.")}
+
+
+def test_the_card_answers_as_the_golden_gate(gate: Gate, seed: int) -> None:
+    golden = Risk()
+    stream = Stream(golden, random.Random(seed))
+    given: list[tuple[Event, int]] = []
+    answers: Counter[str] = Counter()
+    compared = 0
+
+    def flush() -> None:
+        nonlocal compared
+        found = gate.give([pack(event) for event, _ in given])
+        assert len(found) == len(given)
+        for (event, reason), verdict in zip(given, found, strict=True):
+            assert NAMES[int(verdict["reason"])] == NAMES[reason], (compared, event, seed)
+            assert {name: int(verdict[name]) for name in ECHO} == {name: event[name] for name in ECHO}
+            assert (verdict["number"], verdict["source"]) == (compared, 0)
+            compared += 1
+        given.clear()
+
+    events = iter(stream.start())
+    for _ in range(EVENTS):
+        event, table = next(events, None) or stream.next()
+        if event["kind"] in (Kind.NEW, Kind.REPLACE) and not event["ref"]:
+            event["ref"] = 1  # 0 asks the card for the next number
+        if table is not None:
+            flush()
+            gate.write(table)
+            gate.rings.run(50)
+        reason = golden.event(event, table)
+        given.append((event, reason))
+        if event["kind"] in (Kind.NEW, Kind.REPLACE, Kind.CANCEL):
+            answers[NAMES[reason]] += 1
+        if len(given) == stream.rng.choice((1, 7, gate.entries)):
+            flush()
+    flush()
+    assert compared == EVENTS
+    assert len(answers) > 5 < answers["pass"]
+    assert gate.halted == ("" if not golden.halt else NAMES[golden.halt])
+    assert gate.card["gate_generation"] == golden.generation
+    found = counters(gate)
+    assert found["card.records"] == EVENTS
+    assert {name: found[f"risk.{'' if name == 'pass' else 'refused_'}{name.replace('pass', 'passed')}"]
+            for name in answers} == answers  # fmt: skip
+    last = gate.last()
+    assert [row["number"] for row in last] == list(range(EVENTS - 64, EVENTS))
+
+
+def test_until_limits_are_in_force_nothing_passes_and_a_reset_forgets_them(gate: Gate) -> None:
+    new = make("new", ref=1, instrument=INSTRUMENT, side=1, type=1, tif=1, px=PX, qty=100)
+    assert NAMES[int(gate.give([pack(new)])[0]["reason"])] == "halted"
+    bench = CardBench(gate)
+    assert bench.order() == "pass"
+    gate.reset()
+    assert gate.card["gate_generation"] == 0
+    assert NAMES[int(gate.give([pack(new)])[0]["reason"])] == "halted"
+
+
+def test_limits_flip_between_two_orders_of_one_doorbell(gate: Gate) -> None:
+    bench = CardBench(gate)
+    before, after = bench.order(qty=50), []
+
+    def queue(event: Event, table: bytes | None = None) -> str:
+        if table is not None:
+            gate.offer(table)
+        after.append(pack(event))
+        return "pass"
+
+    bench.send = queue  # type: ignore[method-assign]
+    bench.order(qty=50)
+    bench.limit(instrument={"qty_max": 49})
+    bench.order(qty=50)
+    assert [before, *(NAMES[int(verdict["reason"])] for verdict in gate.give(after))] == ["pass", "pass", "pass", "qty"]
+
+
+def test_each_way_to_halt_latches_until_a_resume(gate: Gate) -> None:
+    bench = CardBench(gate)
+    card, rings = gate.card, card_of(gate)
+
+    def pin(level: bool) -> None:
+        rings.halt(level)
+        rings.run(2)
+
+    def register(level: bool) -> None:
+        card["gate_halt"] = int(level)
+
+    def watchdog(level: bool) -> None:
+        card["watchdog"] = 500 * level
+        if level:
+            for _ in range(20):
+                card["heartbeat"] = 1
+                rings.run(100)
+            assert gate.halted == ""
+            rings.run(600)
+        card["heartbeat"] = 1
+        rings.run(4)
+
+    ways: tuple[tuple[Callable[[bool], None], str], ...] = (
+        (pin, "operator"), (register, "operator"), (watchdog, "control_lost"),
+    )  # fmt: skip
+    for hold, reason in ways:
+        assert bench.order() == "pass"
+        ref = bench.ref
+        hold(True)
+        assert gate.halted == reason
+        assert bench.order() == "halted"
+        hold(False)
+        assert gate.halted == reason
+        assert bench.order() == "halted"
+        assert bench.order(kind="cancel", ref=ref) == "pass"
+        assert bench.say("resume") == "pass"
+        bench.ref = ref
+    assert bench.order() == "pass"
+    assert counters(gate)["card.watchdog_halts"] == 1
+
+
+def card_of(gate: Gate) -> hwgw_sim.card.SimulatedCard:
+    transport = gate.card.transport
+    assert isinstance(transport, hwgw_sim.card.SimulatedCard)
+    return transport
+
+
+def test_entries_that_are_torn_or_not_the_hosts_and_wrong_doorbells_are_refused(gate: Gate) -> None:
+    bench = CardBench(gate)
+    card, rings = gate.card, card_of(gate)
+    for _ in range(gate.entries):  # each entry holds a whole record of an earlier lap
+        bench.order(qty=1)
+    record = pack(make("new", ref=10**6, instrument=INSTRUMENT, account=2, strategy=3, side=1, type=1, tif=1, px=PX,
+                       qty=1, ts_ns=bench.ts + 1000))  # fmt: skip
+    window = card.map.windows[0]
+    for word in range(15):
+        rings.write(
+            window.offset + gate.head % gate.entries * 64 + 4 * word, int.from_bytes(record[4 * word :][:4], "little")
+        )
+    gate.head += 1
+    card["order_head"] = gate.head
+    rings.run(50)
+    (verdict,) = hwgw_verdicts(gate)
+    assert (NAMES[int(verdict["reason"])], verdict["kind"], verdict["number"]) == ("malformed", 0, gate.head - 1)
+
+    for head in (gate.head - 1, gate.head + gate.entries + 1, gate.head ^ 1 << 31):
+        card["order_head"] = head & 0xFFFFFFFF
+    for tail in (gate.taken - 1, gate.taken + 1):
+        card["verdict_tail"] = tail
+    card["sent_tail"] = 1
+    rings.run(4)
+    assert (card["order_tail"], len(hwgw_verdicts(gate))) == (gate.head, 0)
+
+    # the host takes no verdicts: the card stops at a full ring, the order ring fills, and nothing is written over it
+    taken = gate.taken
+    head = gate.head
+    for _ in range(3):
+        for at in range(gate.entries // 2):
+            gate.put((head + at) % gate.entries, record)
+        head += gate.entries // 2
+        card["order_head"] = head
+        rings.run(1000)
+    assert (card["verdict_head"] - taken, card["order_tail"] - gate.head) == (gate.entries, gate.entries + 1)
+    gate.put((card["order_tail"]) % gate.entries, bytes(64))
+    gate.head = head
+    found = hwgw_verdicts(gate)
+    rings.run(1000)
+    found += hwgw_verdicts(gate)
+    assert [int(verdict["number"]) for verdict in found] == list(range(gate.head - len(found), gate.head))
+    assert {NAMES[int(verdict["reason"])] for verdict in found} == {"pass", "malformed"}  # a number is used once
+    assert sum(not verdict["reason"] for verdict in found) == 1
+    bench.ref = 10**6
+    assert bench.order() == "pass"
+    kept = {name: value for name, value in counters(gate).items() if name.startswith("card.drop") and value}
+    assert kept == {"card.drop_torn": 1, "card.drop_overrun": 16, "card.drop_doorbell": 6}
+
+
+def hwgw_verdicts(gate: Gate) -> list[Any]:
+    """What is in the ring now."""
+    import numpy as np
+
+    from hwgw.card.gate import VERDICT
+
+    return list(np.frombuffer(gate.take(), VERDICT))
+
+
+def test_after_a_flood_of_random_writes_and_records_a_good_order_passes(gate: Gate, seed: int) -> None:
+    rng = random.Random(seed)
+    card, rings = gate.card, card_of(gate)
+    table = registers.load()
+    offsets = [r.offset + 4 * word for r in table.registers for word in range(r.words) if r.is_writable]
+    ring = [table.windows[0].offset + 4 * word for word in range(table.windows[0].words)]
+    refused = 0
+    for _ in range(FLOOD):
+        chance = rng.random()
+        if chance < 0.5:
+            offset = rng.choice(offsets)
+        elif chance < 0.9:
+            offset = rng.choice(ring)
+        else:
+            offset = 4 * rng.randrange(1 << table.address_bits - 2)
+        value = rng.choice(
+            (rng.getrandbits(32), rng.getrandbits(5), (card["order_tail"] + rng.randrange(70)) & 0xFFFFFFFF)
+        )
+        try:
+            rings.write(offset, value)
+        except DeviceError:
+            refused += 1
+        if rng.random() < 0.1:
+            record = unpack(rng.randbytes(64)) | {"kind": rng.randrange(20)}
+            gate.put(rng.randrange(gate.entries), pack(record))
+        if rng.random() < 0.05:
+            rings.halt(rng.random() < 0.5)
+            rings.verdicts()
+            rings.tx()
+            rings.sent()
+    assert refused > FLOOD // 100
+    rings.halt(False)
+    for register in table.registers:  # what a driver configures; the rest is forgotten by the reset
+        if register.name in ("gate_control", "watchdog"):
+            rings.write(register.offset, 0)
+    gate.reset()
+    bench = CardBench(gate)
+    assert bench.order() == "pass"
+    assert bench.say("accepted", ref=bench.ref) == "pass"
+    assert bench.order(qty=0) == "malformed"
+
+
+def test_a_card_without_rings_or_that_is_pulled_out_is_an_error(gate: Gate, tmp_path: Path) -> None:
+    table = registers.load()
+    words = bytearray(1 << table.address_bits)
+    for register in table.registers:
+        if register.access == "const":
+            words[register.offset : register.offset + 4] = register.value.to_bytes(4, "little")
+    (tmp_path / "resource0").write_bytes(words)
+    with (
+        Card(Bar(str(tmp_path / "resource0"))) as card,
+        pytest.raises(DeviceError, match="no ring of verdicts is mapped"),
+    ):
+        Gate(card)
+    card_of(gate).unplug()
+    with pytest.raises(DeviceError, match=r"card: write of 0x1000: AXI response 3"):
+        gate.give([bytes(64)])
