@@ -50,6 +50,7 @@ from .settings import (
     Snapshot,
     Strategy,
     StrategyLimits,
+    Throttle,
 )
 from .strict_yaml import Node, Problem, ProblemsError
 
@@ -323,7 +324,18 @@ class Maker:
             is_ouch50 = node["protocol"] == "ouch50"
             why = "ouch50 names the firm in it, and firm is missing" if is_ouch50 else f"{node['protocol']} has none"
             self.bad(node.where("mass_cancel"), f"{why}; it is of fix44, and of ouch50 with a firm")
+        if node["disconnect_tag"] and not is_fix:
+            self.bad(node.where("disconnect_tag"), f"{node['protocol']} has none; it is of fix42 and fix44")
+        if node["backup"] and not node["reconnect"]:
+            self.bad(node.where("backup"), "is never tried without reconnect")
+        throttle = node["throttle"]
+        if throttle and throttle["cancel_reserve"] >= throttle["burst"]:
+            self.bad(throttle.where("cancel_reserve"), f"not below burst, {throttle['burst']}: no order would leave")
         return Session(
+            cancel_on_disconnect=node["cancel_on_disconnect"],
+            disconnect_tag=node["disconnect_tag"],
+            backup=(node["backup"]["address"], node["backup"]["port"]) if node["backup"] else None,
+            throttle=Throttle(**throttle.values) if throttle else None,
             mass_cancel=has_mass if node["mass_cancel"] is None else node["mass_cancel"],
             address=node["address"],
             port=node["port"],

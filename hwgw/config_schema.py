@@ -271,6 +271,13 @@ def _codes(enum: str, *names: str) -> dict[str, str]:
 COMP_ID = pattern(r"[!-<>-~]{1,16}", "1 to 16 printable characters without = and blanks")
 CAPACITY = _codes("capacity", "agency", "principal", "riskless", "other")
 DISPLAY = _codes("display", "visible", "hidden", "attributable")
+THROTTLE = Section(
+    {
+        "messages_per_second": Key(integer(1, 1_000_000)),
+        "burst": Key(integer(1, 100_000)),
+        "cancel_reserve": Key(integer(0, 99_999), 0),
+    }
+)
 SESSION = Section(
     {
         "protocol": Key(choice("ouch50", "ouch42", "fix42", "fix44"), "ouch50"),
@@ -289,6 +296,10 @@ SESSION = Section(
         "capacity": Key(choice(*CAPACITY), "principal"),
         "display": Key(choice(*DISPLAY), "visible"),
         "mass_cancel": Key(FLAG, None),
+        "cancel_on_disconnect": Key(FLAG, False),
+        "disconnect_tag": Key(integer(1, 99_999), 0),
+        "backup": Key(Section({"address": Key(ipv4()), "port": Key(PORT)}), None),
+        "throttle": Key(THROTTLE, None),
         "login_timeout": Key(duration(1_000_000, 600 * SECOND_NS), 5 * SECOND_NS),
         "dead_link": Key(duration(SECOND_NS, 600 * SECOND_NS), 15 * SECOND_NS),
         "reconnect": Key(duration(0, 600 * SECOND_NS), 0),

@@ -237,7 +237,12 @@ class NativeSettings:
         cfg.firm = f"{session.firm:<4}".encode()
         cfg.capacity = session.capacity.encode()
         cfg.display = session.display.encode()
-        cfg.mass_cancel = session.mass_cancel
+        cfg.mass_cancel, cfg.cancel_on_disconnect = session.mass_cancel, session.cancel_on_disconnect
+        cfg.disconnect_tag = session.disconnect_tag
+        cfg.backup_address, cfg.backup_port = session.backup or (0, 0)
+        if session.throttle:
+            cfg.throttle_ns = -(-1_000_000_000 // session.throttle.messages_per_second)
+            cfg.throttle_burst, cfg.throttle_reserve = session.throttle.burst, session.throttle.cancel_reserve
         cfg.requested_seq = 1
         cfg.login_timeout_ms = session.login_timeout_ns // 1_000_000
         cfg.dead_link_ms = session.dead_link_ns // 1_000_000

@@ -17,6 +17,7 @@ from .alerts.settings import Alerts
 __all__ = [
     "AccountLimits", "Breaker", "Channel", "Confine", "Control", "InstrumentLimits", "Limits", "Line", "Pipeline",
     "Placement", "Receive", "Recover", "Session", "Settings", "Snapshot", "Strategy", "StrategyLimits",
+    "Throttle",
 ]  # fmt: skip
 
 
@@ -132,6 +133,15 @@ class Strategy:
 
 
 @dataclass(frozen=True, slots=True)
+class Throttle:
+    """The venue's message rate; the last cancel_reserve messages of a burst are for cancels."""
+
+    messages_per_second: int
+    burst: int
+    cancel_reserve: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """Order entry: OUCH 5.0 or 4.2 over SoupBinTCP, FIX 4.2 or 4.4 (which alone has sender to reset_sequence)."""
 
@@ -149,6 +159,10 @@ class Session:
     heartbeat_ns: int = 10_000_000_000
     reset_sequence: bool = False
     mass_cancel: bool = False
+    cancel_on_disconnect: bool = False
+    disconnect_tag: int = 0
+    backup: tuple[int, int] | None = None
+    throttle: Throttle | None = None
     login_timeout_ns: int = 5_000_000_000
     dead_link_ns: int = 15_000_000_000
     reconnect_ns: int = 0

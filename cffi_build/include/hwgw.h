@@ -516,6 +516,16 @@ struct hwgw_session_cfg {
   uint32_t requested_tx_seq; /* number of our first message, 0 = 1 */
   bool reset_seq;            /* the first logon asks both sides to begin at 1 */
   bool mass_cancel;          /* FIX 4.4, OUCH 5.0 with a firm: one message cancels everything */
+  bool cancel_on_disconnect; /* what is open when the session is up again is cancelled (by the pipeline) */
+  uint32_t disconnect_tag;   /* FIX: sent as TAG=Y in the logon; 0 = none */
+  /* tried in turn with address and port when an attempt fails or a login is refused; 0 = none. Needs reconnect_ms */
+  uint32_t backup_address;
+  uint16_t backup_port;
+  /* messages: one each throttle_ns (0 = any number) and throttle_burst at once, of which the last throttle_reserve are
+   * for cancels */
+  uint64_t throttle_ns;
+  uint32_t throttle_burst;
+  uint32_t throttle_reserve;
   /* of a pipeline with several sessions */
   char venue[16];   /* its name, zeros behind it */
   bool halts_alone; /* lost with orders open it halts the gateway, though other sessions are up */

@@ -552,6 +552,7 @@ bool hwgw_pipeline_step(struct hwgw_pipeline *p) {
     pipeline_venue(p);
     if (HWGW_UNLIKELY((p->is_halted || p->has_halted_instrument) && p->cancel_on_halt)) pipeline_cancel_halted(p, now);
     if (HWGW_UNLIKELY(p->cancel_ref)) pipeline_cancel_pending(p, now);
+    if (HWGW_UNLIKELY(p->left_open)) pipeline_cancel_left_open(p, now);
     if (HWGW_UNLIKELY(p->open_mask)) pipeline_feed_poll(p, now);
   }
   /* an order looks for itself; without one new limits would wait for the housekeeping */

@@ -74,6 +74,8 @@ struct pipeline_session {
   uint32_t state;
   uint32_t sent_ref;            /* the kernel has taken every order of it up to here */
   bool halts_alone;             /* lost with orders open it halts, though others are up */
+  uint32_t cancel_ref;          /* orders up to here, of a lost connection, are to be cancelled; 0 = none */
+  uint64_t t_cancel;            /* ticks of the last round of that; 0 = none yet */
   bool has_past;                /* an earlier process was logged in: the venue is to agree with its journal */
   struct hwgw_session_row *row; /* in the segment */
 };
@@ -172,6 +174,7 @@ struct hwgw_pipeline {
   uint64_t cancel_seq;      /* the last request to cancel everything */
   uint32_t cancel_ref;      /* it is of the orders up to here; 0 = all of them have ended */
   uint64_t t_cancel_all;    /* ticks of the last round of its cancels; 0 = none yet */
+  bool left_open;           /* a session's cancel_ref is set */
   bool strategy_is_stopped; /* while draining: books go on, hooks do not */
   int32_t cpu;
   int32_t fifo_priority;
@@ -263,7 +266,8 @@ void pipeline_flush(struct hwgw_pipeline *p);
 uint32_t pipeline_open_orders(const struct hwgw_pipeline *p);
 void pipeline_cancel_all(struct hwgw_pipeline *p, bool is_first);
 void pipeline_cancel_asked(struct hwgw_pipeline *p); /* looks whether somebody wants everything cancelled */
-void pipeline_cancel_pending(struct hwgw_pipeline *p, uint64_t now); /* while cancel_ref */
+void pipeline_cancel_pending(struct hwgw_pipeline *p, uint64_t now);   /* while cancel_ref */
+void pipeline_cancel_left_open(struct hwgw_pipeline *p, uint64_t now); /* while left_open */
 void pipeline_cancel_halted(struct hwgw_pipeline *p, uint64_t now);
 
 /* what an event that the gate took does to the chain of replaces and to the money in the segment */

@@ -140,6 +140,12 @@ static void session_changed(struct hwgw_pipeline *p, uint32_t venue, uint32_t st
   if (state == HWGW_SEGMENT_SESSION_STATE_UP) {
     uint32_t next = hwgw_session_next_ref(session->link);
     if (next > p->last_ref + 1) p->last_ref = next - 1;
+    if (session->link->cfg.cancel_on_disconnect &&
+        session->link->orders.open_cnt) { /* of a connection, or a process, before */
+      session->cancel_ref = p->last_ref;
+      session->t_cancel = 0;
+      p->left_open = true;
+    }
   } else if (was_up && state != HWGW_SEGMENT_SESSION_STATE_LOGGING_OUT) {
     session->row->losses++;
     if (session->row->open_cnt == 0 || (is_any_up && !session->halts_alone)) return;
@@ -212,19 +218,21 @@ static bool knows_mass_cancel(const struct hwgw_pipeline *p) {
 
 /* One message for all that is open, or all of a symbol. False where a venue has none, and it goes one by one. Its
  * reference is used up, so it is on record */
+static bool mass_cancel_at(struct hwgw_pipeline *p, struct hwgw_session *link, uint32_t symbol) {
+  if (p->last_ref == UINT32_MAX) return false;
+  struct hwgw_order order = {
+      .kind = HWGW_ORDER_KIND_MASS_CANCEL, .ref = p->last_ref + 1, .instrument = symbol, .ts_ns = pipeline_now_ns(p)};
+  if (hwgw_session_order(link, &order) != HWGW_CNT_ORDER_ENCODED) return false;
+  p->last_ref++;
+  p->counters[HWGW_CNT_ORDER_MASS_CANCELS]++;
+  pipeline_record(p, &order, HWGW_RISK_REASON_PASS); /* a cancel leaves in any case */
+  return true;
+}
+
 static bool mass_cancel(struct hwgw_pipeline *p, uint32_t symbol) {
   if (!knows_mass_cancel(p)) return false;
-  for (uint32_t i = 0; i < p->session_cnt; i++) {
-    struct hwgw_session *link = p->session[i].link;
-    if (!link->orders.open_cnt) continue;
-    if (p->last_ref == UINT32_MAX) return false;
-    struct hwgw_order order = {
-        .kind = HWGW_ORDER_KIND_MASS_CANCEL, .ref = p->last_ref + 1, .instrument = symbol, .ts_ns = pipeline_now_ns(p)};
-    if (hwgw_session_order(link, &order) != HWGW_CNT_ORDER_ENCODED) return false;
-    p->last_ref++;
-    p->counters[HWGW_CNT_ORDER_MASS_CANCELS]++;
-    pipeline_record(p, &order, HWGW_RISK_REASON_PASS); /* a cancel leaves in any case */
-  }
+  for (uint32_t i = 0; i < p->session_cnt; i++)
+    if (p->session[i].link->orders.open_cnt && !mass_cancel_at(p, p->session[i].link, symbol)) return false;
   return true;
 }
 
@@ -238,14 +246,15 @@ static bool mass_cancel_halted(struct hwgw_pipeline *p) {
   return true;
 }
 
-/* Orders up to ref_max, of halted instruments or all. By slot and not by the latest references: an order may rest while
+/* Orders up to ref_max, of halted instruments or all, at one venue or (EVERY) all. By slot and not by the latest references: an order may rest while
  * any number of later ones come and go */
-static void cancel_each(struct hwgw_pipeline *p, bool all, uint32_t ref_max) {
+static void cancel_each(struct hwgw_pipeline *p, bool all, uint32_t ref_max, uint32_t venue) {
   uint32_t cnt = 0;
   for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX; i++) {
     struct hwgw_order order;
     if (p->risk->slot[i].ref > ref_max || !hwgw_risk_order(p->risk, p->risk->slot[i].ref, &order)) continue;
     if (!all && !halt_has_instrument(p->control, order.instrument)) continue;
+    if (venue != EVERY && *pipeline_venue_of(p, order.ref) != venue) continue;
     const struct pipeline_strategy *strategy = pipeline_strategy_of(p, order.strategy);
     if (!strategy) continue;
     order.kind = HWGW_ORDER_KIND_CANCEL;
@@ -263,7 +272,7 @@ void pipeline_cancel_all(struct hwgw_pipeline *p, bool is_first) {
   if (is_first && mass_cancel(p, EVERY))
     pipeline_flush(p);
   else
-    cancel_each(p, true, EVERY);
+    cancel_each(p, true, EVERY, EVERY);
 }
 
 /* true when a round of cancels is due: at once, and again for what a full send buffer, a lost link or a venue that does
@@ -285,13 +294,15 @@ void pipeline_cancel_halted(struct hwgw_pipeline *p, uint64_t now) {
   if (is_first && (p->is_halted ? mass_cancel(p, EVERY) : mass_cancel_halted(p)))
     pipeline_flush(p);
   else
-    cancel_each(p, p->is_halted, EVERY);
+    cancel_each(p, p->is_halted, EVERY, EVERY);
 }
 
-static uint32_t open_up_to(const struct hwgw_pipeline *p, uint32_t ref_max) {
+static uint32_t open_up_to(struct hwgw_pipeline *p, uint32_t ref_max, uint32_t venue) {
   uint32_t cnt = 0;
-  for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX; i++)
-    cnt += p->risk->slot[i].leaves && p->risk->slot[i].ref <= ref_max;
+  for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX; i++) {
+    const struct hwgw_risk_slot *slot = &p->risk->slot[i];
+    cnt += slot->leaves && slot->ref <= ref_max && (venue == EVERY || *pipeline_venue_of(p, slot->ref) == venue);
+  }
   return cnt;
 }
 
@@ -307,7 +318,7 @@ void pipeline_cancel_asked(struct hwgw_pipeline *p) {
 
 void pipeline_cancel_pending(struct hwgw_pipeline *p, uint64_t now) {
   bool is_first;
-  uint32_t left = open_up_to(p, p->cancel_ref);
+  uint32_t left = open_up_to(p, p->cancel_ref, EVERY);
   __atomic_store_n(&p->thread->cancel_left, left, __ATOMIC_RELEASE);
   if (!left) p->cancel_ref = 0;
   if (!left || !pipeline_any_session(p, HWGW_SEGMENT_SESSION_STATE_UP) || !is_due(p, &p->t_cancel_all, now, &is_first))
@@ -315,5 +326,22 @@ void pipeline_cancel_pending(struct hwgw_pipeline *p, uint64_t now) {
   if (is_first && mass_cancel(p, EVERY))
     pipeline_flush(p);
   else
-    cancel_each(p, true, p->cancel_ref);
+    cancel_each(p, true, p->cancel_ref, EVERY);
+}
+
+void pipeline_cancel_left_open(struct hwgw_pipeline *p, uint64_t now) {
+  p->left_open = false;
+  for (uint32_t venue = 0; venue < p->session_cnt; venue++) {
+    struct pipeline_session *session = &p->session[venue];
+    bool is_first;
+    if (session->cancel_ref && !open_up_to(p, session->cancel_ref, venue)) session->cancel_ref = 0;
+    p->left_open |= session->cancel_ref != 0;
+    if (!session->cancel_ref || session->state != HWGW_SEGMENT_SESSION_STATE_UP ||
+        !is_due(p, &session->t_cancel, now, &is_first))
+      continue;
+    if (is_first && session->link->cfg.mass_cancel && mass_cancel_at(p, session->link, EVERY))
+      pipeline_flush(p);
+    else
+      cancel_each(p, true, session->cancel_ref, venue);
+  }
 }

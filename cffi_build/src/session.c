@@ -88,6 +88,10 @@ static int32_t check(const struct hwgw_session_cfg *cfg, struct hwgw_error *erro
     wrong = "heartbeat_s must be 1 to 3,600";
   else if (is_fix(cfg) && cfg->dead_link_ms <= cfg->heartbeat_s * 1200)
     wrong = "dead_link_ms must be above 1.2 times the heartbeat, after which the venue is asked";
+  else if (!cfg->backup_address != !cfg->backup_port || (cfg->backup_port && !cfg->reconnect_ms))
+    wrong = "a backup has an address and a port, and needs reconnect_ms";
+  else if (cfg->throttle_ns && (cfg->throttle_burst == 0 || cfg->throttle_reserve >= cfg->throttle_burst))
+    wrong = "throttle_burst must be above throttle_reserve";
   else if (cfg->login_timeout_ms == 0)
     wrong = "login_timeout_ms must be at least 1";
   else if (cfg->dead_link_ms <= SOUPBINTCP_HEARTBEAT_INTERVAL_MS)
@@ -146,7 +150,34 @@ void hwgw_session_disconnect(struct hwgw_session *session, uint32_t state, const
   hwgw_session_orders_doubt(&session->orders);
 }
 
-/* the connection or the attempt failed: now lost, with the time of the next attempt */
+/* ---- two addresses ---- */
+
+uint32_t hwgw_session_address(const struct hwgw_session *session) {
+  return session->is_backup ? session->cfg.backup_address : session->cfg.address;
+}
+
+uint16_t hwgw_session_port(const struct hwgw_session *session) {
+  return session->is_backup ? session->cfg.backup_port : session->cfg.port;
+}
+
+static void change_address(struct hwgw_session *session, uint64_t *counters) {
+  if (!session->cfg.backup_port) return;
+  session->is_backup = !session->is_backup;
+  counters[HWGW_CNT_SESSION_ADDRESS_CHANGES]++;
+}
+
+void hwgw_session_refused(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters, const char *reason) {
+  counters[HWGW_CNT_SESSION_LOGIN_REJECTS]++;
+  if (session->cfg.backup_port && !session->is_refused) {
+    session->is_refused = true;
+    hwgw_session_lose(session, now_ns, counters, reason); /* which changes the address */
+  } else {
+    hwgw_session_disconnect(session, HWGW_SEGMENT_SESSION_STATE_REJECTED, reason);
+  }
+}
+
+/* the connection or the attempt failed: now lost, with the time of the next attempt; one that was up is tried again where
+ * it was */
 void hwgw_session_lose(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters, const char *reason) {
   if (session->state == HWGW_SEGMENT_SESSION_STATE_LOGGING_OUT) {
     hwgw_session_disconnect(session, HWGW_SEGMENT_SESSION_STATE_CLOSED, session->link_down ? "logged out" : reason);
@@ -154,6 +185,7 @@ void hwgw_session_lose(struct hwgw_session *session, uint64_t now_ns, uint64_t *
   }
   bool is_attempt = session->state == HWGW_SEGMENT_SESSION_STATE_CONNECTING;
   counters[is_attempt ? HWGW_CNT_SESSION_CONNECT_FAILURES : HWGW_CNT_SESSION_DISCONNECTS]++;
+  if (session->state != HWGW_SEGMENT_SESSION_STATE_UP) change_address(session, counters);
   if (session->fd >= 0) { /* reset: what the kernel still holds is as lost as what we hold */
     struct linger reset = {.l_onoff = 1, .l_linger = 0};
     (void)setsockopt(session->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
@@ -196,8 +228,9 @@ static void connect_start(struct hwgw_session *session, uint64_t now_ns, uint64_
   session->reason = "connecting";
   session->deadline_ns = now_ns + (uint64_t)session->cfg.login_timeout_ms * NS_PER_MS;
   session->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  struct sockaddr_in address = {
-      .sin_family = AF_INET, .sin_port = htons(session->cfg.port), .sin_addr.s_addr = htonl(session->cfg.address)};
+  struct sockaddr_in address = {.sin_family = AF_INET,
+                                .sin_port = htons(hwgw_session_port(session)),
+                                .sin_addr.s_addr = htonl(hwgw_session_address(session))};
   if (session->fd < 0 || setsockopt(session->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
       setsockopt(session->fd, SOL_SOCKET, SO_SNDBUF, &tx_sz, sizeof tx_sz) != 0 ||
       (connect(session->fd, (struct sockaddr *)&address, sizeof address) != 0 && errno != EINPROGRESS))
@@ -318,8 +351,8 @@ void hwgw_session_record_login(struct hwgw_session *session, uint64_t now_ns) {
   if (!session->journal) return;
   struct hwgw_journal_login login = {.seq = session->next_seq,
                                      .login = session->login,
-                                     .address = session->cfg.address,
-                                     .port = session->cfg.port,
+                                     .address = hwgw_session_address(session),
+                                     .port = hwgw_session_port(session),
                                      .venue = session->number};
   memcpy(login.session, session->cfg.requested_session, sizeof login.session);
   memcpy(login.username, session->cfg.username, sizeof login.username);
@@ -349,6 +382,7 @@ void hwgw_session_up(struct hwgw_session *session) {
   session->state = HWGW_SEGMENT_SESSION_STATE_UP;
   session->reason = "up";
   session->backoff = 1;
+  session->is_refused = false;
 }
 
 bool hwgw_session_sequenced(struct hwgw_session *session, const uint8_t *message, uint32_t len, uint64_t now_ns,
@@ -413,6 +447,7 @@ static bool is_linked(const struct hwgw_session *session) {
 
 uint32_t hwgw_session_poll(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters, struct hwgw_order *events,
                            uint32_t max) {
+  session->now_ns = now_ns;
   switch (session->state) {
     case HWGW_SEGMENT_SESSION_STATE_NONE:
       connect_start(session, now_ns, counters);
@@ -439,18 +474,30 @@ uint32_t hwgw_session_poll(struct hwgw_session *session, uint64_t now_ns, uint64
   return cnt;
 }
 
+/* The venue's message rate: one more is paid for at paid_ns, and a burst may be owed. An order leaves the reserve alone. One
+ * too many is refused and not kept: what waits is at an old price */
+static bool is_throttled(const struct hwgw_session *session, uint64_t from_ns, uint64_t now_ns, bool is_cancel) {
+  uint64_t step_ns = session->cfg.throttle_ns, kept = is_cancel ? 0 : session->cfg.throttle_reserve;
+  return from_ns + step_ns * (1 + kept) > now_ns + step_ns * session->cfg.throttle_burst;
+}
+
 uint32_t hwgw_session_order(struct hwgw_session *session, const struct hwgw_order *order) {
   if (HWGW_UNLIKELY(session->state != HWGW_SEGMENT_SESSION_STATE_UP || session->link_down))
     return HWGW_CNT_ORDER_DROP_SESSION;
   bool is_cancel = order->kind == HWGW_ORDER_KIND_CANCEL, is_mass = order->kind == HWGW_ORDER_KIND_MASS_CANCEL;
   uint8_t *out = hwgw_session_room(session, is_cancel || is_mass ? 0 : HWGW_SESSION_TX_CANCEL_SZ);
   if (HWGW_UNLIKELY(!out)) return HWGW_CNT_ORDER_DROP_BACKLOG;
+  uint64_t now_ns = order->ts_ns > session->now_ns ? order->ts_ns : session->now_ns;
+  uint64_t from_ns = session->paid_ns > now_ns ? session->paid_ns : now_ns;
+  if (HWGW_UNLIKELY(session->cfg.throttle_ns && is_throttled(session, from_ns, now_ns, is_cancel || is_mass)))
+    return HWGW_CNT_ORDER_DROP_THROTTLE;
   if (!is_cancel && (order->ref <= session->last_ref || order->ref < session->next_ref ||
                      !(is_mass ? session->cfg.mass_cancel : hwgw_session_orders_accept(&session->orders, order))))
     return HWGW_CNT_ORDER_DROP_ENCODE;
   uint32_t len = session->protocol->encode(session, order, out);
   if (HWGW_UNLIKELY(len == 0)) return HWGW_CNT_ORDER_DROP_ENCODE;
   session->tx_tail += len;
+  session->paid_ns = from_ns + session->cfg.throttle_ns;
   if (session->protocol->sent) session->protocol->sent(session, order);
   if (!is_cancel) {
     session->last_ref = order->ref;

@@ -132,6 +132,10 @@ struct hwgw_session {
   struct hwgw_session_cfg cfg;  /* requested_session becomes the session's name at login */
   char own_session[10];         /* requested_session as it was configured */
   bool is_restored;             /* session and number are those of an earlier process */
+  bool is_backup;               /* the address in use, or next to be tried, is the other one */
+  bool is_refused;              /* the login was at the address before this one */
+  uint64_t now_ns;              /* of the last poll */
+  uint64_t paid_ns;             /* messages sent so far are paid for when it is this time */
   bool is_mass_refused;         /* the venue would not cancel everything at once: taken note of by the pipeline */
   struct hwgw_journal *journal; /* NULL = none: of pipelines alone */
   uint16_t number;              /* among the sessions of its pipeline */
@@ -160,6 +164,10 @@ bool hwgw_session_sequenced(struct hwgw_session *session, const uint8_t *message
 void hwgw_session_mass_refused(struct hwgw_session *session, uint64_t *counters);
 /* all is known that has to be: up */
 void hwgw_session_up(struct hwgw_session *session);
+/* the venue refused the login: the other address is next, if there is one that has not refused, too; else the end */
+void hwgw_session_refused(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters, const char *reason);
+uint32_t hwgw_session_address(const struct hwgw_session *session);
+uint16_t hwgw_session_port(const struct hwgw_session *session);
 /* a login was accepted: puts on record which session goes on at which number */
 void hwgw_session_record_login(struct hwgw_session *session, uint64_t now_ns);
 /* The venue does not have the session of an earlier process any more. When nothing was left open in it, the current one is

@@ -289,9 +289,8 @@ static void on_logout(struct hwgw_session *session, uint64_t now_ns, uint64_t *c
     return;
   }
   if (!session->confirmed) {
-    counters[HWGW_CNT_SESSION_LOGIN_REJECTS]++;
-    hwgw_session_disconnect(session, HWGW_SEGMENT_SESSION_STATE_REJECTED,
-                            "logon refused: the venue answered with a logout (its text is in the capture)");
+    hwgw_session_refused(session, now_ns, counters,
+                         "logon refused: the venue answered with a logout (its text is in the capture)");
     return;
   }
   counters[HWGW_CNT_SESSION_ENDS]++;
@@ -430,6 +429,10 @@ static void login(struct hwgw_session *session, uint64_t now_ns) {
   uint8_t *out = FIX_PUT(begin(session, FIX_LOGON), "98=0\001108="); /* the first of a connection: there is room */
   out = fix_put_number(out, cfg->heartbeat_s);
   if (is_reset) out = FIX_PUT(out, "\001141=Y");
+  if (cfg->disconnect_tag) { /* the venue's own: what is open is cancelled when the connection is gone */
+    *out++ = FIX_SOH;
+    out = FIX_PUT(fix_put_number(out, cfg->disconnect_tag), "=Y");
+  }
   size_t user_len = sizeof cfg->username, password_len = sizeof cfg->password;
   while (user_len && cfg->username[user_len - 1] == ' ') user_len--;
   while (password_len && cfg->password[password_len - 1] == ' ') password_len--;

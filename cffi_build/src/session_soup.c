@@ -81,8 +81,7 @@ static void login_rejected(struct hwgw_session *session, const uint8_t *packet, 
     default:
       break;
   }
-  counters[HWGW_CNT_SESSION_LOGIN_REJECTS]++;
-  hwgw_session_disconnect(session, HWGW_SEGMENT_SESSION_STATE_REJECTED, reason);
+  hwgw_session_refused(session, now_ns, counters, reason);
 }
 
 /* the answer to the account query: also an old one, replayed, is no greater than the truth */

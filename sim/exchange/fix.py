@@ -24,6 +24,7 @@ SOH = b"\1"
 SIDES = {"1": "B", "2": "S", "5": "T", "6": "E"}
 TIMES = {"0": "0", "3": "3", "4": "3"}
 SESSION_TYPES = "A012345"
+DISCONNECT_TAG = 9001  # of the logon: Y has everything cancelled when the connection is gone; each venue has its own
 Fields = list[tuple[int, Any]]
 
 
@@ -98,7 +99,7 @@ class FixAcceptor:
         self.heartbeat_s = 30.0
         self.errors: list[BaseException] = []
         self.counts: dict[str, int] = {}
-        self.refuses_mass_cancel = False
+        self.refuses_mass_cancel = self.cancels_on_disconnect = False
         self.is_over = threading.Event()
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
@@ -144,6 +145,8 @@ class FixAcceptor:
         """Close the connection of the client."""
         if self.peer:
             self.peer.close()
+            if self.cancels_on_disconnect:
+                self._cancel_all("")
         self.peer, self.is_logged_on, self.buffers["fix"] = None, False, b""
 
     def _read_fix(self) -> None:
@@ -259,6 +262,7 @@ class FixAcceptor:
     def _on_logon(self, message: dict[int, str], seq: int) -> None:
         self.is_logged_on = True
         self.heartbeat_s = float(message[108])
+        self.cancels_on_disconnect = message.get(DISCONNECT_TAG) == "Y"
         fields: Fields = [(98, 0), (108, message[108])]
         if message.get(141) == "Y":
             self.tx_seq, self.rx_seq, self.log = 1, 1, []
@@ -337,7 +341,10 @@ class FixAcceptor:
             self.send("r", [*about, (531, "0"), (532, "0")])
             return
         self.send("r", [*about, (531, message[530])])
-        fields = {"user_ref_num": self._take_ref(), "firm": "FIRM", "symbol": message.get(55, "")}
+        self._cancel_all(message.get(55, ""))
+
+    def _cancel_all(self, symbol: str) -> None:
+        fields = {"user_ref_num": self._take_ref(), "firm": "FIRM", "symbol": symbol}
         self._ouch_packet(b"U", build(OUCH, "mass_cancel", appendage_length=0, **fields))
 
     # ---- reports ----

@@ -239,6 +239,12 @@ MISTAKES = [
     ("  password: secret\n", "", "37: session.password: missing; password or password_file is required"),
     ("  password: secret\n", "  password: secret\n  password_file: x\n", "41: session.password: both password and password_file; one is allowed"),
     ("  password: secret\n", "  password_file: x\n", "41: session.password_file: /nowhere/x: No such file or directory"),
+    ("  password: secret\n", "  password: secret\n  mass_cancel: true\n", "42: session.mass_cancel: ouch50 names the firm in it, and firm is missing; it is of fix44, and of ouch50 with a firm"),
+    ("  password: secret\n", "  password: secret\n  disconnect_tag: 9001\n", "42: session.disconnect_tag: ouch50 has none; it is of fix42 and fix44"),
+    ("  password: secret\n", "  password: secret\n  backup: {address: 10.1.2.5, port: 26400}\n", "42: session.backup: is never tried without reconnect"),
+    ("  password: secret\n", "  password: secret\n  backup: {address: 10.1.2.5}\n", "42: session.backup.port: missing; an integer from 1 to 65535 is required here"),
+    ("  password: secret\n", "  password: secret\n  throttle: {messages_per_second: 10, burst: 5, cancel_reserve: 5}\n", "42: session.throttle.cancel_reserve: not below burst, 5: no order would leave"),
+    ("  password: secret\n", "  password: secret\n  throttle: {messages_per_second: 0, burst: 5}\n", "42: session.throttle.messages_per_second: 0: out of range; an integer from 1 to 1000000 is allowed"),
     ("control:", "confine: {privileges: maybe}\ncontrol:", "42: confine.privileges: maybe: unknown; one of drop, keep is allowed"),
     ("control:", "confine: {seccomp: on}\ncontrol:", "42: confine.seccomp: on: not a boolean; true or false is allowed"),
     ("control:", "confine: {secomp: true}\ncontrol:", "42: confine.secomp: unknown key (did you mean seccomp?); privileges, seccomp are allowed"),
@@ -246,6 +252,20 @@ MISTAKES = [
     ("beat_age_max: 500ms", "beat_age_max: 500ms\n  checks_off: [halted]", "21: limits.checks_off[0]: halted: unknown; one of control_stale, strategy, instrument, feed, qty, notional, collar, position, short_sale, credit, open_orders, duplicate, self_cross, rate, loss is allowed"),
     ("fills_max: 100,", "", "27: limits.strategies.one.fills_max: missing; the check strategy needs it (or stands in limits.checks_off)"),
 ]  # fmt: skip
+
+
+def test_what_the_venue_asks_of_a_session_is_read() -> None:
+    more = "reconnect: 1s\n  firm: ABCD\n  backup: {address: 10.1.2.5, port: 26401}\n  cancel_on_disconnect: true"
+    more += "\n  throttle: {messages_per_second: 300, burst: 20, cancel_reserve: 4}"
+    text = BASE.replace("  password: secret\n", f"  password: secret\n  {more}\n")
+    (session,) = config.loads(text.encode(), "gateway.yaml", Path()).sessions
+    assert (session.backup, session.mass_cancel, session.cancel_on_disconnect) == ((0x0A010205, 26401), True, True)
+    assert session.throttle
+    assert (session.throttle.messages_per_second, session.throttle.burst, session.throttle.cancel_reserve) == (
+        300,
+        20,
+        4,
+    )
 
 
 def test_features_of_a_strategy_are_read_with_their_parameters() -> None:
