@@ -184,6 +184,16 @@ def _feature(text: str) -> tuple[str, int | None]:
 
 FEATURE_NAMES = ", ".join(f"{f.name}:{f.param}" if f.param else f.name for f in specs.features())
 FEATURE = Scalar(_feature, f"one of {FEATURE_NAMES}", quoted=True)
+
+
+def _shown_feature(text: str) -> tuple[str, int | None]:
+    name, value = _feature(text)
+    if name.startswith("queue_"):
+        raise BadValueError("of a strategy's own orders")
+    return name, value
+
+
+SHOWN_FEATURE = Scalar(_shown_feature, f"one of {FEATURE_NAMES} but queue_*", quoted=True)
 PARAMETER_NAME = pattern(r"[A-Za-z_][A-Za-z0-9_]{0,62}", "the name of a parameter")
 STRATEGY = Section(
     {
@@ -326,6 +336,12 @@ JOURNAL = Section(
         "stall": Key(duration(10_000_000, 60 * SECOND_NS), SECOND_NS),
     }
 )
+PUBLISH = Section(
+    {
+        "depth": Key(integer(0, lib.HWGW_HOOK_LEVELS_MAX), 0),
+        "features": Key(Listing(SHOWN_FEATURE, 0, len(specs.features())), ()),
+    }
+)
 FANOUT_MAX_MIB = specs.load("segment").constant("fanout_max_bytes") // MIB
 FANOUT = Section({"ring_mib": Key(choice(*(str(1 << bit) for bit in range(FANOUT_MAX_MIB.bit_length()))), "16")})
 GATEWAY = Section(
@@ -345,5 +361,6 @@ GATEWAY = Section(
         "journal": Key(JOURNAL, None),
         "alerts": Key(ALERTS, None),
         "fanout": Key(FANOUT, None),
+        "publish": Key(PUBLISH, None),
     }
 )

@@ -339,6 +339,8 @@ class Gateway:
             journal_sz_bytes=journal.ring_bytes if journal else 0,
             fanout_sz_bytes=settings.fanout_bytes,
             venues=tuple(session.venue for session in settings.sessions),
+            depth_levels=settings.publish.depth,
+            features=settings.publish.features,
         )
         self._writer: Writer | None = None
         self._pid = 0

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from . import specs
+from . import published, specs
 from .errors import CheckFailed, UsageError
 from .fanout import Events
 from .native import lib
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 __all__ = ["Live", "attach"]
-
-_TRIES = 1000
 
 
 class Live:
@@ -89,16 +87,27 @@ class Live:
 
     def tops(self) -> NDArray[np.void]:
         """The top of book of every symbol, each row consistent in itself; flags: 1 feed good, 2 trading, 4 crossed."""
-        rows: NDArray[np.void] = np.empty(len(self._rows), self._rows.dtype)
-        left = np.arange(len(rows))
-        for _ in range(_TRIES):
-            before = self._rows["lock"][left]
-            rows[left] = self._rows[left]
-            torn = (before & 1 == 1) | (self._rows["lock"][left] != before)
-            left = left[torn]
-            if not len(left):
-                return rows
-        raise CheckFailed(f"{self.name}: the top of book of {self.symbols[left[0]]} was left half written")
+        return published.consistent(self._rows, self.symbols, f"{self.name}: the top of book")
+
+    def depth(self, symbol: str) -> NDArray[np.void]:
+        """The best levels of a symbol, best first: rows of bid and ask, each px, cnt and qty; 0 where there is none.
+
+        CheckFailed: its configuration has no publish.depth.
+        """
+        return published.depth(self._open(), self._number(symbol))
+
+    @property
+    def features(self) -> NDArray[np.void]:
+        """A copy of the features that are shown: a row per symbol with ts_ns, seq, row_cnt and a column per feature.
+
+        CheckFailed: its configuration has no publish.features.
+        """
+        return published.features(self._open())
+
+    @property
+    def feature_names(self) -> dict[str, int | None]:
+        """The features that are shown, each with its parameter."""
+        return published.feature_names(self._open())
 
     def position(self, symbol: str) -> np.void:
         """The live row of a symbol in positions."""

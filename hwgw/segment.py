@@ -19,6 +19,7 @@ import numpy as np
 
 from . import specs
 from .errors import CheckFailed, UsageError
+from .feature_choice import Wanted, native_features
 from .native import call, ffi, lib, text
 
 __all__ = ["PERCENTILES", "STAGES", "Segment", "gateways", "process_alive", "remove_left_over"]
@@ -90,6 +91,9 @@ class Segment:
         """What has a book and a position: a symbol, or with several sessions a symbol at a venue."""
         self.positions = self._view(lib.hwgw_segment_position(pointer, 0), "position", self.instrument_cnt)
         self.top = self._view(lib.hwgw_segment_tob(pointer, 0), "tob", self.instrument_cnt)
+        depth, feature = lib.hwgw_segment_depth(pointer, 0), lib.hwgw_segment_feature_row(pointer, 0)
+        self.depth_rows = self._view(depth, "depth", self.instrument_cnt) if depth else None
+        self.feature_rows = self._view(feature, "feature_row", self.instrument_cnt) if feature else None
         risk = specs.load("risk")
         self.exposures = self._view(
             lib.hwgw_segment_exposure(pointer, 0), "exposure", risk.constant("accounts_max") + 1
@@ -116,6 +120,8 @@ class Segment:
         journal_sz_bytes: int = 0,
         fanout_sz_bytes: int = 0,
         venues: tuple[str, ...] = (),
+        depth_levels: int = 0,
+        features: Wanted | None = None,
     ) -> Self:
         """Make the segment of a gateway and hold its lock; UsageError when a gateway of that name runs.
 
@@ -128,6 +134,7 @@ class Segment:
                 raise UsageError(f"symbol {symbol!r} is not 1 to 8 ASCII characters")
         joined = "".join(f"{symbol:<8}" for symbol in symbols).encode()
         keep = [ffi.new("char[]", value) for value in (name.encode(), __version__.encode(), commit.encode(), joined)]
+        keep.append(native_features(features or {}))
         cfg = ffi.new(
             "struct hwgw_segment_cfg *",
             {
@@ -139,6 +146,8 @@ class Segment:
                 "instrument_cnt": len(symbols),
                 "journal_sz_bytes": journal_sz_bytes,
                 "fanout_sz_bytes": fanout_sz_bytes,
+                "depth_levels": depth_levels,
+                "features": keep[-1],
             },
         )
         pointer = ffi.new("struct hwgw_segment **")

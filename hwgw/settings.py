@@ -16,7 +16,7 @@ from .alerts.settings import Alerts
 
 __all__ = [
     "AccountLimits", "Breaker", "Channel", "Confine", "Control", "InstrumentLimits", "Limits", "Line", "Pipeline",
-    "Placement", "Receive", "Recover", "Session", "Settings", "Snapshot", "Strategy", "StrategyLimits",
+    "Placement", "Publish", "Receive", "Recover", "Session", "Settings", "Snapshot", "Strategy", "StrategyLimits",
     "Throttle",
 ]  # fmt: skip
 
@@ -279,6 +279,14 @@ class Journal:
 
 
 @dataclass(frozen=True, slots=True)
+class Publish:
+    """What the segment shows of each book beside its top: levels of either side, features and their parameters."""
+
+    depth: int = 0
+    features: Mapping[str, int | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """A gateway."""
 
@@ -296,6 +304,7 @@ class Settings:
     placement: Placement = Placement()
     journal: Journal | None = None
     alerts: Alerts | None = None
+    publish: Publish = Publish()
     fanout_bytes: int = 0
     """Of each pipeline's fan-out ring; 0: none."""
     path: str = ""

@@ -576,10 +576,12 @@ struct hwgw_segment_cfg {
   const char *version; /* of hwgw */
   const char *commit;
   uint32_t thread_cnt;
-  uint32_t instrument_cnt;   /* at most HWGW_SEGMENT_INSTRUMENTS_MAX */
-  const char *symbols;       /* instrument_cnt names of 8 bytes, space padded */
-  uint64_t journal_sz_bytes; /* of each pipeline's journal ring, a power of two; 0 = no journal */
-  uint64_t fanout_sz_bytes;  /* of each pipeline's fan-out ring, a power of two; 0 = none */
+  uint32_t instrument_cnt;                  /* at most HWGW_SEGMENT_INSTRUMENTS_MAX */
+  const char *symbols;                      /* instrument_cnt names of 8 bytes, space padded */
+  uint64_t journal_sz_bytes;                /* of each pipeline's journal ring, a power of two; 0 = no journal */
+  uint64_t fanout_sz_bytes;                 /* of each pipeline's fan-out ring, a power of two; 0 = none */
+  uint32_t depth_levels;                    /* of either side of each book that are shown, at most 10; 0 = none */
+  const struct hwgw_features_cfg *features; /* shown of each instrument, but for queue_*; NULL = none */
 };
 
 /* Makes the segment and holds an exclusive lock on it for as long as this process or a child lives: a second gateway of
@@ -601,6 +603,8 @@ struct hwgw_channel *hwgw_segment_channel(struct hwgw_segment *segment, uint32_t
 uint64_t *hwgw_segment_counters(struct hwgw_segment *segment, uint32_t thread);
 struct hwgw_hist *hwgw_segment_hist(struct hwgw_segment *segment, uint32_t thread, uint32_t hist);
 struct hwgw_tob *hwgw_segment_tob(struct hwgw_segment *segment, uint32_t instrument);
+struct hwgw_depth *hwgw_segment_depth(struct hwgw_segment *segment, uint32_t instrument);             /* NULL = none */
+struct hwgw_feature_row *hwgw_segment_feature_row(struct hwgw_segment *segment, uint32_t instrument); /* NULL = none */
 struct hwgw_position *hwgw_segment_position(struct hwgw_segment *segment, uint32_t instrument);
 struct hwgw_exposure *hwgw_segment_exposure(struct hwgw_segment *segment,
                                             uint32_t account); /* accounts_max = gateway */

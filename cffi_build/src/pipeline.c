@@ -358,6 +358,7 @@ void pipeline_tob(struct hwgw_pipeline *p, uint32_t index, uint64_t ts_ns, struc
   top->flags = at->tob_flags;
   top->ts_ns = ts_ns;
 
+  if (HWGW_UNLIKELY(p->views.depth)) pipeline_views_mark(p, index);
   struct hwgw_tob *row = hwgw_segment_tob(p->segment, index);
   uint32_t lock = row->lock;
   top->lock = lock + 1;
@@ -417,6 +418,7 @@ void pipeline_applied(struct hwgw_pipeline *p, const struct hwgw_event *event, u
   if (HWGW_UNLIKELY(pipeline_contradicts(outcome))) pipeline_distrust(p, event->instrument);
   if (event->kind == HWGW_EVENT_KIND_STATUS) pipeline_status(p, event);
   if (HWGW_UNLIKELY(p->has_features)) pipeline_features_trade(p, event, outcome);
+  if (HWGW_UNLIKELY(p->views.depth) && outcome == HWGW_CNT_BOOK_UPDATES) pipeline_views_mark(p, event->instrument);
   bool is_print = event->kind == HWGW_EVENT_KIND_TRADE || event->kind == HWGW_EVENT_KIND_CROSS;
   if (!top_changed && !is_print) {
     if (t_book) stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, pipeline_ticks(p));
@@ -429,14 +431,17 @@ void pipeline_applied(struct hwgw_pipeline *p, const struct hwgw_event *event, u
   uint64_t now_ns = pipeline_ns(p, now);
   if (t_book) stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, now);
   ref_update(p, event, &top, now_ns);
-  if (!top_changed || p->strategy_cnt == 0 || p->strategy_is_stopped) return;
-  risk_prefetch_order(p->risk, pipeline_symbol_of(p, event->instrument),
-                      p->last_ref + 1); /* it comes while the strategy thinks */
-  hook_book(p, event, &top, now_ns);
-  for (uint32_t i = 0; i < p->strategy_cnt; i++) {
-    if (HWGW_UNLIKELY(p->has_features)) pipeline_features_row(p, &p->strategy[i]);
-    pipeline_call(p, i, t_book != 0);
+  if (!top_changed) return;
+  if (p->strategy_cnt && !p->strategy_is_stopped) {
+    risk_prefetch_order(p->risk, pipeline_symbol_of(p, event->instrument),
+                        p->last_ref + 1); /* it comes while the strategy thinks */
+    hook_book(p, event, &top, now_ns);
+    for (uint32_t i = 0; i < p->strategy_cnt; i++) {
+      if (HWGW_UNLIKELY(p->has_features)) pipeline_features_row(p, &p->strategy[i]);
+      pipeline_call(p, i, t_book != 0);
+    }
   }
+  if (HWGW_UNLIKELY(p->has_features)) pipeline_views_row(p, event); /* no order waits for it */
 }
 
 void pipeline_event(struct hwgw_pipeline *p, struct hwgw_event *event, bool sampled) {
@@ -559,6 +564,7 @@ bool hwgw_pipeline_step(struct hwgw_pipeline *p) {
   if (HWGW_UNLIKELY(__atomic_load_n(&p->control->limits_generation, __ATOMIC_RELAXED) != p->limits_generation))
     pipeline_control(p);
   pipeline_halts(p);
+  if (HWGW_UNLIKELY(p->views.words)) pipeline_views_show(p);
   if (now - p->t_house >= p->house_ticks) {
     p->t_house = now;
     hwgw_pipeline_publish(p);

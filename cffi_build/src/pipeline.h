@@ -43,6 +43,14 @@ struct pipeline_repair {
   uint32_t kept_max;
 };
 
+/* what of the books the segment shows beside their tops */
+struct pipeline_views {
+  uint32_t depth;                                      /* levels of either side; 0: none */
+  uint32_t words;                                      /* bit per word of changed that is not 0 */
+  struct hwgw_feature_set *features;                   /* NULL: none */
+  uint64_t changed[HWGW_SEGMENT_INSTRUMENTS_MAX / 64]; /* bit per book that is not shown as it is */
+};
+
 struct pipeline_strategy {
   const struct hwgw_strategy *desc;
   void *state;
@@ -132,7 +140,8 @@ struct hwgw_pipeline {
   uint32_t exposure_turn; /* the strategy whose mark is reckoned in the next round */
   uint32_t account_mask;  /* accounts that strategies trade for */
   uint32_t depth_max;
-  bool has_features; /* a strategy asked for some */
+  bool has_features; /* a strategy asked for some, or the segment shows some */
+  struct pipeline_views views;
   struct hwgw_hook hook;
   uint64_t t_rx;                         /* of the message the hook is called for */
   struct hwgw_order intent[INTENTS_MAX]; /* room for what a strategy wants; zeroed again when it was taken */
@@ -293,6 +302,16 @@ void pipeline_features_row(struct hwgw_pipeline *p, const struct pipeline_strate
 void pipeline_features_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, uint32_t venue,
                              const struct hwgw_order *event);
 void pipeline_features_reset(struct hwgw_pipeline *p, uint32_t index);
+
+/* pipeline_views.c: levels and features in the segment */
+int32_t pipeline_views_open(struct hwgw_pipeline *p, struct hwgw_error *error);
+void pipeline_views_row(struct hwgw_pipeline *p, const struct hwgw_event *event); /* its book has a new top */
+void pipeline_views_show(struct hwgw_pipeline *p);                                /* the books that changed */
+
+static inline void pipeline_views_mark(struct hwgw_pipeline *p, uint32_t index) {
+  p->views.changed[index / 64] |= (uint64_t)1 << (index % 64);
+  p->views.words |= 1u << (index / 64);
+}
 
 /* pipeline_breaker.c: what trips of the circuit breakers do */
 void pipeline_breaker_rules(struct hwgw_pipeline *p);

@@ -30,6 +30,7 @@ void pipeline_features_trade(struct hwgw_pipeline *p, const struct hwgw_event *e
   for (uint32_t i = 0; i < p->strategy_cnt; i++) {
     if (p->strategy[i].features) hwgw_features_trade(p->strategy[i].features, event, &top);
   }
+  if (p->views.features) hwgw_features_trade(p->views.features, event, &top);
 }
 
 void pipeline_features_row(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy) {
@@ -60,4 +61,5 @@ void pipeline_features_reset(struct hwgw_pipeline *p, uint32_t index) {
   for (uint32_t i = 0; i < p->strategy_cnt; i++) {
     if (p->strategy[i].features) hwgw_features_reset(p->strategy[i].features, index);
   }
+  if (p->views.features) hwgw_features_reset(p->views.features, index);
 }

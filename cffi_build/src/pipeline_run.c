@@ -199,6 +199,7 @@ int32_t hwgw_pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pi
     p->instrument[i].channel = p->channel_cnt == 1 ? 0 : UINT16_MAX;
   }
   if (!status) status = open_strategies(p, cfg, error);
+  if (!status) status = pipeline_views_open(p, error);
   if (!status) status = open_orders(p, cfg, error);
   if (!status) status = pipeline_restore(p, cfg, error);
   if (status) {
@@ -224,6 +225,7 @@ void hwgw_pipeline_close(struct hwgw_pipeline *p) {
     free(p->strategy[i].pos);
     hwgw_features_close(p->strategy[i].features);
   }
+  hwgw_features_close(p->views.features);
   free(p->risk);
   free(p->breaker);
   free(p->instrument);
@@ -310,6 +312,7 @@ void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
   pipeline_feed_age(p, now);
   pipeline_exposure_publish(p);
   for (uint32_t i = 0; i < p->session_cnt; i++) pipeline_session_publish(p, i);
+  if (p->views.words) pipeline_views_show(p);
   p->thread->open_cnt = pipeline_open_orders(p);
   p->thread->open_notional = p->risk->gateway.open_notional;
   p->thread->next_seq = p->channel_cnt ? p->mold[0].next_seq : 0;

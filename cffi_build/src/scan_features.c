@@ -8,8 +8,6 @@
 #include "base.h"
 #include "hwgw_scan.h"
 
-#define DEPTH_MAX 10
-
 uint32_t hwgw_scan_features(const uint8_t *data, const struct hwgw_scan_message *messages, uint32_t cnt,
                             struct hwgw_instruments *instruments, struct hwgw_books *books,
                             struct hwgw_feature_set *set, uint64_t *counters, struct hwgw_scan_feature_row *rows) {
@@ -30,7 +28,7 @@ uint32_t hwgw_scan_features(const uint8_t *data, const struct hwgw_scan_message 
     if (outcome == HWGW_CNT_BOOK_UPDATES || outcome == HWGW_CNT_BOOK_IGNORED) hwgw_features_trade(set, &event, &top);
     if (!top_changed) continue;
     counters[HWGW_CNT_BOOK_TOP_CHANGES]++;
-    struct hwgw_level bid[DEPTH_MAX] = {0}, ask[DEPTH_MAX] = {0};
+    struct hwgw_level bid[HWGW_HOOK_LEVELS_MAX] = {0}, ask[HWGW_HOOK_LEVELS_MAX] = {0};
     hwgw_books_depth(books, event.instrument, HWGW_ORDER_SIDE_BUY, bid, depth);
     hwgw_books_depth(books, event.instrument, HWGW_ORDER_SIDE_SELL, ask, depth);
     *row = (struct hwgw_scan_feature_row){

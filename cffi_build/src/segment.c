@@ -66,6 +66,10 @@ static uint64_t segment_layout(struct hwgw_segment_header *head) {
   end += block_up(head->instrument_cnt * 8u);
   head->tob_offset = end;
   end += block_up(head->instrument_cnt * sizeof(struct hwgw_tob));
+  head->depth_offset = end;
+  if (head->depth_levels) end += head->instrument_cnt * sizeof(struct hwgw_depth);
+  head->feature_offset = end;
+  if (head->feature_mask) end += block_up(head->instrument_cnt * sizeof(struct hwgw_feature_row));
   head->position_offset = end;
   end += block_up(head->instrument_cnt * sizeof(struct hwgw_position));
   head->exposure_offset = end;
@@ -148,7 +152,8 @@ static int32_t segment_check(const struct hwgw_segment_header *head, uint64_t sz
       head->instrument_cnt > HWGW_SEGMENT_INSTRUMENTS_MAX || head->counter_cnt != HWGW_COUNTER_CNT ||
       head->hist_cnt != HWGW_SEGMENT_HIST_CNT || head->hist_sz_bytes != sizeof(struct hwgw_hist) ||
       head->limits_sz_bytes != sizeof(struct hwgw_limits) || !journal_sz_is_good(journal_sz(head)) ||
-      !fanout_sz_is_good(fanout_sz(head)) || segment_layout(&want) != sz || memcmp(&want, head, sizeof want) != 0) {
+      !fanout_sz_is_good(fanout_sz(head)) || head->depth_levels > HWGW_HOOK_LEVELS_MAX || segment_layout(&want) != sz ||
+      memcmp(&want, head, sizeof want) != 0) {
     return hwgw_error_set(error, HWGW_ERR_CHECK, 0, "%s has a layout that this build does not know", path);
   }
   return HWGW_OK;
@@ -270,6 +275,10 @@ int32_t hwgw_segment_create(struct hwgw_segment **segment, const struct hwgw_seg
         error, HWGW_ERR_CONFIG, 0, "a fan-out ring of %llu bytes: 0 or a power of two from %u to %u is allowed",
         (unsigned long long)cfg->fanout_sz_bytes, HWGW_SEGMENT_FANOUT_MIN_BYTES, HWGW_SEGMENT_FANOUT_MAX_BYTES);
   }
+  if (cfg->depth_levels > HWGW_HOOK_LEVELS_MAX) {
+    return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "depth of %u levels: 0 to %u are allowed", cfg->depth_levels,
+                          (unsigned)HWGW_HOOK_LEVELS_MAX);
+  }
   int old = -1;
   status = segment_claim(&old, path, cfg->name, error);
   if (status) return status;
@@ -285,7 +294,11 @@ int32_t hwgw_segment_create(struct hwgw_segment **segment, const struct hwgw_seg
                                      .hist_sz_bytes = sizeof(struct hwgw_hist),
                                      .limits_sz_bytes = sizeof(struct hwgw_limits),
                                      .journal_kib = (uint32_t)(cfg->journal_sz_bytes >> 10),
-                                     .fanout_kib = (uint32_t)(cfg->fanout_sz_bytes >> 10)};
+                                     .fanout_kib = (uint32_t)(cfg->fanout_sz_bytes >> 10),
+                                     .depth_levels = cfg->depth_levels,
+                                     .feature_mask = cfg->features ? cfg->features->mask : 0};
+  for (uint32_t i = 0; cfg->features && i < HWGW_FEATURE_CNT; i++)
+    head.feature_param[i] = (uint8_t)cfg->features->param[i];
   snprintf(head.name, sizeof head.name, "%s", cfg->name);
   snprintf(head.version, sizeof head.version, "%s", cfg->version ? cfg->version : "");
   snprintf(head.commit, sizeof head.commit, "%s", cfg->commit ? cfg->commit : "");
@@ -360,6 +373,18 @@ struct hwgw_hist *hwgw_segment_hist(struct hwgw_segment *segment, uint32_t threa
 
 struct hwgw_tob *hwgw_segment_tob(struct hwgw_segment *segment, uint32_t instrument) {
   return segment->base + hwgw_segment_head(segment)->tob_offset + instrument * sizeof(struct hwgw_tob);
+}
+
+struct hwgw_depth *hwgw_segment_depth(struct hwgw_segment *segment, uint32_t instrument) {
+  const struct hwgw_segment_header *head = hwgw_segment_head(segment);
+  if (!head->depth_levels) return NULL;
+  return segment->base + head->depth_offset + instrument * sizeof(struct hwgw_depth);
+}
+
+struct hwgw_feature_row *hwgw_segment_feature_row(struct hwgw_segment *segment, uint32_t instrument) {
+  const struct hwgw_segment_header *head = hwgw_segment_head(segment);
+  if (!head->feature_mask) return NULL;
+  return segment->base + head->feature_offset + instrument * sizeof(struct hwgw_feature_row);
 }
 
 struct hwgw_position *hwgw_segment_position(struct hwgw_segment *segment, uint32_t instrument) {

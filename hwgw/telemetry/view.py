@@ -10,7 +10,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from .. import specs
 from ..native import lib
+from ..published import feature_names, features
 from ..segment import Segment
 from .clock import clock
 from .histogram import BUCKETS_NS, histograms
@@ -36,6 +38,21 @@ def _books(segment: Segment) -> dict[str, dict[str, Any]]:
             "position": int(segment.positions[number]["pos"]),
         }
     return found
+
+
+def _features(segment: Segment) -> dict[str, Any]:
+    """The features that are shown: their units, and the values by symbol."""
+    names = feature_names(segment)
+    if not names:
+        return {"features": {}, "feature_rows": {}}
+    units = {each.name: each.unit for each in specs.features()}
+    return {
+        "features": {name: {"unit": units[name], "parameter": value} for name, value in names.items()},
+        "feature_rows": {
+            symbol: {name: int(row[name]) for name in names}
+            for symbol, row in zip(segment.instruments, features(segment), strict=True)
+        },
+    }
 
 
 def _journal(segment: Segment) -> list[dict[str, int]]:
@@ -68,6 +85,8 @@ def view(segment: Segment) -> dict[str, Any]:
         **snapshot(segment),
         "heartbeat_age_ns": max(0, now - beat_ns) if beat_ns else None,
         "books": _books(segment),
+        "depth_levels": int(segment.head["depth_levels"]),
+        **_features(segment),
         "usage": [row for row in rows if row["scope"] != "instrument" or row["used"]],
         "buckets_ns": BUCKETS_NS,
         "steps": {stage: row.steps for stage, row in histograms(segment).items()},

@@ -15,6 +15,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from hwgw.published import readable
 from hwgw.telemetry import describe_change
 from hwgw.telemetry.history import RATES, History
 
@@ -139,6 +140,24 @@ def books(look: Look, history: History) -> RenderableType:
             f"{row['position']:,}",
             Text(", ".join(flags) or "good", "yellow" if flags else "green"),
         )
+    return Group(rows, Text(), _features(look)) if look["features"] else rows
+
+
+def _features(look: Look) -> Table:
+    """A row per symbol; more features than columns of 80 characters are one below the other."""
+    shown = look["features"]
+    names = [name if row["parameter"] is None else f"{name}:{row['parameter']}" for name, row in shown.items()]
+    rows = table("symbol", *(["feature", "value"] * 2), left=1)
+    for index in (1, 3):
+        rows.columns[index].justify = "left"
+    for symbol, values in look["feature_rows"].items():
+        cells = [
+            cell
+            for name, label in zip(shown, names, strict=True)
+            for cell in (label, f"{readable(values[name], shown[name]['unit']):,.6g}")
+        ]
+        for at in range(0, len(cells), 4):
+            rows.add_row(symbol if at == 0 else "", *cells[at : at + 4])
     return rows
 
 

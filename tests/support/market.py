@@ -94,6 +94,7 @@ class Market:
         self.strategies: list[dict[str, Any]] = []  # of the demo unless a test names its own
         self.session: dict[str, Any] = {}  # more keys of the session
         self.journal: dict[str, Any] | None = None  # the section of that name
+        self.publish: dict[str, Any] = {}  # that section
         self.cpu: int | None = None  # of the pipeline; None: not pinned
         self.environment: dict[str, str] = {}  # of the gateway, beside ours
         self.name = f"market-{os.getpid()}-{self.port}"
@@ -132,6 +133,8 @@ class Market:
         settings["session"].update(self.session)
         if self.journal:
             settings["journal"] = self.journal
+        if self.publish:
+            settings["publish"] = self.publish
         bucket = settings["limits"]["strategies"]["revert"]
         settings["limits"]["strategies"] = {each["name"]: dict(bucket) for each in settings["strategies"]}
         path = self.folder / "gateway.yaml"

@@ -159,11 +159,18 @@ class Rig:
         journal_sz_bytes: int = 0,
         replay: Sequence[tuple[bytes, int]] = (),
         fanout_bytes: int = 0,
+        depth: int = 0,
+        shown: Sequence[str] = (),
     ) -> None:
-        """replay: blocks of a journal as their records and how many these are."""
+        """replay: blocks of a journal as their records and how many these are; depth, shown: levels and features."""
         name = f"rig-{os.getpid()}-{next(_serial)}"
         self.segment = Segment.create(
-            name, tuple(symbols), journal_sz_bytes=journal_sz_bytes, fanout_sz_bytes=fanout_bytes
+            name,
+            tuple(symbols),
+            journal_sz_bytes=journal_sz_bytes,
+            fanout_sz_bytes=fanout_bytes,
+            depth_levels=depth,
+            features=parse_all(shown),
         )
         self.symbols = tuple(symbols)
         self.segment.publish_limits(open_limits(len(symbols)) if limits is None else limits)

@@ -35,6 +35,7 @@ from hwgw.top.app import Confirm, Help, Top  # noqa: E402
 def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
     with Market(tmp_path_factory.mktemp("top"), rate=2_000, seconds=300) as made:
         made.environment = {"HWGW_STATE_DIR": str(made.folder)}
+        made.publish = {"depth": 5, "features": ["spread", "microprice", "imbalance:5", "ofi_decay", "slope"]}
         made.start()
         with made.attached():
             yield made
@@ -86,6 +87,7 @@ def test_each_page_is_whole_in_80_columns_and_says_what_the_segment_says(market)
         assert "…" not in text, f"{name} is cut:\n{text}"
         assert f"{market.name}  running" in text
     assert all(symbol in pages["books"] for symbol in look["books"])
+    assert all(pages["books"].count(name) == len(look["books"]) for name in ("microprice", "imbalance:5", "slope:5"))
     assert "orders pass" in pages["overview"]
     assert all(row["limit"] in pages["risk"] for row in look["usage"])
     assert f"{look['counters']['order.encoded']:,}" in pages["orders"]

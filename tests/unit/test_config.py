@@ -16,7 +16,7 @@ import pytest
 
 from hwgw import config, strict_yaml
 from hwgw.errors import ConfigError
-from hwgw.settings import Confine, Recover, Settings, Snapshot
+from hwgw.settings import Confine, Publish, Recover, Settings, Snapshot
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -200,6 +200,9 @@ MISTAKES = [
     ("armed: true", "features: [imbalance:0]", f"17: strategies[0].features[0]: imbalance:0: levels 1 to 10 are allowed; {FEATURE} is allowed"),
     ("armed: true", "features: [spread:2]", f"17: strategies[0].features[0]: spread:2: spread has no parameter; {FEATURE} is allowed"),
     ("armed: true", "features: [ofi, spread, ofi]", "17: strategies[0].features: ofi stands twice"),
+    ("control:\n", "publish: {depth: 11}\ncontrol:\n", "42: publish.depth: 11: out of range; an integer from 0 to 10 is allowed"),
+    ("control:\n", "publish: {features: [ofi, ofi]}\ncontrol:\n", "42: publish.features: ofi stands twice"),
+    ("control:\n", "publish: {features: [queue_bid_ahead]}\ncontrol:\n", f"42: publish.features[0]: queue_bid_ahead: of a strategy's own orders; {FEATURE} but queue_* is allowed"),
     ("builtin:mean_reversion", "numba:module.function", f"16: strategies[0].use: numba:module.function: not a module and a function; {USE}"),
     # addresses and ports
     ("233.54.12.1,", "233.54.12.256,", f"8: pipelines[0].channels[0].lines[0].group: 233.54.12.256: not an IPv4 address; {IPV4}"),
@@ -266,6 +269,12 @@ def test_what_the_venue_asks_of_a_session_is_read() -> None:
         20,
         4,
     )
+
+
+def test_what_the_segment_shows_of_the_books_is_read_and_nothing_by_default() -> None:
+    assert load(BASE).publish == Publish(0, {})
+    shown = load(BASE + "publish: {depth: 5, features: [microprice, 'slope:3']}\n").publish
+    assert shown == Publish(5, {"microprice": None, "slope": 3})
 
 
 def test_features_of_a_strategy_are_read_with_their_parameters() -> None:

@@ -53,6 +53,7 @@ LAYERS = (
         "hwgw.journal",
         "hwgw.segment",
         "hwgw.fanout",
+        "hwgw.published",
         "hwgw.batch",
         "hwgw.rx",
         "hwgw.capture",
