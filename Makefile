@@ -276,6 +276,7 @@ mutants: $(build_stamp)
 
 docs: $(venv_stamp)
 	@$(bin)/python -m hwgw.specs.docs docs/protocols
+	@$(bin)/python -m hwgw.specs.order_model docs/order-entry.md
 	@$(bin)/python -m hwgw.tune.table docs/KNOBS.md
 	@$(bin)/python -m hwgw.specs.runbook deploy/prometheus/hwgw.rules.yml docs/protocols/runbook.md
 

@@ -7,6 +7,7 @@ Needs only PyYAML. The output depends on the tables alone; a file whose text has
 hwgw_records.h  our own records as structs, their enums, the counters, the reasons, for C and cffi
 hwgw_registers.h  the registers of the card
 hwgw_fix.h        the tags, messages and codes of FIX
+hwgw_order_model.h  the states of an order, the events, and what each does in each
 hwgw_wire.h     offsets, lengths, codes, constants, accessors and setters of the wire formats
 hwgw_fields.*   the same as data: every layout with its fields and functions that call all accessors or all
                 setters of it; names of counters, reasons and histograms
@@ -23,7 +24,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from hwgw import specs
-from hwgw.specs import fix, registers
+from hwgw.specs import fix, order_model, registers
 from hwgw.specs.emit import main
 from hwgw.specs.model import RAW, TEXT, Enum, Field, Layout, SpecError, Table
 
@@ -422,6 +423,7 @@ def files() -> dict[str, str]:
         "hwgw_records.h": list(records()),
         "hwgw_registers.h": registers.c_header(),
         "hwgw_fix.h": fix.c_header(),
+        "hwgw_order_model.h": order_model.c_header(),
         "hwgw_wire.h": list(wire()),
         "hwgw_fields.h": fields_h,
         "hwgw_fields.c": list(fields_c()),

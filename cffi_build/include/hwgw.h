@@ -557,6 +557,8 @@ const char *hwgw_session_reason(const struct hwgw_session *session);
 uint32_t hwgw_session_next_ref(const struct hwgw_session *session);
 /* next expected sequenced message: requested_seq of a later session object */
 uint64_t hwgw_session_next_seq(const struct hwgw_session *session);
+/* state of an order by the table order_model.yaml: 0 free, 1 sent, 2 unknown, 3 live */
+uint32_t hwgw_session_order_state(const struct hwgw_session *session, uint32_t ref);
 void hwgw_session_logout(struct hwgw_session *session);
 /* the encoder alone: writes a packet into out (at least HWGW_PACKET_SZ_MAX bytes); its length, or 0 when the
  * order cannot be expressed */

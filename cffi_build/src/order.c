@@ -223,31 +223,9 @@ static uint32_t appendage(const uint8_t *message, uint32_t len, uint32_t offset,
   return 0;
 }
 
-static bool side_set(struct hwgw_order *event, char code) {
-  event->side = code == OUCH50_SIDE_BUY ? HWGW_ORDER_SIDE_BUY : HWGW_ORDER_SIDE_SELL;
-  switch (code) {
-    case OUCH50_SIDE_BUY:
-    case OUCH50_SIDE_SELL:
-      return true;
-    case OUCH50_SIDE_SHORT:
-      event->flags = HWGW_ORDER_FLAGS_SHORT_SALE;
-      return true;
-    case OUCH50_SIDE_SHORT_EXEMPT:
-      event->flags = HWGW_ORDER_FLAGS_SHORT_EXEMPT;
-      return true;
-    default:
-      return false;
-  }
-}
-
 static bool px_set(struct hwgw_order *event, uint64_t px) {
   event->px = (uint32_t)px;
   return px <= UINT32_MAX;
-}
-
-static bool state_set(struct hwgw_order *event, char state) {
-  event->reason = state == OUCH50_ORDER_STATE_DEAD ? (uint32_t)OUCH50_ORDER_STATE_DEAD : 0;
-  return state == OUCH50_ORDER_STATE_LIVE || state == OUCH50_ORDER_STATE_DEAD;
 }
 
 static uint32_t known(bool good) {
@@ -261,9 +239,9 @@ static uint32_t accepted(const uint8_t *message, struct hwgw_order *event, struc
   event->ref = ouch50_order_accepted_user_ref_num(message);
   event->qty = ouch50_order_accepted_quantity(message);
   event->venue_ref = ouch50_order_accepted_order_reference_number(message);
-  return known(side_set(event, ouch50_order_accepted_side(message)) &&
+  return known(hwgw_order_side_set(event, ouch50_order_accepted_side(message)) &&
                px_set(event, ouch50_order_accepted_price(message)) &&
-               state_set(event, ouch50_order_accepted_order_state(message)));
+               hwgw_order_state_set(event, ouch50_order_accepted_order_state(message)));
 }
 
 static uint32_t replaced(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {
@@ -274,9 +252,9 @@ static uint32_t replaced(const uint8_t *message, struct hwgw_order *event, struc
   event->orig_ref = ouch50_order_replaced_orig_user_ref_num(message);
   event->qty = ouch50_order_replaced_quantity(message);
   event->venue_ref = ouch50_order_replaced_order_reference_number(message);
-  return known(side_set(event, ouch50_order_replaced_side(message)) &&
+  return known(hwgw_order_side_set(event, ouch50_order_replaced_side(message)) &&
                px_set(event, ouch50_order_replaced_price(message)) &&
-               state_set(event, ouch50_order_replaced_order_state(message)));
+               hwgw_order_state_set(event, ouch50_order_replaced_order_state(message)));
 }
 
 static uint32_t canceled(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {

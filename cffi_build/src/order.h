@@ -58,6 +58,26 @@ uint32_t hwgw_order_fix_decode(const uint8_t *message, uint32_t len, struct hwgw
 /* side code of the order, B S T E whatever the protocol; 0 when side and flags cannot go together */
 char hwgw_order_side_code(const struct hwgw_order *order);
 
+#define SAME(name) ((int)OUCH42_##name == (int)OUCH50_##name)
+_Static_assert(SAME(SIDE_BUY) && SAME(SIDE_SELL) && SAME(SIDE_SHORT) && SAME(SIDE_SHORT_EXEMPT) &&
+                   SAME(ORDER_STATE_LIVE) && SAME(ORDER_STATE_DEAD),
+               "OUCH 5.0 and 4.2 have one alphabet");
+#undef SAME
+
+/* side and flags of a side code of OUCH; false when it is none */
+static inline bool hwgw_order_side_set(struct hwgw_order *event, char code) {
+  event->side = code == OUCH50_SIDE_BUY ? HWGW_ORDER_SIDE_BUY : HWGW_ORDER_SIDE_SELL;
+  if (code == OUCH50_SIDE_SHORT) event->flags = HWGW_ORDER_FLAGS_SHORT_SALE;
+  if (code == OUCH50_SIDE_SHORT_EXEMPT) event->flags = HWGW_ORDER_FLAGS_SHORT_EXEMPT;
+  return event->flags || code == OUCH50_SIDE_BUY || code == OUCH50_SIDE_SELL;
+}
+
+/* reason of an order state of OUCH: not 0 when it is dead; false when it is none */
+static inline bool hwgw_order_state_set(struct hwgw_order *event, char state) {
+  event->reason = state == OUCH50_ORDER_STATE_DEAD ? (uint32_t)OUCH50_ORDER_STATE_DEAD : 0;
+  return state == OUCH50_ORDER_STATE_LIVE || state == OUCH50_ORDER_STATE_DEAD;
+}
+
 static inline uint32_t hwgw_order_display_qty(const struct hwgw_order *order) {
   return (uint32_t)order->venue_ref & HWGW_ORDER_DISPLAY_QTY_MASK;
 }

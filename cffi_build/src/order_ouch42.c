@@ -154,28 +154,6 @@ static uint32_t ref_of(const uint8_t *token) {
   return memcmp(token + TOKEN_DIGITS, "    ", 4) == 0 ? token_get(token) : 0;
 }
 
-static bool side_set(struct hwgw_order *event, char code) {
-  event->side = code == OUCH42_SIDE_BUY ? HWGW_ORDER_SIDE_BUY : HWGW_ORDER_SIDE_SELL;
-  switch (code) {
-    case OUCH42_SIDE_BUY:
-    case OUCH42_SIDE_SELL:
-      return true;
-    case OUCH42_SIDE_SHORT:
-      event->flags = HWGW_ORDER_FLAGS_SHORT_SALE;
-      return true;
-    case OUCH42_SIDE_SHORT_EXEMPT:
-      event->flags = HWGW_ORDER_FLAGS_SHORT_EXEMPT;
-      return true;
-    default:
-      return false;
-  }
-}
-
-static bool state_set(struct hwgw_order *event, char state) {
-  event->reason = state == OUCH42_ORDER_STATE_DEAD ? (uint32_t)OUCH42_ORDER_STATE_DEAD : 0;
-  return state == OUCH42_ORDER_STATE_LIVE || state == OUCH42_ORDER_STATE_DEAD;
-}
-
 static uint32_t accepted(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {
   said->symbol = ouch42_accepted_stock(message);
   said->side_code = ouch42_accepted_side(message);
@@ -184,7 +162,8 @@ static uint32_t accepted(const uint8_t *message, struct hwgw_order *event, struc
   event->qty = ouch42_accepted_shares(message);
   event->px = ouch42_accepted_price(message);
   event->venue_ref = ouch42_accepted_order_reference_number(message);
-  bool is_known = side_set(event, said->side_code) && state_set(event, ouch42_accepted_order_state(message));
+  bool is_known =
+      hwgw_order_side_set(event, said->side_code) && hwgw_order_state_set(event, ouch42_accepted_order_state(message));
   return is_known ? 0 : HWGW_CNT_SESSION_DROP_UNKNOWN;
 }
 
@@ -197,7 +176,8 @@ static uint32_t replaced(const uint8_t *message, struct hwgw_order *event, struc
   event->qty = ouch42_replaced_shares(message);
   event->px = ouch42_replaced_price(message);
   event->venue_ref = ouch42_replaced_order_reference_number(message);
-  bool is_known = side_set(event, said->side_code) && state_set(event, ouch42_replaced_order_state(message));
+  bool is_known =
+      hwgw_order_side_set(event, said->side_code) && hwgw_order_state_set(event, ouch42_replaced_order_state(message));
   return is_known ? 0 : HWGW_CNT_SESSION_DROP_UNKNOWN;
 }
 

@@ -6,6 +6,7 @@
 #define HWGW_SESSION_H
 
 #include "base.h"
+#include "hwgw_order_model.h"
 #include "journal.h"
 #include "order.h"
 #include "soup.h"
@@ -24,9 +25,6 @@
 
 #define NS_PER_MS 1000000u
 
-/* unknown: sent, and the link was lost, or this process, before an answer. It may be live, over or never have arrived */
-enum hwgw_own_state { HWGW_OWN_FREE, HWGW_OWN_SENT, HWGW_OWN_UNKNOWN, HWGW_OWN_LIVE };
-
 /* an order this session sent and the venue has not ended; slot = ref mod HWGW_SESSION_ORDERS */
 struct hwgw_own_order {
   uint32_t ref;
@@ -37,7 +35,7 @@ struct hwgw_own_order {
   uint16_t replace_idx; /* slot + 1 of the newest replace of this order without an answer, 0 = none */
   uint16_t next_idx;    /* slot + 1 of the next in the list this one is in, 0 = last */
   char side_code;
-  uint8_t state; /* enum hwgw_own_state */
+  uint8_t state; /* enum hwgw_own_state; moves as hwgw_own_next says */
   uint8_t side;
   uint8_t flags;
   uint8_t account;

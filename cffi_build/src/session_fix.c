@@ -195,8 +195,7 @@ static void lost(struct hwgw_session *session, uint32_t from, uint32_t to) {
   for (uint32_t i = 0; i < HWGW_SESSION_ORDERS; i++) {
     const struct hwgw_own_order *own = &session->orders.order[i];
     uint32_t seq = session->fix.seq_of[i];
-    bool is_unanswered = own->state == HWGW_OWN_SENT || own->state == HWGW_OWN_UNKNOWN;
-    if (is_unanswered && seq >= from && seq <= to) hwgw_session_orders_withdraw(&session->orders, own->ref);
+    if (seq >= from && seq <= to) hwgw_session_orders_withdraw(&session->orders, own->ref);
   }
 }
 

@@ -28,9 +28,13 @@ const struct hwgw_own_order *hwgw_session_orders_find(const struct hwgw_session_
   return own->state != HWGW_OWN_FREE && own->ref == ref ? own : NULL;
 }
 
-/* sent, and not answered yet, whatever became of the link since */
-static bool is_unanswered(const struct hwgw_own_order *own) {
-  return own->state == HWGW_OWN_SENT || own->state == HWGW_OWN_UNKNOWN;
+static bool may(const struct hwgw_own_order *own, enum hwgw_own_event event) {
+  return hwgw_own_next[own->state][event] != HWGW_OWN_ILLEGAL;
+}
+
+uint32_t hwgw_session_order_state(const struct hwgw_session *session, uint32_t ref) {
+  const struct hwgw_own_order *own = hwgw_session_orders_find(&session->orders, ref);
+  return own ? own->state : HWGW_OWN_FREE;
 }
 
 static uint16_t index_of(const struct hwgw_session_orders *orders, const struct hwgw_own_order *own) {
@@ -66,6 +70,15 @@ static void end(struct hwgw_session_orders *orders, struct hwgw_own_order *own) 
   memset(own, 0, sizeof *own);
 }
 
+/* what the event makes of an order for which it is legal */
+static void move(struct hwgw_session_orders *orders, struct hwgw_own_order *own, enum hwgw_own_event event) {
+  uint8_t next = hwgw_own_next[own->state][event];
+  if (next == HWGW_OWN_FREE)
+    end(orders, own);
+  else
+    own->state = next;
+}
+
 static void owner_set(struct hwgw_order *event, const struct hwgw_own_order *own) {
   event->side = own->side;
   event->flags = own->flags;
@@ -84,7 +97,7 @@ static void follow_cancel(struct hwgw_session_orders *orders, const struct hwgw_
 }
 
 bool hwgw_session_orders_accept(const struct hwgw_session_orders *orders, const struct hwgw_order *order) {
-  if (orders->order[order->ref % HWGW_SESSION_ORDERS].state != HWGW_OWN_FREE) return false;
+  if (!may(&orders->order[order->ref % HWGW_SESSION_ORDERS], HWGW_OWN_ON_HANDED_OVER)) return false;
   if (order->kind != HWGW_ORDER_KIND_REPLACE) return true;
   const struct hwgw_own_order *original = hwgw_session_orders_find(orders, order->orig_ref);
   return original && original->instrument == order->instrument && original->side_code == hwgw_order_side_code(order) &&
@@ -98,7 +111,7 @@ void hwgw_session_orders_sent(struct hwgw_session_orders *orders, const struct h
   own->leaves = order->qty;
   own->instrument = order->instrument;
   own->side_code = hwgw_order_side_code(order);
-  own->state = HWGW_OWN_SENT;
+  move(orders, own, HWGW_OWN_ON_HANDED_OVER);
   own->side = order->side;
   own->flags = (uint8_t)order->flags;
   own->account = order->account;
@@ -124,41 +137,44 @@ static bool is_alike(const struct hwgw_session_orders *orders, const struct hwgw
 
 static bool on_accepted(struct hwgw_session_orders *orders, struct hwgw_own_order *own, const struct hwgw_said *said,
                         const struct hwgw_order *event, uint64_t *counters) {
-  if (!is_unanswered(own) || own->orig_ref || !is_alike(orders, own, said, event->qty)) return false;
+  if (!may(own, HWGW_OWN_ON_ACCEPTED) || own->orig_ref || !is_alike(orders, own, said, event->qty)) return false;
   bool dead = event->reason != 0;
   uint32_t gone = dead ? own->leaves : own->leaves - event->qty;
-  own->state = HWGW_OWN_LIVE;
+  move(orders, own, HWGW_OWN_ON_ACCEPTED);
   own->leaves -= gone;
   counters[HWGW_CNT_SESSION_ACCEPTED]++;
   counters[HWGW_CNT_SESSION_ACCEPTED_DEAD] += dead;
   if (gone) follow_cancel(orders, own, gone);
-  if (dead) end(orders, own);
+  if (dead) move(orders, own, HWGW_OWN_ON_CANCELED);
   return true;
 }
 
 static bool on_replaced(struct hwgw_session_orders *orders, struct hwgw_own_order *own, const struct hwgw_said *said,
                         const struct hwgw_order *event, uint64_t *counters) {
   struct hwgw_own_order *original = slot(orders, event->orig_ref);
-  if (!is_unanswered(own) || event->orig_ref == 0 || own->orig_ref != event->orig_ref ||
-      original->ref != event->orig_ref || original->state != HWGW_OWN_LIVE || !is_alike(orders, own, said, event->qty))
+  if (!may(own, HWGW_OWN_ON_TAKES_OVER) || event->orig_ref == 0 || own->orig_ref != event->orig_ref ||
+      original->ref != event->orig_ref || !may(original, HWGW_OWN_ON_REPLACED) ||
+      !is_alike(orders, own, said, event->qty))
     return false;
   bool dead = event->reason != 0;
   unlink_replace(orders, own);
-  end(orders, original);
-  own->state = HWGW_OWN_LIVE;
+  move(orders, original, HWGW_OWN_ON_REPLACED);
+  move(orders, own, HWGW_OWN_ON_TAKES_OVER);
   own->leaves = event->qty;
   counters[HWGW_CNT_SESSION_REPLACED]++;
   counters[HWGW_CNT_SESSION_ACCEPTED_DEAD] += dead;
   if (dead) {
     follow_cancel(orders, own, event->qty);
-    end(orders, own);
+    move(orders, own, HWGW_OWN_ON_CANCELED);
   }
   return true;
 }
 
 static bool on_executed(struct hwgw_session_orders *orders, struct hwgw_own_order *own, const struct hwgw_order *event,
                         uint64_t *counters) {
-  if (own->state != HWGW_OWN_LIVE || event->qty == 0) return false;
+  bool is_filled = event->qty >= own->leaves;
+  enum hwgw_own_event what = is_filled ? HWGW_OWN_ON_FILLED : HWGW_OWN_ON_EXECUTED;
+  if (!may(own, what) || event->qty == 0) return false;
   uint32_t idx = (uint32_t)(orders->execution_cnt++ % HWGW_SESSION_EXECUTIONS);
   orders->match[idx] = event->venue_ref;
   orders->execution[idx] = (struct hwgw_own_execution){
@@ -171,27 +187,29 @@ static bool on_executed(struct hwgw_session_orders *orders, struct hwgw_own_orde
       .account = own->account,
       .strategy = own->strategy,
   };
-  own->leaves -= event->qty < own->leaves ? event->qty : own->leaves;
+  own->leaves -= is_filled ? own->leaves : event->qty;
   counters[HWGW_CNT_SESSION_EXECUTED]++;
   counters[HWGW_CNT_SESSION_EXECUTED_SHARES] += event->qty;
-  counters[HWGW_CNT_SESSION_FILLED] += own->leaves == 0;
-  if (own->leaves == 0) end(orders, own);
+  counters[HWGW_CNT_SESSION_FILLED] += is_filled;
+  move(orders, own, what);
   return true;
 }
 
 static bool on_canceled(struct hwgw_session_orders *orders, struct hwgw_own_order *own, const struct hwgw_order *event,
                         uint64_t *counters) {
-  if (own->state != HWGW_OWN_LIVE) return false;
-  own->leaves -= event->qty < own->leaves ? event->qty : own->leaves;
+  bool is_all = event->qty >= own->leaves;
+  enum hwgw_own_event what = is_all ? HWGW_OWN_ON_CANCELED : HWGW_OWN_ON_REDUCED;
+  if (!may(own, what)) return false;
+  own->leaves -= is_all ? own->leaves : event->qty;
   counters[HWGW_CNT_SESSION_CANCELED]++;
-  if (own->leaves == 0) end(orders, own);
+  move(orders, own, what);
   return true;
 }
 
 static bool on_rejected(struct hwgw_session_orders *orders, struct hwgw_own_order *own, uint64_t *counters) {
-  if (!is_unanswered(own)) return false;
+  if (!may(own, HWGW_OWN_ON_REJECTED)) return false;
   if (own->orig_ref) unlink_replace(orders, own);
-  end(orders, own);
+  move(orders, own, HWGW_OWN_ON_REJECTED);
   counters[HWGW_CNT_SESSION_REJECTED]++;
   return true;
 }
@@ -282,14 +300,14 @@ bool hwgw_session_orders_follow(struct hwgw_session_orders *orders, uint64_t *co
   event->kind = HWGW_ORDER_KIND_REJECTED;
   event->ref = own->ref;
   owner_set(event, own);
-  end(orders, own); /* its own replaces follow */
+  end(orders, own); /* withdrawn, or replacing what is over; its own replaces follow */
   counters[HWGW_CNT_SESSION_WITHDRAWN]++;
   return true;
 }
 
 void hwgw_session_orders_doubt(struct hwgw_session_orders *orders) {
   for (uint32_t i = 0; i < HWGW_SESSION_ORDERS; i++)
-    if (orders->order[i].state == HWGW_OWN_SENT) orders->order[i].state = HWGW_OWN_UNKNOWN;
+    orders->order[i].state = hwgw_own_next[orders->order[i].state][HWGW_OWN_ON_LINK_LOST];
 }
 
 void hwgw_session_orders_lost(struct hwgw_session_orders *orders, uint32_t next_ref) {
@@ -303,7 +321,7 @@ void hwgw_session_orders_lost(struct hwgw_session_orders *orders, uint32_t next_
 
 void hwgw_session_orders_withdraw(struct hwgw_session_orders *orders, uint32_t ref) {
   struct hwgw_own_order *own = slot(orders, ref);
-  if (own->ref != ref || !is_unanswered(own)) return;
+  if (own->ref != ref || !may(own, HWGW_OWN_ON_WITHDRAWN)) return;
   if (own->orig_ref) unlink_replace(orders, own);
   withdraw(orders, own);
 }

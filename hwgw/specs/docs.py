@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 
-from . import NATIVE, WIRE, counters, features, ledgers, load, registers
+from . import NATIVE, WIRE, counters, features, ledgers, load, order_model, registers
 from .emit import main
 from .model import Feature, Field, Layout, Table
 
@@ -157,9 +157,11 @@ def pages() -> dict[str, str]:
     parts = {f"{table.name}.md": list(page(table)) for table in tables}
     parts["counters.md"] = list(counter_page())
     parts["registers.md"] = list(register_page())
+    parts["order_model.md"] = order_model.page()
     index = ["# Formats\n\nMade from the tables in `hwgw/specs`; edit those.\n"]
     index += [f"- [{table.title}]({table.name}.md)" for table in tables]
-    index += ["- [Counters and ledgers](counters.md)", "- [Registers of the card](registers.md)"]
+    index += ["- [Counters and ledgers](counters.md)", "- [Registers of the card](registers.md)",
+              "- [The life of an order](order_model.md)"]  # fmt: skip
     parts["README.md"] = index
     return {name: "\n".join(lines).rstrip() + "\n" for name, lines in parts.items()}
 
