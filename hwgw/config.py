@@ -31,6 +31,7 @@ from .errors import ConfigError
 from .native import builtin_strategies
 from .risk import breakers
 from .settings import (
+    MODES,
     AccountLimits,
     Breaker,
     Channel,
@@ -41,6 +42,7 @@ from .settings import (
     Journal,
     Limits,
     Line,
+    Paper,
     Pipeline,
     Placement,
     Publish,
@@ -52,10 +54,13 @@ from .settings import (
     Strategy,
     StrategyLimits,
     Throttle,
+    twin_name,
 )
 from .strict_yaml import Node, Problem, ProblemsError
 
 __all__ = ["ProblemsError", "load", "loads"]
+
+NAME_MAX = 31
 
 
 class Maker:
@@ -221,9 +226,26 @@ class Maker:
                     account=node["account"],
                     armed=node["armed"],
                     features=self.features(node),
+                    mode=node["mode"],
+                    of=node["of"] or "",
                 )
             )
+        for node, strategy in zip(nodes, made, strict=True):
+            self.beside(node, strategy, made)
         return tuple(made)
+
+    def beside(self, node: Node, strategy: Strategy, all_: list[Strategy]) -> None:
+        """A shadow is beside a live strategy, and trades for its account."""
+        live = {each.name: each for each in all_ if each.mode == "live"}
+        if strategy.mode != "shadow":
+            if strategy.of:
+                self.bad(node.where("of"), f"{strategy.of}: goes with mode: shadow")
+        elif strategy.of not in live:
+            known = f"{', '.join(live)} are there" if live else "there is none"
+            self.bad(node.where("of"), f"{strategy.of or 'missing'}: not a live strategy; {known}")
+        elif strategy.account != live[strategy.of].account:
+            want = live[strategy.of].account
+            self.bad(node.where("account"), f"{strategy.account}: {strategy.of}, which it is beside, has {want}")
 
     def features(self, node: Node) -> dict[str, int | None]:
         """Each at most once."""
@@ -408,10 +430,10 @@ class Maker:
                 self.bad(node["strategies"].where(name), "no strategy of this name")
         by_strategy = {}
         for idx, strategy in enumerate(strategies):
-            if strategy.name not in given:
+            at = given.get(strategy.name, given.get(strategy.of))  # a shadow without its own has those of the other
+            if at is None:
                 self.bad(nodes[idx].where("name"), f"{strategy.name}: no limits; add limits.strategies.{strategy.name}")
                 continue
-            at = given[strategy.name]
             by_strategy[idx] = StrategyLimits(
                 rate_burst=need(at, "rate_burst", "rate"),
                 rate_refill_ns=need(at, "rate_refill", "rate"),
@@ -524,8 +546,11 @@ class Maker:
         if at := node["journal"]:
             ring, largest = int(at["ring_mib"]) * MIB, at["file_max_mib"] * MIB
             journal = Journal(self.path(at["folder"]), at["sync"], at["group"], ring, largest, at["stall"])
+        paper = Paper(at["latency"], at["impact"]) if (at := node["paper"]) else None
+        self.twins(node, strategies, paper)
         return Settings(
             name=node["name"],
+            paper=paper,
             symbols=tuple(symbols["symbols"]),
             orders_max=symbols["orders_max"],
             pipelines=self.venues(node, self.pipelines(node["pipelines"]), sessions),
@@ -542,6 +567,19 @@ class Maker:
             reference=symbols["reference"],
             levels_max=symbols["levels_max"],
         )
+
+    def twins(self, node: Node, strategies: tuple[Strategy, ...], paper: Paper | None) -> None:
+        """Strategies that are not live need a model of the venue, and a segment of their own."""
+        modes = {strategy.mode for strategy in strategies} - {"live"}
+        if modes and paper is None:
+            self.bad(node.where("paper"), "missing; a strategy that is not live needs paper.latency")
+        if paper and not modes:
+            self.bad(node.where("paper"), "no strategy has mode paper or shadow")
+        for mode in sorted(modes):
+            if len(twin_name(node["name"], mode)) > NAME_MAX:
+                self.bad(node.where("name"), f"longer than {NAME_MAX - len(mode) - 1}; {mode} is added to it")
+        if any(node["name"].endswith(f"-{mode}") for mode in MODES[1:]):
+            self.bad(node.where("name"), "ends like the segment of strategies that are not live")
 
     def heartbeat(self, node: Node, control: Control, limits: Limits) -> None:
         """One late beat must not refuse orders, and a slow one must never look alive."""

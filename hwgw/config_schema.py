@@ -203,6 +203,8 @@ STRATEGY = Section(
         "account": Key(ACCOUNT, 0),
         "armed": Key(FLAG, False),
         "features": Key(Listing(FEATURE, 0, len(specs.features())), ()),
+        "mode": Key(choice("live", "paper", "shadow"), "live"),
+        "of": Key(NAME, None),
     }
 )
 
@@ -344,6 +346,7 @@ PUBLISH = Section(
 )
 FANOUT_MAX_MIB = specs.load("segment").constant("fanout_max_bytes") // MIB
 FANOUT = Section({"ring_mib": Key(choice(*(str(1 << bit) for bit in range(FANOUT_MAX_MIB.bit_length()))), "16")})
+PAPER = Section({"latency": Key(duration(0, SECOND_NS)), "impact": Key(FLAG, True)})
 GATEWAY = Section(
     {
         "name": Key(NAME),
@@ -362,5 +365,6 @@ GATEWAY = Section(
         "alerts": Key(ALERTS, None),
         "fanout": Key(FANOUT, None),
         "publish": Key(PUBLISH, None),
+        "paper": Key(PAPER, None),
     }
 )

@@ -46,8 +46,9 @@ from .native import call, ffi, lib
 from .risk import signature
 from .risk.control import of_settings
 from .segment import Segment, gateways
-from .settings import Channel, Pipeline, Receive, Session, Settings, Strategy
+from .settings import MODES, Channel, Paper, Pipeline, Receive, Session, Settings, Strategy
 from .strategies import declared, load_numba
+from .twins import Twin, twins
 
 __all__ = ["Gateway", "choose_backend"]
 
@@ -113,14 +114,17 @@ def _channel(cfg: Any, channel: Channel) -> None:
 class NativeSettings:
     """Settings as C structs. Keeps every Python-owned piece of memory alive as long as itself."""
 
-    def __init__(self, settings: Settings, segment: Segment, past: Replay, halts: bool) -> None:
+    def __init__(
+        self, settings: Settings, segment: Segment, past: Replay, halts: bool, beside: tuple[Twin, ...] = ()
+    ) -> None:
         """past: what the pipeline is rebuilt from; halts: with the halt that stands at its end."""
         self._keep: list[Any] = []
         self._settings = settings
         self.why = ""  # not the backend that "auto" would take
         self._segment = segment
         sessions = self._sessions()
-        strategies = self._strategies()
+        strategies, strategy_cnt = self._strategies("live")
+        twins = self._twins(beside)
         self.confine = ffi.new(
             "struct hwgw_confine_cfg *",
             {"drop_privileges": settings.confine.drop_privileges, "seccomp": settings.confine.seccomp},
@@ -139,7 +143,8 @@ class NativeSettings:
             self.pipelines[thread].replay_halts = halts
             self.pipelines[thread].session, self.pipelines[thread].session_cnt = sessions, len(settings.sessions)
             self.pipelines[thread].strategy = strategies
-            self.pipelines[thread].strategy_cnt = len(settings.strategies)
+            self.pipelines[thread].strategy_cnt = strategy_cnt
+            self.pipelines[thread].twin, self.pipelines[thread].twin_cnt = twins, len(beside)
 
     def _string(self, value: str) -> Any:
         self._keep.append(ffi.new("char[]", value.encode()))
@@ -248,18 +253,32 @@ class NativeSettings:
         cfg.dead_link_ms = session.dead_link_ns // 1_000_000
         cfg.reconnect_ms = session.reconnect_ns // 1_000_000
 
-    def _strategies(self) -> Any:
-        cfg = ffi.new("struct hwgw_strategy_cfg[]", max(1, len(self._settings.strategies)))
+    def _twins(self, beside: tuple[Twin, ...]) -> Any:
+        cfg = ffi.new("struct hwgw_twin_cfg[]", max(1, len(beside)))
         self._keep.append(cfg)
-        for index, strategy in enumerate(self._settings.strategies):
+        paper = self._settings.paper or Paper(0)
+        for row, twin in zip(cfg, beside, strict=False):
+            row.segment, row.mode = twin.segment.pointer, MODES.index(twin.mode)
+            row.strategy, row.strategy_cnt = self._strategies(twin.mode)
+            row.latency_ns, row.has_impact = paper.latency_ns, paper.impact
+        return cfg
+
+    def _strategies(self, mode: str) -> tuple[Any, int]:
+        chosen = self._settings.of_mode(mode)
+        cfg = ffi.new("struct hwgw_strategy_cfg[]", max(1, len(chosen)))
+        self._keep.append(cfg)
+        names = [strategy.name for strategy in self._settings.strategies]
+        for index, (number, strategy) in enumerate(chosen.items()):
             desc = self._descriptor(strategy)
+            cfg[index].mode = MODES.index(mode)
+            cfg[index].of = names.index(strategy.of) + 1 if strategy.of else 0
             cfg[index].strategy = desc
             cfg[index].params = self._params(strategy, desc)
             cfg[index].name = self._string(strategy.name)
-            cfg[index].id = index
+            cfg[index].id = number
             cfg[index].account = strategy.account
             cfg[index].features = self._features(strategy)
-        return cfg
+        return cfg, len(chosen)
 
     def _descriptor(self, strategy: Strategy) -> Any:
         if strategy.kind == "builtin":
@@ -348,17 +367,19 @@ class Gateway:
         self._held: list[Held] = []
         self._beat_stop = threading.Event()
         self._beat_thread: threading.Thread | None = None
+        self.twins: tuple[Twin, ...] = ()
         try:
-            self._native = NativeSettings(settings, self.segment, self.past, not left_over)
+            self.twins = twins(settings, commit)
+            self._native = NativeSettings(settings, self.segment, self.past, not left_over, self.twins)
             settled = {row["reason"] for row in self.segment.halts} & set(_RESOLVED)
             if settled and (self.past.blocks or anew):
                 self.segment.resume(*settled)
             self._publish_limits()
-            for number, strategy in enumerate(settings.strategies):
+            for number, strategy in settings.of_mode("live").items():
                 if strategy.armed:
                     self.segment.arm(number)
         except BaseException:
-            self.segment.close()
+            self._give_up()
             raise
 
     def _publish_limits(self) -> None:
@@ -378,6 +399,8 @@ class Gateway:
         """Fork the journal's writer and the data process, and wait until the pipelines are open."""
         if self.settings.journal:
             self._writer = Writer(self.segment, self.settings.journal, self.settings.name, self._anew)
+        for twin in self.twins:
+            twin.start()
         try:
             self._launch()
         except (ConfigError, DeviceError, PrivilegeError) as error:
@@ -401,8 +424,13 @@ class Gateway:
         self._beat_thread = threading.Thread(target=self._beat, name="hwgw-heartbeat", daemon=True)
         self._beat_thread.start()
 
-    def _launch(self) -> None:
+    def _beats(self) -> None:
         self.segment.beat()
+        for twin in self.twins:
+            twin.segment.beat()
+
+    def _launch(self) -> None:
+        self._beats()
         ready_read, ready_write = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
@@ -435,7 +463,7 @@ class Gateway:
         answer = b""
         end = time.monotonic() + _READY_SECONDS
         while True:
-            self.segment.beat()
+            self._beats()
             if not select.select([fd], [], [], 0.05)[0]:
                 if time.monotonic() > end:
                     raise InternalError(f"the data process did not open its pipelines within {_READY_SECONDS:g} s")
@@ -454,7 +482,7 @@ class Gateway:
     def _beat(self) -> None:
         due = time.monotonic() + _RENEW_SECONDS
         while not self._beat_stop.wait(self.settings.control.heartbeat_ns / 1e9):
-            self.segment.beat()
+            self._beats()
             if self._held and time.monotonic() > due:
                 due = time.monotonic() + _RENEW_SECONDS
                 for each in self._held:
@@ -475,6 +503,8 @@ class Gateway:
                 self._ended(os.waitstatus_to_exitcode(status))
         if self._writer and self._status is None and self._writer.poll() is not None:
             self.segment.halt(f"the journal's writer ended with status {self._writer.poll()}", "journal")
+        for twin in self.twins if self._status is None else ():
+            twin.poll()
         return self._status
 
     def stop(self) -> int:
@@ -502,6 +532,8 @@ class Gateway:
 
     def _close_journal(self) -> None:
         """When the data process is gone, so that the journal holds all of it; what is missing latches the halt."""
+        for twin in self.twins:
+            twin.close_journal()
         writer, self._writer = self._writer, None
         if writer and (status := writer.close()) != 0:
             what = "hangs" if status is None else f"ended with status {status}"
@@ -512,7 +544,13 @@ class Gateway:
         try:
             self.stop()
         finally:
-            self.segment.close()
+            self._give_up()
+
+    def _give_up(self) -> None:
+        given, self.twins = self.twins, ()
+        for twin in given:
+            twin.close()
+        self.segment.close()
 
     def __enter__(self) -> Self:
         return self

@@ -420,17 +420,23 @@ class Segment:
         }
 
     def strategies(self) -> dict[str, dict[str, Any]]:
-        """What each strategy of the configuration has done, by name; number is what arm() takes."""
+        """What each strategy of the configuration has done, by name; number is what arm() takes.
+
+        of: of a shadow, the number of the live strategy that it is beside; else -1.
+        """
         keys = (
             *("account", "fills", "rejects", "passed", "refused"),
             *("executed_qty", "executed_notional", "cash", "mark"),
         )
         found: dict[str, dict[str, Any]] = {}
+        modes = _enum_names("strategy_mode")
         for number, row in enumerate(self.strategy_rows):
             if name := bytes(row["name"]).rstrip(b"\0").decode("utf-8", "replace"):
                 values = {key: int(row[key]) for key in keys}
                 found[name] = {
-                    "number": number, "armed": bool(row["is_armed"]), **values, "pnl": values["cash"] + values["mark"],
+                    "number": number, "mode": modes[int(row["mode"])], "of": int(row["of"]) - 1,
+                    "armed": bool(row["is_armed"]), **values,
+                    "pnl": values["cash"] + values["mark"],
                 }  # fmt: skip
         return found
 

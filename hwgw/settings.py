@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from .alerts.settings import Alerts
 
 __all__ = [
-    "AccountLimits", "Breaker", "Channel", "Confine", "Control", "InstrumentLimits", "Limits", "Line", "Pipeline",
-    "Placement", "Publish", "Receive", "Recover", "Session", "Settings", "Snapshot", "Strategy", "StrategyLimits",
-    "Throttle",
+    "MODES", "AccountLimits", "Breaker", "Channel", "Confine", "Control", "InstrumentLimits", "Limits", "Line", "Paper",
+    "Pipeline", "Placement", "Publish", "Receive", "Recover", "Session", "Settings", "Snapshot", "Strategy",
+    "StrategyLimits", "Throttle", "twin_name",
 ]  # fmt: skip
 
 
@@ -130,6 +130,8 @@ class Strategy:
     account: int = 0
     armed: bool = True
     features: Mapping[str, int | None] = field(default_factory=dict)  # and the parameter of each that has one
+    mode: str = "live"  # paper and shadow: judged and recorded beside the live ones, never sent
+    of: str = ""  # of a shadow: the live strategy that it is beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Paper:
+    """The model of the venue that takes the orders of strategies that are not live."""
+
+    latency_ns: int
+    impact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Control:
     """The control plane's own habits."""
 
@@ -278,6 +288,14 @@ class Journal:
     stall_ns: int = 1_000_000_000
 
 
+MODES = ("live", "paper", "shadow")
+
+
+def twin_name(name: str, mode: str) -> str:
+    """The segment, and the journal, of the strategies of a mode."""
+    return name if mode == "live" else f"{name}-{mode}"
+
+
 @dataclass(frozen=True, slots=True)
 class Publish:
     """What the segment shows of each book beside its top: levels of either side, features and their parameters."""
@@ -300,6 +318,7 @@ class Settings:
     control: Control = Control()
     reference: str = "mid"
     levels_max: int = 0
+    paper: Paper | None = None
     confine: Confine = Confine()
     placement: Placement = Placement()
     journal: Journal | None = None
@@ -308,3 +327,7 @@ class Settings:
     fanout_bytes: int = 0
     """Of each pipeline's fan-out ring; 0: none."""
     path: str = ""
+
+    def of_mode(self, mode: str) -> dict[int, Strategy]:
+        """The strategies of a mode by their number."""
+        return {number: each for number, each in enumerate(self.strategies) if each.mode == mode}

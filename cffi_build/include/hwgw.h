@@ -655,6 +655,19 @@ struct hwgw_strategy_cfg {
   uint32_t id;           /* 0 to 63, the index in limits, arm and the rows of the segment */
   uint32_t account;
   const struct hwgw_features_cfg *features; /* NULL = none */
+  uint32_t mode; /* enum hwgw_segment_strategy_mode; a pipeline takes those of its own mode alone */
+  uint32_t of;   /* of a shadow: 1 + the id of the live strategy that it is beside */
+};
+
+/* A pipeline beside a live one: it sees the same events of the same books, has gate, limits, halts, journal and rows of its
+ * own, and a model of the venue instead of a session. */
+struct hwgw_twin_cfg {
+  struct hwgw_segment *segment; /* its own */
+  uint32_t mode;                /* enum hwgw_segment_strategy_mode, not live */
+  uint32_t strategy_cnt;
+  const struct hwgw_strategy_cfg *strategy;
+  uint64_t latency_ns; /* from a decision until the order meets the market as the pipeline sees it then */
+  bool has_impact;     /* what it takes is gone for later events */
 };
 
 #define HWGW_SERVERS_MAX 4
@@ -729,6 +742,8 @@ struct hwgw_pipeline_cfg {
    * in the venue's session are rebuilt from it, and the gateway is halted (reconcile) until the venue agrees. To be kept
    * until open returns */
   const struct hwgw_replay_part *replay;
+  const struct hwgw_twin_cfg *twin; /* twin_cnt of them, at most HWGW_SEGMENT_TWINS_MAX */
+  uint32_t twin_cnt;
   uint32_t replay_cnt; /* 0 = begins with nothing */
   bool replay_halts;   /* a halt that stands at its end stands again; else the segment's own is all that counts */
 };

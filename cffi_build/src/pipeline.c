@@ -173,6 +173,7 @@ static uint32_t send_order(struct hwgw_pipeline *p, const struct hwgw_order *ord
   if (order->kind == HWGW_ORDER_KIND_REPLACE) wire.qty += *pipeline_executed(p, order->orig_ref);
   if (order->kind == HWGW_ORDER_KIND_CANCEL && order->qty) wire.qty += *pipeline_executed(p, order->ref);
   if (HWGW_UNLIKELY(p->desk.send != NULL)) return p->desk.send(p->desk.context, &wire);
+  if (HWGW_UNLIKELY(p->mode != HWGW_SEGMENT_STRATEGY_MODE_LIVE)) return HWGW_CNT_ORDER_DROP_SESSION;
   if (pipeline_has_venues(p)) wire.venue_ref &= ((uint64_t)1 << HWGW_ORDER_VENUE_SHIFT) - 1;
   uint32_t outcome = hwgw_session_order(p->session[venue].link, &wire);
   struct hwgw_session_row *row = p->session[venue].row;
@@ -359,6 +360,10 @@ void pipeline_tob(struct hwgw_pipeline *p, uint32_t index, uint64_t ts_ns, struc
   top->ts_ns = ts_ns;
 
   if (HWGW_UNLIKELY(p->views.depth)) pipeline_views_mark(p, index);
+  pipeline_tob_put(p, index, top);
+}
+
+void pipeline_tob_put(struct hwgw_pipeline *p, uint32_t index, struct hwgw_tob *top) {
   struct hwgw_tob *row = hwgw_segment_tob(p->segment, index);
   uint32_t lock = row->lock;
   top->lock = lock + 1;
@@ -405,6 +410,18 @@ bool pipeline_contradicts(uint32_t outcome) {
          outcome == HWGW_CNT_BOOK_DROP_FULL;
 }
 
+void pipeline_decide(struct hwgw_pipeline *p, const struct hwgw_event *event, const struct hwgw_tob *top,
+                     bool top_changed, uint64_t now_ns, bool sampled) {
+  ref_update(p, event, top, now_ns);
+  if (!top_changed || p->strategy_cnt == 0 || p->strategy_is_stopped) return;
+  risk_prefetch_order(p->risk, event->instrument, p->last_ref + 1); /* it comes while the strategy thinks */
+  hook_book(p, event, top, now_ns);
+  for (uint32_t i = 0; i < p->strategy_cnt; i++) {
+    if (HWGW_UNLIKELY(p->has_features)) pipeline_features_row(p, &p->strategy[i]);
+    pipeline_call(p, i, sampled);
+  }
+}
+
 void pipeline_applied(struct hwgw_pipeline *p, const struct hwgw_event *event, uint32_t outcome, bool top_changed,
                       uint64_t t_book) {
   p->counters[outcome]++;
@@ -430,26 +447,18 @@ void pipeline_applied(struct hwgw_pipeline *p, const struct hwgw_event *event, u
   uint64_t now = pipeline_ticks(p); /* one clock read for all that follows but the strategy's own time */
   uint64_t now_ns = pipeline_ns(p, now);
   if (t_book) stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, now);
-  ref_update(p, event, &top, now_ns);
-  if (!top_changed) return;
-  if (p->strategy_cnt && !p->strategy_is_stopped) {
-    risk_prefetch_order(p->risk, pipeline_symbol_of(p, event->instrument),
-                        p->last_ref + 1); /* it comes while the strategy thinks */
-    hook_book(p, event, &top, now_ns);
-    for (uint32_t i = 0; i < p->strategy_cnt; i++) {
-      if (HWGW_UNLIKELY(p->has_features)) pipeline_features_row(p, &p->strategy[i]);
-      pipeline_call(p, i, t_book != 0);
-    }
-  }
-  if (HWGW_UNLIKELY(p->has_features)) pipeline_views_row(p, event); /* no order waits for it */
+  pipeline_decide(p, event, &top, top_changed, now_ns, t_book != 0);
+  if (HWGW_UNLIKELY(p->has_features) && top_changed) pipeline_views_row(p, event); /* no order waits for it */
 }
 
 void pipeline_event(struct hwgw_pipeline *p, struct hwgw_event *event, bool sampled) {
   if (HWGW_UNLIKELY(p->repair_mask) && pipeline_repair_takes(p, event)) return;
   uint64_t t_book = sampled ? pipeline_ticks(p) : 0;
   bool top_changed = false;
-  uint32_t outcome = pipeline_book_apply(p, event, &top_changed);
+  uint32_t outcome = HWGW_LIKELY(!p->twin_cnt) ? pipeline_book_apply(p, event, &top_changed)
+                                               : pipeline_twins_book(p, event, &top_changed);
   pipeline_applied(p, event, outcome, top_changed, t_book);
+  if (HWGW_UNLIKELY(p->twin_cnt)) pipeline_twins_applied(p, event, outcome, top_changed);
 }
 
 /* ---- rx, net, mold, itch ---- */
@@ -555,6 +564,7 @@ bool hwgw_pipeline_step(struct hwgw_pipeline *p) {
   if (now - p->t_session >= p->session_ticks) {
     p->t_session = now;
     pipeline_venue(p);
+    if (HWGW_UNLIKELY(p->twin_cnt)) pipeline_twins_poll(p);
     if (HWGW_UNLIKELY((p->is_halted || p->has_halted_instrument) && p->cancel_on_halt)) pipeline_cancel_halted(p, now);
     if (HWGW_UNLIKELY(p->cancel_ref)) pipeline_cancel_pending(p, now);
     if (HWGW_UNLIKELY(p->left_open)) pipeline_cancel_left_open(p, now);

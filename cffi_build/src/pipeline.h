@@ -87,13 +87,20 @@ struct pipeline_session {
   bool has_past;                /* an earlier process was logged in: the venue is to agree with its journal */
   struct hwgw_session_row *row; /* in the segment */
 };
+struct hwgw_twin_cfg;
+struct venue;
 
 struct hwgw_pipeline {
   /* The one clock of the data path: the TSC, or what hwgw_pipeline_advance said last, in ns. All that reads the time asks
    * pipeline_ticks, so that one input gives one journal. */
   bool is_virtual;
   uint64_t virtual_ns;
-  struct pipeline_desk desk; /* send NULL: the sessions */
+  struct pipeline_desk desk;  /* send NULL: the sessions */
+  uint32_t mode;              /* enum hwgw_segment_strategy_mode: of all its strategies */
+  struct hwgw_pipeline *live; /* of a twin: whose books it shares */
+  struct hwgw_pipeline *twin[HWGW_SEGMENT_TWINS_MAX];
+  uint32_t twin_cnt;
+  struct venue *venue; /* of a twin: where its orders go */
   struct hwgw_rx *rx;
   struct hwgw_flow flow[HWGW_FLOWS_MAX];
   uint32_t flow_cnt;
@@ -228,6 +235,10 @@ void pipeline_card_event(struct hwgw_pipeline *p, const struct hwgw_frame *frame
 void pipeline_card_age(struct hwgw_pipeline *p, uint64_t now);
 void pipeline_tob(struct hwgw_pipeline *p, uint32_t index, uint64_t ts_ns, struct hwgw_tob *top);
 void pipeline_event(struct hwgw_pipeline *p, struct hwgw_event *event, bool sampled);
+/* reference price and strategies, after an event that changed the top, or a print */
+void pipeline_decide(struct hwgw_pipeline *p, const struct hwgw_event *event, const struct hwgw_tob *top,
+                     bool top_changed, uint64_t now_ns, bool sampled);
+void pipeline_tob_put(struct hwgw_pipeline *p, uint32_t index, struct hwgw_tob *top); /* its row of the segment */
 /* what follows when the books have taken an event, whoever gave it to them; t_book: ticks before, of a sampled one */
 void pipeline_applied(struct hwgw_pipeline *p, const struct hwgw_event *event, uint32_t outcome, bool top_changed,
                       uint64_t t_book);
@@ -326,6 +337,21 @@ void pipeline_record_event(struct hwgw_pipeline *p, const struct hwgw_order *eve
 void pipeline_record_basis(struct hwgw_pipeline *p, const struct hwgw_order *order,
                            const struct hwgw_journal_basis *before);
 
+/* pipeline_twin.c: strategies beside the live ones, on paper */
+int32_t pipeline_twins_open(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error);
+void pipeline_twins_close(struct hwgw_pipeline *p);
+uint32_t pipeline_twins_book(struct hwgw_pipeline *p, struct hwgw_event *event, bool *top_changed); /* applies it */
+void pipeline_twins_applied(struct hwgw_pipeline *p, const struct hwgw_event *event, uint32_t outcome,
+                            bool top_changed);
+/* its feed became good, or not; is_any_good: that of its symbol at some venue */
+void pipeline_twins_good(struct hwgw_pipeline *p, uint32_t index, bool is_any_good);
+void pipeline_twins_poll(struct hwgw_pipeline *p);
+void pipeline_twins_publish(struct hwgw_pipeline *p);
+void pipeline_twins_state(struct hwgw_pipeline *p, uint32_t state); /* enum hwgw_segment_thread_state */
+/* pipeline_run.c: a pipeline, or the twin of a live one: without feed, books and session of its own */
+int32_t pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pipeline_cfg *cfg, struct hwgw_pipeline *live,
+                      uint32_t mode, struct hwgw_error *error);
+
 /* pipeline_exposure.c: accounts and strategies as the rest of the world sees them */
 int32_t pipeline_exposure_open(struct hwgw_pipeline *p, struct pipeline_strategy *strategy, const char *name,
                                struct hwgw_error *error);
@@ -336,7 +362,7 @@ const struct pipeline_strategy *pipeline_strategy_of(const struct hwgw_pipeline 
 /* ---- a symbol at a venue ---- */
 
 static inline bool pipeline_has_venues(const struct hwgw_pipeline *p) {
-  return HWGW_UNLIKELY(p->session_cnt > 1);
+  return HWGW_UNLIKELY(p->symbol_cnt != p->instrument_cnt);
 }
 
 /* the instrument of strategies and books: with one session it is the symbol */

@@ -42,6 +42,7 @@ void pipeline_instrument_sync(struct hwgw_pipeline *p, uint32_t index) {
   fanout_put(&p->fanout, &shared);
   struct hwgw_tob *row = hwgw_segment_tob(p->segment, index);
   __atomic_store_n(&row->flags, at->tob_flags, __ATOMIC_RELEASE); /* one word: readers need no lock for it */
+  if (HWGW_UNLIKELY(p->twin_cnt)) pipeline_twins_good(p, index, is_any_good);
 }
 
 void pipeline_distrust(struct hwgw_pipeline *p, uint32_t index) {
@@ -153,6 +154,7 @@ static void books_clear(struct hwgw_pipeline *p, uint32_t channel) {
     p->instrument[i].is_sound = true;
     pipeline_shared_clear(p, i);
     pipeline_features_reset(p, i);
+    for (uint32_t t = 0; t < p->twin_cnt; t++) pipeline_features_reset(p->twin[t], i);
   }
 }
 

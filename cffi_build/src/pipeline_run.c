@@ -97,12 +97,17 @@ static int32_t open_strategies(struct hwgw_pipeline *p, const struct hwgw_pipeli
                             from->id, from->account, (unsigned)HWGW_RISK_STRATEGIES_MAX,
                             (unsigned)HWGW_RISK_ACCOUNTS_MAX);
     }
+    if (from->mode != p->mode) /* one on paper would reach the session */
+      return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "strategy '%s' has mode %u, its pipeline %u",
+                            from->name ? from->name : from->strategy->name, from->mode, p->mode);
     *to = (struct pipeline_strategy){
         .desc = from->strategy, .state = zeroed(state_sz(from->strategy)), .id = from->id, .account = from->account};
     p->strategy_cnt = i + 1;
     if (!to->state) return no_memory(error, "the state of a strategy");
     int32_t status = pipeline_exposure_open(p, to, from->name, error);
     if (status) return status;
+    to->row->mode = from->mode;
+    to->row->of = from->of;
     const int64_t *params = from->params ? from->params : to->desc->param_defaults;
     status = params_check(to->desc, params, error);
     if (status) return status;
@@ -139,7 +144,7 @@ static int32_t open_orders(struct hwgw_pipeline *p, const struct hwgw_pipeline_c
         .protocol = session.protocol, .address = session.address, .port = session.port, .changed_ns = hwgw_now_ns()};
     memcpy(to->row->venue, session.venue, sizeof to->row->venue);
   }
-  p->thread->session_cnt = p->session_cnt;
+  if (!p->live) p->thread->session_cnt = p->session_cnt;
   return HWGW_OK;
 }
 
@@ -160,10 +165,40 @@ static int32_t open_venues(struct hwgw_pipeline *p, const struct hwgw_pipeline_c
   return HWGW_OK;
 }
 
+/* the books of a live pipeline, of which its twin sees every event */
+static int32_t share_feed(struct hwgw_pipeline *p, struct hwgw_error *error) {
+  if (p->instrument_cnt != p->live->instrument_cnt)
+    return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "a twin of %u instruments; its pipeline has %u", p->instrument_cnt,
+                          p->live->instrument_cnt);
+  p->symbol_cnt = p->live->symbol_cnt;
+  p->books = p->live->books;
+  p->instruments = p->live->instruments;
+  return HWGW_OK;
+}
+
 int32_t hwgw_pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pipeline_cfg *cfg,
                            struct hwgw_error *error) {
+  int32_t status = pipeline_open(pipeline, cfg, NULL, HWGW_SEGMENT_STRATEGY_MODE_LIVE, error);
+  if (status || !cfg->twin_cnt) return status;
+  status = pipeline_twins_open(*pipeline, cfg, error);
+  if (status) {
+    hwgw_pipeline_close(*pipeline);
+    *pipeline = NULL;
+  }
+  return status;
+}
+
+int32_t pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pipeline_cfg *cfg, struct hwgw_pipeline *live,
+                      uint32_t mode, struct hwgw_error *error) {
+  bool is_live = mode == HWGW_SEGMENT_STRATEGY_MODE_LIVE;
+  if (is_live == (live != NULL) || (!is_live && cfg->session_cnt))
+    return hwgw_error_set(
+        error, HWGW_ERR_CONFIG, 0, "a pipeline of mode %u %s", mode,
+        cfg->session_cnt ? "with a session: only live orders are sent" : "beside none, or a live one beside another");
   struct hwgw_pipeline *p = zeroed(sizeof *p);
   if (!p) return no_memory(error, "a pipeline");
+  p->live = live;
+  p->mode = mode;
   p->is_virtual = cfg->virtual_clock;
   uint64_t ticks_per_us = pipeline_hz(p) / 1000000;
   hwgw_now_ns(); /* the clock is anchored before the first frame */
@@ -193,7 +228,8 @@ int32_t hwgw_pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pi
 
   int32_t status = segment_resident(cfg->segment, error);
   if (!status) status = open_venues(p, cfg, error);
-  if (!status) status = p->instrument ? open_feed(p, cfg, error) : no_memory(error, "the instruments");
+  if (!status && !p->instrument) status = no_memory(error, "the instruments");
+  if (!status) status = live ? share_feed(p, error) : open_feed(p, cfg, error);
   for (uint32_t i = 0; !status && i < p->instrument_cnt; i++) {
     p->instrument[i].is_sound = true;
     p->instrument[i].channel = p->channel_cnt == 1 ? 0 : UINT16_MAX;
@@ -215,11 +251,14 @@ int32_t hwgw_pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pi
 
 void hwgw_pipeline_close(struct hwgw_pipeline *p) {
   if (!p) return;
+  pipeline_twins_close(p);
   for (uint32_t i = 0; i < p->session_cnt; i++) hwgw_session_close(p->session[i].link);
   hwgw_rx_close(p->rx);
-  pipeline_feed_close(p);
-  hwgw_books_close(p->books);
-  hwgw_instruments_close(p->instruments);
+  if (!p->live) {
+    pipeline_feed_close(p);
+    hwgw_books_close(p->books);
+    hwgw_instruments_close(p->instruments);
+  }
   for (uint32_t i = 0; i < p->strategy_cnt; i++) {
     free(p->strategy[i].state);
     free(p->strategy[i].pos);
@@ -319,6 +358,7 @@ void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
   p->thread->last_ref = p->last_ref;
   p->thread->is_reconciling = p->is_reconciling;
   __atomic_store_n(&p->thread->alive_ns, pipeline_ns(p, now), __ATOMIC_RELEASE);
+  if (HWGW_UNLIKELY(p->twin_cnt)) pipeline_twins_publish(p);
 }
 
 static bool feed_ended(const struct hwgw_pipeline *p) {
@@ -351,11 +391,13 @@ void hwgw_pipeline_run(struct hwgw_pipeline *p) {
   p->thread->tid = (uint32_t)syscall(SYS_gettid);
   p->thread->session_state = p->session[0].state;
   p->thread->state = HWGW_SEGMENT_THREAD_STATE_RUNNING;
+  pipeline_twins_state(p, HWGW_SEGMENT_THREAD_STATE_RUNNING);
   while (!is_stopping(p)) {
     if (!hwgw_pipeline_step(p)) hwgw_pause();
   }
   p->thread->state = HWGW_SEGMENT_THREAD_STATE_DRAINING;
   p->strategy_is_stopped = true;
+  pipeline_twins_state(p, HWGW_SEGMENT_THREAD_STATE_DRAINING);
   if (p->session_cnt) {
     for (uint32_t i = 0; i < CANCEL_ROUNDS && !no_open_orders(p); i++) {
       pipeline_cancel_all(p, i == 0);
@@ -378,6 +420,7 @@ void hwgw_pipeline_run(struct hwgw_pipeline *p) {
     hwgw_halt(p->segment, HWGW_RISK_REASON_SESSION, "it stopped with orders that may still be open at the venue");
   }
   hwgw_pipeline_publish(p);
+  pipeline_twins_state(p, HWGW_SEGMENT_THREAD_STATE_STOPPED);
   p->thread->state = HWGW_SEGMENT_THREAD_STATE_STOPPED;
 }
 

@@ -287,7 +287,8 @@ static bool is_due(const struct hwgw_pipeline *p, uint64_t *t_last, uint64_t now
 /* Halted, what is open goes too, of an instrument or all */
 void pipeline_cancel_halted(struct hwgw_pipeline *p, uint64_t now) {
   bool is_first;
-  if (!pipeline_any_session(p, HWGW_SEGMENT_SESSION_STATE_UP) || pipeline_open_orders(p) == 0) return;
+  bool is_up = p->desk.send || pipeline_any_session(p, HWGW_SEGMENT_SESSION_STATE_UP);
+  if (!is_up || pipeline_open_orders(p) == 0) return;
   /* orders that are being compared with the venue's are good ones until a person, or another reason, says otherwise */
   if (p->is_reconciling && p->control->halt == (uint32_t)1 << HWGW_RISK_REASON_RECONCILE) return;
   if (!is_due(p, &p->t_cancel, now, &is_first)) return;

@@ -263,26 +263,18 @@ static uint32_t sweep(struct venue *v, uint32_t side_number, uint32_t px, bool o
   return qty;
 }
 
-/* an order of the feed as it was before the event that names it */
-struct named {
-  uint64_t ref;
-  uint32_t side_number;
-  uint32_t px;
-  uint32_t qty;
-};
-
-static struct named named_find(const struct venue *v, const struct hwgw_event *event) {
+static struct venue_named named_find(const struct venue *v, const struct hwgw_event *event) {
   uint32_t cell = hwgw_book_find(v->books, event->ref, event->instrument);
-  if (!cell) return (struct named){0};
+  if (!cell) return (struct venue_named){0};
   const union hwgw_book_block *level = &v->books->block[hwgw_book_level_of(v->books, cell)];
-  return (struct named){.ref = event->ref,
-                        .side_number = level->owner & ~HWGW_BOOK_IS_LEVEL,
-                        .px = level->px,
-                        .qty = hwgw_book_cell(v->books, cell)->qty};
+  return (struct venue_named){.ref = event->ref,
+                              .side_number = level->owner & ~HWGW_BOOK_IS_LEVEL,
+                              .px = level->px,
+                              .qty = hwgw_book_cell(v->books, cell)->qty};
 }
 
 /* an order of the feed lost shares, qty of them (all: more than it had); executed: how many met somebody */
-static void on_less(struct venue *v, const struct hwgw_event *event, const struct named *named, uint32_t qty,
+static void on_less(struct venue *v, const struct hwgw_event *event, const struct venue_named *named, uint32_t qty,
                     uint32_t executed) {
   uint32_t after = qty < named->qty ? named->qty - qty : 0;
   uint64_t taken = venue_refs_get(&v->taken, named->ref, event->instrument);
@@ -354,7 +346,8 @@ static bool is_take(uint32_t kind) {
 }
 
 /* the own side of an event that the books took */
-static void own_event(struct venue *v, const struct hwgw_event *event, const struct named *named, uint32_t outcome) {
+static void own_event(struct venue *v, const struct hwgw_event *event, const struct venue_named *named,
+                      uint32_t outcome) {
   if (outcome != HWGW_CNT_BOOK_UPDATES && outcome != HWGW_CNT_BOOK_IGNORED) return;
   uint32_t executed = event->flags & HWGW_EVENT_FLAGS_PRINTABLE && !v->is_halted[event->instrument] ? event->qty : 0;
   bool is_halted = v->is_halted[event->instrument];
@@ -387,17 +380,24 @@ static void own_event(struct venue *v, const struct hwgw_event *event, const str
   }
 }
 
+bool venue_look(const struct venue *v, const struct hwgw_event *event, struct venue_named *named) {
+  if (HWGW_LIKELY(event->instrument >= v->instrument_cnt || !v->busy[event->instrument])) return false;
+  *named = is_take(event->kind) ? named_find(v, event) : (struct venue_named){0};
+  return true;
+}
+
+void venue_after(struct venue *v, const struct hwgw_event *event, const struct venue_named *named, uint32_t outcome) {
+  if (HWGW_UNLIKELY(named != NULL)) own_event(v, event, named, outcome);
+  if (HWGW_UNLIKELY(event->kind == HWGW_EVENT_KIND_STATUS && event->instrument < v->instrument_cnt))
+    on_status(v, event);
+}
+
 uint32_t venue_event(struct venue *v, struct hwgw_books *books, struct hwgw_event *event, struct hwgw_book_hint hint,
                      bool *top_changed) {
+  struct venue_named named;
   v->now_ns = event->ts_ns;
-  if (HWGW_LIKELY(event->instrument >= v->instrument_cnt || !v->busy[event->instrument])) {
-    if (HWGW_UNLIKELY(event->kind == HWGW_EVENT_KIND_STATUS && event->instrument < v->instrument_cnt))
-      on_status(v, event);
-    return hwgw_book_apply(books, event, hint, top_changed);
-  }
-  struct named named = is_take(event->kind) ? named_find(v, event) : (struct named){0};
+  bool is_ours = venue_look(v, event, &named);
   uint32_t outcome = hwgw_book_apply(books, event, hint, top_changed);
-  own_event(v, event, &named, outcome);
-  if (HWGW_UNLIKELY(event->kind == HWGW_EVENT_KIND_STATUS)) on_status(v, event);
+  venue_after(v, event, HWGW_UNLIKELY(is_ours) ? &named : NULL, outcome);
   return outcome;
 }

@@ -122,6 +122,7 @@ struct venue {
 int32_t venue_open(struct venue **venue, const struct hwgw_model *model, uint32_t instrument_cnt,
                    struct hwgw_error *error);
 void venue_close(struct venue *venue);
+bool venue_reserve(struct venue *v); /* memory ahead, for those who must not wait for it */
 uint64_t venue_delay(struct venue_latency *latency);
 int32_t venue_latency_open(struct venue_latency *latency, const struct hwgw_model_latency *cfg, uint64_t seed,
                            const char *name, struct hwgw_error *error);
@@ -164,6 +165,18 @@ static inline uint32_t venue_real(uint64_t taken, uint32_t qty) {
 /* takes an order at decision time sent_ns */
 uint32_t venue_send(struct venue *v, const struct hwgw_order *order, uint64_t sent_ns, uint64_t mid2);
 void venue_arrive(struct venue *v, const struct venue_sent *sent); /* it is there, at v->now_ns */
+/* an order of the feed as it was before the event that names it */
+struct venue_named {
+  uint64_t ref;
+  uint32_t side_number;
+  uint32_t px;
+  uint32_t qty;
+};
+
+/* The two halves of venue_event, for books that several venues share: before the books take an event, false when nothing of
+ * ours is there; and after it, with named NULL then. now_ns is the caller's to set. */
+bool venue_look(const struct venue *v, const struct hwgw_event *event, struct venue_named *named);
+void venue_after(struct venue *v, const struct hwgw_event *event, const struct venue_named *named, uint32_t outcome);
 /* applies an event of the feed to books (those of v) and to the own orders; the counter of what the books made of it */
 uint32_t venue_event(struct venue *v, struct hwgw_books *books, struct hwgw_event *event, struct hwgw_book_hint hint,
                      bool *top_changed);

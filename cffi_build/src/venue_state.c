@@ -12,6 +12,7 @@
 #define LATENCY_MAX (1u << 20)
 #define FIFO_MIN 64u
 #define REFS_MIN 1024u
+#define REFS_RESERVED 65536u       /* orders of the feed in front of ours: half as many, then it grows */
 #define GOLDEN 0x9E3779B97F4A7C15u /* 2^64 over the golden ratio: splitmix64's step, and a hash's factor */
 
 /* ---- delays ---- */
@@ -44,20 +45,22 @@ int32_t venue_latency_open(struct venue_latency *latency, const struct hwgw_mode
 
 /* ---- queues and rows ---- */
 
-void *venue_fifo_push(struct venue_fifo *fifo) {
-  if (HWGW_UNLIKELY(fifo->cnt == fifo->cap)) {
-    uint32_t cap = fifo->cap ? 2 * fifo->cap : FIFO_MIN;
-    uint8_t *data = cap ? malloc((size_t)cap * fifo->item_sz) : NULL;
-    if (!data) return NULL;
-    for (uint32_t i = 0; i < fifo->cnt; i++) {
-      uint32_t from = (fifo->head + i) & (fifo->cap - 1);
-      memcpy(data + (size_t)i * fifo->item_sz, fifo->data + (size_t)from * fifo->item_sz, fifo->item_sz);
-    }
-    free(fifo->data);
-    fifo->data = data;
-    fifo->cap = cap;
-    fifo->head = 0;
+static bool fifo_grow(struct venue_fifo *fifo, uint32_t cap) {
+  uint8_t *data = cap ? malloc((size_t)cap * fifo->item_sz) : NULL;
+  if (!data) return false;
+  for (uint32_t i = 0; i < fifo->cnt; i++) {
+    uint32_t from = (fifo->head + i) & (fifo->cap - 1);
+    memcpy(data + (size_t)i * fifo->item_sz, fifo->data + (size_t)from * fifo->item_sz, fifo->item_sz);
   }
+  free(fifo->data);
+  fifo->data = data;
+  fifo->cap = cap;
+  fifo->head = 0;
+  return true;
+}
+
+void *venue_fifo_push(struct venue_fifo *fifo) {
+  if (HWGW_UNLIKELY(fifo->cnt == fifo->cap) && !fifo_grow(fifo, fifo->cap ? 2 * fifo->cap : FIFO_MIN)) return NULL;
   return fifo->data + (size_t)((fifo->head + fifo->cnt++) & (fifo->cap - 1)) * fifo->item_sz;
 }
 
@@ -91,19 +94,22 @@ uint64_t venue_refs_get(const struct venue_refs *refs, uint64_t ref, uint32_t in
   return refs->cnt ? refs_find(refs, ref, instrument)->value : 0;
 }
 
-bool venue_refs_put(struct venue_refs *refs, uint64_t ref, uint32_t instrument, uint64_t value) {
-  if (HWGW_UNLIKELY(!refs->slot || 2 * refs->cnt > refs->mask)) {
-    uint32_t cap = refs->slot ? 2 * (refs->mask + 1) : REFS_MIN;
-    struct venue_refs grown = {.slot = cap ? calloc(cap, sizeof *grown.slot) : NULL, .mask = cap - 1};
-    if (!grown.slot) return false;
-    for (uint32_t i = 0; refs->slot && i <= refs->mask; i++) {
-      const struct venue_ref *from = &refs->slot[i];
-      if (from->value) *refs_find(&grown, from->ref, from->instrument) = *from;
-    }
-    grown.cnt = refs->cnt;
-    free(refs->slot);
-    *refs = grown;
+static bool refs_grow(struct venue_refs *refs, uint32_t cap) {
+  struct venue_refs grown = {.slot = cap ? calloc(cap, sizeof *grown.slot) : NULL, .mask = cap - 1};
+  if (!grown.slot) return false;
+  for (uint32_t i = 0; refs->slot && i <= refs->mask; i++) {
+    const struct venue_ref *from = &refs->slot[i];
+    if (from->value) *refs_find(&grown, from->ref, from->instrument) = *from;
   }
+  grown.cnt = refs->cnt;
+  free(refs->slot);
+  *refs = grown;
+  return true;
+}
+
+bool venue_refs_put(struct venue_refs *refs, uint64_t ref, uint32_t instrument, uint64_t value) {
+  bool is_full = !refs->slot || 2 * refs->cnt > refs->mask;
+  if (HWGW_UNLIKELY(is_full) && !refs_grow(refs, refs->slot ? 2 * (refs->mask + 1) : REFS_MIN)) return false;
   struct venue_ref *slot = refs_find(refs, ref, instrument);
   refs->cnt += slot->value == 0;
   *slot = (struct venue_ref){.ref = ref, .value = value, .instrument = instrument};
@@ -161,6 +167,11 @@ int32_t venue_open(struct venue **out, const struct hwgw_model *model, uint32_t 
   v->level_free = 1;
   *out = v;
   return HWGW_OK;
+}
+
+bool venue_reserve(struct venue *v) {
+  return fifo_grow(&v->sent, VENUE_ORDERS) && fifo_grow(&v->answers, 4 * VENUE_ORDERS) &&
+         refs_grow(&v->ahead, REFS_RESERVED) && refs_grow(&v->taken, REFS_RESERVED);
 }
 
 void venue_close(struct venue *v) {

@@ -200,6 +200,8 @@ def risk() -> Iterator[dict[str, Any]]:
     yield panel(
         "timeseries", "Profit and loss", (12, 8), target(f"hwgw_exposure_pnl{{{WHO}}}", "{{gateway}} {{account}}")
     )
+    beside = f"hwgw_strategy_pnl{{{WHO}}} and on (gateway, strategy) hwgw_strategy_live{{{WHO}}} == 0"
+    yield panel("timeseries", "On paper: profit and loss", (12, 8), target(beside, "{{gateway}} {{strategy}}"))
     yield states("hwgw_session_state", "Order session", "{{gateway}} {{pipeline}}")
     yield panel(
         "timeseries",

@@ -54,7 +54,8 @@ def of_config(path: Path) -> Settings:
     return replace(
         settings,
         pipelines=(_pipeline(),),
-        strategies=tuple(replace(each, armed=True) for each in settings.strategies),
+        strategies=tuple(replace(each, armed=True, mode="live", of="") for each in settings.strategies),
+        paper=None,
         sessions=(),
         journal=None,
     )

@@ -41,6 +41,7 @@ VERBS = {
     "disarm": "Let none of a strategy's orders pass.",
     "audit": "Who told a gateway what, and whether the record is whole.",
     "journal": "What a gateway decided, was told and did, from its journal.",
+    "compare": "Where two strategies part.",
     "report": "What a gateway did on a day, in writing.",
     "conformance": "Try a pre-trade gate on short scenarios.",
     "card": "The FPGA card.",

@@ -18,6 +18,7 @@ from .common import Output, log_form, verb
 if TYPE_CHECKING:
     from hwgw.logs import Log
     from hwgw.segment import Segment
+    from hwgw.settings import Settings
 
 
 def _tripped(segment: Segment, seen: dict[str, int]) -> Iterator[tuple[str, str]]:
@@ -70,6 +71,11 @@ class _Watch:
     def state(self) -> str:
         """Why no order leaves; empty when nothing holds them."""
         return f"HALTED ({', '.join(sorted(self._halts))})" if self._halts else ""
+
+
+def _strategies(settings: Settings) -> str:
+    beside = [f"{len(there)} {mode}" for mode in ("paper", "shadow") if (there := settings.of_mode(mode))]
+    return f"{len(settings.of_mode('live'))} strategies" + (f", beside them {' and '.join(beside)}" if beside else "")
 
 
 def _leave_no_core() -> None:
@@ -163,7 +169,7 @@ def command(out: Output, config: Path, seconds: float | None, anew: str, form: s
         gateway.start()
         head = snapshot(gateway.segment)
         out.say(f"{settings.name}: running, {head['receive']}, data process {head['data_pid']}")
-        out.say(f"{settings.name}: {len(settings.symbols)} symbols, {len(settings.strategies)} strategies")
+        out.say(f"{settings.name}: {len(settings.symbols)} symbols, {_strategies(settings)}")
         if gateway.past.blocks:
             rebuilt = f"{gateway.past.records:,} records of the journal"
             open_cnt = sum(row["open_orders"] for row in head["pipelines"])

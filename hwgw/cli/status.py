@@ -12,6 +12,7 @@ import click
 from .common import Output, for_each, verb
 
 CHANGES_SHOWN = 6
+TWIN_LEDGERS = ("intents", "orders")  # beside a live gateway, whose feed and session are its own
 
 
 def _placement(row: dict[str, Any]) -> str:
@@ -37,14 +38,25 @@ def _describe(out: Output, name: str, running: bool, look: dict[str, Any]) -> No
     if look["fell_back"]:
         out.row("  FELL BACK  ", "to udp: AF_XDP could not be had (receive.fallback: none refuses that)")
     out.say(f"  processes  control {look['control_pid']}, data {look['data_pid']}; up {look['up_seconds']:.0f} s")
+    if look["mode"] == "live":
+        _process(out, look)
+    limits = f"generation {look['limits_generation']}, hash {look['limits_hash'][:16]}"
+    out.say(f"  limits     {limits if look['limits_generation'] else 'none: nothing passes'}")
+    _pipelines(out, look)
+    _channels(out, look)
+    _figures(out, look)
+
+
+def _process(out: Output, look: dict[str, Any]) -> None:
     confined = look["confined"]
     kept = [] if confined["privileges_dropped"] else ["privileges kept"]
     kept += [] if confined["calls_filtered"] else ["system calls not filtered"]
     refused = f"; {confined['refused_calls']:,} system calls refused, last {confined['refused_call']}"
     out.say(f"  confined   {', '.join(kept) or 'fully'}{refused if confined['refused_calls'] else ''}")
     out.row("  placement  ", _placement(look["placement"]))
-    limits = f"generation {look['limits_generation']}, hash {look['limits_hash'][:16]}"
-    out.say(f"  limits     {limits if look['limits_generation'] else 'none: nothing passes'}")
+
+
+def _pipelines(out: Output, look: dict[str, Any]) -> None:
     for index, row in enumerate(look["pipelines"]):
         cpu = f"cpu {row['cpu']}" if row["cpu"] >= 0 else "not pinned"
         cpu += f", SCHED_FIFO {row['fifo_priority']}" if row["fifo_priority"] else ""
@@ -57,6 +69,9 @@ def _describe(out: Output, name: str, running: bool, look: dict[str, Any]) -> No
             out.row(f"  pipeline {index} ", f"not had: {row['error']}" if row["state"] != "failed" else row["error"])
         if row["receive_reason"]:
             out.row(f"  pipeline {index} ", f"receives nothing that counts: {row['receive']}: {row['receive_reason']}")
+
+
+def _channels(out: Output, look: dict[str, Any]) -> None:
     from hwgw.telemetry import describe_change
 
     for row in look["channels"]:
@@ -79,7 +94,12 @@ def _describe(out: Output, name: str, running: bool, look: dict[str, Any]) -> No
             f"  interface  went down {link['link_downs']} times, came back {link['link_ups']},"
             f" receive path opened anew {link['reopens']}"
         )
+
+
+def _figures(out: Output, look: dict[str, Any]) -> None:
     for ledger, row in look["ledgers"].items():
+        if look["mode"] != "live" and ledger not in TWIN_LEDGERS:
+            continue
         drops = ", ".join(f"{cause} {cnt:,}" for cause, cnt in row["dropped"].items()) or "none dropped"
         verdict = "" if row["exact"] else "  (in flight)"
         out.say(f"  {ledger:<10} {row['total']:,} in, {row['used']:,} used; {drops}{verdict}")
@@ -91,8 +111,8 @@ def _describe(out: Output, name: str, running: bool, look: dict[str, Any]) -> No
         )
     for strategy, row in look["strategies"].items():
         out.say(
-            f"  {strategy:<10} {'armed' if row['armed'] else 'DISARMED'}, {row['passed']:,} orders passed,"
-            f" {row['refused']:,} refused; {row['executed_qty']:,} shares, PnL {row['pnl'] / 10_000:,.2f}"
+            f"  {strategy:<10} {row['mode']}, {'armed' if row['armed'] else 'DISARMED'}, {row['passed']:,} orders"
+            f" passed, {row['refused']:,} refused; {row['executed_qty']:,} shares, PnL {row['pnl'] / 10_000:,.2f}"
         )
     for symbol, row in look["positions"].items():
         out.say(f"  {symbol:<10} position {row['position']:,}, {row['fills']:,} fills")

@@ -20,7 +20,7 @@ from typing import Any
 from .. import specs
 from .files import Record, blocks, records
 
-__all__ = ["Group", "report"]
+__all__ = ["Group", "Reader", "percentiles", "report"]
 
 SPANS = ("decided_to_sent", "sent_to_acknowledged", "decided_to_first_fill")
 BPS = 10_000
@@ -79,11 +79,12 @@ class Group:
             "fill_rate": self.orders_filled / self.acknowledged if self.acknowledged else None,
             "executed_qty": self.executed_qty, "slippage_qty": qty,
             "slippage_bps": {kind: cost / qty if qty else None for kind, cost in self.cost.items()},
-            "latency_ns": {span: _percentiles(times) for span, times in self.times.items()},
+            "latency_ns": {span: percentiles(times) for span, times in self.times.items()},
         }  # fmt: skip
 
 
-def _percentiles(times: list[int]) -> dict[str, int]:
+def percentiles(times: list[int]) -> dict[str, int]:
+    """How many, and p50, p99, p999 and max of them; zeros of none."""
     ordered = sorted(times)
     at = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
     row = {
@@ -92,7 +93,7 @@ def _percentiles(times: list[int]) -> dict[str, int]:
     return {"cnt": len(ordered), **row, "max": ordered[-1] if ordered else 0}
 
 
-class _Reader:
+class Reader:
     """Follows the records of one gateway."""
 
     def __init__(self) -> None:
@@ -106,6 +107,7 @@ class _Reader:
         self.kinds = _names("order", "kind")
 
     def take(self, record: Record) -> None:
+        """The next record."""
         if record.type == "gate":
             self._event(record)
         elif record.type == "arrival":
@@ -189,7 +191,7 @@ def _records(files: Sequence[Path]) -> Iterator[Record]:
 
 def report(files: Sequence[Path]) -> list[Group]:
     """The groups of consecutive files of one gateway, by venue and strategy."""
-    reader = _Reader()
+    reader = Reader()
     for record in _records(files):
         reader.take(record)
     return [reader.groups[key] for key in sorted(reader.groups)]

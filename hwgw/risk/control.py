@@ -10,6 +10,7 @@ generation.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import os
 import time
@@ -25,7 +26,7 @@ from hwgw.errors import CheckFailed, ConfigError, DeviceError, UsageError
 from hwgw.risk import files, rows, signature
 from hwgw.risk.limits import limits_table
 from hwgw.segment import Segment
-from hwgw.settings import Settings
+from hwgw.settings import MODES, Settings, twin_name
 
 __all__ = ["Applied", "Book", "of_settings"]
 
@@ -72,10 +73,12 @@ class Applied:
     key: str
 
 
-def of_settings(settings: Settings) -> Book:
-    """The limits that a configuration describes."""
-    names = {number: strategy.name for number, strategy in enumerate(settings.strategies)}
-    return Book(settings.name, settings.symbols, names, limits_table(settings.limits))
+def of_settings(settings: Settings, mode: str = "live") -> Book:
+    """The limits that a configuration describes for its strategies of a mode; nothing passes of the others."""
+    names = {number: strategy.name for number, strategy in settings.of_mode(mode).items()}
+    of_mode = {number: row for number, row in settings.limits.strategies.items() if number in names}
+    table = limits_table(dataclasses.replace(settings.limits, strategies=of_mode))
+    return Book(twin_name(settings.name, mode), settings.symbols, names, table)
 
 
 def in_force(segment: Segment) -> Book:
@@ -100,7 +103,9 @@ def read(file: Path, segment: Segment | None = None) -> Book:
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from None
     if files.is_gateway(raw):
-        book = of_settings(config.loads(raw, str(file), file.absolute().parent))
+        settings = config.loads(raw, str(file), file.absolute().parent)
+        modes = {twin_name(settings.name, mode): mode for mode in MODES}
+        book = of_settings(settings, modes.get(segment.name, "live") if segment else "live")
         if segment is not None:
             _fits(book, segment, file)
         return book

@@ -92,6 +92,8 @@ def _risk(families: Families, gateway: str, look: dict[str, Any], segment: Segme
     for strategy, row in look["strategies"].items():
         labels = own | {"strategy": strategy}
         families.gauge("hwgw_strategy_armed", "1 while orders of the strategy may pass", labels, float(row["armed"]))
+        families.gauge("hwgw_strategy_live", "0 for one on paper or a shadow, whose orders are never sent", labels,
+                       float(row["mode"] == "live"))  # fmt: skip
         families.gauge("hwgw_strategy_pnl", "In units of the currency", labels, row["pnl"] / MONEY)
         for key in ("passed", "refused", "fills", "rejects"):
             families.add(CounterMetricFamily, f"hwgw_strategy_{key}", f"Of one strategy: {key}", labels, row[key])

@@ -28,7 +28,7 @@ def snapshot(segment: Segment) -> dict[str, Any]:
         for name, value in counters.items()
         if name.startswith("risk.refused_") and value
     }
-    threads = segment.thread_status()
+    threads, strategies = segment.thread_status(), segment.strategies()
     positions = {
         symbol: {
             "position": int(row["pos"]),
@@ -42,6 +42,7 @@ def snapshot(segment: Segment) -> dict[str, Any]:
     }
     return {
         "name": segment.name,
+        "mode": next((row["mode"] for row in strategies.values()), "live"),
         "backend": _text(head["backend"]),
         "receive": _text(head["receive"]),
         "fell_back": bool(head["fell_back"]),
@@ -64,7 +65,7 @@ def snapshot(segment: Segment) -> dict[str, Any]:
         "ledgers": {row.name: row.as_dict() for row in ledger_rows(counters)},
         "refused": refused,
         "exposure": segment.exposure(),
-        "strategies": segment.strategies(),
+        "strategies": strategies,
         "positions": positions,
         "latency_ns": segment.latency_ns(),
     }

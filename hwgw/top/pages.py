@@ -181,11 +181,12 @@ def orders(look: Look, history: History) -> RenderableType:
         flow.add_row(*cells[at : at + 6])
     for index in (2, 4):
         flow.columns[index].justify = "left"
-    who = table("strategy", "armed", "passed", "refused", "fills", "shares", "PnL")
+    who = table("strategy", "mode", "armed", "passed", "refused", "fills", "shares", "PnL")
     for name, row in look["strategies"].items():
         armed = Text("yes", "green") if row["armed"] else Text("NO", "bold red")
         who.add_row(
             name,
+            Text(row["mode"], "" if row["mode"] == "live" else "yellow"),
             armed,
             f"{row['passed']:,}",
             f"{row['refused']:,}",

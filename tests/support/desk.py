@@ -50,6 +50,7 @@ class Desk:
         limits: Any = None,
         journal_sz_bytes: int = 0,
         session: dict[str, Any] | None = None,
+        paper: Sequence[tuple[Any, dict[str, int]]] = (),
         **probe_params: int,
     ) -> None:
         self.venue = sv.Venue(receive_sz)
@@ -57,7 +58,7 @@ class Desk:
         chosen = probe(**probe_params) if strategy is None else [(strategy, params or {})]
         self.rig = Rig(
             SYMBOLS, chosen, session=cfg, limits=limits, cancel_on_halt=cancel_on_halt, features=features,
-            journal_sz_bytes=journal_sz_bytes,
+            journal_sz_bytes=journal_sz_bytes, paper=paper,
         )  # fmt: skip
         self.packets: list[bytes] = []
         self.wait(1)

@@ -20,6 +20,7 @@ from hwgw import specs
 from hwgw.feature_choice import native_features, parse_all
 from hwgw.native import call, ffi, lib
 from hwgw.segment import Segment
+from hwgw.settings import MODES
 from hwgw.telemetry import ledger_rows
 
 GROUP, PORT = 0xE9360C6F, 26477  # 233.54.12.111
@@ -161,8 +162,13 @@ class Rig:
         fanout_bytes: int = 0,
         depth: int = 0,
         shown: Sequence[str] = (),
+        paper: Sequence[tuple[Any, dict[str, int]]] = (),
+        mode: str = "live",
     ) -> None:
-        """replay: blocks of a journal as their records and how many these are; depth, shown: levels and features."""
+        """replay: blocks of a journal as their records and how many these are; depth, shown: levels and features.
+
+        paper: strategies of a twin, whose model of the venue is 0 ns away; mode: what those of the pipeline say.
+        """
         name = f"rig-{os.getpid()}-{next(_serial)}"
         self.segment = Segment.create(
             name,
@@ -180,17 +186,8 @@ class Rig:
         self._keep: list[Any] = [session, rx]
         cfg = ffi.new("struct hwgw_pipeline_cfg *")
         flows = ffi.new("struct hwgw_flow[]", [flow or {"group": GROUP, "port": PORT}])
-        chosen = ffi.new("struct hwgw_strategy_cfg[]", max(1, len(strategies)))
-        for index, (desc, params) in enumerate(strategies):
-            names = [ffi.string(desc.param_names[i]).decode() for i in range(desc.param_cnt)]
-            assert set(params) <= set(names)
-            values = [params.get(name, desc.param_defaults[i]) for i, name in enumerate(names)]
-            self._keep.append(ffi.new("int64_t[]", values))
-            chosen[index].strategy = desc
-            chosen[index].params = self._keep[-1]
-            chosen[index].id = index
-            self._keep.append(native_features(parse_all(features)))
-            chosen[index].features = self._keep[-1]
+        chosen = self._strategies(strategies, features, mode)
+        self.paper = self._twin(cfg, paper, journal_sz_bytes, limits) if paper else None
         cfg.segment = self.segment.pointer
         cfg.cpu = -1
         cfg.sample_shift = sample_shift
@@ -222,7 +219,7 @@ class Rig:
         try:
             call(lib.hwgw_pipeline_open, handle, cfg)
         except BaseException:
-            self.segment.close()
+            self._give_up()
             raise
         self.handle = handle[0]
         self.seq = 1
@@ -232,8 +229,43 @@ class Rig:
 
     def __exit__(self, *_: object) -> None:
         lib.hwgw_pipeline_close(self.handle)
-        self.segment.control["halt"] = self.segment.control["instrument_halt"] = 0  # so that nothing is left behind
-        self.segment.close()
+        self._give_up()
+
+    def _give_up(self) -> None:
+        for segment in filter(None, (self.segment, self.paper)):
+            segment.control["halt"] = segment.control["instrument_halt"] = 0  # so that nothing is left behind
+            segment.close()
+
+    def _strategies(self, given: Sequence[tuple[Any, dict[str, int]]], features: Sequence[str], mode: str) -> Any:
+        chosen = ffi.new("struct hwgw_strategy_cfg[]", max(1, len(given)))
+        for index, (desc, params) in enumerate(given):
+            names = [ffi.string(desc.param_names[i]).decode() for i in range(desc.param_cnt)]
+            assert set(params) <= set(names)
+            values = [params.get(name, desc.param_defaults[i]) for i, name in enumerate(names)]
+            self._keep.append(ffi.new("int64_t[]", values))
+            chosen[index].strategy = desc
+            chosen[index].params = self._keep[-1]
+            chosen[index].id = index
+            chosen[index].mode = MODES.index(mode)
+            self._keep.append(native_features(parse_all(features)))
+            chosen[index].features = self._keep[-1]
+        self._keep.append(chosen)
+        return chosen
+
+    def _twin(
+        self, cfg: Any, given: Sequence[tuple[Any, dict[str, int]]], journal_sz_bytes: int, limits: np.ndarray | None
+    ) -> Segment:
+        segment = Segment.create(f"{self.segment.name}-paper", self.symbols, journal_sz_bytes=journal_sz_bytes)
+        segment.publish_limits(open_limits(len(self.symbols)) if limits is None else limits)
+        segment.beat()
+        twin = ffi.new("struct hwgw_twin_cfg[]", 1)
+        twin[0].segment, twin[0].mode, twin[0].has_impact = segment.pointer, MODES.index("paper"), True
+        twin[0].strategy, twin[0].strategy_cnt = self._strategies(given, (), "paper"), len(given)
+        for number in range(len(given)):
+            segment.arm(number)
+        self._keep.append(twin)
+        cfg.twin, cfg.twin_cnt = twin, 1
+        return segment
 
     def push(self, *frames: bytes) -> None:
         """Frames as they are."""

@@ -60,6 +60,7 @@ LAYERS = (
         "hwgw.send",
         "hwgw.strategies",
     ),
+    ("hwgw.twins",),
     ("hwgw.gateway", "hwgw.control", "hwgw.live", "hwgw.relay", "hwgw.relay_nats", "hwgw.relay_zeromq"),
     ("hwgw.backtest",),
     ("hwgw_sim",),
@@ -98,6 +99,7 @@ STAGES_OF = {
     "risk": {"crc32c"},
     "pipeline": {
         *("book", "breaker", "fanout", "halt", "journal", "recover", "risk", "segment", "session", "strategy"),
+        "venue",
     },
     "gateway": {"confine", "pipeline", "placement", "recover", "rx"},
     "placement": {"pipeline", "segment"},

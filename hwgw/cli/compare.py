@@ -1,0 +1,136 @@
+"""hwgw compare: where two strategies part, one live and one beside it.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .common import Output, verb
+
+if TYPE_CHECKING:
+    from hwgw.journal.compare import Day
+
+
+@verb("compare")
+@click.argument("name")
+@click.argument("a", required=False)
+@click.argument("b", required=False)
+@click.option(
+    "--journal", type=click.Path(path_type=Path, readable=False), metavar="FOLDER",
+    help="From the journals of a day, order by order, instead of the running gateway.",
+)  # fmt: skip
+def command(out: Output, name: str, a: str | None, b: str | None, journal: Path | None) -> int:
+    """Where two strategies part.
+
+    Gateway NAME's strategy A against B, of any mode; without them, each shadow against the live strategy that it is
+    beside. Orders, refusals, fills, PnL and latency; with --journal also which orders were decided on the same message
+    of the feed, and how far apart. PnL is before fees.
+    """
+    from hwgw.errors import UsageError
+
+    if a and not b:
+        raise UsageError(f"{a}: name two strategies, or none for every shadow")
+    found = _of_journal(journal, name, a, b) if journal else _of_segments(name, a, b)
+    out.emit({"name": name, "journal": str(journal) if journal else "", "pairs": found})
+    for row in found:
+        _say(out, row)
+    return 0
+
+
+def _pairs(known: dict[str, tuple[int, int]], a: str | None, b: str | None) -> list[tuple[str, str]]:
+    """Of strategies with their number and that of the one they are beside."""
+    from hwgw.errors import UsageError
+
+    if a and b:
+        if missing := [each for each in (a, b) if each not in known]:
+            raise UsageError(f"{missing[0]}: no such strategy; there are {', '.join(known) or 'none'}")
+        return [(a, b)]
+    names = {number: name for name, (number, _) in known.items()}
+    pairs = [(names[of], name) for name, (_, of) in known.items() if of in names]
+    if not pairs:
+        raise UsageError(f"no shadow is there to compare; name two of {', '.join(known) or 'no strategies'}")
+    return pairs
+
+
+def _of_segments(name: str, a: str | None, b: str | None) -> list[dict[str, Any]]:
+    from hwgw.segment import Segment, gateways
+    from hwgw.settings import MODES, twin_name
+    from hwgw.telemetry import snapshot
+
+    there = gateways()
+    looks: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+    for mode in MODES:
+        if mode == "live" or twin_name(name, mode) in there:
+            with Segment.attach(twin_name(name, mode)) as segment:
+                look = snapshot(segment)
+            looks |= {strategy: (look, row) for strategy, row in look["strategies"].items()}
+    known = {strategy: (row["number"], row["of"]) for strategy, (_, row) in looks.items()}
+
+    def figures(strategy: str) -> dict[str, Any]:
+        look, row = looks[strategy]
+        total = look["latency_ns"]["total"]
+        return {
+            "strategy": strategy, "mode": row["mode"], "passed": row["passed"], "refused": row["refused"],
+            "fills": row["fills"], "executed_qty": row["executed_qty"], "pnl": row["pnl"] / 10_000,
+            "segment_latency_ns": {key: total[key] for key in ("cnt", "p50", "p99", "max")},
+        }  # fmt: skip
+
+    return [{"a": figures(first), "b": figures(second)} for first, second in _pairs(known, a, b)]
+
+
+def _of_journal(folder: Path, name: str, a: str | None, b: str | None) -> list[dict[str, Any]]:
+    from hwgw.errors import UsageError
+    from hwgw.journal import files_of
+    from hwgw.journal.compare import compare, day
+    from hwgw.settings import MODES, twin_name
+
+    files = [files_of(folder, twin_name(name, mode)) for mode in MODES]
+    if not files[0]:
+        raise UsageError(f"{folder}: no journal of {name}")
+    where: dict[str, Day] = {}
+    for each in map(day, filter(None, files)):
+        where |= dict.fromkeys(each.strategies, each)
+    known = {each: (of.strategies[each].number, of.strategies[each].of) for each, of in where.items()}
+    return [compare(where[first], first, where[second], second) for first, second in _pairs(known, a, b)]
+
+
+_ROWS = (
+    ("mode", "mode"), ("orders", "orders"), ("passed", "passed"), ("refused", "refused"), ("fills", "fills"),
+    ("orders filled", "orders_filled"), ("fill rate", "fill_rate"), ("shares", "executed_qty"), ("PnL", "pnl"),
+    ("slippage, bp of mid", "slippage_bps"), ("decided to first fill", "decided_to_first_fill_ns"),
+    ("descriptor to order", "segment_latency_ns"),
+)  # fmt: skip
+
+
+def _text(key: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if key == "refused" and isinstance(value, dict):
+        return f"{sum(value.values()):,}"
+    if key.endswith("_ns"):
+        return f"p50 {value['p50'] / 1000:,.1f} us, p99 {value['p99'] / 1000:,.1f} us" if value["cnt"] else "-"
+    if key == "fill_rate":
+        return f"{value:.1%}"
+    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _say(out: Output, row: dict[str, Any]) -> None:
+    first, second = row["a"], row["b"]
+    out.say(f"{'':<22}{first['strategy']:<30}{second['strategy']}")
+    for label, key in _ROWS:
+        if key in first:
+            out.say(f"{label:<22}{_text(key, first[key]):<30}{_text(key, second[key])}")
+    if "same" not in row:
+        return
+    lag = row["b_behind_a_ns"]
+    alone = f"only {first['strategy']} {row['only_a']:,}, only {second['strategy']} {row['only_b']:,}"
+    out.say(f"{'on the same message':<22}{row['same']:,} orders; {alone}")
+    terms, verdicts = f"{row['other_terms']:,}", f"{row['other_verdict']:,}"
+    out.say(f"{'of these':<22}{terms} with another price or quantity, {verdicts} with another verdict")
+    if lag["cnt"]:
+        out.say(f"{'decided later by':<22}p50 {lag['p50'] / 1000:,.1f} us, p99 {lag['p99'] / 1000:,.1f} us")

@@ -1,0 +1,90 @@
+"""A gateway with a strategy on paper and a shadow, as processes: journals, segments, metrics and the comparison.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+from support import journal_proof
+from support.market import Market, until
+
+from hwgw import specs
+from hwgw.journal import files_of
+from hwgw.segment import Segment
+
+PARAMS = {"qty": 100, "edge_px": 0.02, "position_max": 2000, "cooldown_ns": "200us"}
+ROWS: list[dict[str, Any]] = [
+    {"name": "a", "use": "builtin:mean_reversion", "account": 1, "armed": True, "params": PARAMS},
+    {"name": "b", "use": "builtin:mean_reversion", "account": 1, "armed": True, "params": {**PARAMS, "qty": 50},
+     "mode": "shadow", "of": "a"},
+    {"name": "c", "use": "builtin:imbalance", "account": 2, "armed": True, "params": {"qty": 100}, "mode": "paper"},
+]  # fmt: skip
+FIELDS = specs.dtype("order", "order").fields
+
+
+def decisions(files: list[Path]) -> Counter[tuple[int, int, int]]:
+    """Orders by feed message, instrument and side, by the reader that shares no code."""
+    assert FIELDS
+    found: Counter[tuple[int, int, int]] = Counter()
+    for kind, _, _, _, payload in journal_proof.read(files):
+        if kind == "gate" and payload[0] in (1, 2):
+            at = {name: int(FIELDS[name][1]) for name in ("seq", "instrument", "side")}
+            seq = int.from_bytes(payload[at["seq"] : at["seq"] + 8], "little")
+            instrument = int.from_bytes(payload[at["instrument"] : at["instrument"] + 4], "little")
+            found[seq, instrument, payload[at["side"]]] += 1
+    return found
+
+
+def test_paper_and_shadow_beside_a_live_gateway(hwgw, tmp_path: Path) -> None:
+    folder = tmp_path / "journal"
+    with Market(tmp_path, rate=20_000, symbols=4) as market:
+        market.journal = {"folder": str(folder)}
+        market.strategies = ROWS
+        path = market.config()
+        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "paper": {"latency": "100us"}}))
+        process = market.start_file(path)
+        names = [market.name, f"{market.name}-shadow", f"{market.name}-paper"]
+        with market.attached("session.executed") as live, Segment.attach(names[1]) as b, Segment.attach(names[2]) as c:
+            rows = (("a", live), ("b", b), ("c", c))
+            until(lambda: min(each.strategies()[name]["fills"] for name, each in rows) > 50, "all trade")
+            assert [list(segment.strategies()) for segment in (live, b, c)] == [["a"], ["b"], ["c"]]
+            said = hwgw("status", names[1]).stdout
+            assert f"beside {market.name}: shadow, orders go to a model of the venue, 100 us away" in said
+            assert "b          shadow, armed" in said
+            found = json.loads(hwgw("compare", market.name, "--json").stdout)["pairs"]
+            assert [(row["a"]["strategy"], row["b"]["strategy"]) for row in found] == [("a", "b")]
+            metrics = hwgw("metrics", names[2]).stdout
+            assert f'hwgw_strategy_live{{gateway="{names[2]}",strategy="c"}} 0.0' in metrics
+            assert hwgw("limits", "diff", names[1], path).returncode == 0
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0, process.communicate()
+        assert [name for name in names if Path(f"/dev/shm/hwgw-{name}").exists()] == []
+        statement = market.exchange.stop()
+    files = {name: files_of(folder, name) for name in names}
+    by = [decisions(files[name]) for name in names]
+    # what came to the venue are the orders that passed the live gate, and no others
+    rows = journal_proof.read(files[names[0]])
+    assert statement["orders"]["in"] == sum(
+        kind == "gate" and payload[0] == 1 and not verdict for kind, _, _, verdict, payload in rows
+    )
+    for name in names:
+        assert hwgw("replay", "--journal", folder, "--name", name, "--verify").returncode == 0
+    (pair,) = json.loads(hwgw("compare", market.name, "--journal", folder, "--json").stdout)["pairs"]
+    same = sum((by[0] & by[1]).values())
+    assert (pair["same"], pair["only_a"], pair["only_b"]) == (same, by[0].total() - same, by[1].total() - same)
+    assert pair["same"] > 0
+    assert pair["other_terms"] == pair["same"]  # 50 shares where the other has 100
+    assert pair["b"]["mode"] == "shadow"
+    done = hwgw("compare", market.name, "a", "c", "--journal", folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "on the same message" in done.stdout
+    done = hwgw("compare", market.name, "a", "nobody", "--journal", folder)
+    assert done.returncode == 2
+    assert "nobody: no such strategy; there are a, c, b" in done.stderr
