@@ -23,9 +23,9 @@ from .journal import blocks, records, verify
 from .risk import rows
 from .risk.control import Book
 
-__all__ = ["FORMATS", "Day", "Report", "day_of", "make", "markdown", "page"]
+__all__ = ["FORMATS", "Day", "Report", "day_of", "make", "markdown", "page", "paper"]
 
-FORMATS = ("md", "html", "json")
+FORMATS = ("md", "html", "json", "pdf")
 NEAR_PCT = 90  # of a limit that one order can reach by itself
 _ORDERS = ("new", "replace")
 _MONEY = 10_000
@@ -323,3 +323,10 @@ def page(report: Report) -> str:
         head = "".join(f"<th>{html.escape(cell)}</th>" for cell in heads)
         parts.append(f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows_html)}</table>")
     return "\n".join(parts) + "\n"
+
+
+def paper(report: Report) -> bytes:
+    """The report as PDF; UsageError where fpdf2 is missing."""
+    from .compliance_pdf import pdf
+
+    return pdf(report, _title(report), list(_tables(report)))

@@ -9,7 +9,9 @@ import datetime
 import html.parser
 import json
 import os
+import re
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,6 +145,42 @@ def test_every_form_says_the_same_and_ends_with_0_only_when_all_is_proven(
     assert "the record is not whole: " in said
 
 
+def words_of(paper: bytes) -> list[str]:
+    """What the pages of a PDF say in Helvetica, by its own operators."""
+    streams = [zlib.decompress(raw) for raw in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", paper, re.DOTALL)]
+    pieces = [piece for stream in streams for piece in re.findall(rb"\(((?:[^()\\]|\\.)*)\) Tj", stream)]
+    return " ".join(re.sub(rb"\\(.)", rb"\1", piece).decode("latin-1") for piece in pieces).split()
+
+
+def test_paper_says_every_word_of_the_other_forms(
+    day: tuple[str, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A font without Cyrillic writes the number of a character; pages are counted."""
+    pytest.importorskip("fpdf", reason="needs fpdf2 (pip install 'hwgw[pdf]')")
+    monkeypatch.setattr("hwgw.compliance_pdf._FONTS", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    name, config, folder = day
+    for turn in range(60):
+        audit.record(name, "halt", text=f"Жара (2) \\ {turn} | {'long ' * 40}", newly=True)
+    args = ["report", "market-access", name, "--day", today(), "--journal", str(folder), "--config", str(config)]
+    assert execute([*args, "--pdf"]) == 0
+    paper = (tmp_path / f"{name}-{today()}.pdf").read_bytes()
+    assert paper.startswith(b"%PDF-")
+    assert paper.rstrip().endswith(b"%%EOF")
+    report = compliance.make(
+        name, compliance.day_of(today(), "UTC"), journal.files_of(folder, name), control.read(config)
+    )
+    said = Counter(re.sub(r"[\s]", "", "".join(words_of(paper))))
+    cells = [cell for _, _, heads, body in compliance._tables(report) for row in (heads, *body) for cell in row]
+    wanted = Counter("".join("".join(cells).encode("latin-1", "backslashreplace").decode("latin-1").split()))
+    assert len(cells) > 400
+    assert not wanted - said  # every character of every cell is there
+    assert "\\u0416\\u0430\\u0440\\u0430" in "".join(words_of(paper))
+    pages = len(re.findall(rb"/Type /Page\b", paper))
+    assert pages > 3
+    assert f"{pages} of {pages}" in " ".join(words_of(paper))
+
+
 @pytest.mark.parametrize(("text", "zone", "hours"), [("2026-11-20", "UTC", 24), ("2026-11-01", "America/New_York", 25),
                                                      ("2026-03-08", "America/New_York", 23)])  # fmt: skip
 def test_a_day_is_that_of_the_venue(text: str, zone: str, hours: int) -> None:
@@ -161,7 +199,8 @@ def test_a_day_is_that_of_the_venue(text: str, zone: str, hours: int) -> None:
     [
         (("--day", "yesterday"), 2, "a day is YYYY-MM-DD"),
         (("--day", "2026-11-20", "--zone", "Mars/Base"), 2, "a zone such as America/New_York"),
-        (("--day", "2026-11-20", "--write", "x.pdf"), 2, "the name ends with .md, .html, .json"),
+        (("--day", "2026-11-20", "--write", "x.doc"), 2, "the name ends with .md, .html, .json, .pdf"),
+        (("--day", "2026-11-20", "--pdf", "--write", "x.md"), 2, "with --pdf the name ends with .pdf"),
         (("--day", "2026-11-20", "--journal", "/nonexistent"), 2, "no journal of gw"),
     ],
 )

@@ -26,6 +26,7 @@ LAYERS = (
         "hwgw.audit",
         "hwgw.bundle",
         "hwgw.compliance",
+        "hwgw.compliance_pdf",
         "hwgw.notify",
         "hwgw.doctor",
         "hwgw.doctor_nic",
