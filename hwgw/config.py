@@ -46,6 +46,7 @@ from .settings import (
     Pipeline,
     Placement,
     Publish,
+    Ramp,
     Receive,
     Recover,
     Session,
@@ -546,11 +547,15 @@ class Maker:
         if at := node["journal"]:
             ring, largest = int(at["ring_mib"]) * MIB, at["file_max_mib"] * MIB
             journal = Journal(self.path(at["folder"]), at["sync"], at["group"], ring, largest, at["stall"])
+        ramp = self.ramp(at, control) if (at := node["ramp"]) else None
+        if ramp and not node["limits"]:
+            self.bad(node.where("ramp"), "there are no limits to raise")
         paper = Paper(at["latency"], at["impact"]) if (at := node["paper"]) else None
         self.twins(node, strategies, paper)
         return Settings(
             name=node["name"],
             paper=paper,
+            ramp=ramp,
             symbols=tuple(symbols["symbols"]),
             orders_max=symbols["orders_max"],
             pipelines=self.venues(node, self.pipelines(node["pipelines"]), sessions),
@@ -567,6 +572,18 @@ class Maker:
             reference=symbols["reference"],
             levels_max=symbols["levels_max"],
         )
+
+    def ramp(self, node: Node, control: Control) -> Ramp:
+        """Steps rise, something takes them back, and no signature is asked for what was never signed."""
+        steps = tuple(node["steps"])
+        if list(steps) != sorted(set(steps)):
+            self.bad(node.where("steps"), f"{', '.join(map(str, steps))}: each must be above the one before")
+        refusals = dict(node["refusals"].values) if node["refusals"] else {}
+        if not refusals and node["rejects_pct"] is None and node["loss_max"] is None:
+            self.bad((node.line, node.path), "nothing takes a step back: refusals, rejects_pct or loss_max is needed")
+        if control.limits_keys:
+            self.bad((node.line, node.path), "its steps are not signed: it cannot be with control.limits_keys")
+        return Ramp(steps, node["hold"], node["orders_min"], refusals, node["rejects_pct"], node["loss_max"])
 
     def twins(self, node: Node, strategies: tuple[Strategy, ...], paper: Paper | None) -> None:
         """Strategies that are not live need a model of the venue, and a segment of their own."""

@@ -346,6 +346,16 @@ PUBLISH = Section(
 )
 FANOUT_MAX_MIB = specs.load("segment").constant("fanout_max_bytes") // MIB
 FANOUT = Section({"ring_mib": Key(choice(*(str(1 << bit) for bit in range(FANOUT_MAX_MIB.bit_length()))), "16")})
+RAMP = Section(
+    {
+        "steps": Key(Listing(integer(1, 100), 2, 20)),
+        "hold": Key(duration(SECOND_NS, DAY_NS)),
+        "orders_min": Key(integer(0, U32_MAX), 0),
+        "refusals": Key(Keyed(choice(*(reason.name for reason in specs.reasons() if reason.code)), SHARES), None),
+        "rejects_pct": Key(decimal(0, 100 * 10**4), None),
+        "loss_max": Key(MONEY, None),
+    }
+)
 PAPER = Section({"latency": Key(duration(0, SECOND_NS)), "impact": Key(FLAG, True)})
 GATEWAY = Section(
     {
@@ -366,5 +376,6 @@ GATEWAY = Section(
         "fanout": Key(FANOUT, None),
         "publish": Key(PUBLISH, None),
         "paper": Key(PAPER, None),
+        "ramp": Key(RAMP, None),
     }
 )

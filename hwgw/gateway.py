@@ -45,6 +45,7 @@ from .linear import WORD, LinearSignal
 from .native import call, ffi, lib
 from .risk import signature
 from .risk.control import of_settings
+from .risk.ramp import scaled
 from .segment import Segment, gateways
 from .settings import MODES, Channel, Paper, Pipeline, Receive, Session, Settings, Strategy
 from .strategies import declared, load_numba
@@ -393,7 +394,8 @@ class Gateway:
         head["limits_key_cnt"] = len(keys)
         if len(path := os.fsencode(settings.path)) <= head["config"].itemsize:
             head["config"] = path
-        self.segment.publish_limits(book.table)
+        ramp = settings.ramp
+        self.segment.publish_limits(scaled(book, ramp.steps[0]).table if ramp else book.table)
 
     def start(self) -> None:
         """Fork the journal's writer and the data process, and wait until the pipelines are open."""

@@ -16,7 +16,7 @@ from .alerts.settings import Alerts
 
 __all__ = [
     "MODES", "AccountLimits", "Breaker", "Channel", "Confine", "Control", "InstrumentLimits", "Limits", "Line", "Paper",
-    "Pipeline", "Placement", "Publish", "Receive", "Recover", "Session", "Settings", "Snapshot", "Strategy",
+    "Pipeline", "Placement", "Publish", "Ramp", "Receive", "Recover", "Session", "Settings", "Snapshot", "Strategy",
     "StrategyLimits", "Throttle", "twin_name",
 ]  # fmt: skip
 
@@ -288,6 +288,18 @@ class Journal:
     stall_ns: int = 1_000_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """Limits that rise: steps in percent of the sizes, the time and orders that each holds, and what takes it back."""
+
+    steps: tuple[int, ...]
+    hold_ns: int
+    orders_min: int = 0
+    refusals: Mapping[str, int] = field(default_factory=dict)
+    rejects_pct: int | None = None  # in 1/10,000
+    loss_max: int | None = None
+
+
 MODES = ("live", "paper", "shadow")
 
 
@@ -319,6 +331,7 @@ class Settings:
     reference: str = "mid"
     levels_max: int = 0
     paper: Paper | None = None
+    ramp: Ramp | None = None
     confine: Confine = Confine()
     placement: Placement = Placement()
     journal: Journal | None = None

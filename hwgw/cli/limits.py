@@ -231,6 +231,48 @@ def set_(out: Output, name: str, assignments: tuple[str, ...], allow_looser: boo
     return _applied(out, name, applied)
 
 
+@verb("versions", of="limits")
+@click.argument("name")
+def versions_(out: Output, name: str) -> int:
+    """The limits that were in force, by their hash.
+
+    Changes on record, oldest first: number, time, hash, and who or what changed them. The first line is what was in
+    force before the first change.
+    """
+    from hwgw.risk.versions import versions
+
+    from .journal import day_time
+
+    found = list(versions(name))
+    if found and found[0].before:
+        out.say(f"{'':>6}  {'':<30}  {found[0].before[:16]}  before the first change")
+    for row in found:
+        out.say(f"{row.number:>6}  {day_time(row.time_ns)}  {row.hash[:16]}  uid {row.uid}: {row.source}")
+    if not found:
+        out.say(f"{name}: its limits were never changed while it ran")
+    out.emit({"name": name, "versions": [vars(row) for row in found]})
+    return 0
+
+
+@verb("rollback", of="limits")
+@click.argument("name")
+@click.option("--to", required=True, metavar="N|HASH", help="Number of a change, or the first digits of a hash.")
+@LOOSER
+def rollback(out: Output, name: str, to: str, allow_looser: bool) -> int:
+    """Put limits in force that were in force before.
+
+    Of any version that hwgw limits versions shows, or of the one before the first. All of them at once, as any change;
+    signed limits need the signature they came with.
+    """
+    from hwgw.risk import control
+    from hwgw.segment import Segment
+
+    with Segment.attach(name, writable=True) as segment:
+        book, file = control.of_version(segment, to)
+        applied = control.apply(segment, book, f"rollback to {to}", allow_looser=allow_looser, file=file)
+    return _applied(out, name, applied)
+
+
 @verb("keygen", of="limits")
 @click.argument("file", type=click.Path(path_type=Path, readable=False))
 def keygen(out: Output, file: Path) -> int:
@@ -267,5 +309,5 @@ def sign(out: Output, file: Path, key_file: Path, gateway: str | None) -> int:
     return 0
 
 
-for member in (show, check, diff, set_, reload, sign, keygen):
+for member in (show, check, diff, set_, reload, versions_, rollback, sign, keygen):
     command.add_command(member)

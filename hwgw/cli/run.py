@@ -160,6 +160,8 @@ def command(out: Output, config: Path, seconds: float | None, anew: str, form: s
     from hwgw.gateway import Gateway, signals_stop
     from hwgw.logs import Log
     from hwgw.notify import Notifier
+    from hwgw.risk.control import of_settings
+    from hwgw.risk.ramp import Ramp
     from hwgw.telemetry import snapshot
 
     settings = with_cards(load(config), lambda line: click.echo(f"hwgw run: {line}", err=True))
@@ -183,10 +185,15 @@ def command(out: Output, config: Path, seconds: float | None, anew: str, form: s
         end = time.monotonic() + seconds if seconds is not None else None
         watch = _Watch(gateway.segment, log, out.level >= 0)
         alerts = _Alerts(config, log) if settings.alerts else None
+        ramp = Ramp(gateway.segment, of_settings(settings), settings.ramp) if settings.ramp else None
+        if ramp:
+            out.say(f"{settings.name}: limits begin at {ramp.text}")
         while not stop.wait(0.05):
             if gateway.poll() is not None or (end is not None and time.monotonic() >= end):
                 break
             watch.look()
+            for line in ramp.look() if ramp else ():
+                log.say("ramp", line, "warning")
             notifier.state(watch.state or f"running, {head['receive']}")
             notifier.alive(gateway.segment.rounds())
             if alerts:

@@ -23,7 +23,7 @@ import numpy as np
 
 from hwgw import audit, config
 from hwgw.errors import CheckFailed, ConfigError, DeviceError, UsageError
-from hwgw.risk import files, rows, signature
+from hwgw.risk import files, rows, signature, versions
 from hwgw.risk.limits import limits_table
 from hwgw.segment import Segment
 from hwgw.settings import MODES, Settings, twin_name
@@ -175,7 +175,8 @@ def apply(
             if file is None:
                 raise UsageError(f"{segment.name} takes signed limits only: change a file, sign it and reload")
             key = signature.verify(book.canonical, file, keys)
-        found = in_force(segment).changes(book)
+        there = in_force(segment)
+        found = there.changes(book)
         looser = [change.name for change in found if change.is_looser]
         if looser and not allow_looser:
             some = ", ".join(looser[:3]) + (f" and {len(looser) - 3} more" if len(looser) > 3 else "")
@@ -183,9 +184,21 @@ def apply(
         if not found:
             return Applied(int(segment.control["limits_generation"]), [], book.digest, 0, key)
         told = [f"{c.name} {rows.text(c.old, c.unit)} -> {rows.text(c.new, c.unit)}" for c in found]
-        audit.record(segment.name, "limits", source=source, hash=book.digest, key=key, changes=told)
+        versions.keep(segment.name, there.canonical)
+        versions.keep(segment.name, book.canonical, file if keys else None)
+        audit.record(
+            segment.name, "limits", source=source, hash=book.digest, before=there.digest, key=key, changes=told
+        )
         generation = segment.publish_limits(book.table)
         return Applied(generation, found, book.digest, _await(segment, generation), key)
+
+
+def of_version(segment: Segment, to: str) -> tuple[Book, Path]:
+    """A version that was in force, by number or hash, and its file; ConfigError when it does not fit the gateway."""
+    file = versions.find(segment.name, to)
+    book = Book(segment.name, *versions.load(file, segment.name))
+    _fits(book, segment, file)
+    return book, file
 
 
 def changed(book: Book, assignments: Sequence[str]) -> Book:
