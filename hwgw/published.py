@@ -20,7 +20,7 @@ from .errors import CheckFailed
 if TYPE_CHECKING:
     from .segment import Segment
 
-__all__ = ["consistent", "depth", "feature_names", "features", "readable"]
+__all__ = ["consistent", "depth", "feature_names", "features", "levels", "readable"]
 
 _TRIES = 1000
 _ONE = 65_536
@@ -51,6 +51,22 @@ def depth(segment: Segment, instrument: int) -> NDArray[np.void]:
     sides: NDArray[np.void] = np.empty(levels, [("bid", level), ("ask", level)])
     sides["bid"], sides["ask"] = row["bid"][:levels], row["ask"][:levels]
     return sides
+
+
+def levels(segment: Segment) -> dict[str, dict[str, list[list[int]]]]:
+    """The best levels of every instrument, as JSON carries them: by symbol and side [px, qty, cnt], best first."""
+    if segment.depth_rows is None:
+        return {}
+    whole = consistent(segment.depth_rows, segment.instruments, f"{segment.name}: the depth")
+    most = int(segment.head["depth_levels"])
+    sides = {}
+    for side in ("bid", "ask"):
+        rows = whole[side][:, :most]
+        sides[side] = np.stack([rows[key].astype(np.int64) for key in ("px", "qty", "cnt")], axis=2).tolist()
+    return {
+        symbol: {side: [level for level in rows[number] if level[2]] for side, rows in sides.items()}
+        for number, symbol in enumerate(segment.instruments)
+    }
 
 
 def feature_names(segment: Segment) -> dict[str, int | None]:

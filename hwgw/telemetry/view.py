@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import specs
 from ..native import lib
-from ..published import feature_names, features
+from ..published import feature_names, features, levels
 from ..segment import Segment
 from .clock import clock
 from .histogram import BUCKETS_NS, histograms
@@ -86,6 +86,7 @@ def view(segment: Segment) -> dict[str, Any]:
         "heartbeat_age_ns": max(0, now - beat_ns) if beat_ns else None,
         "books": _books(segment),
         "depth_levels": int(segment.head["depth_levels"]),
+        "depth": levels(segment),
         **_features(segment),
         "usage": [row for row in rows if row["scope"] != "instrument" or row["used"]],
         "buckets_ns": BUCKETS_NS,

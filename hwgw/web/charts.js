@@ -122,6 +122,44 @@ export function book(row, past) {
   return drawn;
 }
 
+/** The levels of a book by price: how much stands there, and how much down to there. */
+export function depth(levels) {
+  const width = 520, height = 176, low = 148, top = 14, drawn = svg(width, height, "Depth of the book", make("line", { class: "axis", x1: 0, x2: width, y1: low, y2: low }));
+  const sides = { bid: [], ask: [] };
+  for (const side of ["bid", "ask"]) {
+    let sum = 0;
+    for (const [px, qty, cnt] of levels[side]) sides[side].push({ px, qty, cnt, sum: (sum += qty) });
+  }
+  const all = [...sides.bid, ...sides.ask];
+  if (!all.length) return drawn.append(text(width / 2, 84, "no levels", { "text-anchor": "middle" })), drawn;
+  const first = Math.min(...all.map((each) => each.px)), last = Math.max(...all.map((each) => each.px));
+  const tick = Math.max(1, Math.min(...["bid", "ask"].flatMap((side) => sides[side].slice(1).map((each, i) => Math.abs(each.px - sides[side][i].px)))));
+  const pad = Number.isFinite(tick) ? tick : 100, span = last - first + 2 * pad, most = Math.max(...all.map((each) => each.sum));
+  const x = (px) => (((px - first + pad) / span) * width).toFixed(1), y = (sum) => (low - (sum / most) * (low - top)).toFixed(1);
+  const thick = Math.max(2, Math.min(10, (0.6 * pad * width) / span));
+  for (const [side, edge] of [["bid", first - pad], ["ask", last + pad]]) {
+    const rows = sides[side];
+    if (!rows.length) continue;
+    const steps = rows.map((each, i) => `${i ? `H${x(each.px)}` : ""}V${y(each.sum)}`).join("");
+    drawn.append(make("path", { class: side, opacity: 0.16, d: `M${x(rows[0].px)},${low}${steps}H${x(edge)}V${low}Z` }),
+      make("path", { class: `line ${side[0]}`, d: `M${x(rows[0].px)},${low}${steps}H${x(edge)}` }));
+    for (const each of rows) {
+      const tall = low - y(each.qty), box = make("rect", { class: side, x: x(each.px) - thick / 2, y: low - tall, width: thick, height: tall, rx: 1.5, opacity: 0.75 });
+      box.append(make("title", {}, `${price(each.px)}: ${whole(each.qty)} in ${whole(each.cnt)}, ${whole(each.sum)} down to here`));
+      drawn.append(box);
+    }
+    const end = rows[rows.length - 1], is_bid = side === "bid";
+    drawn.append(text(is_bid ? 0 : width, low + 14, price(end.px), { class: "mono", "text-anchor": is_bid ? "start" : "end" }),
+      text(is_bid ? 0 : width, 10, `${whole(end.sum)} in ${whole(rows.length)} levels`, { class: "ink mono", "text-anchor": is_bid ? "start" : "end" }));
+  }
+  if (sides.bid.length && sides.ask.length) {
+    const middle = (sides.bid[0].px + sides.ask[0].px) / 2, at = x(middle);
+    drawn.append(make("line", { class: "line t", x1: at, x2: at, y1: top, y2: low }),
+      text(at, low + 14, price(middle), { class: "ink mono", "text-anchor": "middle" }));
+  }
+  return drawn;
+}
+
 /** A bar of several parts; each [share, class]. */
 export function bar(parts, title) {
   const drawn = make("div", { class: "bar", role: "img", "aria-label": title, title });

@@ -126,6 +126,8 @@ function book(look) {
   const flags = [each.good ? "good" : "not good", each.trading ? "trading" : "not trading", ...(each.crossed ? ["crossed"] : [])];
   $("book-note").textContent = `${flags.join(", ")}; last ${price(each.last_px)}; position ${whole(each.position)}; ${short(each.update_cnt)} updates`;
   $("book").replaceChildren(charts.book(each, looks.map((past) => past.books[symbol])));
+  const levels = look.depth[symbol];
+  $("depth").replaceChildren(levels ? charts.depth(levels) : make("p", { class: "quiet" }, "No deeper levels: publish.depth in gateway.yaml shows them."));
 }
 
 function limits(look) {

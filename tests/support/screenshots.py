@@ -67,6 +67,7 @@ def main(folder: Path) -> None:
     """Start a market, wait until orders flow, draw."""
     with tempfile.TemporaryDirectory() as place, Market(Path(place), rate=5_000, seconds=300, symbols=8) as market:
         market.journal = {"folder": f"{place}/journal", "stall": "60s"}
+        market.publish = {"depth": 10}
         market.name = "example"
         market.start()
         with market.attached() as segment:

@@ -37,6 +37,7 @@ TOKEN = "a-token-of-the-tests-0123456789"
 @pytest.fixture(scope="module")
 def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
     with Market(tmp_path_factory.mktemp("serve"), rate=2_000, seconds=300) as made:
+        made.publish = {"depth": 5}
         made.start()
         with made.attached():
             yield made
@@ -112,7 +113,7 @@ def test_a_look_is_what_the_segment_says(market):
         now = segment.counters()
     assert 0 < look["counters"]["rx.frames"] <= now["rx.frames"]
     assert sum(look["steps"]["rx"]) <= look["latency_ns"]["rx"]["cnt"] + 10_000
-    assert set(look["books"]) == set(market.exchange.ready["names"])
+    assert set(look["books"]) == set(look["depth"]) == set(market.exchange.ready["names"])
 
 
 def test_events_follow_each_other_and_slow_watchers_miss_some(market):
@@ -379,6 +380,12 @@ def test_the_page_draws_a_running_gateway_and_halts_when_told_twice(market, tmp_
         assert shown["#feed .node.now"] == 1
         assert shown["#ledger .row"] == 9
         assert shown["#limits .row"] > 5
+        window.press(" ")  # hold: the picture and the numbers beside it are of one look
+        notes = window.run("return [...document.querySelectorAll('#depth text.ink')].map((each) => each.textContent)")
+        levels = [int(note.split(" in ")[1].split()[0]) for note in notes if " in " in note]
+        assert window.run("return document.querySelectorAll('#depth rect').length") == sum(levels) > 0
+        assert max(levels) <= 5
+        window.press(" ")
         drawn = window.run("return document.body.dataset.drawn")
         until(lambda: window.run("return document.body.dataset.drawn") != drawn, "it is drawn again")
         contrast = "const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]"

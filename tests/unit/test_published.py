@@ -87,6 +87,9 @@ def test_levels_and_features_are_those_of_the_golden_books(seed: int, rng: rando
                     compared += 1
         look = view(rig.segment)
         assert look["depth_levels"] == depth
+        for symbol in symbols:
+            shown = [[(px, cnt, qty) for px, qty, cnt in look["depth"][symbol][side]] for side in ("bid", "ask")]
+            assert shown == [wanted[:depth] for wanted in golden[symbol]]
         assert look["feature_rows"][symbols[1]]["microprice"] == int(live.features[1]["microprice"])
         assert look["features"]["spread"] == {"unit": "1/10,000", "parameter": None}
     assert compared > 3 * 3 * len(SHOWN)
