@@ -39,4 +39,11 @@ static inline void hwgw_instruments_find(struct hwgw_instruments *instruments, c
   event->instrument = known == HWGW_INSTRUMENTS_NOT_SUBSCRIBED ? UINT32_MAX : known - 1;
 }
 
+/* the instrument of an event's locate as far as it is known, else UINT32_MAX; learns nothing. channel: one there is */
+static inline uint32_t hwgw_instruments_known(const struct hwgw_instruments *instruments,
+                                              const struct hwgw_event *event) {
+  uint32_t known = instruments->locates[(uint32_t)event->channel * ITCH50_LOCATE_CNT + event->locate];
+  return known == HWGW_INSTRUMENTS_LOCATE_UNKNOWN || known == HWGW_INSTRUMENTS_NOT_SUBSCRIBED ? UINT32_MAX : known - 1;
+}
+
 #endif

@@ -17,6 +17,8 @@
 #include "book.h"
 #include "breaker.h"
 #include "halt.h"
+#include "instruments.h"
+#include "itch.h"
 #include "risk.h"
 
 static void stage(struct hwgw_pipeline *p, uint32_t hist, uint64_t from, uint64_t to) {
@@ -464,14 +466,15 @@ void pipeline_event(struct hwgw_pipeline *p, struct hwgw_event *event, bool samp
 /* ---- rx, net, mold, itch ---- */
 
 /* asks at once for the lines that the message will most likely need one after the other */
-static inline void expect_event(const struct hwgw_pipeline *p, const struct hwgw_event *event) {
-  (void)hwgw_book_expect(p->books, event);
-  if (HWGW_UNLIKELY(event->instrument >= p->instrument_cnt)) return;
+static inline struct hwgw_book_hint expect_event(const struct hwgw_pipeline *p, const struct hwgw_event *event) {
+  struct hwgw_book_hint hint = hwgw_book_expect(p->books, event);
+  if (HWGW_UNLIKELY(event->instrument >= p->instrument_cnt)) return hint;
   hwgw_prefetch(&p->books->side[event->instrument * HWGW_BOOK_SIDES]);
   hwgw_prefetch(&p->books->side[event->instrument * HWGW_BOOK_SIDES + 1]);
   hwgw_prefetch(&p->instrument[event->instrument]);
   hwgw_prefetch(hwgw_segment_tob(p->segment, event->instrument));
   risk_prefetch_ref(p->risk, event->instrument);
+  return hint;
 }
 
 /* headers and the first message of a frame whose turn comes next */
@@ -480,13 +483,46 @@ static inline void expect_frame(const uint8_t *data) {
   hwgw_prefetch(data + HWGW_CACHE_LINE);
 }
 
+/* Goes two messages ahead of who applies a packet's messages, and asks for what each will need: the first step of book.h
+ * when it is two away, the second when it is next. Believes nothing and changes nothing. */
+struct scout {
+  struct hwgw_mold_iter iter;
+  struct hwgw_event event;
+  struct hwgw_book_hint hint;
+  bool has_event;
+};
+
+static inline void scout_step(const struct hwgw_pipeline *p, struct scout *scout) {
+  uint32_t len;
+  uint64_t seq;
+  if (scout->has_event) (void)hwgw_book_expect_order(p->books, &scout->event, scout->hint);
+  scout->has_event = false;
+  const uint8_t *message = scout->iter.left ? hwgw_mold_next(&scout->iter, &len, &seq) : NULL;
+  if (!message || hwgw_itch_event(message, len, &scout->event)) return;
+  scout->event.instrument = hwgw_instruments_known(p->instruments, &scout->event);
+  scout->hint = expect_event(p, &scout->event);
+  scout->has_event = true;
+}
+
+static inline void scout_init(const struct hwgw_pipeline *p, struct scout *scout, uint32_t channel,
+                              const struct hwgw_mold_iter *iter) {
+  uint32_t len;
+  uint64_t seq;
+  *scout = (struct scout){.iter = {.cursor = iter->cursor, .left = iter->left}, .event.channel = (uint16_t)channel};
+  if (scout->iter.left) hwgw_mold_next(&scout->iter, &len, &seq);
+  scout_step(p, scout);
+}
+
 /* every message that the iterator gives, to its book and on */
 void pipeline_messages(struct hwgw_pipeline *p, uint32_t channel, uint32_t line, struct hwgw_mold_iter *iter,
                        uint64_t t_rx) {
   struct hwgw_event event = {.line = (uint8_t)line, .channel = (uint16_t)channel, .t_rx = t_rx};
+  struct scout scout;
   const uint8_t *message;
   uint32_t len;
+  scout_init(p, &scout, channel, iter);
   while ((message = hwgw_mold_next(iter, &len, &event.seq)) != NULL) {
+    scout_step(p, &scout);
     bool sampled = (event.seq & p->sample_mask) == 0;
     uint64_t t_decode = sampled ? pipeline_ticks(p) : 0;
     uint32_t cause = hwgw_itch_decode(message, len, &event);
@@ -502,7 +538,7 @@ void pipeline_messages(struct hwgw_pipeline *p, uint32_t channel, uint32_t line,
     if (HWGW_UNLIKELY(event.ts_ns < p->ts_last[channel])) p->counters[HWGW_CNT_ITCH_TIME_STEPS]++;
     p->ts_last[channel] = event.ts_ns;
     hwgw_instruments_resolve(p->instruments, message, len, &event);
-    expect_event(p, &event);
+    (void)expect_event(p, &event);
     if (sampled) {
       stage(p, HWGW_SEGMENT_HIST_RX, t_rx, t_decode);
       stage(p, HWGW_SEGMENT_HIST_DECODE, t_decode, pipeline_ticks(p));
