@@ -58,8 +58,6 @@ _READY_SECONDS = 20.0
 _STOP_SECONDS = 10.0
 # what a start with a journal settles by itself: the venue is asked before any order leaves
 _RESOLVED = ("session", "journal", "reconcile")
-# their sequenced messages say all; of FIX the numbers of both directions would be needed
-_REBUILT = ("ouch50", "ouch42")
 _RENEW_SECONDS = 1.0  # so long a NAPI context that was made anew goes without what was asked for
 
 
@@ -349,7 +347,7 @@ class Gateway:
         left_over = settings.name in gateways()
         if journal:
             rescue(Path(journal.folder), settings.name, bool(anew))
-            if not anew and all(session.protocol in _REBUILT for session in settings.sessions):
+            if not anew:
                 self.past = replay(Path(journal.folder), settings.name)
         self.segment = Segment.create(
             settings.name,

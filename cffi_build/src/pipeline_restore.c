@@ -50,7 +50,7 @@ struct restore {
   struct hwgw_risk_strategy kept[HWGW_RISK_STRATEGIES_MAX]; /* run counters as the run before left them */
   uint64_t counters[HWGW_COUNTER_CNT]; /* of no interest: the messages were counted when they came */
   uint32_t derived_cnt;
-  struct derived derived[DERIVED_MAX]; /* what the sessions made of messages and the gate was not told yet */
+  struct derived *derived; /* DERIVED_MAX: what the sessions made of messages and the gate was not told yet */
 };
 
 #define CONTRADICTS(r, ...) contradicts(r, __VA_ARGS__)
@@ -233,7 +233,13 @@ static int32_t login(struct restore *r, const struct hwgw_journal_record *record
   uint32_t unknown_cnt;
   if (session->login && is_other && hwgw_session_orders_open(&session->orders, &unknown_cnt))
     return CONTRADICTS(r, "another session of the venue begins with orders of the last one open");
-  if (session->login && !is_other && at.seq != session->next_seq)
+  bool may_jump = session->protocol->numbers_all; /* over messages of the session itself; the first begins anew */
+  if (may_jump && memcmp(at.session, session->own_session, sizeof at.session) != 0)
+    return CONTRADICTS(r, "it was another FIX session: SenderCompID or TargetCompID was not what is configured");
+  if (may_jump && at.login == 1 && session->login && session->orders.open_cnt)
+    return CONTRADICTS(r, "the numbers of the session begin anew with orders open");
+  if (session->login && !is_other && at.seq != session->next_seq &&
+      !(may_jump && (at.login == 1 || at.seq > session->next_seq)))
     return CONTRADICTS(r, "a login goes on at message %llu, behind %llu", (unsigned long long)at.seq,
                        (unsigned long long)session->next_seq);
   hwgw_session_restore_login(session, at.session, at.seq, at.login);
@@ -246,6 +252,7 @@ static int32_t message(struct restore *r, const struct hwgw_journal_record *reco
   struct hwgw_session *session = session_of(r, head.venue);
   if (record->len < sizeof head || head.len != record->len - sizeof head || !session || !session->login)
     return CONTRADICTS(r, "a message of the venue that cannot be");
+  if (session->protocol->numbers_all && head.seq > session->next_seq) session->next_seq = head.seq;
   if (head.seq != session->next_seq)
     return CONTRADICTS(r, "message %llu of the venue where %llu belongs", (unsigned long long)head.seq,
                        (unsigned long long)session->next_seq);
@@ -254,6 +261,17 @@ static int32_t message(struct restore *r, const struct hwgw_journal_record *reco
   if (hwgw_session_restore_message(session, payload + sizeof head, head.len, r->counters, &event))
     status = derive(r, session->number, &event);
   return status ? status : derive_follows(r, session->number);
+}
+
+static int32_t number(struct restore *r, const struct hwgw_journal_record *record, const void *payload) {
+  struct hwgw_journal_number at;
+  if (record->len != sizeof at) return CONTRADICTS(r, "a number of %u bytes", record->len);
+  memcpy(&at, payload, sizeof at);
+  struct hwgw_session *session = session_of(r, at.venue);
+  if (!session || !session->protocol->numbers_all || at.seq == UINT32_MAX)
+    return CONTRADICTS(r, "a number of a session that has none");
+  hwgw_session_restore_number(session, at.seq, at.ref);
+  return HWGW_OK;
 }
 
 /* a session keeps its place by the name of its venue, so that sessions may be added or change their order */
@@ -399,6 +417,8 @@ static int32_t record_apply(struct restore *r, const struct hwgw_journal_record 
         return CONTRADICTS(r, "a strategy of %u bytes", record->len);
       strategy(r, payload);
       return HWGW_OK;
+    case HWGW_JOURNAL_RECORD_TYPE_NUMBER:
+      return number(r, record, payload);
     case HWGW_JOURNAL_RECORD_TYPE_SESSION:
       return session_named(r, record, payload);
     case HWGW_JOURNAL_RECORD_TYPE_RESTORED:
@@ -468,7 +488,11 @@ static void conclude(struct restore *r, const struct hwgw_pipeline_cfg *cfg) {
 
 int32_t pipeline_restore(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error) {
   struct restore *r = calloc(1, sizeof *r);
-  if (!r) return hwgw_error_set(error, HWGW_ERR_INTERNAL, 0, "no memory to read the journal");
+  if (r) r->derived = malloc(DERIVED_MAX * sizeof *r->derived);
+  if (!r || !r->derived) {
+    free(r);
+    return hwgw_error_set(error, HWGW_ERR_INTERNAL, 0, "no memory to read the journal");
+  }
   r->p = p;
   r->error = error;
   uint32_t checks = p->risk->checks;
@@ -479,6 +503,7 @@ int32_t pipeline_restore(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg
   p->risk->checks = checks;
   memcpy(p->restored_strategy, p->risk->strategy, sizeof p->restored_strategy);
   p->restored = outline(r);
+  free(r->derived);
   free(r);
   return status;
 }

@@ -49,6 +49,8 @@ struct hwgw_protocol {
   /* what leaves in place of a packet that was taken back, no longer than it; its length. NULL: nothing does */
   uint32_t (*fill)(const struct hwgw_session *session, const uint8_t *packet, uint32_t len, uint8_t *out);
   void (*logout)(struct hwgw_session *session); /* the logout packet; there is room */
+  /* it numbers the session's own messages, too, which are not on record, and so do we: its numbers may jump there */
+  bool numbers_all;
   bool answers_all; /* the venue answers a replace of an order that has ended, too; else nothing will come of it */
 };
 

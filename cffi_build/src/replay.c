@@ -227,6 +227,8 @@ static int32_t gate(struct replay *r, struct line *line) {
   } else if (r->now.record.verdict == HWGW_RISK_REASON_MALFORMED) {
     r->result->refused++; /* of a kind that is not a strategy's to say: the gate was not asked */
     r->result->ahead++;
+  } else if (event.kind == HWGW_ORDER_KIND_MASS_CANCEL) {
+    return HWGW_OK; /* on record for its reference: the gate is not asked */
   } else if (event.kind == HWGW_ORDER_KIND_LIMITS) {
     return limits(r, line, &event);
   } else {

@@ -359,6 +359,12 @@ void hwgw_session_record_login(struct hwgw_session *session, uint64_t now_ns) {
   journal_keep(session->journal, HWGW_JOURNAL_RECORD_TYPE_LOGIN, 0, now_ns, &login, sizeof login);
 }
 
+void hwgw_session_record_number(struct hwgw_session *session, uint32_t seq, uint32_t ref) {
+  if (!session->journal) return;
+  struct hwgw_journal_number number = {.seq = seq, .ref = ref, .venue = session->number};
+  journal_keep(session->journal, HWGW_JOURNAL_RECORD_TYPE_NUMBER, 0, session->now_ns, &number, sizeof number);
+}
+
 static void record_message(struct hwgw_session *session, const uint8_t *message, uint32_t len, uint64_t now_ns) {
   if (!session->journal) return;
   struct hwgw_journal_venue head = {
@@ -557,32 +563,4 @@ void hwgw_session_logout(struct hwgw_session *session) {
     default:
       break;
   }
-}
-
-/* ---- of an earlier process ---- */
-
-void hwgw_session_restore_login(struct hwgw_session *session, const char *name, uint64_t seq, uint32_t login) {
-  hwgw_session_orders_doubt(&session->orders);
-  memcpy(session->cfg.requested_session, name, sizeof session->cfg.requested_session);
-  session->next_seq = seq;
-  session->login = login;
-  session->state = HWGW_SEGMENT_SESSION_STATE_LOGIN_SENT; /* until the answer to the account query */
-}
-
-bool hwgw_session_restore_message(struct hwgw_session *session, const uint8_t *message, uint32_t len,
-                                  uint64_t *counters, struct hwgw_order *event) {
-  return session->protocol->message(session, message, len, 0, counters, event);
-}
-
-bool hwgw_session_restore_order(struct hwgw_session *session, const struct hwgw_order *wire) {
-  if (wire->ref <= session->last_ref || !hwgw_session_orders_accept(&session->orders, wire)) return false;
-  session->last_ref = wire->ref;
-  hwgw_session_orders_sent(&session->orders, wire);
-  return true;
-}
-
-void hwgw_session_restore_end(struct hwgw_session *session, uint32_t last_ref) {
-  if (last_ref > session->last_ref) session->last_ref = last_ref;
-  session->is_restored = session->login > 0;
-  hwgw_session_disconnect(session, HWGW_SEGMENT_SESSION_STATE_NONE, "not connected yet");
 }

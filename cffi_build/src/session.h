@@ -96,12 +96,13 @@ void hwgw_session_orders_halt(struct hwgw_order *event, uint32_t ref);
 /* of a FIX session */
 struct hwgw_session_fix {
   struct hwgw_order_fix order;
-  uint32_t tx_seq;   /* of our next message */
-  uint32_t gap_to;   /* highest number of the venue seen; above next_seq - 1: messages are missing and asked for */
-  uint32_t test_id;  /* of our last test request */
-  uint32_t mass_seq; /* number of our last mass cancel, 0 = none */
-  bool is_testing;   /* it is not answered */
-  uint64_t now_ns;   /* of the last poll */
+  uint32_t tx_seq;    /* of our next message */
+  uint32_t gap_to;    /* highest number of the venue seen; above next_seq - 1: messages are missing and asked for */
+  uint32_t test_id;   /* of our last test request */
+  uint32_t mass_seq;  /* number of our last mass cancel, 0 = none */
+  uint32_t logon_seq; /* number of our last logon: the venue has seen nothing of ours from there on */
+  bool is_testing;    /* it is not answered */
+  uint64_t now_ns;    /* of the last poll */
   uint32_t seq_of[HWGW_SESSION_ORDERS]; /* number of the message that sent the order of a slot */
 };
 
@@ -160,6 +161,8 @@ bool hwgw_session_sequenced(struct hwgw_session *session, const uint8_t *message
                             uint64_t *counters, struct hwgw_order *event);
 /* the venue does not do a mass cancel: none is sent any more, and the pipeline is told */
 void hwgw_session_mass_refused(struct hwgw_session *session, uint64_t *counters);
+/* a message of ours takes a number that a later process has to know; ref: of the order in it, 0 = none */
+void hwgw_session_record_number(struct hwgw_session *session, uint32_t seq, uint32_t ref);
 /* all is known that has to be: up */
 void hwgw_session_up(struct hwgw_session *session);
 /* the venue refused the login: the other address is next, if there is one that has not refused, too; else the end */
@@ -179,6 +182,8 @@ void hwgw_session_restore_login(struct hwgw_session *session, const char *name, 
 /* a sequenced message that it had taken, as live; true when event is filled. Then hwgw_session_orders_follow */
 bool hwgw_session_restore_message(struct hwgw_session *session, const uint8_t *message, uint32_t len,
                                   uint64_t *counters, struct hwgw_order *event);
+/* a number that it had used */
+void hwgw_session_restore_number(struct hwgw_session *session, uint32_t seq, uint32_t ref);
 /* an order that it had handed over, or was about to; false when the order could not be followed */
 bool hwgw_session_restore_order(struct hwgw_session *session, const struct hwgw_order *wire);
 /* everything was told: what has no answer is unknown, and the next login resumes where the journal ends */

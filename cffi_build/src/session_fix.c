@@ -44,7 +44,7 @@ static uint8_t *begin(struct hwgw_session *session, char type) {
 
 static void finish(struct hwgw_session *session, uint8_t *end) {
   session->tx_tail += fix_close(session->tx + session->tx_tail, end);
-  session->fix.tx_seq++;
+  hwgw_session_record_number(session, session->fix.tx_seq++, 0);
 }
 
 static void heartbeat_send(struct hwgw_session *session, struct fix_text test_id, uint64_t *counters) {
@@ -280,6 +280,8 @@ static void on_logon(struct hwgw_session *session, const struct head *head, uint
     gap(session, head->seq, now_ns);
   else
     session->next_seq = head->seq + 1;
+  hwgw_session_record_login(session, now_ns);
+  lost(session, session->fix.logon_seq, UINT32_MAX); /* it has taken our number: nothing from there on has reached it */
 }
 
 static void on_logout(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
@@ -418,6 +420,12 @@ static uint32_t packet_len(const uint8_t *data, uint32_t have) {
 
 static void login(struct hwgw_session *session, uint64_t now_ns) {
   const struct hwgw_session_cfg *cfg = &session->cfg;
+  /* of an earlier process nothing is open: its numbers are of no use any more when both sides may begin anew */
+  if (cfg->reset_seq && session->is_restored && !session->orders.open_cnt) {
+    session->is_restored = false;
+    session->login = 0;
+    session->next_seq = cfg->requested_seq;
+  }
   bool is_reset = cfg->reset_seq && session->login == 0;
   writer(session)->clock_offset_ns = (int64_t)(hwgw_realtime_ns() - now_ns);
   session->fix.now_ns = now_ns;
@@ -425,6 +433,7 @@ static void login(struct hwgw_session *session, uint64_t now_ns) {
   session->fix.gap_to = 0;
   fix_writer_tick(writer(session), now_ns);
   if (is_reset) session->fix.tx_seq = 1;
+  session->fix.logon_seq = session->fix.tx_seq;
   uint8_t *out = FIX_PUT(begin(session, FIX_LOGON), "98=0\001108="); /* the first of a connection: there is room */
   out = fix_put_number(out, cfg->heartbeat_s);
   if (is_reset) out = FIX_PUT(out, "\001141=Y");
@@ -476,11 +485,11 @@ static uint32_t encode(const struct hwgw_session *session, const struct hwgw_ord
 }
 
 static void sent(struct hwgw_session *session, const struct hwgw_order *order) {
-  if (order->kind == HWGW_ORDER_KIND_MASS_CANCEL)
-    session->fix.mass_seq = session->fix.tx_seq;
-  else if (order->kind != HWGW_ORDER_KIND_CANCEL)
-    session->fix.seq_of[order->ref % HWGW_SESSION_ORDERS] = session->fix.tx_seq;
-  session->fix.tx_seq++;
+  bool is_entry = order->kind == HWGW_ORDER_KIND_NEW || order->kind == HWGW_ORDER_KIND_REPLACE;
+  uint32_t seq = session->fix.tx_seq++;
+  if (order->kind == HWGW_ORDER_KIND_MASS_CANCEL) session->fix.mass_seq = seq;
+  if (is_entry) session->fix.seq_of[order->ref % HWGW_SESSION_ORDERS] = seq;
+  hwgw_session_record_number(session, seq, is_entry ? order->ref : 0);
 }
 
 /* type, number and ClOrdID of a message that we wrote */
@@ -518,6 +527,11 @@ static void init(struct hwgw_session *session, bool is_44) {
   order->symbols = session->cfg.symbols;
   order->instrument_cnt = session->cfg.instrument_cnt;
   order->capacity = session->cfg.capacity;
+  uint64_t name = hwgw_fnv(HWGW_FNV_BASIS, session->cfg.sender, sizeof session->cfg.sender);
+  name = hwgw_fnv(name, session->cfg.target, sizeof session->cfg.target);
+  for (uint32_t i = 0; i < sizeof session->own_session; i++) /* of whom a journal tells */
+    session->own_session[i] = "0123456789ABCDEF"[name >> 4 * i & 15];
+  memcpy(session->cfg.requested_session, session->own_session, sizeof session->own_session);
   session->fix.tx_seq = session->cfg.requested_tx_seq ? session->cfg.requested_tx_seq : 1;
 }
 
@@ -532,7 +546,7 @@ static void init44(struct hwgw_session *session) {
 #define LINK                                                                                                     \
   .encode = encode, .decode = hwgw_order_fix_decode, .packet_len = packet_len, .login = login, .packet = packet, \
   .message = hwgw_session_sequenced, .timers = timers, .sent = sent, .waiting_ref = waiting_ref, .fill = fill,   \
-  .logout = logout, .answers_all = true
+  .logout = logout, .answers_all = true, .numbers_all = true
 
 const struct hwgw_protocol hwgw_protocol_fix42 = {.init = init42, LINK};
 const struct hwgw_protocol hwgw_protocol_fix44 = {.init = init44, LINK};

@@ -14,10 +14,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hwgw_sim.exchange.fix import FixAcceptor
 from support.frames_ledger import FramesLedger
 from support.market import Market, is_alive, until
 
@@ -150,6 +152,67 @@ def test_killed_under_load_it_comes_back_with_what_the_venue_has(tmp_path: Path,
         print(
             f"{CRASHES} crashes: {compared} positions and orders equal, {kinds.total()} messages, {ledger.refs} orders"
         )
+        Path(f"/dev/shm/hwgw-{market.name}").unlink(missing_ok=True)
+
+
+def open_by_side(segment: Segment) -> dict[tuple[str, str], int]:
+    rows = zip(segment.symbols, segment.positions, strict=True)
+    both = {(name, side): int(row[f"open_{side}_cnt"]) for name, row in rows for side in ("buy", "sell")}
+    return {key: cnt for key, cnt in both.items() if cnt}
+
+
+def agreed_with(market: Market, segment: Segment, acceptor: FixAcceptor) -> dict[str, Any]:
+    """Wait until gateway, exchange and its FIX gateway say the same; what they say."""
+    sides = {"1": "buy", "2": "sell", "5": "sell", "6": "sell"}
+    last: list[Any] = []
+
+    def same() -> bool:
+        venue, ours = market.exchange.look()["DEMO"], has(segment)
+        theirs = {key: venue[key] for key in ours} | {"positions": dict(sorted(venue["positions"].items()))}
+        orders = Counter((order.symbol, sides[order.side]) for order in list(acceptor.orders.values()))
+        last[:] = [ours, theirs, open_by_side(segment), dict(orders)]
+        return ours == theirs and last[2] == last[3]
+
+    try:
+        until(same, "gateway and venue agree", PATIENCE_S)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {last}") from None
+    return dict(last[0])
+
+
+def test_a_fix_session_killed_under_load_comes_back_with_what_the_venue_has(tmp_path: Path, rng: random.Random) -> None:
+    with (
+        Market(tmp_path, rate=5_000, seconds=120, recovery=[]) as market,
+        FixAcceptor(market.exchange.address, user=("DEMO", "DEMO")) as acceptor,
+    ):
+        market.journal = {"folder": str(tmp_path / "journal"), "stall": "10s"}
+        market.session = {"protocol": "fix44", "port": acceptor.port, "sender": "HWGW", "target": "VENUE"}
+        answered = compared = 0
+        runs = max(2, CRASHES - 1)  # all but the last are killed
+        for crash in range(runs):
+            market.start()
+            with started(market) as segment:
+                until(lambda: not segment.halts, "the venue agrees with what was rebuilt", PATIENCE_S)
+                assert not acceptor.errors, acceptor.errors
+                segment.halt("compare", "operator")
+                last = agreed_with(market, segment, acceptor)
+                compared += crash > 0 and bool(last["open_orders"] or last["positions"])
+                if crash == runs - 1:
+                    break
+                segment.resume("operator")
+                sent = segment.counters()["order.encoded"]
+                want = sent + rng.randrange(1, 60)
+                until(lambda: segment.counters()["order.encoded"] >= want, "orders leave", PATIENCE_S)  # noqa: B023
+                kill(ROLES if crash % 2 == 0 else ("data", "control"), market, pids(segment))
+                answered += segment.counters()["session.accepted"]
+        market.started[-1].send_signal(signal.SIGTERM)
+        _, stderr = market.started[-1].communicate(timeout=PATIENCE_S)
+        assert b"Traceback" not in stderr, stderr.decode()
+        assert answered > 0
+        assert compared == runs - 1  # each time there was something to compare
+        assert not acceptor.errors, acceptor.errors
+        found = journal.verify(journal.files_of(tmp_path / "journal", market.name))
+        assert found.is_whole, found.problem
         Path(f"/dev/shm/hwgw-{market.name}").unlink(missing_ok=True)
 
 

@@ -1,0 +1,335 @@
+/* fuzz_journal.c: a journal that says anything, against what rebuilds orders, positions and session from it.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * The input is a list of records: orders, answers and venue messages made up from plausible fields, logins, runs that
+ * begin, or bytes as they are. Whether it is believed or refused: nothing is read beyond it; and what was believed makes
+ * sense: the gate's open orders are counted, each is known to the session with no less left, and references only rise.
+ */
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "pipeline.h"
+#include "risk.h"
+#include "session.h"
+#include "strategy.h"
+
+#define RECORDS_MAX 512
+#define BODY_SZ 65536
+
+static const char symbols[] = "AAPL    CVLT    ";
+static _Alignas(64) uint8_t body[BODY_SZ];
+
+struct input {
+  const uint8_t *data;
+  size_t len;
+};
+
+struct journal {
+  uint64_t len;
+  uint32_t cnt;
+  uint64_t seq;      /* of the next record */
+  uint64_t next_seq; /* of the venue's session */
+  uint32_t last_ref;
+};
+
+static void expect(bool holds, const char *what) {
+  if (holds) return;
+  fprintf(stderr, "fuzz_journal: %s\n", what);
+  abort();
+}
+
+static uint8_t next(struct input *input) {
+  if (!input->len) return 0;
+  input->len--;
+  return *input->data++;
+}
+
+static void put(struct journal *to, uint8_t type, uint16_t verdict, const void *payload, uint32_t len) {
+  struct hwgw_journal_record record = {.len = len, .type = type, .verdict = verdict, .seq = to->seq++};
+  uint64_t sz = journal_record_sz(len);
+  if (to->len + sz > BODY_SZ || to->cnt == RECORDS_MAX) return;
+  memset(body + to->len, 0, sz);
+  memcpy(body + to->len, &record, sizeof record);
+  memcpy(body + to->len + sizeof record, payload, len);
+  to->len += sz;
+  to->cnt++;
+}
+
+static void put_open(struct journal *to, struct input *input) {
+  struct hwgw_journal_open open = {.instrument_cnt = 2, .thread_cnt = 1, .clock_offset_ns = (int8_t)next(input)};
+  to->seq = 0; /* of no pipeline */
+  put(to, HWGW_JOURNAL_RECORD_TYPE_OPEN, 0, &open, sizeof open);
+  put(to, HWGW_JOURNAL_RECORD_TYPE_SYMBOLS, 0, symbols, sizeof symbols - 1);
+  to->seq = 1;
+}
+
+static void put_login(struct journal *to, struct input *input) {
+  uint8_t what = next(input);
+  struct hwgw_journal_login login = {.seq = what & 1 ? next(input) : to->next_seq, .login = 1u + (what >> 4)};
+  memcpy(login.session, what & 2 ? "OTHER     " : "S1        ", sizeof login.session);
+  to->next_seq = login.seq;
+  put(to, HWGW_JOURNAL_RECORD_TYPE_LOGIN, 0, &login, sizeof login);
+}
+
+/* an event of the gate: an order with its verdict, or an answer */
+static void put_event(struct journal *to, struct input *input) {
+  uint8_t what = next(input), kind = next(input) % 20, verdict = what & 64 ? next(input) : 0;
+  bool is_new = kind == HWGW_ORDER_KIND_NEW || kind == HWGW_ORDER_KIND_REPLACE || kind == HWGW_ORDER_KIND_MASS_CANCEL;
+  struct hwgw_order event = {
+      .kind = kind,
+      .side = what & 1 ? HWGW_ORDER_SIDE_SELL : HWGW_ORDER_SIDE_BUY,
+      .type = what & 2 ? HWGW_ORDER_TYPE_MARKET : HWGW_ORDER_TYPE_LIMIT,
+      .tif = HWGW_ORDER_TIF_DAY,
+      .ref = what & 4 || !is_new ? next(input) : ++to->last_ref,
+      .orig_ref = kind == HWGW_ORDER_KIND_REPLACE || kind == HWGW_ORDER_KIND_REPLACED ? next(input) : 0,
+      .instrument = what & 8 ? next(input) : what >> 4 & 1,
+      .strategy = what >> 5 & 3,
+      .px = 1000,
+      .qty = next(input),
+      .reason = what & 128 ? next(input) : 0,
+      .venue_ref = is_new ? (uint64_t)(what >> 7 & verdict & 1) << HWGW_ORDER_VENUE_SHIFT : next(input),
+  };
+  put(to, HWGW_JOURNAL_RECORD_TYPE_GATE, verdict, &event, sizeof event);
+}
+
+static void put_message(struct journal *to, const uint8_t *message, uint32_t len, bool is_out_of_turn) {
+  struct {
+    struct hwgw_journal_venue head;
+    uint8_t message[512];
+  } venue = {.head = {.seq = to->next_seq + is_out_of_turn, .len = (uint16_t)len, .login = 1}};
+  memcpy(venue.message, message, len);
+  to->next_seq++;
+  put(to, HWGW_JOURNAL_RECORD_TYPE_VENUE, 0, &venue, (uint32_t)sizeof venue.head + len);
+}
+
+/* a message of OUCH 5.0 that may be about an order of the journal */
+static void put_venue(struct journal *to, struct input *input) {
+  uint8_t message[256] = {0}, what = next(input);
+  uint32_t ref = next(input), qty = next(input), len;
+  switch (what & 7) {
+    case 0:
+    case 1:
+      ouch50_order_accepted_init(message);
+      ouch50_order_accepted_user_ref_num_set(message, ref);
+      ouch50_order_accepted_side_set(message, what & 8 ? OUCH50_SIDE_SELL : OUCH50_SIDE_BUY);
+      ouch50_order_accepted_quantity_set(message, qty);
+      ouch50_order_accepted_symbol_set(message, symbols + (what & 16 ? 8 : 0));
+      ouch50_order_accepted_order_state_set(message, what & 32 ? OUCH50_ORDER_STATE_DEAD : OUCH50_ORDER_STATE_LIVE);
+      len = OUCH50_ORDER_ACCEPTED_LEN;
+      break;
+    case 2:
+      ouch50_order_replaced_init(message);
+      ouch50_order_replaced_user_ref_num_set(message, ref);
+      ouch50_order_replaced_orig_user_ref_num_set(message, next(input));
+      ouch50_order_replaced_side_set(message, what & 8 ? OUCH50_SIDE_SELL : OUCH50_SIDE_BUY);
+      ouch50_order_replaced_quantity_set(message, qty);
+      ouch50_order_replaced_symbol_set(message, symbols + (what & 16 ? 8 : 0));
+      ouch50_order_replaced_order_state_set(message, what & 32 ? OUCH50_ORDER_STATE_DEAD : OUCH50_ORDER_STATE_LIVE);
+      len = OUCH50_ORDER_REPLACED_LEN;
+      break;
+    case 3:
+      ouch50_order_executed_init(message);
+      ouch50_order_executed_user_ref_num_set(message, ref);
+      ouch50_order_executed_quantity_set(message, qty);
+      ouch50_order_executed_price_set(message, 1000);
+      ouch50_order_executed_match_number_set(message, what >> 3);
+      len = OUCH50_ORDER_EXECUTED_LEN;
+      break;
+    case 4:
+      ouch50_order_canceled_init(message);
+      ouch50_order_canceled_user_ref_num_set(message, ref);
+      ouch50_order_canceled_quantity_set(message, qty);
+      len = OUCH50_ORDER_CANCELED_LEN;
+      break;
+    case 5:
+      ouch50_broken_trade_init(message);
+      ouch50_broken_trade_user_ref_num_set(message, ref);
+      ouch50_broken_trade_match_number_set(message, what >> 3);
+      len = OUCH50_BROKEN_TRADE_LEN;
+      break;
+    case 6:
+      ouch50_rejected_init(message);
+      ouch50_rejected_user_ref_num_set(message, ref);
+      ouch50_rejected_reason_set(message, 1);
+      len = OUCH50_REJECTED_LEN;
+      break;
+    default:
+      ouch50_account_query_response_init(message);
+      ouch50_account_query_response_next_user_ref_num_set(message, ref);
+      len = OUCH50_ACCOUNT_QUERY_RESPONSE_LEN;
+      break;
+  }
+  put_message(to, message, what & 64 ? len - qty % len : len, what == 0xFF);
+}
+
+static void put_bytes(struct journal *to, struct input *input, bool is_message) {
+  uint8_t bytes[256], type = next(input);
+  uint32_t len = next(input);
+  if (len > input->len) len = (uint32_t)input->len;
+  memcpy(bytes, input->data, len);
+  input->data += len;
+  input->len -= len;
+  if (is_message)
+    put_message(to, bytes, len, false);
+  else
+    put(to, type, 0, bytes, len);
+}
+
+static void put_record(struct journal *to, struct input *input) {
+  uint8_t what = next(input);
+  struct hwgw_journal_strategy strategy = {.id = what >> 4, .name = "one"};
+  switch (what & 15) {
+    case 0:
+      put_open(to, input);
+      break;
+    case 1:
+      put_login(to, input);
+      break;
+    case 2:
+      put_bytes(to, input, false);
+      break;
+    case 3:
+      put_bytes(to, input, true);
+      break;
+    case 4:
+      put(to, HWGW_JOURNAL_RECORD_TYPE_STRATEGY, 0, &strategy, sizeof strategy);
+      break;
+    case 5:
+      to->seq += what >> 4; /* records are missing */
+      break;
+    case 6:
+    case 7:
+    case 8:
+    case 9:
+    case 10:
+      put_event(to, input);
+      break;
+    default:
+      put_venue(to, input);
+      break;
+  }
+}
+
+/* ---- the pipeline: opened once, and as new for every input ---- */
+
+static struct hwgw_session_cfg session_cfg(uint16_t protocol) {
+  struct hwgw_session_cfg cfg = {
+      .address = 0x7F000001,
+      .port = 1,
+      .protocol = protocol,
+      .capacity = 'P',
+      .display = 'Y',
+      .requested_seq = 1,
+      .login_timeout_ms = 1000,
+      .dead_link_ms = 15000,
+      .sender = "HWGW",
+      .target = "VENUE",
+      .heartbeat_s = 10,
+  };
+  memset(cfg.username, ' ', sizeof cfg.username);
+  memset(cfg.password, ' ', sizeof cfg.password);
+  memset(cfg.requested_session, ' ', sizeof cfg.requested_session);
+  memset(cfg.firm, ' ', sizeof cfg.firm);
+  return cfg;
+}
+
+static struct hwgw_pipeline *pipeline_made(void) {
+  char name[32];
+  (void)snprintf(name, sizeof name, "fuzz-%d", (int)getpid());
+  struct hwgw_segment_cfg segment_cfg = {
+      .name = name, .version = "0", .commit = "0", .thread_cnt = 1, .instrument_cnt = 2, .symbols = symbols};
+  struct hwgw_session_cfg session = session_cfg(HWGW_PROTOCOL_OUCH50);
+  static struct hwgw_pipeline_cfg cfg;
+  struct hwgw_error error;
+  struct hwgw_pipeline *made;
+  if (hwgw_segment_create(&cfg.segment, &segment_cfg, &error) != HWGW_OK) abort();
+  (void)snprintf(name, sizeof name, "/dev/shm/hwgw-fuzz-%d", (int)getpid());
+  (void)unlink(name); /* the mapping is enough, and nothing is left behind whatever happens */
+  cfg.cpu = -1;
+  cfg.books.instrument_cnt = 2;
+  cfg.books.orders_max = 16;
+  cfg.channel_cnt = 1;
+  cfg.channel[0].line_cnt = 1;
+  cfg.session = &session;
+  cfg.session_cnt = 1;
+  struct hwgw_strategy_cfg strategy = {.strategy = hwgw_strategy_find("imbalance"), .name = "one"};
+  cfg.strategy = &strategy;
+  cfg.strategy_cnt = 1;
+  if (!strategy.strategy || hwgw_pipeline_open(&made, &cfg, &error) != HWGW_OK) {
+    fprintf(stderr, "fuzz_journal: %s\n", error.text);
+    abort();
+  }
+  return made;
+}
+
+static struct hwgw_pipeline *pipeline_new(void) {
+  static struct hwgw_pipeline *p;
+  static struct hwgw_session fresh;
+  if (!p) {
+    p = pipeline_made();
+    memcpy(&fresh, p->session[0].link, sizeof fresh);
+  }
+  struct hwgw_session *session = p->session[0].link; /* but for what is not read before it is written */
+  memcpy(session, &fresh, offsetof(struct hwgw_session, tx));
+  memset(session->orders.order, 0, sizeof session->orders.order);
+  session->orders.execution_cnt = 0;
+  session->orders.open_cnt = 0;
+  session->orders.withdrawn_idx = 0;
+  session->orders.follow.kind = HWGW_ORDER_KIND_NONE;
+  memset(p->venue_of, 0, sizeof p->venue_of);
+  hwgw_risk_init(p->risk);
+  memset(p->executed, 0, sizeof p->executed);
+  for (uint32_t i = 0; i < 2; i++) memset(hwgw_segment_position(p->segment, i), 0, sizeof(struct hwgw_position));
+  p->thread->cash = 0;
+  p->thread->filled_notional = 0;
+  p->control->halt = 0;
+  p->last_ref = p->recorded_ref = 0;
+  p->is_reconciling = false;
+  return p;
+}
+
+/* what was believed makes sense */
+static void check(const struct hwgw_pipeline *p) {
+  const struct hwgw_session *session = p->session[0].link;
+  uint32_t open_cnt = 0;
+  for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX; i++) {
+    const struct hwgw_risk_slot *slot = &p->risk->slot[i];
+    if (!slot->leaves) continue;
+    open_cnt++;
+    expect(slot->ref <= p->last_ref, "an order that is open has a reference that was given");
+    expect(hwgw_session_orders_find(&session->orders, slot->ref), "what the gate has open the session knows");
+  }
+  expect(open_cnt == p->risk->gateway.open_cnt, "open orders are counted");
+  expect(hwgw_session_next_ref(session) > p->last_ref, "no reference is used twice");
+  expect(!session->is_restored || p->is_reconciling, "it is halted until the venue agrees");
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
+  struct hwgw_pipeline *p = pipeline_new();
+  struct input input = {data, len};
+  struct journal journal = {.next_seq = 1};
+  uint8_t first = next(&input);
+  if (first & 1) { /* as it is */
+    journal.len = input.len < BODY_SZ ? input.len : BODY_SZ;
+    memcpy(body, input.data, journal.len);
+    journal.cnt = first >> 1;
+  } else {
+    put_open(&journal, &input);
+    if (first & 2) put_login(&journal, &input);
+    while (input.len) put_record(&journal, &input);
+  }
+  uint8_t *block = malloc(journal.len + !journal.len); /* of its own, so that the sanitizer sees its end */
+  if (!block) abort();
+  memcpy(block, body, journal.len);
+  struct hwgw_replay_part part = {.data = block, .len = journal.len, .record_cnt = journal.cnt, .block = 1};
+  struct hwgw_pipeline_cfg cfg = {.replay = &part, .replay_cnt = 1, .replay_halts = true};
+  struct hwgw_error error;
+  if (pipeline_restore(p, &cfg, &error) == HWGW_OK) check(p);
+  free(block);
+  return 0;
+}
