@@ -32,13 +32,15 @@ def command(out: Output, name: str, a: str | None, b: str | None, journal: Path 
     of the feed, and how far apart. PnL is before fees.
     """
     from hwgw.errors import UsageError
+    from hwgw.journal.compare import lines
 
     if a and not b:
         raise UsageError(f"{a}: name two strategies, or none for every shadow")
     found = _of_journal(journal, name, a, b) if journal else _of_segments(name, a, b)
     out.emit({"name": name, "journal": str(journal) if journal else "", "pairs": found})
     for row in found:
-        _say(out, row)
+        for line in lines(row):
+            out.say(line)
     return 0
 
 
@@ -97,40 +99,3 @@ def _of_journal(folder: Path, name: str, a: str | None, b: str | None) -> list[d
         where |= dict.fromkeys(each.strategies, each)
     known = {each: (of.strategies[each].number, of.strategies[each].of) for each, of in where.items()}
     return [compare(where[first], first, where[second], second) for first, second in _pairs(known, a, b)]
-
-
-_ROWS = (
-    ("mode", "mode"), ("orders", "orders"), ("passed", "passed"), ("refused", "refused"), ("fills", "fills"),
-    ("orders filled", "orders_filled"), ("fill rate", "fill_rate"), ("shares", "executed_qty"), ("PnL", "pnl"),
-    ("slippage, bp of mid", "slippage_bps"), ("decided to first fill", "decided_to_first_fill_ns"),
-    ("descriptor to order", "segment_latency_ns"),
-)  # fmt: skip
-
-
-def _text(key: str, value: Any) -> str:
-    if value is None:
-        return "-"
-    if key == "refused" and isinstance(value, dict):
-        return f"{sum(value.values()):,}"
-    if key.endswith("_ns"):
-        return f"p50 {value['p50'] / 1000:,.1f} us, p99 {value['p99'] / 1000:,.1f} us" if value["cnt"] else "-"
-    if key == "fill_rate":
-        return f"{value:.1%}"
-    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _say(out: Output, row: dict[str, Any]) -> None:
-    first, second = row["a"], row["b"]
-    out.say(f"{'':<22}{first['strategy']:<30}{second['strategy']}")
-    for label, key in _ROWS:
-        if key in first:
-            out.say(f"{label:<22}{_text(key, first[key]):<30}{_text(key, second[key])}")
-    if "same" not in row:
-        return
-    lag = row["b_behind_a_ns"]
-    alone = f"only {first['strategy']} {row['only_a']:,}, only {second['strategy']} {row['only_b']:,}"
-    out.say(f"{'on the same message':<22}{row['same']:,} orders; {alone}")
-    terms, verdicts = f"{row['other_terms']:,}", f"{row['other_verdict']:,}"
-    out.say(f"{'of these':<22}{terms} with another price or quantity, {verdicts} with another verdict")
-    if lag["cnt"]:
-        out.say(f"{'decided later by':<22}p50 {lag['p50'] / 1000:,.1f} us, p99 {lag['p99'] / 1000:,.1f} us")

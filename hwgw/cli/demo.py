@@ -45,6 +45,7 @@ CARD_RATE = 20_000  # messages per second that a simulated card follows beside e
 )
 @click.option("--faults", default="", metavar="FAULTS",
               help="Both lines are bad: loss=1%,duplicate=1%,reorder=16,damage=0.1%,outage=2-4 ...")  # fmt: skip
+@click.option("--shadow", is_flag=True, help="A second version of the first strategy beside it, and how they compare.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the order flow.")
 def command(
     out: Output,
@@ -57,6 +58,7 @@ def command(
     pace: str,
     loss: str,
     faults: str,
+    shadow: bool,
     seed: int,
 ) -> int:
     """The simulated exchange against the gateway, on one machine.
@@ -101,7 +103,7 @@ def command(
     if rate is None:
         rate = 2_000 if feed else CARD_RATE if card else 100_000
     chosen = "card" if card else backend
-    options = Options(length, symbols, 0 if pace else rate, chosen, feed, pace, seed, faults, card or "")
+    options = Options(length, symbols, 0 if pace else rate, chosen, feed, pace, seed, faults, card or "", shadow)
     result = run(options, watch, lambda line: click.echo(line, err=True))
     wrong = failures(result)
     for line in lines(result):

@@ -9,6 +9,8 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from hwgw.journal.compare import lines as compared
+
 __all__ = ["failures", "lines", "report"]
 
 _WIDTH = 79
@@ -104,6 +106,9 @@ def failures(result: Mapping[str, Any]) -> list[str]:
         found.append(f"{result['recovery']['lost']:,} messages of the feed are lost for good")
     if not result["position_match"]:
         found.append("the gateway's positions are not the exchange's")
+    for mode, row in result.get("replayed", {}).items():
+        if row["differences"] or not row["compared"]:
+            found.append(f"the {mode} journal, judged again, has {row['differences']:,} other verdicts")
     if result["halted"]:
         found.append(f"the gateway is halted ({result['halted']['reason']}): {result['halted']['text']}")
     return found
@@ -162,4 +167,12 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         for stage, row in result["latency_ns"].items()
     ]
     text += _row("", "total is from the receive descriptor to the encoded order, session the send")
+    if comparison := result.get("comparison"):
+        rows = result["replayed"].values()
+        other = sum(row["differences"] for row in rows)
+        verdicts = f"{other:,} VERDICTS CAME OUT OTHERWISE" if other else "every verdict as recorded"
+        text += ["", *compared(comparison)]
+        text += _row(
+            "replayed", f"{sum(row['compared'] for row in rows):,} orders and events of both journals: {verdicts}"
+        )
     return text

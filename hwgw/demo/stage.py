@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,7 +30,11 @@ from hwgw_sim.lab import Lab
 from hwgw import native
 from hwgw.card import prepare
 from hwgw.errors import BY_EXIT_CODE, HwgwError, InternalError
+from hwgw.journal import files_of
+from hwgw.journal.again import again
+from hwgw.journal.compare import compare, day
 from hwgw.segment import Segment, gateways, remove_left_over
+from hwgw.settings import MODES, twin_name
 from hwgw.telemetry import snapshot
 
 from .report import report
@@ -57,6 +62,7 @@ class Options:
     seed: int = 1
     faults: str = ""  # of each line, as hwgw_sim.faults.parse reads them
     card: str = ""  # sim: through the card's RTL
+    shadow: bool = False  # another version of the first strategy beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,14 +213,43 @@ def _attach(name: str, process: subprocess.Popen[bytes]) -> Segment:
     raise InternalError(f"the gateway did not run within {_START_SECONDS:g} s")
 
 
+SHADOW_EDGE_PX = 0.03  # the live one asks for 0.02
+
+
+def with_shadow(made: dict[str, Any], folder: str) -> dict[str, Any]:
+    """The same gateway with a second version of its first strategy beside it, and a journal of both."""
+    first = made["strategies"][0]
+    second = {**first, "name": f"{first['name']}2", "mode": "shadow", "of": first["name"]}
+    second["params"] = {**first["params"], "edge_px": SHADOW_EDGE_PX}
+    strategies = [*made["strategies"], second]
+    return {**made, "strategies": strategies, "paper": {"latency": "50us"}, "journal": {"folder": folder}}
+
+
+def _compared(folder: Path, name: str) -> dict[str, Any]:
+    """The shadow against its strategy, from the journals, which are judged again."""
+    files = {mode: files_of(folder, twin_name(name, mode)) for mode in ("live", "shadow")}
+    replayed = {mode: again(of_mode) for mode, of_mode in files.items()}
+    days = {mode: day(of_mode) for mode, of_mode in files.items()}
+    (second,) = days["shadow"].strategies
+    return {
+        "comparison": compare(days["live"], second.removesuffix("2"), days["shadow"], second),
+        "replayed": {
+            mode: {"compared": found.compared, "differences": found.counts["differences"]}
+            for mode, found in replayed.items()
+        },
+    }
+
+
 @contextlib.contextmanager
-def _gateway(sides: _Sides, name: str, ready: dict[str, Any], cpu: int | None) -> Iterator[subprocess.Popen[bytes]]:
+def _gateway(
+    sides: _Sides, name: str, ready: dict[str, Any], cpu: int | None, shadow: str
+) -> Iterator[subprocess.Popen[bytes]]:
     # a file without a name, so that nothing is left of it whatever ends this process
     with tempfile.TemporaryFile("w+", encoding="utf-8") as config:
         address, port = ready["listen"]
         keys = {} if sides.backend == "card" else recovery_keys(ready)  # the card repairs nothing
         made = gateway_yaml(name, ready["names"], sides.receive, address, port, cpu, keys)
-        yaml.safe_dump(made, config, sort_keys=False)
+        yaml.safe_dump(with_shadow(made, shadow) if shadow else made, config, sort_keys=False)
         config.flush()
         command = [sys.executable, "-m", "hwgw.cli", "-q", "run", "/dev/stdin"]
         process = sides.gateway(command, stdin=config, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -230,16 +265,21 @@ def _gateway(sides: _Sides, name: str, ready: dict[str, Any], cpu: int | None) -
                 process.wait()
             if process.stderr:
                 process.stderr.close()
-            with contextlib.suppress(HwgwError, OSError):
-                remove_left_over(name)
+            for mode in MODES:
+                with contextlib.suppress(HwgwError, OSError):
+                    remove_left_over(twin_name(name, mode))
 
 
 def _sweep() -> None:
     """Remove the segments of killed demos; the exchange that their open orders were at is gone, too."""
     for name in gateways():
-        if re.fullmatch(r"demo-[0-9]+", name):
+        if re.fullmatch(r"demo-[0-9]+(-shadow)?", name):
             with contextlib.suppress(HwgwError, OSError):
                 remove_left_over(name)
+    for folder in Path(tempfile.gettempdir()).glob("hwgw-demo-*"):  # the journals of one with a shadow
+        found = re.fullmatch(r"hwgw-demo-([0-9]+)-.+", folder.name)
+        if found and folder.stat().st_uid == os.geteuid() and not Path(f"/proc/{found[1]}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -283,12 +323,13 @@ def run(options: Options, watch: Watch, say: Callable[[str], None]) -> dict[str,
         _interruptible(),
         _core_for_the_pipeline() as cpu,
         _sides(options.backend) as sides,
+        tempfile.TemporaryDirectory(prefix=f"hwgw-{name}-") if options.shadow else contextlib.nullcontext("") as shadow,
         ExchangeProcess(_exchange_options(options, sides), sides.exchange) as exchange,
     ):
         if sides.missing:
             say(f"no AF_XDP, receiving through kernel sockets (udp): {sides.missing}")
         symbols: list[str] = exchange.ready["names"]
-        with _gateway(sides, name, exchange.ready, cpu) as process, _attach(name, process) as segment:
+        with _gateway(sides, name, exchange.ready, cpu, shadow) as process, _attach(name, process) as segment:
             rate = f"{options.rate:,} messages/s" if options.rate else "at full speed"
             what = options.feed.name if options.feed else f"{len(symbols)} symbols, {rate}"
             with watch(segment, f"hwgw demo: {what}, {sides.backend}") as tick:
@@ -304,4 +345,5 @@ def run(options: Options, watch: Watch, say: Callable[[str], None]) -> dict[str,
                 raise _failed(process)
             process.send_signal(signal.SIGINT)
             process.wait(_END_SECONDS)
-            return report(snapshot(segment), statement, USER, sides.backend)
+            found = report(snapshot(segment), statement, USER, sides.backend)
+            return {**found, **_compared(Path(shadow), name)} if shadow else found

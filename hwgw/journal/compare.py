@@ -22,7 +22,7 @@ from ..settings import MODES
 from .files import Record, blocks, records
 from .report import Reader, percentiles
 
-__all__ = ["Day", "compare", "day"]
+__all__ = ["Day", "compare", "day", "lines"]
 
 Key = tuple[int, str, int]  # feed sequence number, symbol, side
 
@@ -155,3 +155,46 @@ def compare(first: Day, a: str, second: Day, b: str) -> dict[str, Any]:
         "only_a": first.strategies[a].order_cnt - same, "only_b": second.strategies[b].order_cnt - same,
         "other_terms": terms, "other_verdict": verdicts, "b_behind_a_ns": percentiles(lags),
     }  # fmt: skip
+
+
+_ROWS = (
+    ("mode", "mode"), ("orders", "orders"), ("passed", "passed"), ("refused", "refused"), ("fills", "fills"),
+    ("orders filled", "orders_filled"), ("fill rate", "fill_rate"), ("shares", "executed_qty"), ("PnL", "pnl"),
+    ("slippage, bp of mid", "slippage_bps"), ("decided to first fill", "decided_to_first_fill_ns"),
+    ("descriptor to order", "segment_latency_ns"),
+)  # fmt: skip
+
+
+def _took(ns: int) -> str:
+    return f"{ns / 1e3:,.1f} us" if ns < 10**6 else f"{ns / 1e6:,.1f} ms"
+
+
+def _text(key: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if key == "refused" and isinstance(value, dict):
+        return f"{sum(value.values()):,}"
+    if key.endswith("_ns"):
+        return f"p50 {_took(value['p50'])}, p99 {_took(value['p99'])}" if value["cnt"] else "-"
+    if key == "fill_rate":
+        return f"{value:.1%}"
+    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def lines(row: dict[str, Any]) -> list[str]:
+    """A comparison as text for a terminal of 80 columns; also of what two segments show."""
+    first, second = row["a"], row["b"]
+    text = [f"{'':<22}{first['strategy']:<30}{second['strategy']}"]
+    for label, key in _ROWS:
+        if key in first:
+            text.append(f"{label:<22}{_text(key, first[key]):<30}{_text(key, second[key])}")
+    if "same" not in row:
+        return text
+    lag = row["b_behind_a_ns"]
+    alone = f"only {first['strategy']} {row['only_a']:,}, only {second['strategy']} {row['only_b']:,}"
+    text.append(f"{'on the same message':<22}{row['same']:,} orders; {alone}")
+    terms, verdicts = f"{row['other_terms']:,}", f"{row['other_verdict']:,}"
+    text.append(f"{'of these':<22}{terms} with another price or quantity, {verdicts} with another verdict")
+    if lag["cnt"]:
+        text.append(f"{'decided later by':<22}{_text('_ns', lag)}")
+    return text

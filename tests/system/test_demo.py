@@ -254,8 +254,13 @@ def test_a_scale_that_is_no_scale_is_a_usage_error(hwgw, scale, tmp_path):
 
 
 def test_the_report_fits_80_columns(hwgw):
-    done = hwgw("demo", "--seconds", "1", "--rate", "0")
+    """With a shadow, which adds the comparison: its journal and that of the live strategies replay."""
+    done = hwgw("demo", "--seconds", "1", "--rate", "0", "--shadow")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert len(lines) > 15
+    assert len(lines) > 30
     assert max(map(len, lines)) < 80
+    rows = {line[:22].rstrip(): line[22:].split() for line in lines}
+    assert rows["mode"] == ["live", "shadow"]
+    assert min(int(cnt.replace(",", "")) for cnt in rows["orders filled"]) > 0
+    assert "every verdict as recorded" in done.stdout
