@@ -3,10 +3,11 @@
  * SPDX-License-Identifier: MIT
  *
  * The list is of what the steady state takes: receiving, the order session and its reconnects, the clock, memory,
- * threads of the process itself, the wait for signals. Some calls are allowed with certain arguments only: no memory
- * becomes executable, no process is made, no program run, no file opened (one that is only to be read fails with EACCES
- * and nothing more: libraries try). clone3, whose flags a filter cannot see, is
- * reported as missing, and the C library takes clone.
+ * threads of the process itself, the wait for signals. Some calls are allowed with certain arguments only (RULES): no
+ * memory becomes executable, no process is made, no program run, no file opened (one that is only to be read fails with
+ * EACCES and nothing more: libraries try), no socket but those of feeds, venues and link states made, no descriptor given
+ * to signals or another owner, the handler of refusals not replaced. clone3, whose flags a filter cannot see, is reported
+ * as missing, and the C library takes clone.
  *
  * A call that is not on the list fails with EPERM and is seen: the kernel sends SIGSYS, whose handler counts it in the
  * segment (refused_calls, refused_call) and latches the halt. The process goes on, so that open orders can be cancelled
@@ -22,8 +23,10 @@
 #include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -48,10 +51,10 @@ static const int CALLS[] = {
     /* receiving, sending, the order session */
     SYS_recvfrom, SYS_recvmsg, SYS_recvmmsg, SYS_sendto, SYS_sendmsg, SYS_sendmmsg, SYS_poll, SYS_ppoll, SYS_select,
     SYS_pselect6, SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_create1, SYS_epoll_ctl, SYS_connect, SYS_bind,
-    SYS_getsockopt, SYS_setsockopt, SYS_getsockname, SYS_getpeername, SYS_shutdown, SYS_close,
+    SYS_getsockopt, SYS_getsockname, SYS_getpeername, SYS_shutdown, SYS_close,
     /* descriptors that are open */
-    SYS_read, SYS_readv, SYS_pread64, SYS_write, SYS_writev, SYS_pwrite64, SYS_lseek, SYS_fcntl, SYS_fstat,
-    SYS_newfstatat, SYS_ftruncate,
+    SYS_read, SYS_readv, SYS_pread64, SYS_write, SYS_writev, SYS_pwrite64, SYS_lseek, SYS_fstat, SYS_newfstatat,
+    SYS_ftruncate,
     /* memory; executable memory is below */
     SYS_munmap, SYS_mremap, SYS_madvise, SYS_brk, SYS_mlock, SYS_munlock,
     /* time */
@@ -61,18 +64,18 @@ static const int CALLS[] = {
     SYS_sched_setaffinity, SYS_sched_getparam, SYS_sched_getscheduler, SYS_sched_setscheduler, SYS_getcpu,
     SYS_membarrier, SYS_exit, SYS_exit_group, SYS_restart_syscall,
     /* signals */
-    SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigtimedwait, SYS_sigaltstack,
+    SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigtimedwait, SYS_sigaltstack,
     /* who and where it is */
     SYS_getpid, SYS_getppid, SYS_gettid, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_capget, SYS_uname,
     SYS_sysinfo, SYS_getrusage, SYS_times, SYS_getrandom};
 
 /* what opening and closing a receive path takes besides */
-static const int WIDE_CALLS[] = {SYS_socket,     SYS_bpf,        SYS_ioctl,     SYS_openat,     SYS_setns,
-                                 SYS_readlink,   SYS_getdents64, SYS_access,    SYS_faccessat2, SYS_unlink,
-                                 SYS_unlinkat,   SYS_eventfd2,   SYS_fallocate, SYS_accept4,    SYS_listen,
-                                 SYS_socketpair, SYS_statfs,     SYS_fstatfs,   SYS_flock};
+static const int WIDE_CALLS[] = {
+    SYS_socket, SYS_bpf,        SYS_ioctl,  SYS_openat,   SYS_setns,    SYS_readlink,  SYS_getdents64,
+    SYS_access, SYS_faccessat2, SYS_unlink, SYS_unlinkat, SYS_eventfd2, SYS_fallocate, SYS_accept4,
+    SYS_listen, SYS_socketpair, SYS_statfs, SYS_fstatfs,  SYS_flock,    SYS_fcntl,     SYS_setsockopt};
 
-enum test_kind { NONE, EQUAL, NO_BITS, ALL_BITS, ZERO };
+enum test_kind { NONE, EQUAL, OTHER, NO_BITS, ALL_BITS, ZERO };
 
 struct test {
   uint32_t arg;
@@ -90,9 +93,23 @@ static const struct rule RULES[] = {
     {SYS_mmap, {{2, NO_BITS, PROT_EXEC}}},
     {SYS_mprotect, {{2, NO_BITS, PROT_EXEC}}},
     {SYS_clone, {{0, ALL_BITS, CLONE_THREAD}}},
-    {SYS_socket, {{0, EQUAL, AF_INET}}},
-    {SYS_socket, {{0, EQUAL, AF_NETLINK}}},
+    {SYS_socket, {{0, EQUAL, AF_INET}, {1, EQUAL, SOCK_DGRAM | SOCK_CLOEXEC}}},
+    {SYS_socket, {{0, EQUAL, AF_INET}, {1, EQUAL, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC}}},
+    {SYS_socket, {{0, EQUAL, AF_INET}, {1, EQUAL, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC}}},
+    {SYS_socket, {{0, EQUAL, AF_NETLINK}, {2, EQUAL, NETLINK_ROUTE}}},
     {SYS_socket, {{0, EQUAL, AF_UNIX}, {1, EQUAL, SOCK_DGRAM | SOCK_CLOEXEC}}}, /* if_nametoindex */
+    {SYS_setsockopt, {{1, EQUAL, SOL_SOCKET}}},
+    {SYS_setsockopt, {{1, EQUAL, IPPROTO_IP}}},
+    {SYS_setsockopt, {{1, EQUAL, IPPROTO_TCP}}},
+    {SYS_setsockopt, {{1, EQUAL, SOL_PACKET}}},
+    {SYS_setsockopt, {{1, EQUAL, SOL_XDP}}},
+    {SYS_fcntl, {{1, EQUAL, F_GETFD}}},
+    {SYS_fcntl, {{1, EQUAL, F_SETFD}}},
+    {SYS_fcntl, {{1, EQUAL, F_GETFL}}},
+    {SYS_fcntl, {{1, EQUAL, F_SETFL}}},
+    {SYS_fcntl, {{1, EQUAL, F_OFD_GETLK}}}, /* the segment's */
+    {SYS_fcntl, {{1, EQUAL, F_OFD_SETLK}}},
+    {SYS_rt_sigaction, {{0, OTHER, SIGSYS}}}, /* who refuses stays */
     {SYS_ioctl, {{1, EQUAL, SIOCETHTOOL}}},
     {SYS_ioctl, {{1, EQUAL, SIOCGIFINDEX}}},
     {SYS_ioctl, {{1, EQUAL, SIOCGIFNAME}}},
@@ -174,6 +191,9 @@ static void check(struct program *program, const struct test *test, uint8_t inst
   switch (test->kind) {
     case EQUAL:
       emit(program, BPF_JMP | BPF_JEQ | BPF_K, test->value, 0, instructions_left);
+      break;
+    case OTHER:
+      emit(program, BPF_JMP | BPF_JEQ | BPF_K, test->value, instructions_left, 0);
       break;
     case NO_BITS:
       emit(program, BPF_JMP | BPF_JSET | BPF_K, test->value, instructions_left, 0);

@@ -21,6 +21,7 @@ from support.rig import compile_strategy
 
 from hwgw.segment import Segment
 
+FORBIDDEN = 23  # calls of forbidden_strategy.c
 OPENAT, SOCKET = 257, 41  # of x86-64, asm/unistd_64.h
 
 
@@ -80,11 +81,11 @@ def test_calls_that_are_not_on_the_list_fail_are_counted_and_halt(market: Market
         assert segment.halted is not None
         text = f"the data process was refused system call {OPENAT}"
         assert (segment.halted["reason"], " ".join(segment.halted["text"].split())) == ("state", text)
-        assert (segment.confined()["refused_calls"], segment.confined()["refused_call"]) == (5, SOCKET)
+        assert (segment.confined()["refused_calls"], segment.confined()["refused_call"]) == (FORBIDDEN, SOCKET)
         assert is_alive(int(segment.head["data_pid"]))
         look = json.loads(hwgw("status", market.name, "--json").stdout)["gateways"][0]
-        assert look["confined"]["refused_calls"] == 5
-        assert f"5 system calls refused, last {SOCKET}" in hwgw("status", market.name).stdout
+        assert look["confined"]["refused_calls"] == FORBIDDEN
+        assert f"{FORBIDDEN} system calls refused, last {SOCKET}" in hwgw("status", market.name).stdout
         # a person looks and decides: it trades, which it would not if one of the calls had been made
         assert segment.resume() == ("state",)
         until(lambda: segment.counters()["session.filled"] > 0, "it trades")
