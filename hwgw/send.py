@@ -16,16 +16,17 @@ from __future__ import annotations
 
 import fcntl
 import ipaddress
+import os
 import re
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ from .native import call, ffi, lib
 from .rx import SLICE_NS, Receiver
 from .rx import open as open_rx
 
-__all__ = ["Rate", "Report", "Source", "datagrams", "part", "read", "run"]
+__all__ = ["Datagrams", "Rate", "Report", "Source", "datagrams", "part", "read", "run"]
 
 UNITS = {"pps": 1, "kpps": 10**3, "Mpps": 10**6, "bps": 1, "kbps": 10**3, "Mbps": 10**6, "Gbps": 10**9}
 RATE_MAX = 10**12
@@ -46,6 +47,8 @@ TEMPLATE_KEYS = ("len", "sport", "ttl", "dscp", "vlan", "src", "smac", "dmac", "
 SIOCGIFADDR, SIOCGIFHWADDR, SIOCGIFMTU = 0x8915, 0x8927, 0x8921
 FLUSH_S = 5.0
 STUCK_S = 2.0
+SEND_BUFFER_BYTES = 4 << 20
+LATE_EDGES_NS = [step * 10**power for power in range(2, 10) for step in (1, 2, 5)]  # 100 ns to 5 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,8 @@ class Report:
     unsent: int
     span_ns: int
     late_ns: dict[str, int] = field(default_factory=dict)
+    late_steps: dict[int, int] = field(default_factory=dict)  # upper edge in ns, -1: beyond the last -> frames
+    refused: str = ""  # why the kernel took none, the last time it did not
 
     @property
     def pps(self) -> float:
@@ -108,16 +113,81 @@ class Report:
         return self.pps * 8 * self.bytes / self.taken if self.taken else 0.0
 
 
+class Datagrams:
+    """A UDP socket of the kernel as a way out: payloads to groups or hosts. A context manager."""
+
+    backend = "kernel"
+    state, reason = "up", ""
+
+    def __init__(self, targets: Sequence[tuple[str, int]], *, local_address: str = "", ttl: int = 1) -> None:
+        """local_address: of the interface that sends multicast; else the kernel's choice. DeviceError: none such."""
+        self.targets = tuple(targets)
+        self._native = ffi.new("struct hwgw_flow[]", len(self.targets))
+        for to, (group, port) in zip(self._native, self.targets, strict=True):
+            to.group, to.port = int(ipaddress.IPv4Address(group)), port
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._told = ffi.new("struct hwgw_pace_report *")
+        try:
+            self._socket.setblocking(False)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+            self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ttl)
+            if local_address:
+                self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(local_address))
+                self._socket.bind((local_address, 0))
+        except OSError as error:
+            self._socket.close()
+            raise DeviceError(f"send: local address {local_address}: {error.strerror}") from None
+
+    @property
+    def describe(self) -> str:
+        """Where it sends."""
+        return f"kernel UDP to {', '.join(f'{group}:{port}' for group, port in self.targets)}"
+
+    def fill(self, cfg: Any) -> None:
+        """Of a struct hwgw_pace_cfg: what a socket needs."""
+        cfg.is_udp, cfg.fd = True, self._socket.fileno()
+        cfg.targets, cfg.target_cnt = self._native, len(self.targets)
+
+    def pace(self, pace: Any, slice_ns: int) -> bool:
+        """One step of a struct hwgw_pace; True when it has come to its end."""
+        is_over = bool(lib.hwgw_pace_step_udp(pace, slice_ns))
+        lib.hwgw_pace_report(pace, self._told)
+        return is_over
+
+    def stats(self) -> dict[str, int]:
+        """As of a receiver: frames sent, and those that the kernel refused."""
+        refused = int(self._told.refused)
+        return {"tx_frames": int(self._told.taken) - refused, "tx_drop_refused": refused}
+
+    def flush(self, timeout: float | None = None) -> int:
+        """What the kernel took is on its way."""
+        return 0
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 def run(
-    receiver: Receiver,
+    receiver: Receiver | Datagrams,
     source: Source,
     rate: Rate,
     count: int = 0,
     seconds: float | None = None,
     *,
     stop: Callable[[], bool] = lambda: False,
+    steer: Callable[[Any, Any, bool], str] | None = None,
 ) -> Report:
-    """Send count frames (0 = each once) of a source, over and over, at a rate; ends early at seconds or stop()."""
+    """Send count frames (0 = each once) of a source, over and over, at a rate; ends early at seconds or stop().
+
+    steer(pace, report, is_over) is asked every 20 ms whether to go, wait or end (hwgw.replay.Player).
+    """
     if rate.kind == "recorded" and source.due_ns is None:
         raise UsageError("rate recorded: a template has no recorded times; give pps, bps or max")
     if rate.kind == "recorded" and source.pass_ns == 0 and count > len(source):
@@ -133,6 +203,8 @@ def run(
         cfg.pass_ns = source.pass_ns
     else:
         cfg.rate_milli, cfg.rate_is_bits = rate.milli, rate.kind == "bits"
+    if isinstance(receiver, Datagrams):
+        receiver.fill(cfg)
     out = ffi.new("struct hwgw_pace **")
     call(lib.hwgw_pace_open, out, cfg)
     pace = ffi.gc(out[0], lib.hwgw_pace_close)
@@ -140,9 +212,17 @@ def run(
     end = time.monotonic() + seconds if seconds is not None else float("inf")
     told = ffi.new("struct hwgw_pace_report *")
     moved_s, taken = time.monotonic(), 0
-    while not receiver.pace(pace, SLICE_NS) and (now := time.monotonic()) < end and not stop():
+    is_over = False
+    while (now := time.monotonic()) < end and not stop():
+        what = steer(pace, told, is_over) if steer else "end" if is_over else "go"
+        if what == "end":
+            break
+        if what == "wait":
+            time.sleep(SLICE_NS / 1e9)
+        else:
+            is_over = receiver.pace(pace, SLICE_NS)
         lib.hwgw_pace_report(pace, told)
-        if told.taken != taken:
+        if told.taken != taken or what == "wait":
             moved_s, taken = now, int(told.taken)
         _check_moves(receiver, now - moved_s)
     unsent = receiver.flush(FLUSH_S)
@@ -157,10 +237,26 @@ def run(
         unsent=unsent,
         span_ns=int(told.span_ns),
         late_ns=late if rate.kind != "max" else {},
+        late_steps=_late_steps(pace) if rate.kind != "max" else {},
+        refused=os.strerror(told.refused_errno) if told.refused else "",
     )
 
 
-def _check_moves(receiver: Receiver, seconds: float) -> None:
+def _late_steps(pace: Any) -> dict[int, int]:
+    """Upper edge in ns of each step of 1, 2 and 5 -> frames that were later than the one before, up to this."""
+    hist, rate = lib.hwgw_pace_late(pace), lib.hwgw_ticks_hz() / 1e9
+    steps, before = {}, 0
+    for edge in LATE_EDGES_NS:
+        upto = int(lib.hwgw_hist_upto(hist, round(edge * rate)))
+        if upto > before:
+            steps[edge] = upto - before
+        before = upto
+    if beyond := int(lib.hwgw_hist_cnt(hist)) - before:
+        steps[-1] = beyond
+    return steps
+
+
+def _check_moves(receiver: Receiver | Datagrams, seconds: float) -> None:
     """DeviceError when nothing has left for long and the interface says why."""
     if seconds < STUCK_S:
         return

@@ -177,6 +177,10 @@ struct hwgw_datagram {
 /* parses one frame; 0, or the counter HWGW_CNT_NET_DROP_* of the cause */
 uint32_t hwgw_net_parse(const struct hwgw_flow *flows, uint32_t flow_cnt, const uint8_t *frame, uint32_t len,
                         struct hwgw_datagram *out);
+/* payloads[i]: what frame i brought to one of the flows, with that flow and the frame's times; flow HWGW_FLOW_NONE and len 0
+ * for a frame of none. Returns how many have one */
+uint32_t hwgw_net_payloads(const struct hwgw_flow *flows, uint32_t flow_cnt, const struct hwgw_frame *frames,
+                           uint32_t cnt, struct hwgw_frame *payloads);
 /* verifies the UDP checksum of what hwgw_net_parse found in the frame; 0 (also when the sender gave none), or
  * HWGW_CNT_NET_DROP_UDP_CHECKSUM */
 uint32_t hwgw_net_verify(const uint8_t *frame, const struct hwgw_datagram *datagram);

@@ -130,3 +130,18 @@ uint32_t hwgw_net_parse(const struct hwgw_flow *flows, uint32_t flow_cnt, const 
   }
   return HWGW_CNT_NET_DROP_FOREIGN;
 }
+
+uint32_t hwgw_net_payloads(const struct hwgw_flow *flows, uint32_t flow_cnt, const struct hwgw_frame *frames,
+                           uint32_t cnt, struct hwgw_frame *payloads) {
+  uint32_t found = 0;
+  for (uint32_t i = 0; i < cnt; i++) {
+    struct hwgw_datagram datagram;
+    bool is_ours = hwgw_net_parse(flows, flow_cnt, frames[i].data, frames[i].len, &datagram) == 0;
+    payloads[i] = frames[i];
+    payloads[i].data = is_ours ? datagram.data : frames[i].data;
+    payloads[i].len = is_ours ? datagram.len : 0;
+    payloads[i].flow = is_ours ? (uint16_t)datagram.flow : HWGW_FLOW_NONE;
+    found += is_ours;
+  }
+  return found;
+}

@@ -14,8 +14,11 @@
  */
 #include "hwgw_pace.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "hist.h"
@@ -28,6 +31,7 @@
 struct hwgw_pace {
   struct hwgw_pace_cfg cfg;
   uint64_t send_cnt;
+  uint64_t until; /* frames before it are sent */
   uint64_t hz;
   bool is_scheduled;
   bool has_started;
@@ -38,6 +42,9 @@ struct hwgw_pace {
   uint64_t bytes;
   uint64_t first_ticks;
   uint64_t last_ticks;
+  uint64_t taken; /* of all goes */
+  uint64_t refused;
+  int refused_errno;
   struct hwgw_hist *late;
 };
 
@@ -66,6 +73,8 @@ static int32_t config_check(const struct hwgw_pace_cfg *cfg, struct hwgw_error *
   }
   if (cfg->due_ns && cfg->pass_ns < cfg->due_ns[cfg->frame_cnt - 1])
     return refuse(error, "a pass ends before its last frame is due");
+  for (uint32_t i = 0; cfg->is_udp && i < cfg->frame_cnt; i++)
+    if (cfg->frames[i].flow >= cfg->target_cnt) return refuse(error, "a frame has no target");
   return HWGW_OK;
 }
 
@@ -80,6 +89,7 @@ int32_t hwgw_pace_open(struct hwgw_pace **out, const struct hwgw_pace_cfg *cfg, 
   }
   pace->cfg = *cfg;
   pace->send_cnt = cfg->send_cnt ? cfg->send_cnt : cfg->frame_cnt;
+  pace->until = pace->send_cnt;
   pace->is_scheduled = cfg->due_ns || cfg->rate_milli;
   pace->hz = hwgw_ticks_hz();
   *out = pace;
@@ -112,7 +122,7 @@ static void due_find(const struct hwgw_pace *pace, uint64_t now, struct due *due
   const struct hwgw_pace_cfg *cfg = &pace->cfg;
   uint32_t at = (uint32_t)(pace->next % cfg->frame_cnt);
   uint64_t max = cfg->frame_cnt - at;
-  if (max > pace->send_cnt - pace->next) max = pace->send_cnt - pace->next;
+  if (max > pace->until - pace->next) max = pace->until - pace->next;
   if (max > HWGW_BATCH_MAX) max = HWGW_BATCH_MAX;
   due->units[0] = pace->units;
   for (due->cnt = 0; due->cnt < max; due->cnt++) {
@@ -153,18 +163,49 @@ static void write_into(const struct hwgw_pace *pace, const struct due *due, uint
   }
 }
 
+/* into the kernel, at most HWGW_BATCH_MAX; how many it took, or refused. What it has no room for waits */
+static uint32_t send_udp(struct hwgw_pace *pace, const struct hwgw_frame *frames, uint32_t cnt) {
+  const struct hwgw_pace_cfg *cfg = &pace->cfg;
+  struct mmsghdr messages[HWGW_BATCH_MAX];
+  struct iovec vectors[HWGW_BATCH_MAX];
+  struct sockaddr_in to[HWGW_BATCH_MAX];
+  for (uint32_t i = 0; i < cnt; i++) {
+    const struct hwgw_flow *target = &cfg->targets[frames[i].flow];
+    to[i] = (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(target->port), .sin_addr.s_addr = htonl(target->group)};
+    vectors[i] = (struct iovec){(void *)(uintptr_t)frames[i].data, frames[i].len};
+    messages[i] = (struct mmsghdr){
+        .msg_hdr = {.msg_name = &to[i], .msg_namelen = sizeof to[i], .msg_iov = &vectors[i], .msg_iovlen = 1}};
+  }
+  uint32_t done = 0;
+  while (done < cnt) {
+    int sent = sendmmsg(cfg->fd, messages + done, cnt - done, 0);
+    if (sent > 0) {
+      done += (uint32_t)sent;
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      break;
+    } else if (errno != EINTR) {
+      pace->refused_errno = errno;
+      pace->refused++;
+      done++;
+    }
+  }
+  return done;
+}
+
 static uint32_t send_due(struct hwgw_pace *pace, struct hwgw_rx *rx, const struct due *due) {
   const struct hwgw_pace_cfg *cfg = &pace->cfg;
   const struct hwgw_frame *frames = cfg->frames + pace->next % cfg->frame_cnt;
   if (cfg->number_at || cfg->time_at || cfg->udp_at) write_into(pace, due, hwgw_rdtsc() - pace->start_ticks);
   uint64_t now = hwgw_rdtsc();
-  uint32_t taken = hwgw_rx_send(rx, frames, due->cnt);
+  uint32_t taken = rx ? hwgw_rx_send(rx, frames, due->cnt) : send_udp(pace, frames, due->cnt);
   for (uint32_t i = 0; i < taken; i++) {
     if (pace->is_scheduled) hist_record(pace->late, now - pace->start_ticks - due->ticks[i]);
     pace->bytes += frames[i].len;
   }
   if (taken) {
-    if (pace->next == 0) pace->first_ticks = now;
+    if (pace->taken == 0) pace->first_ticks = now;
+    pace->taken += taken;
     pace->last_ticks = now;
     pace->next += taken;
     pace->units = due->units[taken];
@@ -180,16 +221,16 @@ static void start(struct hwgw_pace *pace) {
   pace->has_started = true;
 }
 
-bool hwgw_pace_step(struct hwgw_pace *pace, struct hwgw_rx *rx, uint64_t slice_ns) {
+static bool step(struct hwgw_pace *pace, struct hwgw_rx *rx, uint64_t slice_ns) {
   if (!pace->has_started) start(pace);
   uint64_t end = hwgw_rdtsc() + ticks_of_ns(pace, slice_ns);
   uint32_t turns = 0;
-  while (pace->next < pace->send_cnt) {
+  while (pace->next < pace->until) {
     struct due due;
     uint64_t now = hwgw_rdtsc();
     due_find(pace, now - pace->start_ticks, &due);
     if (due.cnt) {
-      if (send_due(pace, rx, &due) < due.cnt) hwgw_rx_unsent(rx); /* full: lets the driver go on */
+      if (send_due(pace, rx, &due) < due.cnt && rx) hwgw_rx_unsent(rx); /* full: lets the driver go on */
     } else {
       uint64_t due_at = pace->start_ticks + due.ticks[0];
       uint64_t gap_ns = hwgw_ticks_to_ns((due_at < end ? due_at : end) - now);
@@ -198,16 +239,41 @@ bool hwgw_pace_step(struct hwgw_pace *pace, struct hwgw_rx *rx, uint64_t slice_n
       } else {
         hwgw_pause();
       }
-      if ((++turns & ASK_TICKS_MASK) == 0) hwgw_rx_unsent(rx);
+      if ((++turns & ASK_TICKS_MASK) == 0 && rx) hwgw_rx_unsent(rx);
     }
     if (hwgw_rdtsc() >= end) break;
   }
-  return pace->next == pace->send_cnt;
+  return pace->next == pace->until;
+}
+
+bool hwgw_pace_step(struct hwgw_pace *pace, struct hwgw_rx *rx, uint64_t slice_ns) {
+  return step(pace, rx, slice_ns);
+}
+
+bool hwgw_pace_step_udp(struct hwgw_pace *pace, uint64_t slice_ns) {
+  return step(pace, NULL, slice_ns);
+}
+
+void hwgw_pace_go(struct hwgw_pace *pace, uint64_t next, uint64_t until) {
+  pace->until = until && until < pace->send_cnt ? until : pace->send_cnt;
+  pace->next = next < pace->until ? next : pace->until;
+  start(pace);
+  if (pace->next == pace->send_cnt) return;
+  uint64_t ticks = due_ticks(pace, pace->next, pace->units);
+  pace->start_ticks -= ticks;
+  pace->start_real_ns -= hwgw_ticks_to_ns(ticks);
+}
+
+const struct hwgw_hist *hwgw_pace_late(const struct hwgw_pace *pace) {
+  return pace->late;
 }
 
 void hwgw_pace_report(const struct hwgw_pace *pace, struct hwgw_pace_report *report) {
   *report = (struct hwgw_pace_report){
-      .taken = pace->next,
+      .taken = pace->taken,
+      .refused = pace->refused,
+      .refused_errno = pace->refused_errno,
+      .next = pace->next,
       .bytes = pace->bytes,
       .span_ns = hwgw_ticks_to_ns(pace->last_ticks - pace->first_ticks),
       .late_p50 = hwgw_ticks_to_ns(hwgw_hist_percentile(pace->late, 50)),

@@ -11,21 +11,22 @@ from __future__ import annotations
 import ipaddress
 import itertools
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from hwgw import specs
-from hwgw.errors import CheckFailed, UsageError
+from hwgw import replay, specs
+from hwgw.bad_line import Faults
+from hwgw.errors import UsageError
 from hwgw.feeds.source import Capture, Flow
 from hwgw.gateway import NativeSettings
 from hwgw.journal.restore import Replay
 from hwgw.native import call, ffi, lib
 from hwgw.risk.control import of_settings
-from hwgw.rx import open as open_rx
 from hwgw.segment import Segment
+from hwgw.send import part
 from hwgw.settings import Channel, Line, Pipeline, Receive, Settings
 from hwgw.telemetry import LedgerRow, ledger_rows
 
@@ -58,6 +59,7 @@ class Offline:
     ledgers: tuple[LedgerRow, ...]
     states: tuple[str, ...]
     book_hash: str
+    faults: list[dict[str, int]]
 
 
 def flows_of(path: Path, groups: tuple[Flow, ...] = ()) -> tuple[Flow, ...]:
@@ -79,8 +81,13 @@ def _wired(settings: Settings, flows: tuple[Flow, ...]) -> Settings:
     return replace(settings, pipelines=(pipeline,), sessions=(), journal=None)
 
 
-def run(path: Path, settings: Settings, flows: tuple[Flow, ...], window: Window = Window()) -> Offline:
-    """Give the frames of a capture to a pipeline. CheckFailed when it is damaged or its times go back."""
+def run(
+    path: Path, settings: Settings, flows: tuple[Flow, ...], window: Window = Window(), faults: Sequence[Faults] = ()
+) -> Offline:
+    """Give the frames of a capture to a pipeline. CheckFailed when it is damaged or its times go back.
+
+    faults: of its lines A, B; they arrive as these let them.
+    """
     wired = _wired(settings, flows)
     name = f"replay-{os.getpid()}-{next(_serial)}"
     segment = Segment.create(name, settings.symbols)
@@ -95,7 +102,7 @@ def run(path: Path, settings: Settings, flows: tuple[Flow, ...], window: Window 
         cfg = native.pipelines[0]
         cfg.virtual_clock, cfg.books.huge_pages = True, False
         call(lib.hwgw_pipeline_open, pipeline, ffi.addressof(cfg))
-        frames, span_ns = _push(path, pipeline[0], window)
+        frames, span_ns, stats = _push(path, pipeline[0], window, flows, faults)
         lib.hwgw_pipeline_publish(pipeline[0])
         counters = segment.counters()
         rows = [lib.hwgw_segment_channel(segment.pointer, 0, i) for i in range(len(wired.pipelines[0].channels))]
@@ -104,34 +111,17 @@ def run(path: Path, settings: Settings, flows: tuple[Flow, ...], window: Window 
     finally:
         lib.hwgw_pipeline_close(pipeline[0])
         segment.close()
-    return Offline(flows, frames, span_ns, counters, tuple(ledger_rows(counters)), states, book_hash)
+    return Offline(flows, frames, span_ns, counters, tuple(ledger_rows(counters)), states, book_hash, stats)
 
 
-def _push(path: Path, pipeline: Any, window: Window) -> tuple[int, int]:
-    """Every frame of the window at its time; how many, and the time between the first and the last."""
-    receiver = open_rx("pcap", path=path)
-    first = last = None
-    given = number = 0
-    for batch in receiver:
-        frames = batch.frames
-        times = frames["ts_ns"]
-        before = int(times[0]) if last is None else last
-        steps = np.flatnonzero(times < np.concatenate([np.array([before], np.uint64), times[:-1]]))
-        if len(steps):
-            raise CheckFailed(
-                f"{path}: frame {number + int(steps[0]) + 1} is of an earlier time than the one before it; allowed are"
-                " frames in order of time"
-            )
-        first = int(times[0]) if first is None else first
-        last, number = int(times[-1]), number + len(frames)
-        kept = times - np.uint64(first) >= window.start_ns
-        if window.until_ns is not None:
-            kept &= times - np.uint64(first) < window.until_ns
-        chosen = np.ascontiguousarray(frames[kept])
-        lib.hwgw_pipeline_timed(pipeline, ffi.from_buffer("struct hwgw_frame[]", chosen), len(chosen), first)
-        given += len(chosen)
-    drops = receiver.ledger().drops
-    if drops:
-        said = ", ".join(f"{name} {cnt}" for name, cnt in drops.items())
-        raise CheckFailed(f"{path}: {sum(drops.values())} records are damaged ({said}); allowed are whole frames")
-    return given, (last or 0) - (first or 0)
+def _push(
+    path: Path, pipeline: Any, window: Window, flows: Sequence[Flow], faults: Sequence[Faults]
+) -> tuple[int, int, list[dict[str, int]]]:
+    """Every frame of the window at its time; how many, the time between first and last, what bad lines did."""
+    recorded = replay.recording(path)
+    first = int(recorded.frames["ts_ns"][0])
+    source, stats = part(recorded, window.start_ns, window.until_ns, Fraction(1)), list[dict[str, int]]()
+    if faults:
+        source, stats = replay.degrade(source, flows, faults)
+    lib.hwgw_pipeline_timed(pipeline, ffi.from_buffer("struct hwgw_frame[]", source.frames), len(source), first)
+    return len(source), source.pass_ns, stats

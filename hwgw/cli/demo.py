@@ -78,10 +78,10 @@ def command(
 
     faults = ",".join(filter(None, (f"loss={loss}" if loss else "", faults)))
 
-    from hwgw_sim.faults import parse
     from rich.console import Console
     from rich.live import Live
 
+    from hwgw.bad_line import parse
     from hwgw.demo.panel import Panel
     from hwgw.demo.report import failures, lines
     from hwgw.demo.stage import Options, run

@@ -20,6 +20,7 @@ from .units import stopping
 
 if TYPE_CHECKING:
     from hwgw.backtest.offline import Window
+    from hwgw.bad_line import Faults
 
 PATH = click.Path(path_type=Path, readable=False)
 SPEED_MAX = 10**6
@@ -53,7 +54,11 @@ def _speed(text: str) -> Fraction | None:
 
 @verb("replay")
 @click.argument("file", type=PATH, required=False)
-@click.option("--to", metavar="IF|gateway", help="An interface; gateway: a pipeline without a network.")
+@click.option(
+    "--to",
+    metavar="IF|G:P|gateway",
+    help="An interface; group and port (two with a comma: lines A and B); gateway: a pipeline without a network.",
+)
 @click.option("--journal", type=PATH, metavar="FOLDER|FILE", help="With --verify: the journal of a gateway.")
 @click.option("--verify", is_flag=True, help="Judge what a journal holds again: every verdict must be the same.")
 @click.option("--name", help="The gateway, where the folder of --journal holds the journals of several.")
@@ -62,7 +67,18 @@ def _speed(text: str) -> Fraction | None:
 )
 @click.option("--from", "start", metavar="TIME", help="Begin so long behind the first frame, such as 500ms.")
 @click.option("--until", metavar="TIME", help="End so long behind the first frame.")
-@click.option("--group", "groups", multiple=True, metavar="G:P", help="gateway: only this group and port (repeatable).")
+@click.option("--lines", metavar="A,B", help="G:P: the lines to publish; B is the next group unless --to names it.")
+@click.option(
+    "--faults",
+    multiple=True,
+    metavar="FAULTS",
+    help="A bad line, such as loss=1%,duplicate=0.1%,reorder=16,delay_us=50,outage=2-4,seed=7; twice: of A and of B.",
+)
+@click.option("--local-address", default="", metavar="IP", help="G:P: the address of the interface to send from.")
+@click.option("--ttl", type=click.IntRange(1, 255), default=1, show_default=True, help="G:P: of multicast.")
+@click.option(
+    "--group", "groups", multiple=True, metavar="G:P", help="Only this group and port of the capture (repeatable)."
+)
 @click.option("--config", "config_path", type=PATH, metavar="FILE", help="gateway: symbols, strategies, limits of one.")
 @click.option(
     "--backend", type=click.Choice(("auto", "packet", "afxdp", "dpdk")), default="auto", help="For an interface."
@@ -71,12 +87,16 @@ def _speed(text: str) -> Fraction | None:
 def command(
     out: Output, file: Path | None, to: str | None, journal: Path | None, verify: bool, name: str | None, speed: str,
     start: str | None, until: str | None, groups: tuple[str, ...], config_path: Path | None, backend: str,
+    lines: str | None, faults: tuple[str, ...], local_address: str, ttl: int,
 ) -> int:  # fmt: skip
     """Replay a capture (pcap or pcapng), or the journal of a gateway.
 
-    To an interface, frames leave by an exact schedule; to gateway, they go into a pipeline on the capture's own clock,
-    as fast as it takes them, and the ledgers say what became of each. Exit code 1 when frames were lost here, the
-    capture is damaged or its times go back.
+    To an interface, frames leave by an exact schedule; to a group and port, the packets of one channel leave through
+    the kernel, on one line or two; to gateway, frames go into a pipeline on the capture's own clock, as fast as it
+    takes them, and the ledgers say what became of each. Exit code 1 when frames were lost here, the capture is damaged
+    or its times go back.
+
+    On a terminal: space pauses, . sends one frame, the arrows seek by a second, q ends.
 
     --journal FOLDER --verify judges a recorded day again. Exit code 1 when a verdict comes out otherwise, or nothing
     could be compared.
@@ -93,12 +113,16 @@ def command(
     if not file or not to:
         raise UsageError("FILE --to IF|gateway replays a capture; --journal FOLDER --verify a journal")
     pace, window = _speed(speed), _window(start, until)
+    bad = _faults(faults)
+    targets = _targets(to, lines)
+    if not targets and (lines or local_address or ttl != 1):
+        raise UsageError("--lines, --local-address and --ttl go with --to G:P")
     if to == "gateway":
-        _offline(out, file, window, groups, config_path)
+        _offline(out, file, window, groups, config_path, bad)
         return 0
-    if groups or config_path:
-        raise UsageError("--group and --config go with --to gateway")
-    _send(out, file, to, pace, window, backend)
+    if config_path or (groups and not targets and not bad):
+        raise UsageError("--config goes with --to gateway, --group with that, with --to G:P and with --faults")
+    _send(out, file, targets or to, pace, window, backend, groups, bad, local_address, ttl)
     return 0
 
 
@@ -142,16 +166,45 @@ def _again(out: Output, target: Path, name: str | None) -> int:
     return 0 if found.compared and not counts["differences"] else 1
 
 
-def _offline(out: Output, file: Path, window: Window, groups: tuple[str, ...], config_path: Path | None) -> None:
+def _faults(texts: tuple[str, ...]) -> tuple[Faults, ...]:
+    from hwgw.bad_line import parse
+
+    if len(texts) > 2:
+        raise UsageError(f"--faults: {len(texts)} of them; one for all lines, or two, of A and of B, are allowed")
+    return tuple(parse(text, 1 + index) for index, text in enumerate(texts))
+
+
+def _targets(to: str, lines: str | None) -> dict[int, tuple[str, int]]:
+    """Line (0: A) -> group and port; none when `to` is no group and port."""
+    import ipaddress
+
+    from hwgw.feeds.source import Flow
+
+    if not re.fullmatch(r"[0-9.]+:[0-9]+(,[0-9.]+:[0-9]+)?", to):
+        return {}
+    named = [Flow.parse(each, "--to") for each in to.split(",")]
+    letters = (lines or "AB"[: 2 if len(named) == 2 else 1]).replace(",", "").upper()
+    if letters not in ("A", "B", "AB"):
+        raise UsageError(f"--lines {lines}: A, B, and A,B are allowed")
+    if len(named) == 1:
+        named.append(Flow(str(ipaddress.IPv4Address(named[0].group) + 1), named[0].port))
+    return {line: (named[line].group, named[line].port) for line in map("AB".index, letters)}
+
+
+def _offline(
+    out: Output, file: Path, window: Window, groups: tuple[str, ...], config_path: Path | None,
+    faults: tuple[Faults, ...],
+) -> None:  # fmt: skip
     from dataclasses import asdict
 
     from hwgw.backtest import offline, setting
     from hwgw.feeds.source import Flow
+    from hwgw.replay import words
 
     flows = offline.flows_of(file, tuple(Flow.parse(group) for group in groups))
     settings = setting.of_config(config_path) if config_path else setting.watching(setting.symbols_of(file))
     began = time.monotonic()
-    found = offline.run(file, settings, flows, window)
+    found = offline.run(file, settings, flows, window, faults)
     took_s = time.monotonic() - began
     ledgers = {row.name: row.as_dict() for row in found.ledgers}
     messages = found.counters["itch.messages"]
@@ -160,6 +213,7 @@ def _offline(out: Output, file: Path, window: Window, groups: tuple[str, ...], c
             "frames": found.frames, "messages": messages, "span_ns": found.span_ns, "seconds": round(took_s, 6),
             "flows": [asdict(flow) for flow in found.flows], "states": found.states, "ledgers": ledgers,
             "orders": found.counters["risk.orders"], "book_hash": found.book_hash,
+            "faults": found.faults,
         }
     )  # fmt: skip
     out.say(f"{file}: {found.frames:,} frames, {messages:,} messages, {found.span_ns / 1e9:,.3f} s in {took_s:.3f} s")
@@ -167,34 +221,68 @@ def _offline(out: Output, file: Path, window: Window, groups: tuple[str, ...], c
         if row.total or row.drops:
             drops = ", ".join(f"{name} {cnt:,}" for name, cnt in row.drops.items()) or "none"
             out.row(f"  {row.name:<10} ", f"{row.total:,} = {row.used:,} used + dropped: {drops}")
+    for row_ in words(found.faults):
+        out.say(f"  {row_}")
     out.say(f"  channels   {', '.join(found.states)}; book hash {found.book_hash}")
     broken = [row.name for row in found.ledgers if not row.exact]
     if broken:
         raise CheckFailed(f"{file}: ledgers that are not exact: {', '.join(broken)}")
 
 
-def _send(out: Output, file: Path, interface: str, pace: Fraction | None, window: Window, backend: str) -> None:
-    from hwgw import rx
-    from hwgw.send import Rate, part, read, run
+def _send(
+    out: Output, file: Path, to: str | dict[int, tuple[str, int]], pace: Fraction | None, window: Window, backend: str,
+    groups: tuple[str, ...], faults: tuple[Faults, ...], local_address: str, ttl: int,
+) -> None:  # fmt: skip
+    from contextlib import nullcontext
 
-    source = part(read(file), window.start_ns, window.until_ns, pace or Fraction(1))
-    opened = rx.open(choose(backend, ("packet", "afxdp"), "send"), interface=interface, tx_only=True, tx_frame_cnt=4096)
+    from hwgw import replay, rx
+    from hwgw.backtest.offline import flows_of
+    from hwgw.feeds.source import Flow
+    from hwgw.send import Datagrams, Rate, Source, part, run
+
+    speed = pace or Fraction(1)
+    source: Source = part(replay.recording(file), window.start_ns, window.until_ns, speed)
+    stats: list[dict[str, int]] = []
+    opened: Datagrams | rx.Receiver
+    if isinstance(to, dict) or faults:
+        flows = flows_of(file, tuple(Flow.parse(group) for group in groups))
+    if isinstance(to, dict):
+        source, stats = replay.lines(source, flows, tuple(to), faults)
+        addresses = [to.get(line, ("0.0.0.0", 0)) for line in range(max(to) + 1)]  # noqa: S104 (a line not published)
+        opened = Datagrams(addresses, local_address=local_address, ttl=ttl)
+    else:
+        if faults:
+            source, stats = replay.degrade(source, flows, faults)
+        opened = rx.open(choose(backend, ("packet", "afxdp"), "send"), interface=to, tx_only=True, tx_frame_cnt=4096)
+    seen = replay.terminal() if not out.as_json and out.level >= 0 else None
+    player = replay.Player(source, speed, *seen) if seen else None
     with opened as sender:
         out.note(sender.describe)
         began = time.monotonic()
-        with stopping() as stopped:
-            report = run(sender, source, Rate("max" if pace is None else "recorded"), stop=lambda: bool(stopped))
+        with stopping() as stopped, player or nullcontext():
+            rate = Rate("max" if pace is None else "recorded")
+            report = run(sender, source, rate, stop=lambda: bool(stopped), steer=player)
         took_s, backend = time.monotonic() - began, sender.backend
     lost = sum(report.dropped.values()) + report.unsent
     out.emit(
         {
             "backend": backend, "frames": len(source), "taken": report.taken, "sent": report.sent,
             "bytes": report.bytes, "dropped": report.dropped, "unsent": report.unsent, "seconds": round(took_s, 6),
-            "pps": round(report.pps, 3), "late_ns": report.late_ns, "interrupted": bool(stopped),
+            "pps": round(report.pps, 3), "late_ns": report.late_ns, "interrupted": bool(stopped), "faults": stats,
+            "late_steps": {str(edge): cnt for edge, cnt in report.late_steps.items()},
         }
     )  # fmt: skip
     out.say(f"{file}: {report.taken:,} of {len(source):,} frames, {report.sent:,} sent, {lost:,} lost, {took_s:.3f} s")
+    for line in replay.words(stats):
+        out.say(f"  {line}")
     if report.late_ns:
         out.say(f"late: {', '.join(f'{key} {value / 1000:,.1f} us' for key, value in report.late_ns.items())}")
+    most = max(report.late_steps.values(), default=1)
+    for edge, cnt in report.late_steps.items():
+        upto = f"up to {edge / 1000:>11,.1f} us" if edge > 0 else "later              "
+        out.say(f"  {upto} {'#' * max(1, round(cnt / most * 40)):<40} {cnt:,}")
     if lost:
-        raise CheckFailed(f"{report.taken} frames, {report.sent} sent, {report.dropped} lost, {report.unsent} unsent")
+        why = f" ({report.refused})" if report.refused else ""
+        raise CheckFailed(
+            f"{report.taken} frames, {report.sent} sent, {report.dropped} lost{why}, {report.unsent} unsent"
+        )

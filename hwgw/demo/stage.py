@@ -60,7 +60,7 @@ class Options:
     feed: Path | None = None
     pace: str = ""
     seed: int = 1
-    faults: str = ""  # of each line, as hwgw_sim.faults.parse reads them
+    faults: str = ""  # of each line, as hwgw.bad_line.parse reads them
     card: str = ""  # sim: through the card's RTL
     shadow: bool = False  # another version of the first strategy beside it
 

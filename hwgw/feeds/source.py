@@ -75,7 +75,7 @@ class Flow:
         return f"{self.group}:{self.port}"
 
     @classmethod
-    def parse(cls, value: str) -> Self:
+    def parse(cls, value: str, option: str = "--group") -> Self:
         """Read G:P; UsageError when it is neither."""
         group, _, port = value.rpartition(":")
         try:
@@ -84,7 +84,7 @@ class Flow:
         except ValueError:
             number = 0
         if not 0 < number < 1 << 16:
-            raise UsageError(f"--group {value}: allowed is IPV4:PORT with a port of 1 to 65535")
+            raise UsageError(f"{option} {value}: allowed is IPV4:PORT with a port of 1 to 65535")
         return cls(str(address), number)
 
 

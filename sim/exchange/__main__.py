@@ -28,9 +28,9 @@ from hwgw_sim.exchange.engine import (
     default_symbols,
     die_with_parent,
 )
-from hwgw_sim.faults import Faults
-from hwgw_sim.faults import parse as parse_faults
 
+from hwgw.bad_line import Faults
+from hwgw.bad_line import parse as parse_faults
 from hwgw.errors import ConfigError, HwgwError, UsageError
 
 

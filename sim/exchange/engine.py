@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from hwgw_sim._native import ffi, lib
-from hwgw_sim.faults import Faults
 
 from hwgw import specs
+from hwgw.bad_line import Faults
 from hwgw.errors import BY_EXIT_CODE, ConfigError, HwgwError
 
 SCHEMA = "hwgw.exchange/1"

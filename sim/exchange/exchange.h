@@ -123,7 +123,7 @@ static inline bool sim_crosses(uint32_t side, uint32_t px, uint32_t other_px) {
 /* ---- publish.c: MoldUDP64 ---- */
 
 #define SIM_PACKETS_MAX 64
-#define SIM_PACKET_SZ 1472
+#define SIM_PACKET_SZ HWGW_BAD_LINE_PACKET_SZ
 
 struct sim_packet {
   uint64_t scheduled_ns; /* of its first message; 0 = not on a schedule */
@@ -133,9 +133,9 @@ struct sim_packet {
 };
 
 struct sim_publish {
-  int fd[HWGW_SIM_LINES_MAX];                         /* -1 = nothing is sent */
-  struct hwgw_sim_faults *faults[HWGW_SIM_LINES_MAX]; /* NULL: a perfect line */
-  int record_fd;                                      /* -1 = nothing is recorded */
+  int fd[HWGW_SIM_LINES_MAX];                       /* -1 = nothing is sent */
+  struct hwgw_bad_line *faults[HWGW_SIM_LINES_MAX]; /* NULL: a perfect line */
+  int record_fd;                                    /* -1 = nothing is recorded */
   uint32_t packet_sz_max;
   uint32_t current; /* packet being filled */
   uint64_t next_seq;

@@ -69,7 +69,7 @@ int32_t sim_publish_open(sim_exchange *x, char *error, uint32_t error_sz) {
     if (publish->record_fd < 0) return sim_fail(error, error_sz, 3, "%s: %s", x->cfg.record_path, strerror(errno));
   }
   for (uint32_t line = 0; x->cfg.has_faults && line < HWGW_SIM_LINES_MAX; line++) {
-    publish->faults[line] = hwgw_sim_faults_open(&x->cfg.faults[line]);
+    publish->faults[line] = hwgw_bad_line_open(&x->cfg.faults[line]);
     if (!publish->faults[line]) return sim_fail(error, error_sz, 7, "no memory for the faults of a line");
   }
   int32_t status = x->cfg.group ? socket_open(x, 0, error, error_sz) : 0;
@@ -80,7 +80,7 @@ int32_t sim_publish_open(sim_exchange *x, char *error, uint32_t error_sz) {
 void sim_publish_close(sim_exchange *x) {
   for (uint32_t line = 0; line < HWGW_SIM_LINES_MAX; line++) {
     if (x->publish.fd[line] >= 0) close(x->publish.fd[line]);
-    hwgw_sim_faults_close(x->publish.faults[line]);
+    hwgw_bad_line_close(x->publish.faults[line]);
     x->publish.fd[line] = -1;
     x->publish.faults[line] = NULL;
   }
@@ -192,7 +192,7 @@ static void line_drain(sim_exchange *x, uint32_t line, uint64_t now) {
   uint8_t data[SIM_PACKET_SZ];
   uint32_t len;
   uint64_t since = x->start_ns ? now - x->start_ns : 0;
-  while ((len = hwgw_sim_faults_give(x->publish.faults[line], data, since)) != 0)
+  while ((len = hwgw_bad_line_give(x->publish.faults[line], data, since)) != 0)
     if (send_one(x, x->publish.fd[line], data, len)) count_sent(x, data, len);
 }
 
@@ -208,7 +208,7 @@ static void line_send(sim_exchange *x, uint32_t line, const uint8_t *data, uint3
     if (send_one(x, fd, data, len)) count_sent(x, data, len);
     return;
   }
-  hwgw_sim_faults_take(x->publish.faults[line], data, len, x->start_ns ? now - x->start_ns : 0);
+  hwgw_bad_line_take(x->publish.faults[line], data, len, x->start_ns ? now - x->start_ns : 0);
   line_drain(x, line, now);
 }
 

@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hwgw_bad_line.h"
+
 /* hwgw cdef begin */
 
 #define HWGW_SIM_SYMBOLS_MAX 65535 /* a stock locate is 16 bits wide and starts at 1 */
@@ -27,36 +29,6 @@ enum hwgw_sim_pace {
   HWGW_SIM_PACE_RATE = 2,     /* messages per second */
   HWGW_SIM_PACE_MAX = 3       /* as fast as it goes */
 };
-
-/* what a bad line does; all 0: nothing. Times are those that take and give are told (an exchange: since its start) */
-struct hwgw_sim_faults_cfg {
-  uint64_t seed;
-  uint32_t loss_ppm;
-  uint32_t duplicate_ppm;
-  uint32_t damage_ppm;
-  uint32_t reorder_max; /* one packet in ten comes up to so many packets late */
-  uint32_t delay_us;    /* the others up to so much */
-  uint32_t reserved;
-  uint64_t outage_from_ns;
-  uint64_t outage_to_ns;
-};
-
-struct hwgw_sim_faults_stats {
-  uint64_t taken;
-  uint64_t lost;
-  uint64_t duplicated;
-  uint64_t reordered;
-  uint64_t damaged;
-};
-
-struct hwgw_sim_faults;
-
-struct hwgw_sim_faults *hwgw_sim_faults_open(const struct hwgw_sim_faults_cfg *cfg); /* NULL: no memory */
-void hwgw_sim_faults_close(struct hwgw_sim_faults *faults);                          /* NULL is allowed */
-void hwgw_sim_faults_take(struct hwgw_sim_faults *faults, const uint8_t *data, uint32_t len, uint64_t now_ns);
-/* the next packet that arrives now into data (1,472 bytes): its length, or 0 */
-uint32_t hwgw_sim_faults_give(struct hwgw_sim_faults *faults, uint8_t *data, uint64_t now_ns);
-void hwgw_sim_faults_stats(const struct hwgw_sim_faults *faults, struct hwgw_sim_faults_stats *stats);
 
 #define HWGW_SIM_LINES_MAX 2
 
@@ -104,7 +76,7 @@ struct hwgw_sim_cfg {
   uint32_t group_b; /* line B: the same packets again; 0 = there is none */
   uint16_t port_b;
   bool has_faults; /* else the lines are perfect */
-  struct hwgw_sim_faults_cfg faults[HWGW_SIM_LINES_MAX];
+  struct hwgw_bad_line_cfg faults[HWGW_SIM_LINES_MAX];
 
   /* recovery: MoldUDP64 re-requests over UDP, GLIMPSE over TCP; port 0 = any free one */
   bool requests;
@@ -136,7 +108,7 @@ struct hwgw_sim_stats {
   uint64_t send_calls;
   uint64_t send_retries; /* EAGAIN or ENOBUFS; sent later */
   uint64_t send_errors;  /* packets the kernel refused for good; not among packets_sent */
-  struct hwgw_sim_faults_stats faults[HWGW_SIM_LINES_MAX];
+  struct hwgw_bad_line_stats faults[HWGW_SIM_LINES_MAX];
   uint64_t requests_in; /* re-requests */
   uint64_t requests_lost;
   uint64_t answers;

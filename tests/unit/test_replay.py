@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
+import select
+import socket
 import struct
 import subprocess
 import sys
@@ -17,10 +21,13 @@ from typing import Any
 import numpy as np
 import pytest
 from hwgw_sim.stream import Stream
+from support.market import until
 from support.rig import frame, mold
 
-from hwgw import send
+from hwgw import replay, send
+from hwgw.bad_line import Faults, Line
 from hwgw.errors import CheckFailed
+from hwgw.feeds.source import Flow
 
 SEED = int(os.environ.get("HWGW_SEED", "1"))
 START_NS, STEP_NS, PER_FRAME = 1_700_000_000 * 10**9, 1_000_000, 10
@@ -85,7 +92,13 @@ def test_a_hole_is_shown_and_a_window_counts_from_the_first_frame(tmp_path: Path
         (["--to", "gateway", "--speed", "5y"], 2, "--speed 5y: recorded, max, and Nx"),
         (["--to", "gateway", "--from", "2s", "--until", "1s"], 2, "is not behind --from"),
         (["--to", "gateway", "--from", "2"], 2, "the unit is missing"),
-        (["--to", "nowhere0", "--config", "x.yaml"], 2, "go with --to gateway"),
+        (["--to", "nowhere0", "--config", "x.yaml"], 2, "goes with --to gateway"),
+        (["--to", "lo", "--lines", "A,B"], 2, "go with --to G:P"),
+        (["--to", "239.1.2.3:0"], 2, "--to 239.1.2.3:0: allowed is IPV4:PORT"),
+        (["--to", "239.1.2.3:5000", "--lines", "C"], 2, "--lines C: A, B, and A,B are allowed"),
+        (["--to", "239.1.2.3:5000", "--faults", "loss=2"], 2, "faults 'loss=2'"),
+        (["--to", "239.1.2.3:5000", "--local-address", "192.0.2.1"], 5, "local address 192.0.2.1"),
+        (["--to", "239.1.2.3:5000", "--faults", "outage=0-9"], 1, "every packet was lost"),
         (["--to", "lo", "--from", "1h"], 1, "no frame from"),
     ],
 )
@@ -102,10 +115,15 @@ def test_damage_wrong_protocols_and_times_that_go_back_are_named(tmp_path: Path)
     cut = tmp_path / "cut.pcap"
     cut.write_bytes(pcap(tmp_path / "whole.pcap", frames).read_bytes()[:-7])
     other = pcap(tmp_path / "other.pcap", [(START_NS, frame(b"GET / HTTP/1.1\r\n\r\n"))])
-    for path, says in ((back, "frame 11 is of an earlier time"), (cut, "damaged"), (other, "no MoldUDP64 packet")):
-        done = hwgw("replay", str(path), "--to", "gateway")
-        assert done.returncode == 1, done.stderr
-        assert says in done.stderr
+    for path, says in (
+        (back, "frame 11 is of an earlier time"),
+        (cut, "cut short|damaged|whole"),
+        (other, "no MoldUDP64 packet"),
+    ):
+        for to in ("gateway", "127.0.0.1:9"):
+            done = hwgw("replay", str(path), "--to", to)
+            assert done.returncode == 1, done.stderr
+            assert re.search(says, done.stderr)
 
 
 def test_a_part_keeps_the_schedule_of_its_frames(tmp_path: Path) -> None:
@@ -129,3 +147,146 @@ def test_frames_leave_on_an_interface(tmp_path: Path) -> None:
     assert (found["frames"], found["sent"], found["dropped"], found["unsent"]) == (200, 200, {}, 0)
     assert found["seconds"] >= 199 * STEP_NS / 10 / 1e9
     assert found["late_ns"]["max"] >= found["late_ns"]["p50"] >= 0
+
+
+# ---- to a group and port, through the kernel ----
+
+
+class Listener:
+    """UDP sockets on loopback with room for all that is sent."""
+
+    def __init__(self, cnt: int) -> None:
+        self.sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(cnt)]
+        for each in self.sockets:
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+            each.bind(("127.0.0.1", 0))
+            each.setblocking(False)
+
+    @property
+    def to(self) -> str:
+        return ",".join(f"127.0.0.1:{each.getsockname()[1]}" for each in self.sockets)
+
+    def taken(self, line: int) -> list[bytes]:
+        """All that has come to one of them."""
+        found = []
+        while select.select([self.sockets[line]], [], [], 0)[0]:
+            found.append(self.sockets[line].recv(2000))
+        return found
+
+    def __enter__(self) -> Listener:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in self.sockets:
+            each.close()
+
+
+HEAD = 14 + 20 + 8  # Ethernet, IPv4, UDP
+
+
+def test_packets_of_one_line_leave_on_two_through_the_kernel(tmp_path: Path) -> None:
+    frames = day(300)
+    path = pcap(tmp_path / "day.pcap", [each for pair in zip(frames, frames, strict=True) for each in pair])
+    with Listener(2) as listener:
+        found = told(str(path), "--to", listener.to, "--speed", "max")
+        wanted = [data[HEAD:] for _, data in frames for _ in range(2)]  # one group: one line brought both
+        assert [listener.taken(line) for line in range(2)] == [wanted, wanted]
+        assert (found["backend"], found["frames"], found["sent"], found["dropped"]) == ("kernel", 1200, 1200, {})
+        only = told(str(path), "--to", listener.to, "--lines", "B", "--speed", "max", "--until", "100ms")
+        assert (only["sent"], listener.taken(0), len(listener.taken(1))) == (200, [], 200)
+
+
+def test_what_arrives_through_bad_lines_is_what_the_same_line_lets_through(tmp_path: Path) -> None:
+    """The schedule of a replay against the line fed packet by packet; and its report against what came."""
+    frames = day(400)
+    path, spec = pcap(tmp_path / "day.pcap", frames), "loss=5%,duplicate=3%,damage=2%,reorder=8,outage=0.1-0.15,seed=9"
+    expected = []
+    for seed in (9, 10):
+        with Line(Faults(0.05, 0.03, 0.02, 8, 0, (0.1, 0.15), seed)) as line:
+            out: list[bytes] = []
+            for index, (_, data) in enumerate(frames):
+                line.take(data[HEAD:], index * STEP_NS / 1e9)
+                out += line.give(index * STEP_NS / 1e9)
+            out += line.give(1e6)
+            expected.append((out, line.stats))
+    with Listener(2) as listener:
+        found = told(str(path), "--to", listener.to, "--faults", spec)
+        came = [listener.taken(line) for line in range(2)]
+    for line, (packets, stats) in enumerate(expected):
+        assert sorted(came[line]) == sorted(packets)
+        assert found["faults"][line] == stats
+        assert len(came[line]) == stats["taken"] - stats["lost"] + stats["duplicated"]
+    assert came[0] != came[1]
+    assert found["sent"] == sum(map(len, came)) == sum(found["late_steps"].values())
+
+
+def test_a_pipeline_behind_bad_lines_repairs_one_with_the_other(tmp_path: Path) -> None:
+    """Line B has what A lost; the books are those of the whole recording, and every frame is accounted for."""
+    frames = day(400)
+    second = [(ns, frame(data[HEAD:], group=0xE9360C70)) for ns, data in frames]
+    path = pcap(tmp_path / "two.pcap", [each for pair in zip(frames, second, strict=True) for each in pair])
+    whole = told(str(path), "--to", "gateway")
+    found = told(str(path), "--to", "gateway", "--faults", "loss=10%,damage=2%", "--faults", "duplicate=5%")
+    assert found["book_hash"] == whole["book_hash"]
+    assert found["states"] == ["good"]
+    assert found["faults"][0]["lost"] > 10 < found["faults"][1]["duplicated"]
+    assert found["frames"] == 800 + sum(each["duplicated"] - each["lost"] for each in found["faults"])
+    assert all(row["exact"] for row in found["ledgers"].values())
+
+
+def test_frames_that_are_rebuilt_around_damage_are_whole_frames(tmp_path: Path) -> None:
+    """By C's own parser, which checks lengths and the IP checksum: every frame is of the flow, with what is left."""
+    source = replay.recording(pcap(tmp_path / "day.pcap", day(300)))
+    flows = [Flow("233.54.12.111", 26477)]
+    made, (stats,) = replay.degrade(source, flows, [Faults(damage=1.0, seed=SEED)])
+    found = replay._payloads(made, flows)
+    assert stats["damaged"] == 300
+    assert len(made) == 300 - stats["lost"]
+    assert found["flow"].tolist() == [0] * len(made)
+    assert (found["len"] < source.frames["len"].min() - HEAD).any()
+    steps = np.diff(np.asarray(made.due_ns).astype(np.int64))
+    assert (steps >= 0).all()
+
+
+def test_keys_pause_step_seek_and_end(tmp_path: Path) -> None:
+    """On a terminal, at a hundredth of the recorded speed: nothing moves unless a key says so."""
+    path = pcap(tmp_path / "day.pcap", day(3000))
+    controller, terminal = pty.openpty()
+    shown = b""
+
+    def has(what: bytes) -> bool:
+        nonlocal shown
+        while select.select([controller], [], [], 0)[0]:
+            shown += os.read(controller, 4096)
+        return what in shown
+
+    def press(keys: bytes, what: bytes) -> None:
+        nonlocal shown
+        shown = b""
+        os.write(controller, keys)
+        until(lambda: has(what), f"it says {what!r}: {shown!r}")
+
+    with Listener(1) as listener:
+        command = [sys.executable, "-m", "hwgw.cli", "replay", str(path), "--to", listener.to, "--speed", "0.01x"]
+        with subprocess.Popen(command, stdin=terminal, stderr=terminal, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                until(lambda: has(b"of 2.999 s, frame"), "the line is shown")
+                press(b" ", b"paused")
+                before = len(listener.taken(0))
+                press(b"\x1b[C\x1b[C", b"frame 2,")
+                assert listener.taken(0) == []
+                press(b".", b"frame 2,")
+                until(lambda: bool(select.select(listener.sockets, [], [], 0)[0]), "one frame comes")
+                press(b"\x1b[D", b"paused 1.")
+                stepped = listener.taken(0)
+                os.write(controller, b"q")
+                said, _ = process.communicate(timeout=20)
+            finally:
+                process.kill()
+                os.close(controller)
+                os.close(terminal)
+    assert len(stepped) == 1
+    seq = struct.unpack_from(">Q", stepped[0], 10)[0]
+    assert 20_000 <= seq < 20_000 + 10 * (before + 3), "two seconds behind where it was paused"
+    assert f"{before + 1} of 3,000 frames" in said
+    assert process.returncode == 0

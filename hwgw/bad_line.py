@@ -2,8 +2,8 @@
 
 SPDX-License-Identifier: MIT
 
-Settings, how they are written on a command line, and the transform itself (sim/exchange/faults.c), for packets that do
-not come from the exchange, which has the same faults built in. The kernel's netem is not needed.
+Settings, how they are written on a command line, and the transform itself (cffi_build/src/bad_line.c), which replay and
+the simulated exchange share. The kernel's netem is not needed.
 """
 
 from __future__ import annotations
@@ -12,13 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hwgw_sim._native import ffi, lib
+from .errors import UsageError
+from .native import ffi, lib
 
-from hwgw.errors import UsageError
-
-__all__ = ["Faults", "Line", "parse"]
-
-_PACKET_SZ = 1472
+__all__ = ["Faults", "Line", "parse", "stats_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +34,7 @@ class Faults:
     seed: int = 1
 
     def fill(self, cfg: Any) -> None:
-        """Fill struct hwgw_sim_faults_cfg."""
+        """Fill struct hwgw_bad_line_cfg."""
         cfg.seed = self.seed % 2**64
         cfg.loss_ppm, cfg.duplicate_ppm, cfg.damage_ppm = (
             round(share * 1_000_000) for share in (self.loss, self.duplicate, self.damage)
@@ -77,35 +74,40 @@ def parse(text: str, seed: int = 1) -> Faults:
     return Faults(**found)
 
 
+def stats_of(line: Any) -> dict[str, int]:
+    """Of a struct hwgw_bad_line *: taken, lost, duplicated, reordered, damaged."""
+    stats = ffi.new("struct hwgw_bad_line_stats *")
+    lib.hwgw_bad_line_stats(line, stats)
+    return {name: int(getattr(stats, name)) for name in ("taken", "lost", "duplicated", "reordered", "damaged")}
+
+
 class Line:
     """A bad line in this process; a context manager. Times are seconds since its start."""
 
     def __init__(self, faults: Faults) -> None:
-        cfg = ffi.new("struct hwgw_sim_faults_cfg *")
+        cfg = ffi.new("struct hwgw_bad_line_cfg *")
         faults.fill(cfg)
-        self._native = lib.hwgw_sim_faults_open(cfg)
+        self._native = lib.hwgw_bad_line_open(cfg)
         if self._native == ffi.NULL:
             raise MemoryError("a line with faults")
-        self._out = ffi.new("uint8_t[]", _PACKET_SZ)
+        self._out = ffi.new("uint8_t[]", lib.HWGW_BAD_LINE_PACKET_SZ)
 
     def __enter__(self) -> Line:
         return self
 
     def __exit__(self, *_: object) -> None:
-        lib.hwgw_sim_faults_close(self._native)
+        lib.hwgw_bad_line_close(self._native)
 
     def take(self, packet: bytes, seconds: float = 0.0) -> None:
         """A packet goes in, at most 1,472 bytes."""
-        lib.hwgw_sim_faults_take(self._native, packet, len(packet), round(seconds * 1e9))
+        lib.hwgw_bad_line_take(self._native, packet, len(packet), round(seconds * 1e9))
 
     def give(self, seconds: float = 0.0) -> Iterator[bytes]:
         """The packets that arrive now."""
-        while length := lib.hwgw_sim_faults_give(self._native, self._out, round(seconds * 1e9)):
+        while length := lib.hwgw_bad_line_give(self._native, self._out, round(seconds * 1e9)):
             yield bytes(ffi.buffer(self._out, length))
 
     @property
     def stats(self) -> dict[str, int]:
         """taken, lost, duplicated, reordered, damaged."""
-        stats = ffi.new("struct hwgw_sim_faults_stats *")
-        lib.hwgw_sim_faults_stats(self._native, stats)
-        return {name: int(getattr(stats, name)) for name in ("taken", "lost", "duplicated", "reordered", "damaged")}
+        return stats_of(self._native)

@@ -6,8 +6,8 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 import pytest
-from hwgw_sim.faults import Faults, Line, parse
 
+from hwgw.bad_line import Faults, Line, parse
 from hwgw.errors import UsageError
 
 PACKETS = [b"SESSION001" + seq.to_bytes(8, "big") + b"\x00\x01" + b"\x00\x04data" for seq in range(1, 5001)]
