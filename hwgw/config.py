@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import strict_yaml
+from . import config_venues, strict_yaml
 from .alerts.schema import alerts
 from .config_schema import (
     CAPACITY,
@@ -22,10 +22,8 @@ from .config_schema import (
     DISPLAY,
     GATEWAY,
     I63_MAX,
-    INSTRUMENTS_MAX,
     MIB,
     RECEIVE_KEYS,
-    SESSIONS_MAX,
 )
 from .errors import ConfigError
 from .native import builtin_strategies
@@ -49,6 +47,7 @@ from .settings import (
     Ramp,
     Receive,
     Recover,
+    Route,
     Session,
     Settings,
     Snapshot,
@@ -266,55 +265,6 @@ class Maker:
                 allowed = ", ".join(known[name])
                 self.bad(node["params"].where(param), f"unknown parameter of builtin:{name}; {allowed} are allowed")
 
-    # ---- sessions and venues ----
-
-    def sessions(self, node: Node) -> tuple[Session, ...]:
-        """One without a name, or those of several venues."""
-        if node["session"] and node["sessions"]:
-            self.bad(node.where("session"), "both session and sessions; one is allowed")
-        if not node["sessions"]:
-            return (self.session(node["session"]),) if node["session"] else ()
-        given = node["sessions"]
-        if not 1 <= len(given.values) <= SESSIONS_MAX:
-            self.bad((given.line, given.path), f"{len(given.values)} venues; 1 to {SESSIONS_MAX} are allowed")
-        made = []
-        for name, at in given.values.items():
-            if "when_lost" not in at and len(given.values) > 1:
-                at.values["when_lost"] = "others"
-            made.append(dataclasses.replace(self.session(at), venue=name))
-        return tuple(made)
-
-    def venues(
-        self, node: Node, pipelines: tuple[Pipeline, ...], sessions: tuple[Session, ...]
-    ) -> tuple[Pipeline, ...]:
-        """Each channel with the number of its venue; every venue needs a channel, or nothing is known of its prices."""
-        names = [session.venue for session in sessions]
-        told = set()
-        made = []
-        for at, pipeline in zip(node["pipelines"], pipelines, strict=True):
-            channels = []
-            for where, channel in zip(at["channels"], pipeline.channels, strict=True):
-                name = where["venue"] or (names[0] if len(names) == 1 else "")
-                if name not in names and (names or name):
-                    allowed = f"one of {', '.join(names)} is needed" if any(names) else "there are no sessions"
-                    self.bad(
-                        where.where("venue"), f"{name}: no such venue; {allowed}" if name else f"missing; {allowed}"
-                    )
-                told.add(name)
-                channels.append(dataclasses.replace(channel, venue=names.index(name) if name in names else 0))
-            if pipeline.receive.backend == "card" and len(names) > 1:
-                self.bad(at["receive"].where("backend"), "card: it has one venue; sessions has several")
-            made.append(dataclasses.replace(pipeline, channels=tuple(channels)))
-        for name in names:
-            if len(names) > 1 and name not in told:
-                self.bad(node["sessions"].where(name), "no channel names this venue")
-        if len(names) * len(node["instruments"]["symbols"]) > INSTRUMENTS_MAX:
-            self.bad(
-                node["instruments"].where("symbols"),
-                f"{len(node['instruments']['symbols'])} at {len(names)} venues; at most {INSTRUMENTS_MAX} in all",
-            )
-        return tuple(made)
-
     # ---- session ----
 
     def secret(self, node: Node) -> str:
@@ -331,7 +281,7 @@ class Maker:
             password = self.password(node.where("password_file"), Path(self.path(file)))
         return password or ""
 
-    def session(self, node: Node) -> Session:
+    def session(self, node: Node, when_lost: str = "halt") -> Session:
         is_fix = node["protocol"].startswith("fix")
         transport = "tcp" if is_fix else "soupbintcp"
         if node["transport"] not in (None, transport):
@@ -377,7 +327,8 @@ class Maker:
             login_timeout_ns=node["login_timeout"],
             dead_link_ns=node["dead_link"],
             reconnect_ns=node["reconnect"],
-            when_lost=node["when_lost"],
+            when_lost=node["when_lost"] or when_lost,
+            route=Route(**node["route"].values) if node["route"] else Route(),
         )
 
     def password(self, where: tuple[int, str], path: Path) -> str:
@@ -542,7 +493,7 @@ class Maker:
             limits = _nothing(len(symbols["symbols"]))
             if strategies:
                 self.bad(node.where("limits"), "missing; strategies send nothing without limits")
-        sessions = self.sessions(node)
+        sessions = config_venues.sessions(node, self.session, self.bad)
         journal = None
         if at := node["journal"]:
             ring, largest = int(at["ring_mib"]) * MIB, at["file_max_mib"] * MIB
@@ -558,10 +509,11 @@ class Maker:
             ramp=ramp,
             symbols=tuple(symbols["symbols"]),
             orders_max=symbols["orders_max"],
-            pipelines=self.venues(node, self.pipelines(node["pipelines"]), sessions),
+            pipelines=config_venues.venues(node, self.pipelines(node["pipelines"]), sessions, self.bad),
             strategies=strategies,
             limits=limits,
             sessions=sessions,
+            router=config_venues.router(node, sessions, self.bad),
             control=control,
             confine=confine,
             placement=placement,

@@ -281,6 +281,16 @@ def _codes(enum: str, *names: str) -> dict[str, str]:
 
 
 COMP_ID = pattern(r"[!-<>-~]{1,16}", "1 to 16 printable characters without = and blanks")
+FEE = decimal(-(10**6), 10**6)  # per share
+ROUTE = Section(
+    {
+        "enabled": Key(FLAG, True),
+        "take_fee": Key(FEE, 0),
+        "make_fee": Key(FEE, 0),
+        "order_max": Key(SHARES, U32_MAX),
+        "open_max": Key(SHARES, U32_MAX),
+    }
+)
 CAPACITY = _codes("capacity", "agency", "principal", "riskless", "other")
 DISPLAY = _codes("display", "visible", "hidden", "attributable")
 THROTTLE = Section(
@@ -315,10 +325,18 @@ SESSION = Section(
         "login_timeout": Key(duration(1_000_000, 600 * SECOND_NS), 5 * SECOND_NS),
         "dead_link": Key(duration(SECOND_NS, 600 * SECOND_NS), 15 * SECOND_NS),
         "reconnect": Key(duration(0, 600 * SECOND_NS), 0),
-        "when_lost": Key(choice("halt", "others"), "halt"),
+        "when_lost": Key(choice("halt", "others"), None),
+        "route": Key(ROUTE, None),
     }
 )
 SESSIONS_MAX = specs.load("segment").constant("sessions_max")
+ROUTER = Section(
+    {
+        "children_max": Key(integer(1, SESSIONS_MAX), SESSIONS_MAX),
+        "latency_cost": Key(decimal(0, lib.HWGW_ROUTE_LATENCY_MAX), 0),
+        "fill_cost": Key(decimal(0, lib.HWGW_ROUTE_FILL_MAX), 0),
+    }
+)
 CONTROL = Section(
     {
         "heartbeat": Key(duration(1_000_000, 10 * SECOND_NS), 50_000_000),
@@ -366,6 +384,7 @@ GATEWAY = Section(
         "limits": Key(LIMITS, None),
         "session": Key(SESSION, None),
         "sessions": Key(Keyed(VENUE, SESSION), None),
+        "router": Key(ROUTER, None),
         "confine": Key(Section({"privileges": Key(choice("drop", "keep"), "drop"), "seccomp": Key(FLAG, True)}), None),
         "placement": Key(
             Section({"lock_memory": Key(FLAG, True), "cpu_dma_latency_us": Key(integer(0, 10_000), -1)}), None

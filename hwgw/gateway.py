@@ -140,6 +140,7 @@ class NativeSettings:
             self.pipelines[thread].replay = replay_parts
             self.pipelines[thread].replay_cnt = len(past.blocks)
             self.pipelines[thread].replay_halts = halts
+            self._router(self.pipelines[thread].router)
             self.pipelines[thread].session, self.pipelines[thread].session_cnt = sessions, len(settings.sessions)
             self.pipelines[thread].strategy = strategies
             self.pipelines[thread].strategy_cnt = strategy_cnt
@@ -219,6 +220,15 @@ class NativeSettings:
             cfg.rx.backend = self._string("udp")
         self.why = why if chosen else self.why
         return bool(chosen)
+
+    def _router(self, cfg: Any) -> None:
+        router, sessions = self._settings.router, self._settings.sessions
+        cfg.venue_cnt, cfg.children_max = len(sessions), router.children_max
+        cfg.latency_px, cfg.fill_px = router.latency_px, router.fill_px
+        for row, session in zip(cfg.venue, sessions, strict=False):
+            route = session.route
+            row.is_off, row.take_fee, row.make_fee = not route.enabled, route.take_fee, route.make_fee
+            row.order_max, row.open_max = route.order_max, route.open_max
 
     def _sessions(self) -> Any:
         sessions = self._settings.sessions

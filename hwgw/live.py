@@ -37,6 +37,7 @@ class Live:
         self._segment = segment
         self.name: str = segment.name
         self.symbols: tuple[str, ...] = segment.instruments
+        self.venues: tuple[str, ...] = segment.venues
         self._index = {symbol: index for index, symbol in enumerate(segment.instruments)}
         with Path(f"/dev/shm/hwgw-{segment.name}").open("rb") as file:  # noqa: S108 (the segment's place)
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -179,6 +179,9 @@ class Report:
 
 def directory(live: Live) -> NDArray[np.void]:
     """A directory record for each instrument of a gateway."""
+    if live.venues:
+        names = ", ".join(live.venues)
+        raise UsageError(f"{live.name} has the venues {names}: a relay names instruments by the symbol alone")
     first = np.zeros(len(live.symbols), _EVENT)
     first["kind"] = _KIND["directory"]
     first["instrument"] = np.arange(len(first))

@@ -16,8 +16,8 @@ from .alerts.settings import Alerts
 
 __all__ = [
     "MODES", "AccountLimits", "Breaker", "Channel", "Confine", "Control", "InstrumentLimits", "Limits", "Line", "Paper",
-    "Pipeline", "Placement", "Publish", "Ramp", "Receive", "Recover", "Session", "Settings", "Snapshot", "Strategy",
-    "StrategyLimits", "Throttle", "twin_name",
+    "Pipeline", "Placement", "Publish", "Ramp", "Receive", "Recover", "Route", "Router", "Session", "Settings",
+    "Snapshot", "Strategy", "StrategyLimits", "Throttle", "twin_name",
 ]  # fmt: skip
 
 
@@ -144,6 +144,26 @@ class Throttle:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """What the router may give a venue, and its fees per share; a rebate is negative."""
+
+    enabled: bool = True
+    take_fee: int = 0
+    make_fee: int = 0
+    order_max: int = 2**32 - 1
+    open_max: int = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """How orders without a venue are split; costs in price units per share: of a millisecond, and of a miss."""
+
+    children_max: int = 8
+    latency_px: int = 0
+    fill_px: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """Order entry: OUCH 5.0 or 4.2 over SoupBinTCP, FIX 4.2 or 4.4 (which alone has sender to reset_sequence)."""
 
@@ -171,6 +191,7 @@ class Session:
     venue: str = ""
     """Its name among several."""
     when_lost: str = "halt"
+    route: Route = Route()
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +348,7 @@ class Settings:
     strategies: tuple[Strategy, ...]
     limits: Limits
     sessions: tuple[Session, ...] = ()
+    router: Router = Router()
     control: Control = Control()
     reference: str = "mid"
     levels_max: int = 0

@@ -486,6 +486,51 @@ bool hwgw_breaker_take(struct hwgw_breaker *breaker, struct hwgw_trip *out);
 /* for tests: one window as its start and HWGW_BREAKER_STEPS steps, newest first; false when it was never used */
 bool hwgw_breaker_window(const struct hwgw_breaker *breaker, uint32_t rule, uint32_t index, int64_t *out);
 
+/* ---- router: which venue an order goes to (docs/routing.md) ---- */
+
+#define HWGW_ROUTE_LATENCY_MAX 10000u /* price units */
+#define HWGW_ROUTE_FILL_MAX 1000000u
+
+struct hwgw_route_venue {
+  bool is_off;
+  int32_t take_fee; /* per share in price units; a rebate is negative */
+  int32_t make_fee;
+  uint32_t order_max; /* shares of one child */
+  uint32_t open_max;  /* orders open there */
+};
+
+struct hwgw_router_cfg {
+  uint32_t venue_cnt;
+  uint32_t children_max; /* of one parent, 1 = it is not split */
+  uint32_t latency_px;   /* what a millisecond until the answer is worth, in price units per share */
+  uint32_t fill_px;      /* what it is worth that an order is filled and not missed */
+  struct hwgw_route_venue venue[8];
+};
+
+/* a venue at the moment of an order */
+struct hwgw_route_quote {
+  uint32_t px;    /* best of the far side, 0 = none */
+  uint32_t shown; /* shares there */
+  bool is_up;
+  bool is_good;
+};
+
+struct hwgw_router; /* state of hwgw_router_sz_bytes(), 8-byte aligned */
+struct hwgw_journal_candidate;
+
+uint32_t hwgw_router_sz_bytes(void);
+void hwgw_router_init(struct hwgw_router *router, const struct hwgw_router_cfg *cfg);
+/* splits an order over the venues: one candidate per venue, its qty is that of the child. Returns the shares placed */
+uint32_t hwgw_router_route(const struct hwgw_router *router, const struct hwgw_order *parent,
+                           const struct hwgw_route_quote *quotes, struct hwgw_journal_candidate *candidates);
+/* an order or a replace that went to a venue, ts_ns that of the gate; 0 = from an earlier process, not to be timed */
+void hwgw_router_sent(struct hwgw_router *router, uint32_t venue, const struct hwgw_order *order);
+/* an answer of the venue; is_live: the order is open behind it */
+void hwgw_router_answer(struct hwgw_router *router, uint32_t venue, const struct hwgw_order *event, bool is_live);
+/* for tests: recent acknowledgement time, fill rate and open orders of a venue */
+void hwgw_router_venue(const struct hwgw_router *router, uint32_t venue, uint64_t *ack_ns, uint32_t *fill_q16,
+                       uint32_t *open_cnt);
+
 /* ---- order and session: OUCH over SoupBinTCP, FIX ---- */
 
 #define HWGW_PACKET_SZ_MAX 384 /* bytes of the longest packet that an order becomes */
@@ -742,6 +787,7 @@ struct hwgw_pipeline_cfg {
    * one per session: instrument v * symbols + i is symbol i at venue v */
   uint32_t session_cnt;
   const struct hwgw_session_cfg *session; /* session_cnt of them */
+  struct hwgw_router_cfg router;          /* venue_cnt is session_cnt; of no use with fewer than 2 */
   /* what earlier processes of this gateway put on record, oldest first: orders, positions, cash, references and the place
    * in the venue's session are rebuilt from it, and the gateway is halted (reconcile) until the venue agrees. To be kept
    * until open returns */

@@ -127,8 +127,8 @@ static void hook_order(struct hwgw_pipeline *p, const struct pipeline_strategy *
 
 /* tells a strategy that its order did not leave: rejected; a cancel stays a cancel, with the reason, because the order it
  * was for lives on */
-static void hook_refused(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy,
-                         const struct hwgw_order *order, uint32_t venue, uint32_t reason) {
+void pipeline_refused(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, const struct hwgw_order *order,
+                      uint32_t venue, uint32_t reason) {
   struct hwgw_order refused = *order;
   if (order->kind != HWGW_ORDER_KIND_CANCEL) refused.kind = HWGW_ORDER_KIND_REJECTED;
   refused.reason = reason;
@@ -252,7 +252,7 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
       hwgw_halt(p->segment, latched, "the risk gate latched on an order");
     }
     if (is_new) pipeline_record_basis(p, order, &before);
-    hook_refused(p, strategy, order, venue, reason);
+    pipeline_refused(p, strategy, order, venue, reason);
     return;
   }
   p->counters[HWGW_CNT_RISK_PASSED]++;
@@ -264,7 +264,7 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
   if (is_new) pipeline_record_basis(p, order, &before);
   if (HWGW_UNLIKELY(outcome != HWGW_CNT_ORDER_ENCODED)) {
     if (!is_cancel) give_back(p, order, true);
-    hook_refused(p, strategy, order, venue, outcome);
+    pipeline_refused(p, strategy, order, venue, outcome);
     return;
   }
   stage(p, HWGW_SEGMENT_HIST_ORDER, t_judged, t_encoded);
@@ -276,12 +276,22 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
     bool is_chained = order->kind == HWGW_ORDER_KIND_REPLACE; /* a replace of this one may go before it is answered */
     *pipeline_executed(p, order->ref) = is_chained ? *pipeline_executed(p, order->orig_ref) : 0;
     *pipeline_venue_of(p, order->ref) = (uint8_t)venue;
+    if (HWGW_UNLIKELY(p->router != NULL)) hwgw_router_sent(p->router, venue, order);
     record_arrival(p, order, venue);
   }
   hook_order(p, strategy, order, venue);
 }
 
 /* ---- strategy ---- */
+
+#define ROUTE ((uint64_t)HWGW_ORDER_OPTION_ROUTE << HWGW_ORDER_OPTION_SHIFT)
+
+/* takes the option off: with one venue there is nothing to choose */
+static bool is_routed(const struct hwgw_pipeline *p, struct hwgw_order *order) {
+  if (order->kind != HWGW_ORDER_KIND_NEW) return false; /* the encoder refuses the option */
+  order->venue_ref &= ~ROUTE;
+  return p->router != NULL;
+}
 
 /* calls one strategy with the hook as it stands and takes its orders */
 void pipeline_call(struct hwgw_pipeline *p, uint32_t index, bool sampled) {
@@ -301,11 +311,15 @@ void pipeline_call(struct hwgw_pipeline *p, uint32_t index, bool sampled) {
   }
   uint64_t encoded = p->counters[HWGW_CNT_ORDER_ENCODED];
   for (int32_t i = 0; i < cnt; i++) {
-    p->counters[HWGW_CNT_STRATEGY_INTENTS]++;
     if (out[i].instrument == UINT32_MAX) out[i].instrument = p->hook.instrument;
     out[i].t_rx = p->t_rx;
     out[i].seq = p->hook.seq;
-    pipeline_order(p, strategy, &out[i]);
+    if (HWGW_UNLIKELY(out[i].venue_ref & ROUTE) && is_routed(p, &out[i])) {
+      pipeline_route(p, strategy, &out[i]);
+    } else {
+      p->counters[HWGW_CNT_STRATEGY_INTENTS]++;
+      pipeline_order(p, strategy, &out[i]);
+    }
     out[i] = (struct hwgw_order){0};
   }
   if (p->counters[HWGW_CNT_ORDER_ENCODED] != encoded) pipeline_flush(p);
@@ -416,7 +430,8 @@ void pipeline_decide(struct hwgw_pipeline *p, const struct hwgw_event *event, co
                      bool top_changed, uint64_t now_ns, bool sampled) {
   ref_update(p, event, top, now_ns);
   if (!top_changed || p->strategy_cnt == 0 || p->strategy_is_stopped) return;
-  risk_prefetch_order(p->risk, event->instrument, p->last_ref + 1); /* it comes while the strategy thinks */
+  /* it comes while the strategy thinks */
+  risk_prefetch_order(p->risk, pipeline_symbol_of(p, event->instrument), p->last_ref + 1);
   hook_book(p, event, top, now_ns);
   for (uint32_t i = 0; i < p->strategy_cnt; i++) {
     if (HWGW_UNLIKELY(p->has_features)) pipeline_features_row(p, &p->strategy[i]);

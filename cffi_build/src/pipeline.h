@@ -167,6 +167,7 @@ struct hwgw_pipeline {
   uint64_t arm_seq;
   uint16_t arm[HWGW_RISK_STRATEGIES_MAX]; /* what the gate was told last */
 
+  struct hwgw_router *router; /* NULL with one venue */
   struct pipeline_session session[HWGW_SEGMENT_SESSIONS_MAX];
   uint32_t session_cnt;
   uint32_t last_ref;
@@ -246,6 +247,13 @@ void pipeline_status(struct hwgw_pipeline *p, const struct hwgw_event *event);
 bool pipeline_contradicts(uint32_t outcome); /* of a book: it can no longer be trusted */
 void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, struct hwgw_order *order);
 void pipeline_call(struct hwgw_pipeline *p, uint32_t index, bool sampled);
+/* tells a strategy that its order did not leave */
+void pipeline_refused(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, const struct hwgw_order *order,
+                      uint32_t venue, uint32_t reason);
+/* pipeline_route.c: orders without a venue */
+int32_t pipeline_route_open(struct hwgw_pipeline *p, const struct hwgw_router_cfg *cfg, struct hwgw_error *error);
+void pipeline_route_restored(struct hwgw_pipeline *p); /* the orders that are open */
+void pipeline_route(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, struct hwgw_order *parent);
 /* pipeline_feed.c: what the books of a channel are worth, and their repair */
 int32_t pipeline_feed_open(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error);
 void pipeline_feed_close(struct hwgw_pipeline *p);
@@ -363,6 +371,10 @@ const struct pipeline_strategy *pipeline_strategy_of(const struct hwgw_pipeline 
 
 static inline bool pipeline_has_venues(const struct hwgw_pipeline *p) {
   return HWGW_UNLIKELY(p->symbol_cnt != p->instrument_cnt);
+}
+
+static inline uint32_t pipeline_venue_cnt(const struct hwgw_pipeline *p) {
+  return p->symbol_cnt ? p->instrument_cnt / p->symbol_cnt : 1;
 }
 
 /* the instrument of strategies and books: with one session it is the symbol */

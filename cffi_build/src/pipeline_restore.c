@@ -473,6 +473,7 @@ static void conclude(struct restore *r, const struct hwgw_pipeline_cfg *cfg) {
     unknown_cnt += unknown;
     pipeline_session_publish(p, i);
   }
+  pipeline_route_restored(p);
   buckets_empty(p->risk, hwgw_now_ns());
   p->risk->halt = 0;
   for (uint32_t i = 0; i < p->symbol_cnt; i++) (void)pipeline_exposure_rows(p, i);

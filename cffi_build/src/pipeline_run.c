@@ -145,7 +145,9 @@ static int32_t open_orders(struct hwgw_pipeline *p, const struct hwgw_pipeline_c
     memcpy(to->row->venue, session.venue, sizeof to->row->venue);
   }
   if (!p->live) p->thread->session_cnt = p->session_cnt;
-  return HWGW_OK;
+  if (!pipeline_has_venues(p)) return HWGW_OK;
+  p->router = zeroed(hwgw_router_sz_bytes());
+  return p->router ? pipeline_route_open(p, &cfg->router, error) : no_memory(error, "the router");
 }
 
 /* instruments are symbols at a venue: the segment has a row of each symbol per session */
@@ -267,6 +269,7 @@ void hwgw_pipeline_close(struct hwgw_pipeline *p) {
   hwgw_features_close(p->views.features);
   free(p->risk);
   free(p->breaker);
+  free(p->router);
   free(p->instrument);
   free(p);
 }

@@ -84,6 +84,7 @@ void pipeline_answer(struct hwgw_pipeline *p, uint32_t venue, struct hwgw_order 
   pipeline_gate(p, event, NULL);
   pipeline_venue_book(p, venue, event);
   if (p->session_cnt) answer_count(p->session[venue].row, event);
+  if (HWGW_UNLIKELY(p->router != NULL)) hwgw_router_answer(p->router, venue, event, risk_live(p->risk, event->ref));
 
   const struct pipeline_strategy *strategy = pipeline_strategy_of(p, event->strategy);
   if (!strategy || event->instrument >= p->symbol_cnt) return;

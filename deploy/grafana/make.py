@@ -203,6 +203,17 @@ def risk() -> Iterator[dict[str, Any]]:
     beside = f"hwgw_strategy_pnl{{{WHO}}} and on (gateway, strategy) hwgw_strategy_live{{{WHO}}} == 0"
     yield panel("timeseries", "On paper: profit and loss", (12, 8), target(beside, "{{gateway}} {{strategy}}"))
     yield states("hwgw_session_state", "Order session", "{{gateway}} {{pipeline}}")
+    yield states("hwgw_venue_state", "Venues", "{{gateway}} {{venue}}")
+    yield panel(
+        "timeseries",
+        "Orders by venue",
+        (12, 6),
+        *(
+            target(rate(f"hwgw_venue_{name}_total"), f"{{{{gateway}}}} {{{{venue}}}} {name}")
+            for name in ("sent", "executed")
+        ),
+        unit="ops",
+    )
     yield panel(
         "timeseries",
         "Journal waiting",

@@ -150,9 +150,41 @@ class _Reader:
             plain["number"] = plain.pop("seq")
         elif record.type == "basis":
             plain["kind"] = self._enums["kind"].get(int(plain["kind"]), "?")
+        elif record.type == "route":
+            return row | self._route(record, plain)
         elif record.type in ("login", "restored"):
             plain["number"] = plain.pop("seq" if record.type == "login" else "next_seq")
         return row | plain
+
+    def _route(self, record: Record, plain: dict[str, Any]) -> dict[str, Any]:
+        """A parent in words, and the candidates with what they cost and why they got what they got."""
+        import numpy as np
+
+        from hwgw import specs
+
+        head, dtype = specs.dtype("journal", "journal_route"), specs.dtype("journal", "journal_candidate")
+        causes = {int(code.value): code.slug for code in specs.load("journal").enum("route_cause").values}
+        for key in ("side", "type", "tif"):
+            plain["order_type" if key == "type" else key] = self._enums[key].get(plain.pop(key), "?")
+        index = plain.pop("instrument")
+        plain["symbol"] = self._symbols[index] if index < len(self._symbols) else index
+        cnt = plain.pop("candidate_cnt")
+        rows = np.frombuffer(record.payload, dtype, cnt, offset=head.itemsize)
+        plain["candidates"] = [
+            {
+                "venue": self._venues.get(int(row["venue"]), str(int(row["venue"]))),
+                "qty": int(row["qty"]),
+                "ref": plain["first_ref"] + int(row["rank"]) - 1 if row["rank"] else None,
+                "cause": causes[int(row["cause"])],
+                "take_cost": int(row["take_cost"]) / 65_536 if row["px"] else None,
+                "rest_cost": int(row["rest_cost"]) / 65_536,
+                "fill_rate": int(row["fill_q16"]) / 65_536,
+                **{key: int(row[key]) for key in ("px", "shown", "room", "open_cnt", "take_fee", "make_fee", "ack_ns")},
+                "is_far": bool(row["is_far"]),
+            }
+            for row in rows
+        ]
+        return plain
 
     def _run(self, record: Record, run: Any) -> dict[str, Any]:
         names = {key: run[key].decode("ascii", "replace") for key in ("name", "version", "commit")}
@@ -186,6 +218,24 @@ class _Reader:
         return row
 
 
+def _route(row: dict[str, Any]) -> str:
+    at = f" at {row['px'] / 10_000:.4f}" if row["px"] else ""
+    what = f"{row['side']} {row['qty']} {row['symbol']} {row['order_type']} {row['tif']}{at}"
+    return f"route     parent {row['parent']}  {what}: {row['placed_qty']} placed in {row['child_cnt']} children"
+
+
+def _candidate(at: dict[str, Any]) -> str:
+    got = f"{at['qty']} as ref {at['ref']}" if at["qty"] else f"nothing, {at['cause'].replace('_', ' ')}"
+    shows = f"shows {at['shown']} at {at['px'] / 10_000:.4f}" if at["px"] else "shows nothing"
+    take = "" if at["take_cost"] is None else f"to take {at['take_cost'] / 10_000:.6f}, "
+    far = ", beyond the limit" if at["px"] and at["is_far"] else ""
+    return (
+        f"{'':>32}{at['venue']:<15} {got}; {shows}{far}; costs {take}to rest {at['rest_cost'] / 10_000:.6f};"
+        f" answers in {at['ack_ns']:,} ns, fills {at['fill_rate']:.1%},"
+        f" {at['open_cnt']} open, room for {at['room']:,}"
+    )
+
+
 _PLACE = ("type", "pipeline", "seq", "time_ns")
 
 
@@ -199,6 +249,10 @@ def _line(row: dict[str, Any]) -> str:
     when = day_time(row["time_ns"])
     if row["type"] == "open":
         return f"{when}  run of {row['name']}, hwgw {row['version']}, {row['pipelines']} pipelines"
+    if row["type"] == "route":
+        return "\n".join(
+            [f"{when}  {row['pipeline']} {row['seq']:>8}  {_route(row)}", *map(_candidate, row["candidates"])]
+        )
     if row["type"] != "gate":
         said = "  ".join(f"{key} {value}" for key, value in row.items() if key not in _PLACE)
         return f"{when}  {row['pipeline']} {row['seq']:>8}  {row['type']:<8}  {said}"

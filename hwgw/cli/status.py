@@ -65,6 +65,15 @@ def _pipelines(out: Output, look: dict[str, Any]) -> None:
             f"  pipeline {index} {row['state']}, {cpu}; feed {row['feed']} at {row['next_seq']:,};"
             f" session {row['session']}, {row['open_orders']} open orders"
         )
+        for at in [each for each in look["sessions"] if each["pipeline"] == index and each["venue"]]:
+            text = f"{at['state']}, {at['open_cnt']} open orders"
+            text += f", {at['unknown_cnt']} of them unknown" if at["unknown_cnt"] else ""
+            text += ", does not agree with the journal yet" if at["reconciling"] else ""
+            text += "" if at["state"] == "up" else f" ({at['reason']})"
+            out.say(
+                f"  venue      {at['venue']}: {text}; {at['sent']:,} sent, {at['accepted']:,} accepted,"
+                f" {at['rejected']:,} rejected, {at['executed_qty']:,} shares executed"
+            )
         if row["error"]:
             out.row(f"  pipeline {index} ", f"not had: {row['error']}" if row["state"] != "failed" else row["error"])
         if row["receive_reason"]:

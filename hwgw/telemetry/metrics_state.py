@@ -26,6 +26,16 @@ _CHANNEL_COUNTS = {
     "snapshots": "snapshots loaded",
     "snapshot_failures": "snapshots that failed",
 }
+_VENUE_COUNTS = {
+    "sent": "orders and replaces",
+    "cancels": "cancels sent",
+    "accepted": "orders and replaces accepted",
+    "rejected": "orders rejected, taken back or lost",
+    "canceled": "cancels and reductions by the venue",
+    "executed": "executions",
+    "executed_qty": "shares executed",
+    "losses": "times it was lost while up",
+}
 _CHANNEL_KEYS = {"state_changes": "change_cnt"}
 _EXPOSURE = ("cash", "mark", "open_notional", "filled_notional", "pnl")
 
@@ -52,6 +62,15 @@ def _feed(families: Families, gateway: str, look: dict[str, Any]) -> None:
         if thread["alive_age_ns"] is not None:
             families.gauge("hwgw_pipeline_alive_age_seconds", "Since the pipeline's last housekeeping round", labels,
                            thread["alive_age_ns"] / 1e9)  # fmt: skip
+    for row in look["sessions"]:
+        labels = {"gateway": gateway, "pipeline": str(row["pipeline"]), "venue": row["venue"]}
+        _states(families, labels, "hwgw_venue_state", "1 for the state of a venue's session", "session_state",
+                row["state"])  # fmt: skip
+        families.gauge("hwgw_venue_open_orders", "Open at a venue", labels, row["open_cnt"])
+        families.gauge("hwgw_venue_reconciling", "1 while a venue does not agree with what the journal says", labels,
+                       float(row["reconciling"]))  # fmt: skip
+        for key, text in _VENUE_COUNTS.items():
+            families.counter(f"hwgw_venue_{key}", f"Of a venue's session: {text}", labels, row[key])
     for row in look["channels"]:
         labels = {"gateway": gateway, "pipeline": str(row["pipeline"]), "channel": str(row["channel"])}
         _states(families, labels, "hwgw_feed_state", "1 for the state of a feed channel", "feed_state", row["state"])

@@ -72,6 +72,15 @@ def overview(look: Look, history: History) -> RenderableType:
             f"  open orders {first['open_orders']}  beat ",
             (took(beat) if beat is not None else "none", "" if beat is not None and beat < 10**9 else "bold red"),
         ),
+        *(
+            line(
+                f"venue {at['venue']}",
+                state("reconciling" if at["reconciling"] else at["state"]),
+                f"  open orders {at['open_cnt']}  sent {short(at['sent'])}  shares {short(at['executed_qty'])}",
+            )
+            for at in look["sessions"]
+            if at["venue"]
+        ),
         _rates(look, history),
     ]
     if total["cnt"]:

@@ -6,13 +6,15 @@
 
 #include "hwgw.h"
 
-enum { EVERY, ORDERS, KIND, SIDE, TIF, PX, QTY, SAY, INSTRUMENT };
+enum { EVERY, ORDERS, KIND, SIDE, TIF, PX, QTY, SAY, INSTRUMENT, OPTION };
 
-static const char *const names[] = {"every", "orders", "kind", "side", "tif", "px", "qty", "say", "instrument"};
-static const int64_t defaults[] = {1, 1, HWGW_ORDER_KIND_NEW, HWGW_ORDER_SIDE_BUY, HWGW_ORDER_TIF_IOC, 0, 100, 0, -1};
+static const char *const names[] = {"every", "orders", "kind", "side",       "tif",
+                                    "px",    "qty",    "say",  "instrument", "option"};
+static const int64_t defaults[] = {1,  1, HWGW_ORDER_KIND_NEW, HWGW_ORDER_SIDE_BUY, HWGW_ORDER_TIF_IOC, 0, 100, 0,
+                                   -1, 0};
 
 struct state {
-  int64_t param[9];
+  int64_t param[10];
   int64_t calls;
 };
 
@@ -37,6 +39,7 @@ static int32_t on_hook(const struct hwgw_hook *hook, void *memory, struct hwgw_o
     out[i].px = param[PX] ? (uint32_t)param[PX] : other[0].px;
     out[i].qty = (uint32_t)param[QTY];
     out[i].instrument = (uint32_t)param[INSTRUMENT];
+    out[i].venue_ref = (uint64_t)param[OPTION] << HWGW_ORDER_OPTION_SHIFT;
   }
   return (int32_t)(param[SAY] ? param[SAY] : param[ORDERS]);
 }
@@ -45,7 +48,7 @@ const struct hwgw_strategy hwgw_strategy = {
     .abi = HWGW_SEGMENT_ABI,
     .state_sz_bytes = sizeof(struct state),
     .depth = 1,
-    .param_cnt = 9,
+    .param_cnt = 10,
     .name = "probe",
     .param_names = names,
     .param_defaults = defaults,

@@ -142,7 +142,6 @@ class Rig:
         strategies: Sequence[tuple[Any, dict[str, int]]] = (),
         *,
         session: Any = None,
-        session_cnt: int = 1,
         limits: np.ndarray | None = None,
         stale_ns: int = 0,
         jump_max: int = 0,
@@ -164,19 +163,22 @@ class Rig:
         shown: Sequence[str] = (),
         paper: Sequence[tuple[Any, dict[str, int]]] = (),
         mode: str = "live",
+        venues: Sequence[str] = (),
     ) -> None:
         """replay: blocks of a journal as their records and how many these are; depth, shown: levels and features.
 
         paper: strategies of a twin, whose model of the venue is 0 ns away; mode: what those of the pipeline say.
+        venues: names of several; session is then an array of as many, and each has a channel of its own.
         """
         name = f"rig-{os.getpid()}-{next(_serial)}"
         self.segment = Segment.create(
             name,
-            tuple(symbols),
+            tuple(symbols) * max(1, len(venues)),
             journal_sz_bytes=journal_sz_bytes,
             fanout_sz_bytes=fanout_bytes,
             depth_levels=depth,
             features=parse_all(shown),
+            venues=tuple(venues),
         )
         self.symbols = tuple(symbols)
         self.segment.publish_limits(open_limits(len(symbols)) if limits is None else limits)
@@ -185,20 +187,26 @@ class Rig:
         self.segment.beat()
         self._keep: list[Any] = [session, rx]
         cfg = ffi.new("struct hwgw_pipeline_cfg *")
-        flows = ffi.new("struct hwgw_flow[]", [flow or {"group": GROUP, "port": PORT}])
+        channels = max(1, len(venues))
+        flows = ffi.new(
+            "struct hwgw_flow[]",
+            [flow or {"group": GROUP, "port": PORT + i, "channel": i} for i in range(channels)],
+        )
         chosen = self._strategies(strategies, features, mode)
         self.paper = self._twin(cfg, paper, journal_sz_bytes, limits) if paper else None
         cfg.segment = self.segment.pointer
         cfg.cpu = -1
         cfg.sample_shift = sample_shift
         cfg.udp_checksum = udp_checksum
-        cfg.rx.flows, cfg.rx.flow_cnt = flows, 1
+        cfg.rx.flows, cfg.rx.flow_cnt = flows, channels
         for key, value in (rx or {}).items():
             setattr(cfg.rx, key, value)
-        cfg.books.instrument_cnt, cfg.books.orders_max = len(symbols), orders_max
+        cfg.books.instrument_cnt, cfg.books.orders_max = len(symbols) * channels, orders_max
         cfg.cancel_on_halt = cancel_on_halt
         cfg.stale_halt_ns = stale_halt_ns
-        cfg.channel_cnt = 1
+        cfg.channel_cnt = channels
+        for number in range(1, channels):
+            cfg.channel[number].line_cnt, cfg.channel[number].venue = 1, number
         cfg.channel[0].line_cnt, cfg.channel[0].stale_ns, cfg.channel[0].jump_max = 1, stale_ns, jump_max
         cfg.channel[0].hold_max, cfg.channel[0].recover.window_ns = hold_max, window_ns
         recover = cfg.channel[0].recover
@@ -206,7 +214,7 @@ class Rig:
         recover.username, recover.password = b"tester", b" " * 10
         recover.snapshot_timeout_ns, recover.snapshot_retry_ns = 2 * 10**9, 10**6
         cfg.strategy, cfg.strategy_cnt = chosen, len(strategies)
-        cfg.session, cfg.session_cnt = (ffi.NULL, 0) if session is None else (session, session_cnt)
+        cfg.session, cfg.session_cnt = (ffi.NULL, 0) if session is None else (session, channels)
         parts = ffi.new("struct hwgw_replay_part[]", max(1, len(replay)))
         for number, (data, cnt) in enumerate(replay):
             self._keep.append(ffi.from_buffer(data))
@@ -222,7 +230,7 @@ class Rig:
             self._give_up()
             raise
         self.handle = handle[0]
-        self.seq = 1
+        self.seqs = [1] * channels
 
     def __enter__(self) -> Rig:
         return self
@@ -272,10 +280,19 @@ class Rig:
         lens = ffi.new("uint32_t[]", [len(each) for each in frames])
         lib.hwgw_pipeline_frames(self.handle, b"".join(frames), lens, len(frames))
 
-    def feed(self, *messages: bytes) -> None:
-        """Messages in the next packet of the channel."""
-        self.push(frame(mold(self.seq, messages)))
-        self.seq += len(messages)
+    @property
+    def seq(self) -> int:
+        """Of the next message of the first channel."""
+        return self.seqs[0]
+
+    @seq.setter
+    def seq(self, value: int) -> None:
+        self.seqs[0] = value
+
+    def feed(self, *messages: bytes, channel: int = 0) -> None:
+        """Messages in the next packet of a channel."""
+        self.push(frame(mold(self.seqs[channel], messages), port=PORT + channel))
+        self.seqs[channel] += len(messages)
 
     def step(self) -> None:
         lib.hwgw_pipeline_step(self.handle)

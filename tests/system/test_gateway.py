@@ -43,7 +43,7 @@ def test_a_gateway_stops_in_order_on_sigterm_and_both_sides_agree(market):
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0
         rows = ledger_rows(segment.counters())
-        assert len(rows) == 9
+        assert len(rows) == 10
         assert [row for row in rows if not row.exact] == []
         assert segment.thread_status()[0]["open_orders"] == 0
         ours = {name: int(row["pos"]) for name, row in zip(segment.symbols, segment.positions, strict=True)}

@@ -54,7 +54,8 @@ def segment() -> Iterator[Segment]:
 
 
 def in_use(made: Segment) -> None:
-    """One row of everything that a gateway has rows of: a strategy, an account, a channel, a rule, a position."""
+    """One row of everything that has rows: a session, a strategy, an account, a channel, a rule, a position."""
+    made.threads[0]["session_cnt"] = 1
     made.strategy_rows[3]["name"] = b"maker"
     made.exposures[5]["is_used"] = 1
     made.exposures[5]["open_notional"] = 2**60
