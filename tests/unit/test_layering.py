@@ -105,7 +105,7 @@ STAGES_OF = {
     "risk": {"crc32c"},
     "pipeline": {
         *("book", "breaker", "fanout", "halt", "journal", "order", "recover", "risk", "router", "segment", "session"),
-        *("strategy", "venue"),
+        *("instruments", "itch", "strategy", "venue"),
     },
     "gateway": {"confine", "pipeline", "placement", "recover", "rx"},
     "placement": {"pipeline", "segment"},
