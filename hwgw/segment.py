@@ -69,6 +69,9 @@ def _reason_code(name: str) -> int:
     raise UsageError(f"halt reason {name!r}: unknown; allowed: {names}")
 
 
+QUALITY_SHARES = {"p50": 0.5, "p99": 0.99}
+
+
 class Segment:
     """A mapping of a gateway's segment. Close it (or use it as a context) when the views are no longer needed."""
 
@@ -512,6 +515,19 @@ class Segment:
             for row in thread["session"][: int(thread["session_cnt"])]
         ]
 
+    def quality(self) -> list[dict[str, Any]]:
+        """What became of the orders of each strategy at each venue that it sent some to, since the pipelines began."""
+        sessions = [row["venue"] for row in self.sessions()]
+        kinds = specs.load("segment").constant("sessions_max"), specs.load("risk").constant("strategies_max")
+        rows = self._view(lib.hwgw_segment_quality(self._pointer, 0, 0), "quality", kinds[0] * kinds[1])
+        names = {row["number"]: name for name, row in self.strategies().items()}
+        found = []
+        for at in np.flatnonzero(rows["sent"]):
+            venue, strategy = divmod(int(at), kinds[1])
+            name = sessions[venue] if venue < len(sessions) else ""
+            found.append({"venue": name, "strategy": names.get(strategy, str(strategy)), **quality_of(rows[at])})
+        return found
+
     def thread_status(self) -> list[dict[str, Any]]:
         """What each pipeline says of itself."""
         kinds = ("thread_state", "session_state", "feed_state", "receive_state")
@@ -539,6 +555,32 @@ class Segment:
             }
             for row in self.threads
         ]
+
+
+def slots_ns(slots: np.ndarray[Any, Any], share: float) -> int | None:
+    """Upper end of the slot below which so many of the times lie; None when there are none."""
+    sums = np.cumsum(slots.astype(np.uint64))
+    if not int(sums[-1]):
+        return None
+    slot = int(np.searchsorted(sums, share * float(sums[-1])))
+    return 3 * (1 << slot // 2) // 2 if slot % 2 == 0 else 1 << slot // 2 + 1
+
+
+def quality_of(row: Any) -> dict[str, Any]:
+    """A row `quality` in figures: rates as shares of one, slippage in basis points (positive is worse), times in ns."""
+    count = {key: int(row[key]) for key in ("sent", "acknowledged", "rejected", "lost", "filled", "executed_qty")}
+    money = int(row["arrival_money"])
+    codes = zip(row["reject_code"].tolist(), row["reject_cnt"].tolist(), strict=True)
+    return {
+        **count,
+        "fill_rate": count["filled"] / count["acknowledged"] if count["acknowledged"] else None,
+        "slip_mid_bps": 1e4 * int(row["slip_mid"]) / money if money else None,
+        "slip_micro_bps": 1e4 * int(row["slip_micro"]) / money if money else None,
+        "reject_reasons": {str(code): cnt for code, cnt in codes if cnt}
+        | ({"other": int(row["reject_other"])} if int(row["reject_other"]) else {}),
+        "sent_to_ack_ns": {name: slots_ns(row["ack_ns"], share) for name, share in QUALITY_SHARES.items()},
+        "ack_to_fill_ns": {name: slots_ns(row["fill_ns"], share) for name, share in QUALITY_SHARES.items()},
+    }
 
 
 def process_alive(pid: int) -> bool:

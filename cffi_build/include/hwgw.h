@@ -660,6 +660,7 @@ struct hwgw_position *hwgw_segment_position(struct hwgw_segment *segment, uint32
 struct hwgw_exposure *hwgw_segment_exposure(struct hwgw_segment *segment,
                                             uint32_t account); /* accounts_max = gateway */
 struct hwgw_strategy_row *hwgw_segment_strategy(struct hwgw_segment *segment, uint32_t id);
+struct hwgw_quality *hwgw_segment_quality(struct hwgw_segment *segment, uint32_t venue, uint32_t strategy);
 struct hwgw_limits *hwgw_segment_limits(struct hwgw_segment *segment, uint32_t index);
 struct hwgw_breaker_row *hwgw_segment_breaker(struct hwgw_segment *segment, uint32_t rule);
 struct hwgw_halt_record *hwgw_segment_instrument_halt(struct hwgw_segment *segment, uint32_t instrument);

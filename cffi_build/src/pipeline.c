@@ -194,8 +194,9 @@ static bool record_order(struct hwgw_pipeline *p, const struct hwgw_order *order
 
 /* the book that the order was decided on; its bytes do not wait for this record */
 static void record_arrival(struct hwgw_pipeline *p, const struct hwgw_order *order, uint32_t venue) {
-  if (!p->journal.ring) return;
   const struct hwgw_tob *top = hwgw_segment_tob(p->segment, pipeline_instrument_of(p, venue, order->instrument));
+  pipeline_quality_sent(p, order, venue, top);
+  if (!p->journal.ring) return;
   struct hwgw_journal_arrival arrival = {.ref = order->ref,
                                          .bid_px = top->bid_px,
                                          .ask_px = top->ask_px,

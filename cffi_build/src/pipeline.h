@@ -90,6 +90,21 @@ struct pipeline_session {
 struct hwgw_twin_cfg;
 struct venue;
 
+/* of an order on its way: when it was sent and answered, and the book that it was decided on */
+struct pipeline_quality {
+  uint64_t sent_ns;
+  uint64_t ack_ns; /* 0: not yet */
+  uint64_t bid_qty;
+  uint64_t ask_qty;
+  uint32_t bid_px; /* 0: none */
+  uint32_t ask_px;
+  uint32_t ref;
+  uint8_t venue;
+  uint8_t strategy;
+  bool is_buy;
+  bool is_filled;
+};
+
 struct hwgw_pipeline {
   /* The one clock of the data path: the TSC, or what hwgw_pipeline_advance said last, in ns. All that reads the time asks
    * pipeline_ticks, so that one input gives one journal. */
@@ -177,6 +192,7 @@ struct hwgw_pipeline {
   struct hwgw_risk_strategy restored_strategy[HWGW_RISK_STRATEGIES_MAX];
   /* shares executed of the chain of replaces behind each open order, direct-mapped by ref like the gate's table */
   uint32_t executed[HWGW_RISK_OPEN_ORDERS_MAX];
+  struct pipeline_quality quality[HWGW_RISK_OPEN_ORDERS_MAX];
   uint8_t venue_of[HWGW_RISK_OPEN_ORDERS_MAX]; /* by ref, too: the session each open order went to */
 
   uint64_t t_session; /* ticks of the last session round */
@@ -331,6 +347,11 @@ static inline void pipeline_views_mark(struct hwgw_pipeline *p, uint32_t index) 
   p->views.changed[index / 64] |= (uint64_t)1 << (index % 64);
   p->views.words |= 1u << (index / 64);
 }
+
+/* pipeline_quality.c: what the orders of a strategy at a venue cost and how long they took */
+void pipeline_quality_sent(struct hwgw_pipeline *p, const struct hwgw_order *order, uint32_t venue,
+                           const struct hwgw_tob *top);
+void pipeline_quality_answer(struct hwgw_pipeline *p, const struct hwgw_order *event);
 
 /* pipeline_breaker.c: what trips of the circuit breakers do */
 void pipeline_breaker_rules(struct hwgw_pipeline *p);

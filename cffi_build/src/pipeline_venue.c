@@ -83,6 +83,7 @@ void pipeline_answer(struct hwgw_pipeline *p, uint32_t venue, struct hwgw_order 
   }
   pipeline_gate(p, event, NULL);
   pipeline_venue_book(p, venue, event);
+  pipeline_quality_answer(p, event);
   if (p->session_cnt) answer_count(p->session[venue].row, event);
   if (HWGW_UNLIKELY(p->router != NULL)) hwgw_router_answer(p->router, venue, event, risk_live(p->risk, event->ref));
 

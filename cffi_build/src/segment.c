@@ -70,6 +70,8 @@ static uint64_t segment_layout(struct hwgw_segment_header *head) {
   if (head->depth_levels) end += head->instrument_cnt * sizeof(struct hwgw_depth);
   head->feature_offset = end;
   if (head->feature_mask) end += block_up(head->instrument_cnt * sizeof(struct hwgw_feature_row));
+  head->quality_offset = end;
+  end += (uint64_t)HWGW_SEGMENT_SESSIONS_MAX * HWGW_RISK_STRATEGIES_MAX * sizeof(struct hwgw_quality);
   head->position_offset = end;
   end += block_up(head->instrument_cnt * sizeof(struct hwgw_position));
   head->exposure_offset = end;
@@ -385,6 +387,11 @@ struct hwgw_feature_row *hwgw_segment_feature_row(struct hwgw_segment *segment, 
   const struct hwgw_segment_header *head = hwgw_segment_head(segment);
   if (!head->feature_mask) return NULL;
   return segment->base + head->feature_offset + instrument * sizeof(struct hwgw_feature_row);
+}
+
+struct hwgw_quality *hwgw_segment_quality(struct hwgw_segment *segment, uint32_t venue, uint32_t strategy) {
+  return segment->base + hwgw_segment_head(segment)->quality_offset +
+         ((uint64_t)venue * HWGW_RISK_STRATEGIES_MAX + strategy) * sizeof(struct hwgw_quality);
 }
 
 struct hwgw_position *hwgw_segment_position(struct hwgw_segment *segment, uint32_t instrument) {

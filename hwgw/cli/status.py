@@ -105,6 +105,24 @@ def _channels(out: Output, look: dict[str, Any]) -> None:
         )
 
 
+def describe_quality(row: dict[str, Any]) -> str:
+    """One row of quality in words."""
+
+    def us(times: dict[str, int | None]) -> str:
+        return "/".join("-" if ns is None else f"{ns / 1000:,.0f}" for ns in times.values()) + " us"
+
+    slip = "no arrival price"
+    if row["slip_mid_bps"] is not None:
+        slip = f"slippage {row['slip_mid_bps']:+.2f} bp of mid, {row['slip_micro_bps']:+.2f} of microprice"
+    reasons = ", ".join(f"{code}: {cnt:,}" for code, cnt in row["reject_reasons"].items())
+    rate = "-" if row["fill_rate"] is None else f"{100 * row['fill_rate']:.1f} %"
+    return (
+        f"{'at ' + row['venue'] + ': ' if row['venue'] else ''}filled {rate} of {row['acknowledged']:,};"
+        f" {row['rejected']:,} rejected{f' ({reasons})' if reasons else ''}, {row['lost']:,} lost; {slip};"
+        f" to answer {us(row['sent_to_ack_ns'])}, to fill {us(row['ack_to_fill_ns'])} (p50/p99)"
+    )
+
+
 def _figures(out: Output, look: dict[str, Any]) -> None:
     for ledger, row in look["ledgers"].items():
         if look["mode"] != "live" and ledger not in TWIN_LEDGERS:
@@ -123,6 +141,8 @@ def _figures(out: Output, look: dict[str, Any]) -> None:
             f"  {strategy:<10} {row['mode']}, {'armed' if row['armed'] else 'DISARMED'}, {row['passed']:,} orders"
             f" passed, {row['refused']:,} refused; {row['executed_qty']:,} shares, PnL {row['pnl'] / 10_000:,.2f}"
         )
+    for row in look["quality"]:
+        out.say(f"  {row['strategy']:<10} {describe_quality(row)}")
     for symbol, row in look["positions"].items():
         out.say(f"  {symbol:<10} position {row['position']:,}, {row['fills']:,} fills")
 

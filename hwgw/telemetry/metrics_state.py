@@ -45,6 +45,13 @@ def _states(families: Families, labels: dict[str, str], name: str, text: str, en
         families.gauge(name, text, labels | {"state": code.slug}, float(code.slug == now))
 
 
+_QUALITY = {
+    "sent": "orders and replaces sent (orders)", "acknowledged": "accepted and replaced (orders)",
+    "rejected": "rejected by the venue (orders)", "lost": "taken back or lost on the way (orders)",
+    "filled": "with an execution (orders)", "executed_qty": "executed (shares)",
+}  # fmt: skip
+
+
 def _feed(families: Families, gateway: str, look: dict[str, Any]) -> None:
     for number, thread in enumerate(look["pipelines"]):
         labels = {"gateway": gateway, "pipeline": str(number)}
@@ -129,6 +136,28 @@ def _risk(families: Families, gateway: str, look: dict[str, Any], segment: Segme
                        "of": row.of, "limit": row.limit}, row.ratio)  # fmt: skip
 
 
+def _quality(families: Families, gateway: str, look: dict[str, Any]) -> None:
+    for row in look["quality"]:
+        labels = {"gateway": gateway, "venue": row["venue"], "strategy": row["strategy"]}
+        for key, text in _QUALITY.items():
+            families.counter(f"hwgw_execution_{key}", f"Of a strategy at a venue: {text}", labels, row[key])
+        for code, cnt in row["reject_reasons"].items():
+            families.counter("hwgw_execution_reject_reasons", "Rejections by the venue's reason",
+                             labels | {"code": code}, cnt)  # fmt: skip
+        if row["fill_rate"] is not None:
+            families.gauge("hwgw_execution_fill_ratio", "Orders with an execution, of those acknowledged", labels,
+                           row["fill_rate"])  # fmt: skip
+        for base in ("mid", "micro"):
+            if (slip := row[f"slip_{base}_bps"]) is not None:
+                families.gauge("hwgw_execution_slippage_ratio", "Cost of executed shares beyond the book at arrival",
+                               labels | {"of": base}, slip / 1e4)  # fmt: skip
+        for span in ("sent_to_ack", "ack_to_fill"):
+            for quantile, ns in row[f"{span}_ns"].items():
+                if ns is not None:
+                    families.gauge(f"hwgw_execution_{span}_seconds", "Upper end of the slot it lies in, half an octave",
+                                   labels | {"quantile": quantile}, ns / 1e9)  # fmt: skip
+
+
 def _processes(families: Families, look: dict[str, Any], segment: Segment) -> None:
     own = {"gateway": segment.name}
     for process in ("control", "data"):
@@ -183,6 +212,7 @@ def of_state(families: Families, look: dict[str, Any], segment: Segment) -> None
     """Every family that tells a state, of one gateway and one look at it."""
     _feed(families, segment.name, look)
     _risk(families, segment.name, look, segment)
+    _quality(families, segment.name, look)
     _journal(families, segment)
     _processes(families, look, segment)
     _clock(families, segment)

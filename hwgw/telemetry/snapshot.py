@@ -60,6 +60,7 @@ def snapshot(segment: Segment) -> dict[str, Any]:
         "limits_hash": in_force(segment).digest if int(segment.control["limits_generation"]) else "",
         "pipelines": threads,
         "sessions": segment.sessions(),
+        "quality": segment.quality(),
         "channels": segment.channel_status(),
         "counters": counters,
         "ledgers": {row.name: row.as_dict() for row in ledger_rows(counters)},

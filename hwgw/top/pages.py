@@ -203,6 +203,19 @@ def orders(look: Look, history: History) -> RenderableType:
             short(row["executed_qty"]),
             money(row["pnl"]),
         )
+    went = table("quality", "venue", "filled", "rejected", "bp of mid", "of micro", "answer us", "fill us")
+    for row in look["quality"]:
+        went.add_row(
+            row["strategy"],
+            row["venue"] or "-",
+            "-" if row["fill_rate"] is None else f"{100 * row['fill_rate']:.1f} %",
+            f"{row['rejected']:,}",
+            *("-" if row[key] is None else f"{row[key]:+.2f}" for key in ("slip_mid_bps", "slip_micro_bps")),
+            *(
+                "-" if row[key]["p50"] is None else f"{row[key]['p50'] / 1000:,.0f}"
+                for key in ("sent_to_ack_ns", "ack_to_fill_ns")
+            ),
+        )
     held = table("symbol", "position", "fills", "open buys", "open sells", "cash")
     for symbol, row in look["positions"].items():
         held.add_row(
@@ -221,7 +234,16 @@ def orders(look: Look, history: History) -> RenderableType:
         )
         for row in look["journal"]
     ]
-    return Group(flow, Text(), who, Text(), held, *(journal or [line("journal", "none")]))
+    return Group(
+        flow,
+        Text(),
+        who,
+        Text(),
+        went,
+        Text(),
+        held,
+        *(journal or [line("journal", "none")]),
+    )
 
 
 def risk(look: Look, history: History) -> RenderableType:

@@ -57,6 +57,12 @@ def in_use(made: Segment) -> None:
     """One row of everything that has rows: a session, a strategy, an account, a channel, a rule, a position."""
     made.threads[0]["session_cnt"] = 1
     made.strategy_rows[3]["name"] = b"maker"
+    dtype = specs.dtype("segment", "quality")
+    quality = np.frombuffer(ffi.buffer(lib.hwgw_segment_quality(made.pointer, 0, 3), dtype.itemsize), dtype)
+    for key in ("sent", "acknowledged", "rejected", "filled", "executed_qty", "arrival_qty", "arrival_money"):
+        quality[key] = 10
+    quality["reject_code"][0, 0], quality["reject_cnt"][0, 0] = 29, 10
+    quality["ack_ns"][0, 20] = quality["fill_ns"][0, 30] = 5
     made.exposures[5]["is_used"] = 1
     made.exposures[5]["open_notional"] = 2**60
     made.exposures[-1]["cash"] = -(2**61)
