@@ -5,7 +5,6 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +19,6 @@ MODEL = order_model.load()
 STATES = [state.name for state in MODEL.states]
 AAPL = b"AAPL    "
 REF, OTHER, QTY = 5, 6, 100
-
-
-@pytest.fixture
-def venue() -> Iterator[Venue]:
-    made = Venue()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def client(venue: Venue) -> Iterator[Client]:
-    made = Client(venue.port)
-    yield made
-    made.close()
 
 
 def state_of(client: Client, ref: int = REF) -> str:

@@ -28,13 +28,6 @@ DAY = lib.HWGW_ORDER_TIF_DAY
 PATIENCE_S = 20.0
 
 
-@pytest.fixture
-def venue() -> Iterator[Venue]:
-    made = Venue()
-    yield made
-    made.close()
-
-
 # ---- the message rate ----
 
 
