@@ -42,6 +42,19 @@ def _orders(result: Result) -> np.ndarray[Any, Any]:
     return found
 
 
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of one run as columns: its parameters by name, counts by what they count."""
+    found: dict[str, Any] = {}
+    for key, value in row.items():
+        if key == "params":
+            found |= {f"param_{name}": text for name, _, text in (each.partition("=") for each in value)}
+        elif isinstance(value, Mapping):
+            found |= {f"{key}_{name}": cnt for name, cnt in value.items()}
+        else:
+            found[key] = "; ".join(value) if isinstance(value, list) else value
+    return found
+
+
 def write(
     folder: Path,
     results: Sequence[Result],
@@ -59,6 +72,12 @@ def write(
         for name, rows in tables.items():
             parquet.write_table(rows_table(rows), part / f"{name}.parquet")
             written.append(part / f"{name}.parquet")
+    for name, runs in (("sweep", sweep), ("latency", delays)):
+        if runs:
+            parquet.write_table(
+                arrow_module("pyarrow").Table.from_pylist([_flat(row) for row in runs]), folder / f"{name}.parquet"
+            )
+            written.append(folder / f"{name}.parquet")
     for name, text in (
         ("result.json", json.dumps(document, indent=1, allow_nan=False) + "\n"),
         ("report.html", page(results, delays, sweep)),

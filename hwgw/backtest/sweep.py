@@ -21,6 +21,7 @@ from hwgw.errors import DeviceError, UsageError
 from hwgw.feeds.source import Flow
 from hwgw.settings import Settings
 
+from .cluster import run_on
 from .figures import total
 from .model import Model
 from .run import run
@@ -86,10 +87,15 @@ def _work(task: Task) -> dict[str, Any]:
 
 
 def run_all(
-    tasks: Sequence[Task], processes: int = 0, done: Callable[[int], None] = lambda _: None
+    tasks: Sequence[Task], processes: int = 0, done: Callable[[int], None] = lambda _: None, cluster: str = ""
 ) -> list[dict[str, Any]]:
-    """The figures of every task, in their order; processes 0: as many as this process may use cores."""
+    """The figures of every task, in their order; processes 0: as many as this process may use cores.
+
+    cluster: on Dask instead, LOCAL or the address of a scheduler (cluster.py).
+    """
     count = min(processes or len(os.sched_getaffinity(0)), len(tasks))
+    if cluster:
+        return run_on(cluster, tasks, _work, count, done)
     if count <= 1:
         found = []
         for index, task in enumerate(tasks):

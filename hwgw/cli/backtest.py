@@ -52,11 +52,15 @@ def _delays(text: str) -> tuple[int, int, int]:
 @click.option("--walk-forward", type=int, metavar="N", help="With --sweep: choose on N feeds, try on the next.")
 @click.option("--latency", metavar="FROM:TO:STEPS", help="Again with so much more order latency: 0s:1ms:11.")
 @click.option("--processes", type=click.IntRange(0, 1024), default=0, help="For sweeps; 0: one per core.")
+@click.option(
+    "--cluster", default="", metavar="local|ADDRESS", help="Sweeps on Dask: its own workers here, or tcp://HOST:PORT."
+)
 @all_problems
 def command(
     out: Output, feeds: tuple[Path, ...], model_path: Path, config_path: Path | None, use: str | None,
     params: tuple[str, ...], features: tuple[str, ...], symbols: tuple[str, ...], groups: tuple[str, ...],
     folder: Path | None, sweeps: tuple[str, ...], walk_forward: int | None, latency: str | None, processes: int,
+    cluster: str,
 ) -> int:  # fmt: skip
     """Trade recorded feeds on the clock of the recording, with the code that trades.
 
@@ -73,6 +77,8 @@ def command(
         raise UsageError("strategies: name --config or --strategy, one of them")
     if config_path and (params or features or symbols):
         raise UsageError("--param, --feature and --symbol go with --strategy; a --config has its own")
+    if cluster and not (sweeps or latency):
+        raise UsageError("--cluster: it runs what --sweep and --latency ask for; name one")
     if walk_forward is not None and not sweeps:
         raise UsageError("--walk-forward: it chooses among the values of a --sweep; name one")
     flows = tuple(Flow.parse(group) for group in groups)
@@ -95,9 +101,11 @@ def command(
     found = [{"feed": str(result.path), **result.figures, "problems": list(result.problems)} for result in results]
     document: dict[str, Any] = {"model": model.described(), "feeds": found, "total": figures.total(found)}
     swept = (
-        _many(out, [each for task in tasks for each in sweep.choices(task, combined)], processes) if combined else []
+        _many(out, [each for task in tasks for each in sweep.choices(task, combined)], processes, cluster)
+        if combined
+        else []
     )
-    curve = _many(out, sweep.latencies(tasks[0], *delays), processes) if delays else []
+    curve = _many(out, sweep.latencies(tasks[0], *delays), processes, cluster) if delays else []
     if swept:
         document["sweep"] = swept
     if walk_forward is not None:
@@ -117,10 +125,20 @@ def command(
     return 0
 
 
-def _many(out: Output, tasks: list[Task], processes: int) -> list[dict[str, Any]]:
+def _many(out: Output, tasks: list[Task], processes: int, cluster: str) -> list[dict[str, Any]]:
+    import sys
+
     from hwgw.backtest.sweep import run_all
 
-    return run_all(tasks, processes, lambda done: out.note(f"{done} of {len(tasks)} runs"))
+    is_shown = out.level >= 0 and not out.as_json and sys.stderr.isatty()
+
+    def done(cnt: int) -> None:
+        if is_shown:
+            click.echo(f"\r\x1b[K{cnt:,} of {len(tasks):,} runs" + "\n" * (cnt == len(tasks)), err=True, nl=False)
+        else:
+            out.note(f"{cnt} of {len(tasks)} runs")
+
+    return run_all(tasks, processes, done, cluster)
 
 
 def _money(value: float | None, places: int = 2) -> str:

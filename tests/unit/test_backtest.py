@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -312,6 +314,10 @@ def test_the_command_writes_what_it_says(aapl: tuple[Path, Path], tmp_path: Path
     assert told["latency"][0]["pnl"] == told["feeds"][0]["pnl"]
     assert pq.read_table(tmp_path / "fills.parquet").num_rows == told["feeds"][0]["fills"] > 0
     assert pq.read_table(tmp_path / "orders.parquet").num_rows > 0
+    rows = pq.read_table(tmp_path / "sweep.parquet").to_pylist()
+    assert [(row["param_enter_pct"], row["pnl"]) for row in rows] == [
+        (pct, each["pnl"]) for pct, each in zip(("10", "30"), told["sweep"], strict=True)
+    ]
     page = (tmp_path / "report.html").read_text()
     assert page.count("<svg") == 4
     assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
@@ -346,3 +352,58 @@ def test_a_file_that_is_no_feed_or_is_cut_is_named(aapl: tuple[Path, Path], tmp_
         done = hwgw("backtest", str(path), "--model", str(aapl[1]), "--strategy", "builtin:imbalance")
         assert done.returncode == 1, done.stderr
         assert says in done.stderr
+
+
+# ---- sweeps on Dask ----
+
+distributed = pytest.importorskip("distributed", reason="dask is not installed (pip install 'hwgw[dask]')")
+
+
+def fails_once(marks: str) -> Any:
+    """Work that fails on its first try of the second task; given to workers by value."""
+
+    def work(task: Any) -> dict[str, Any]:
+        from pathlib import Path
+
+        from hwgw.backtest import sweep
+
+        mark = Path(marks) / "-".join(task.params)
+        with mark.open("a") as file:
+            file.write("x")
+        if task.params == ("enter_pct=20",) and mark.read_text() == "x":
+            raise OSError("the disk went away")
+        return sweep._work(task)
+
+    return work
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_sweep_on_a_cluster_is_the_sweep_on_this_process_and_what_fails_once_is_tried_again(
+    aapl: tuple[Path, Path], tmp_path: Path
+) -> None:
+    from hwgw.backtest import cluster, setting, sweep
+    from hwgw.backtest.model import load
+
+    strategy = setting.strategy("builtin:imbalance", (), ())
+    task = sweep.Task(aapl[0], setting.of_strategy(strategy, setting.symbols_of(aapl[0], ())), load(aapl[1]))
+    tasks = sweep.choices(task, sweep.parse_sweeps(["enter_pct=10,20,30"]))
+    serial, told = sweep.run_all(tasks, processes=1), list[int]()
+    found = cluster.run_on(cluster.LOCAL, tasks, fails_once(str(tmp_path)), 2, told.append)
+    assert found == serial
+    assert [row["params"] for row in found] == [["enter_pct=10"], ["enter_pct=20"], ["enter_pct=30"]]
+    assert found[0]["orders_passed"] > 0
+    assert told == [1, 2, 3]
+    tries = {path.name: len(path.read_text()) for path in tmp_path.iterdir()}
+    assert tries == {"enter_pct=10": 1, "enter_pct=20": 2, "enter_pct=30": 1}
+
+
+def test_a_cluster_that_is_not_there_is_named(aapl: tuple[Path, Path], tmp_path: Path) -> None:
+    args = ["backtest", str(aapl[0]), "--model", str(aapl[1]), "--strategy", "builtin:imbalance", "--sweep", "qty=1,2"]
+    hidden = tmp_path / "distributed.py"
+    hidden.write_text("raise ImportError('not here')")
+    done = subprocess.run(
+        [sys.executable, "-m", "hwgw.cli", *args, "--cluster", "local"], capture_output=True, text=True, timeout=300,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert (done.returncode, "pip install 'hwgw[dask]'" in done.stderr) == (2, True), done.stderr
+    assert "Traceback" not in done.stderr
