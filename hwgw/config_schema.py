@@ -345,6 +345,7 @@ CONTROL = Section(
         "limits_keys": Key(Listing(pattern(r"[0-9a-f]{64}", "a public key of 64 hexadecimal digits"), 0, 4), ()),
     }
 )
+RISK = Section({"where": Key(choice("host", "card", "both"), "host"), "card": Key(choice("sim"), "sim")})
 MIB = 2**20
 JOURNAL = Section(
     {
@@ -382,6 +383,7 @@ GATEWAY = Section(
         "instruments": Key(INSTRUMENTS),
         "strategies": Key(Listing(STRATEGY, 0, STRATEGIES_MAX), []),
         "limits": Key(LIMITS, None),
+        "risk": Key(RISK, None),
         "session": Key(SESSION, None),
         "sessions": Key(Keyed(VENUE, SESSION), None),
         "router": Key(ROUTER, None),

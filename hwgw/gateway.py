@@ -56,6 +56,7 @@ __all__ = ["Gateway", "choose_backend"]
 _SIOCGIFFLAGS, _IFF_LOOPBACK = 0x8913, 0x8
 _READY_SECONDS = 20.0
 _STOP_SECONDS = 10.0
+RISK_WHERE = {"host": lib.HWGW_RISK_WHERE_HOST, "card": lib.HWGW_RISK_WHERE_CARD, "both": lib.HWGW_RISK_WHERE_BOTH}
 # what a start with a journal settles by itself: the venue is asked before any order leaves
 _RESOLVED = ("session", "journal", "reconcile")
 _RENEW_SECONDS = 1.0  # so long a NAPI context that was made anew goes without what was asked for
@@ -203,6 +204,8 @@ class NativeSettings:
             cfg.channel[index].venue = channel.venue
         cfg.cancel_on_halt = settings.control.cancel_on_halt
         cfg.stale_halt_ns = settings.control.stale_halt_ns
+        cfg.risk_where = RISK_WHERE[settings.risk.where]
+        cfg.risk_card = self._string(settings.risk.library)
         cfg.end_with_feed = receive.backend == "pcap"
         cfg.journal_stall_ns = settings.journal.stall_ns if settings.journal else 0
 

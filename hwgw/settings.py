@@ -272,6 +272,15 @@ class Paper:
 
 
 @dataclass(frozen=True, slots=True)
+class Risk:
+    """Whose gate judges: the host's, the card's, or both; library is that of the simulated card, once it is built."""
+
+    where: str = "host"
+    card: str = "sim"
+    library: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Control:
     """The control plane's own habits."""
 
@@ -350,6 +359,7 @@ class Settings:
     sessions: tuple[Session, ...] = ()
     router: Router = Router()
     control: Control = Control()
+    risk: Risk = Risk()
     reference: str = "mid"
     levels_max: int = 0
     paper: Paper | None = None

@@ -763,6 +763,8 @@ struct hwgw_replay_part {
   uint64_t block; /* its number */
 };
 
+enum hwgw_risk_where { HWGW_RISK_WHERE_HOST = 0, HWGW_RISK_WHERE_CARD = 1, HWGW_RISK_WHERE_BOTH = 2 };
+
 struct hwgw_pipeline_cfg {
   struct hwgw_segment *segment;
   uint32_t thread;           /* index of its blocks in the segment */
@@ -778,6 +780,8 @@ struct hwgw_pipeline_cfg {
   uint32_t batch;            /* frames per poll, 0 = 64 */
   uint32_t sample_shift;     /* stage times of 1 message in 2^shift that leads to no order */
   uint64_t journal_stall_ns; /* halt when the journal's writer has not looked for so long; 0 = never */
+  uint32_t risk_where;       /* enum hwgw_risk_where: whose gate judges */
+  const char *risk_card;     /* library of the simulated card (hwgw_card.h), when rx is not a card itself */
   struct hwgw_rx_cfg rx;
   struct hwgw_books_cfg books;
   uint32_t channel_cnt;

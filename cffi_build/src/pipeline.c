@@ -41,7 +41,7 @@ static void gate_at(struct hwgw_pipeline *p, struct hwgw_order *event, const str
   struct hwgw_journal_basis basis = {.kind = HWGW_ORDER_KIND_NONE};
   if (p->journal.ring && (event->kind == HWGW_ORDER_KIND_EXECUTED || event->kind == HWGW_ORDER_KIND_BROKEN))
     basis = pipeline_basis(p, event);
-  uint32_t latched = hwgw_risk_event(p->risk, event, limits);
+  uint32_t latched = pipeline_judge(p, event, limits);
   pipeline_record_event(p, event, latched, &basis);
   if (HWGW_UNLIKELY(latched != HWGW_RISK_REASON_PASS)) {
     p->is_halted = true;
@@ -151,7 +151,7 @@ static void give_back(struct hwgw_pipeline *p, const struct hwgw_order *order, b
   struct hwgw_order back = *order;
   back.kind = HWGW_ORDER_KIND_REJECTED;
   back.ts_ns = pipeline_now_ns(p);
-  uint32_t verdict = hwgw_risk_event(p->risk, &back, NULL);
+  uint32_t verdict = pipeline_judge(p, &back, NULL);
   if (is_known) pipeline_record(p, &back, verdict);
 }
 
@@ -160,7 +160,7 @@ static void give_back(struct hwgw_pipeline *p, const struct hwgw_order *order, b
 static uint32_t judge(struct hwgw_pipeline *p, const struct hwgw_order *order, uint32_t venue) {
   if (HWGW_UNLIKELY(is_held(p, order->instrument))) return HWGW_RISK_REASON_INSTRUMENT_HALT;
   if (HWGW_UNLIKELY(is_blind(p, order->instrument, venue))) return HWGW_RISK_REASON_FEED;
-  uint32_t reason = hwgw_risk_event(p->risk, order, NULL);
+  uint32_t reason = pipeline_judge(p, order, NULL);
   if (HWGW_LIKELY(!hwgw_breaker_event(p->breaker, p->risk, order, reason))) return reason;
   pipeline_breaker_act(p);
   if (reason != HWGW_RISK_REASON_PASS || !(p->is_halted || is_held(p, order->instrument))) return reason;
@@ -238,7 +238,7 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
   order->ts_ns = pipeline_ns(p, t_risk);
   const struct hwgw_journal_basis before = {.beat_ts_ns = p->risk->last_beat, .clock_ns = p->risk->last_ts};
   uint32_t reason = HWGW_LIKELY(is_new) ? judge(p, order, venue)
-                    : is_cancel         ? hwgw_risk_event(p->risk, order, NULL)
+                    : is_cancel         ? pipeline_judge(p, order, NULL)
                                         : HWGW_RISK_REASON_MALFORMED;
   uint64_t t_judged = pipeline_ticks(p);
   stage(p, HWGW_SEGMENT_HIST_RISK, t_risk, t_judged);

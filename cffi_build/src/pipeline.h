@@ -8,6 +8,7 @@
 #include "base.h"
 #include "fanout.h"
 #include "hist.h"
+#include "hwgw_card.h"
 #include "journal.h"
 #include "recover.h"
 #include "risk.h"
@@ -105,6 +106,25 @@ struct pipeline_quality {
   bool is_filled;
 };
 
+/* a record that the card's gate was given */
+struct pipeline_said {
+  uint64_t ts_ns;
+  uint32_t ref;
+  uint32_t instrument;
+  uint8_t kind;
+  uint8_t reason;
+  bool is_judged; /* reason is the host's own */
+};
+
+/* pipeline_judge.c */
+struct pipeline_card {
+  struct card_gate *gate; /* NULL: the host alone judges */
+  bool is_alone;          /* the card alone judges orders */
+  bool is_lost;
+  uint64_t t_stats;
+  struct pipeline_said said[HWGW_CARD_ENTRIES];
+};
+
 struct hwgw_pipeline {
   /* The one clock of the data path: the TSC, or what hwgw_pipeline_advance said last, in ns. All that reads the time asks
    * pipeline_ticks, so that one input gives one journal. */
@@ -173,6 +193,7 @@ struct hwgw_pipeline {
   uint64_t journal_stall_ns; /* a writer that has not looked for so long records nothing */
 
   struct hwgw_risk *risk;
+  struct pipeline_card card;
   struct hwgw_breaker *breaker;
   bool is_halted;             /* what the gate was told last */
   bool has_halted_instrument; /* as of halt_seq */
@@ -247,6 +268,11 @@ void pipeline_halts(struct hwgw_pipeline *p);
 void pipeline_messages(struct hwgw_pipeline *p, uint32_t channel, uint32_t line, struct hwgw_mold_iter *iter,
                        uint64_t t_rx);
 void pipeline_frame(struct hwgw_pipeline *p, const struct hwgw_frame *frame);
+/* pipeline_judge.c: the answer that counts, of the gates that are to be asked */
+uint32_t pipeline_judge(struct hwgw_pipeline *p, const struct hwgw_order *event, const struct hwgw_limits *limits);
+int32_t pipeline_judge_open(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error);
+void pipeline_judge_house(struct hwgw_pipeline *p, uint64_t now);
+void pipeline_judge_close(struct hwgw_pipeline *p);
 /* pipeline_card.c: events that the card has decoded */
 void pipeline_card_event(struct hwgw_pipeline *p, const struct hwgw_frame *frame);
 void pipeline_card_age(struct hwgw_pipeline *p, uint64_t now);

@@ -239,6 +239,7 @@ int32_t pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pipelin
   if (!status) status = open_strategies(p, cfg, error);
   if (!status) status = pipeline_views_open(p, error);
   if (!status) status = open_orders(p, cfg, error);
+  if (!status) status = pipeline_judge_open(p, cfg, error);
   if (!status) status = pipeline_restore(p, cfg, error);
   if (status) {
     hwgw_pipeline_close(p);
@@ -255,6 +256,7 @@ void hwgw_pipeline_close(struct hwgw_pipeline *p) {
   if (!p) return;
   pipeline_twins_close(p);
   for (uint32_t i = 0; i < p->session_cnt; i++) hwgw_session_close(p->session[i].link);
+  pipeline_judge_close(p);
   hwgw_rx_close(p->rx);
   if (!p->live) {
     pipeline_feed_close(p);
@@ -347,6 +349,7 @@ void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
     if (p->is_card) pipeline_card_age(p, now);
   }
   journal_watch(p, pipeline_ns(p, now));
+  pipeline_judge_house(p, now);
   pipeline_control(p);
   stale_halt(p);
   pipeline_halts(p);

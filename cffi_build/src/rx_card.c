@@ -4,50 +4,30 @@
  *
  * Output: "frames" of 64 bytes with flow HWGW_FLOW_EVENT: struct hwgw_event, in sequence.
  *
- * The card is the simulated one: the RTL that Verilator made into a shared library (cfg.path, built by hwgw_sim.card), whose
- * functions are looked up by name. A packet backend on the interface is its pair of cables: each frame that is polled there
+ * The card is the simulated one (card.h; cfg.path is its library). A packet backend on the interface is its pair of cables: each frame that is polled there
  * goes into the MAC of its line (a frame of no flow into line A) and the model's clock moves on until it is through. The
- * clock also moves at idle polls, so that what waits for the other line does not wait for ever. A card of silicon needs a
- * shell that writes the ring into the host's memory; there is none here.
+ * clock also moves at idle polls, so that what waits for the other line does not wait for ever.
  *
  * Accounting: rx_frames are those that went into the card, the interface's losses are those of the packet backend, and the
  * card's registers say what became of the frames: net_*, mold_*, itch_*, event_*. They are read as one snapshot in stats,
  * at most every REFRESH_US while frames come, and always once nothing comes any more, so the ledger is exact then.
  * Channels: one, with a line A and a line B. Thread: one polls. Cost: the model's, some us per frame.
  */
-#include <dlfcn.h>
 #include <linux/capability.h>
 #include <stdlib.h>
 
-#include "hwgw_card.h"
-#include "hwgw_registers.h"
+#include "card.h"
 #include "rx.h"
 
 #define REFRESH_US 5000
 #define THROUGH_CYCLES 48 /* after a frame: its last event is in the ring */
 #define IDLE_CYCLES 64
 #define HOLD_CYCLES 20000
-#define SNAPSHOT_POLLS 1000
 #define LINES 2
-
-/* the functions of the library */
-struct card_calls {
-  uint32_t (*abi)(void);
-  struct hwgw_card *(*open)(void);
-  void (*close)(struct hwgw_card *card);
-  uint32_t (*read)(struct hwgw_card *card, uint32_t offset, uint32_t *value);
-  uint32_t (*write)(struct hwgw_card *card, uint32_t offset, uint32_t value);
-  void (*frame)(struct hwgw_card *card, uint32_t line, const uint8_t *data, uint32_t len, uint64_t now);
-  void (*run)(struct hwgw_card *card, uint32_t cycles);
-  uint32_t (*events)(struct hwgw_card *card, void *events, uint32_t max);
-  uint32_t (*waiting)(const struct hwgw_card *card);
-};
 
 struct rx_card {
   struct hwgw_rx base;
-  void *object;
-  struct card_calls call;
-  struct hwgw_card *card;
+  struct card card;
   struct hwgw_rx *cable;
   struct hwgw_flow flow[LINES];
   uint32_t flow_cnt;
@@ -56,40 +36,22 @@ struct rx_card {
   uint64_t t_refresh;
   uint64_t refresh_ticks;
   bool is_fresh; /* nothing has gone into the card since its counters were read */
-  bool is_lost;  /* a register did not answer */
   uint64_t total[HWGW_COUNTER_CNT];
   uint64_t cable_counters[HWGW_COUNTER_CNT];
   struct hwgw_frame frame[HWGW_BATCH_MAX];
   struct hwgw_event event[HWGW_BATCH_MAX];
 };
 
-/* ---- registers ---- */
-
-static uint32_t reg_read(struct rx_card *rx, uint32_t offset) {
-  uint32_t value = 0;
-  if (rx->call.read(rx->card, offset, &value)) rx->is_lost = true;
-  return value;
-}
-
-static void reg_write(struct rx_card *rx, uint32_t offset, uint32_t value) {
-  if (rx->call.write(rx->card, offset, value)) rx->is_lost = true;
-}
+/* ---- counters ---- */
 
 /* every counter as of one cycle */
 static void refresh(struct rx_card *rx) {
-  uint32_t before = reg_read(rx, HWGW_REG_SNAPSHOT_CNT);
-  reg_write(rx, HWGW_REG_COMMAND, HWGW_REG_COMMAND_SNAPSHOT);
-  uint32_t polls = 0;
-  while (!rx->is_lost && reg_read(rx, HWGW_REG_SNAPSHOT_CNT) == before && ++polls < SNAPSHOT_POLLS) continue;
-  if (rx->is_lost || polls == SNAPSHOT_POLLS) {
-    rx->is_lost = true;
-    return;
-  }
+  if (!card_snapshot(&rx->card)) return;
   memset(rx->total, 0, sizeof rx->total);
   for (uint32_t i = 0; i < HWGW_REG_COUNTERS_CNT; i++) {
     uint32_t at = HWGW_REG_COUNTERS + 8 * i;
-    uint64_t low = reg_read(rx, at);
-    rx->total[hwgw_reg_counter[i]] += (uint64_t)reg_read(rx, at + 4) << 32 | low;
+    uint64_t low = card_read(&rx->card, at);
+    rx->total[hwgw_reg_counter[i]] += (uint64_t)card_read(&rx->card, at + 4) << 32 | low;
   }
   rx->t_refresh = hwgw_rdtsc();
   rx->is_fresh = true;
@@ -108,15 +70,15 @@ static uint32_t pump(struct rx_card *rx) {
   uint32_t cnt = hwgw_rx_poll(rx->cable, rx->frame, HWGW_BATCH_MAX);
   for (uint32_t i = 0; i < cnt; i++) {
     const struct hwgw_frame *frame = &rx->frame[i];
-    rx->call.frame(rx->card, line_of(rx, frame), frame->data, frame->len, frame->t_rx);
+    rx->card.call.frame(rx->card.model, line_of(rx, frame), frame->data, frame->len, frame->t_rx);
     rx->bytes += frame->len;
   }
   if (cnt == 0) {
-    rx->call.run(rx->card, IDLE_CYCLES);
+    rx->card.call.run(rx->card.model, IDLE_CYCLES);
     return 0;
   }
   hwgw_rx_release(rx->cable);
-  rx->call.run(rx->card, THROUGH_CYCLES);
+  rx->card.call.run(rx->card.model, THROUGH_CYCLES);
   rx->frames += cnt;
   rx->is_fresh = false;
   return cnt;
@@ -124,8 +86,8 @@ static uint32_t pump(struct rx_card *rx) {
 
 static uint32_t card_poll(struct hwgw_rx *base, struct hwgw_frame *frames, uint32_t max) {
   struct rx_card *rx = (struct rx_card *)base;
-  if (rx->call.waiting(rx->card) == 0) pump(rx);
-  uint32_t cnt = rx->call.events(rx->card, rx->event, max);
+  if (rx->card.call.waiting(rx->card.model) == 0) pump(rx);
+  uint32_t cnt = rx->card.call.events(rx->card.model, rx->event, max);
   for (uint32_t i = 0; i < cnt; i++) {
     frames[i] = (struct hwgw_frame){.data = (const uint8_t *)&rx->event[i],
                                     .len = sizeof rx->event[i],
@@ -142,9 +104,9 @@ static void card_release(struct hwgw_rx *base) {
 static void card_stats(struct hwgw_rx *base, uint64_t *counters) {
   struct rx_card *rx = (struct rx_card *)base;
   bool is_due = base->is_dry || hwgw_rdtsc() - rx->t_refresh > rx->refresh_ticks;
-  if (!rx->is_fresh && is_due && !rx->is_lost) refresh(rx);
+  if (!rx->is_fresh && is_due && !rx->card.is_lost) refresh(rx);
   hwgw_rx_stats(rx->cable, rx->cable_counters);
-  base->state = rx->is_lost ? (uint32_t)HWGW_SEGMENT_RECEIVE_STATE_GONE : hwgw_rx_state(rx->cable);
+  base->state = rx->card.is_lost ? (uint32_t)HWGW_SEGMENT_RECEIVE_STATE_GONE : hwgw_rx_state(rx->cable);
   /* the interface's losses, then the card's; the books' counters are those of the books in the host */
   for (uint32_t i = HWGW_CNT_RX_FRAMES; i <= HWGW_CNT_RX_REOPENS; i++) {
     if (i != HWGW_CNT_RX_POLLS && i != HWGW_CNT_RX_POLLS_IDLE) counters[i] = rx->cable_counters[i];
@@ -167,11 +129,10 @@ static bool card_ended(const struct hwgw_rx *base) {
 
 /* ---- open and close ---- */
 
-static void card_close(struct hwgw_rx *base) {
+static void path_close(struct hwgw_rx *base) {
   struct rx_card *rx = (struct rx_card *)base;
   hwgw_rx_close(rx->cable);
-  if (rx->card) rx->call.close(rx->card);
-  if (rx->object) dlclose(rx->object);
+  card_close(&rx->card);
   free(rx);
 }
 
@@ -190,53 +151,20 @@ static int32_t flows_take(struct rx_card *rx, const struct hwgw_rx_cfg *cfg, str
   return HWGW_OK;
 }
 
-/* dlsym gives objects, and C has no way from those to functions but through memory */
-static bool call_find(void *object, const char *name, void *function, size_t sz) {
-  void *found = dlsym(object, name);
-  memcpy(function, &found, sz);
-  return found != NULL;
-}
-
-static int32_t library_open(struct rx_card *rx, const char *path, struct hwgw_error *error) {
-  struct card_calls *call = &rx->call;
-  rx->object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  if (!rx->object) {
-    const char *said = dlerror();
-    return hwgw_error_set(error, HWGW_ERR_DEVICE, 0, "rx card: the simulated card cannot be loaded: %s",
-                          said ? said : path);
-  }
-#define FIND(name) call_find(rx->object, "hwgw_card_" #name, &call->name, sizeof call->name)
-  bool is_whole = FIND(abi) && FIND(open) && FIND(close) && FIND(read) && FIND(write) && FIND(frame) && FIND(run) &&
-                  FIND(events) && FIND(waiting);
-#undef FIND
-  if (!is_whole || call->abi() != HWGW_CARD_ABI)
-    return hwgw_error_set(error, HWGW_ERR_DEVICE, 0, "rx card: %s is not the simulated card of this build", path);
-  rx->card = call->open();
-  if (!rx->card) return hwgw_error_set(error, HWGW_ERR_INTERNAL, 0, "rx card: no memory for the simulated card");
-  return HWGW_OK;
-}
-
 static int32_t configure(struct rx_card *rx, struct hwgw_error *error) {
   static const uint32_t group_at[LINES] = {HWGW_REG_GROUP_A, HWGW_REG_GROUP_B};
   static const uint32_t port_at[LINES] = {HWGW_REG_PORT_A, HWGW_REG_PORT_B};
-  uint32_t identity = reg_read(rx, HWGW_REG_IDENTITY), version = reg_read(rx, HWGW_REG_VERSION);
-  if (identity != HWGW_REG_IDENTITY_VALUE || version >> 16 != HWGW_REG_VERSION_VALUE >> 16)
-    return hwgw_error_set(error, HWGW_ERR_DEVICE, 0,
-                          "rx card: identity %#010x and version %#010x; %#010x and %#06x.... are needed", identity,
-                          version, HWGW_REG_IDENTITY_VALUE, HWGW_REG_VERSION_VALUE >> 16);
   for (uint32_t i = 0; i < rx->flow_cnt; i++) {
-    reg_write(rx, group_at[rx->flow[i].line], rx->flow[i].group);
-    reg_write(rx, port_at[rx->flow[i].line], rx->flow[i].port);
+    card_write(&rx->card, group_at[rx->flow[i].line], rx->flow[i].group);
+    card_write(&rx->card, port_at[rx->flow[i].line], rx->flow[i].port);
   }
-  reg_write(rx, HWGW_REG_HOLD_CYCLES, rx->flow_cnt == LINES ? HOLD_CYCLES : 0);
-  reg_write(rx, HWGW_REG_CONTROL, HWGW_REG_CONTROL_ENABLE | HWGW_REG_CONTROL_VERIFIED | HWGW_REG_CONTROL_ALL);
-  if (rx->is_lost) return hwgw_error_set(error, HWGW_ERR_DEVICE, 0, "rx card: a register does not answer");
+  card_write(&rx->card, HWGW_REG_HOLD_CYCLES, rx->flow_cnt == LINES ? HOLD_CYCLES : 0);
+  card_write(&rx->card, HWGW_REG_CONTROL, HWGW_REG_CONTROL_ENABLE | HWGW_REG_CONTROL_VERIFIED | HWGW_REG_CONTROL_ALL);
+  if (rx->card.is_lost) return hwgw_error_set(error, HWGW_ERR_DEVICE, 0, "rx card: a register does not answer");
   return HWGW_OK;
 }
 
-static int32_t card_open(struct hwgw_rx **out, const struct hwgw_rx_cfg *cfg, struct hwgw_error *error) {
-  if (!cfg->path || !*cfg->path)
-    return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "rx card: no library of the simulated card was given");
+static int32_t path_open(struct hwgw_rx **out, const struct hwgw_rx_cfg *cfg, struct hwgw_error *error) {
   struct rx_card *rx = calloc(1, sizeof *rx);
   if (!rx) return hwgw_error_set(error, HWGW_ERR_INTERNAL, 0, "rx card: no memory");
   rx->base.ops = &hwgw_rx_card;
@@ -246,11 +174,11 @@ static int32_t card_open(struct hwgw_rx **out, const struct hwgw_rx_cfg *cfg, st
   cable.path = NULL;
   cable.kept = NULL;
   int32_t status = flows_take(rx, cfg, error);
-  if (!status) status = library_open(rx, cfg->path, error);
+  if (!status) status = card_open(&rx->card, cfg->path, error);
   if (!status) status = configure(rx, error);
   if (!status) status = hwgw_rx_open(&rx->cable, &cable, error);
   if (status) {
-    card_close(&rx->base);
+    path_close(&rx->base);
     return status;
   }
   rx->base.state = HWGW_SEGMENT_RECEIVE_STATE_UP;
@@ -263,14 +191,18 @@ static bool card_available(char *text, uint32_t sz) {
   return hwgw_rx_available("packet", text, sz);
 }
 
+struct card *rx_card_device(struct hwgw_rx *rx) {
+  return rx && rx->live->ops == &hwgw_rx_card ? &((struct rx_card *)rx->live)->card : NULL;
+}
+
 const struct hwgw_rx_ops hwgw_rx_card = {
     .name = "card",
-    .open = card_open,
+    .open = path_open,
     .poll = card_poll,
     .release = card_release,
     .stats = card_stats,
     .ended = card_ended,
-    .close = card_close,
+    .close = path_close,
     .available = card_available,
     .needs_caps = (uint64_t)1 << CAP_NET_RAW, /* of the packet backend */
 };

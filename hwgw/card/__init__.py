@@ -31,12 +31,14 @@ def prepare(say: Callable[[str], None] = lambda line: None) -> str:
 
 
 def with_cards(settings: Settings, say: Callable[[str], None] = lambda line: None) -> Settings:
-    """The settings with the library of the simulated card where a pipeline receives through one; built when needed."""
-    if not any(pipeline.receive.card for pipeline in settings.pipelines):
+    """The settings with the library of the simulated card where one receives or judges; built when needed."""
+    judges = settings.risk.where != "host"
+    if not judges and not any(pipeline.receive.card for pipeline in settings.pipelines):
         return settings
     library = prepare(say)
     pipelines = tuple(
         replace(pipeline, receive=replace(pipeline.receive, path=library)) if pipeline.receive.card else pipeline
         for pipeline in settings.pipelines
     )
-    return replace(settings, pipelines=pipelines)
+    risk = replace(settings.risk, library=library) if judges else settings.risk
+    return replace(settings, pipelines=pipelines, risk=risk)

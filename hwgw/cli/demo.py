@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hwgw.segment import Segment
 
 
+JUDGED_RATE = 2_000  # the same when it judges, too: each change of a reference price goes through its ring
 CARD_RATE = 20_000  # messages per second that a simulated card follows beside everything else of a demo on two cores
 
 
@@ -37,6 +38,8 @@ CARD_RATE = 20_000  # messages per second that a simulated card follows beside e
 @click.option(
     "--card", type=click.Choice(["sim"]), help=f"Receive through the card's RTL, simulated (--rate {CARD_RATE:,})."
 )
+@click.option("--risk", type=click.Choice(["host", "card", "both"]), default="host", show_default=True,
+              help=f"Whose gate judges the orders; the card's needs --card (--rate {JUDGED_RATE:,}).")  # fmt: skip
 @click.option("--feed", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE.itch50",
               help="Publish this capture (BinaryFILE framing) instead of an order flow.")  # fmt: skip
 @click.option("--pace", metavar="PACE", default="", help="Pace of a capture: recorded or 'scale X', instead of a rate.")
@@ -54,6 +57,7 @@ def command(
     rate: int | None,
     backend: str,
     card: str | None,
+    risk: str,
     feed: Path | None,
     pace: str,
     loss: str,
@@ -71,6 +75,8 @@ def command(
 
     if card and backend not in ("auto", "card"):
         raise UsageError(f"--card {card}: it is a backend of its own, beside --backend {backend}")
+    if risk != "host" and not card:
+        raise UsageError(f"--risk {risk}: there is no card; say --card sim")
     if card and (loss or faults):
         raise UsageError(
             f"--card {card}: the card repairs nothing, so --loss and --faults would end with books that lack"
@@ -101,9 +107,9 @@ def command(
             yield live.refresh
 
     if rate is None:
-        rate = 2_000 if feed else CARD_RATE if card else 100_000
+        rate = 2_000 if feed else JUDGED_RATE if risk != "host" else CARD_RATE if card else 100_000
     chosen = "card" if card else backend
-    options = Options(length, symbols, 0 if pace else rate, chosen, feed, pace, seed, faults, card or "", shadow)
+    options = Options(length, symbols, 0 if pace else rate, chosen, feed, pace, seed, faults, card or "", shadow, risk)
     result = run(options, watch, lambda line: click.echo(line, err=True))
     wrong = failures(result)
     for line in lines(result):

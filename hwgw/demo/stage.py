@@ -63,6 +63,7 @@ class Options:
     faults: str = ""  # of each line, as hwgw.bad_line.parse reads them
     card: str = ""  # sim: through the card's RTL
     shadow: bool = False  # another version of the first strategy beside it
+    risk: str = "host"  # whose gate judges
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,7 @@ def gateway_yaml(
     port: int,
     cpu: int | None = None,
     recovery: dict[str, Any] | None = None,
+    risk: str = "host",
 ) -> dict[str, Any]:
     """The configuration of the demo's gateway; the limits are those of a small prop desk.
 
@@ -187,6 +189,7 @@ def gateway_yaml(
                       "locate_qty": 1_000_000, "restricted_accounts": []},
             },
         },
+        "risk": {"where": risk},
         "session": {"address": address, "port": port, "username": USER, "password": PASSWORD},
     }  # fmt: skip
 
@@ -242,13 +245,13 @@ def _compared(folder: Path, name: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _gateway(
-    sides: _Sides, name: str, ready: dict[str, Any], cpu: int | None, shadow: str
+    sides: _Sides, name: str, ready: dict[str, Any], cpu: int | None, shadow: str, risk: str
 ) -> Iterator[subprocess.Popen[bytes]]:
     # a file without a name, so that nothing is left of it whatever ends this process
     with tempfile.TemporaryFile("w+", encoding="utf-8") as config:
         address, port = ready["listen"]
         keys = {} if sides.backend == "card" else recovery_keys(ready)  # the card repairs nothing
-        made = gateway_yaml(name, ready["names"], sides.receive, address, port, cpu, keys)
+        made = gateway_yaml(name, ready["names"], sides.receive, address, port, cpu, keys, risk)
         yaml.safe_dump(with_shadow(made, shadow) if shadow else made, config, sort_keys=False)
         config.flush()
         command = [sys.executable, "-m", "hwgw.cli", "-q", "run", "/dev/stdin"]
@@ -329,7 +332,8 @@ def run(options: Options, watch: Watch, say: Callable[[str], None]) -> dict[str,
         if sides.missing:
             say(f"no AF_XDP, receiving through kernel sockets (udp): {sides.missing}")
         symbols: list[str] = exchange.ready["names"]
-        with _gateway(sides, name, exchange.ready, cpu, shadow) as process, _attach(name, process) as segment:
+        gateway = _gateway(sides, name, exchange.ready, cpu, shadow, options.risk)
+        with gateway as process, _attach(name, process) as segment:
             rate = f"{options.rate:,} messages/s" if options.rate else "at full speed"
             what = options.feed.name if options.feed else f"{len(symbols)} symbols, {rate}"
             with watch(segment, f"hwgw demo: {what}, {sides.backend}") as tick:

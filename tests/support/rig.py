@@ -18,6 +18,7 @@ import numpy as np
 
 from hwgw import specs
 from hwgw.feature_choice import native_features, parse_all
+from hwgw.gateway import RISK_WHERE
 from hwgw.native import call, ffi, lib
 from hwgw.segment import Segment
 from hwgw.settings import MODES
@@ -164,11 +165,13 @@ class Rig:
         paper: Sequence[tuple[Any, dict[str, int]]] = (),
         mode: str = "live",
         venues: Sequence[str] = (),
+        risk: tuple[str, str] = ("host", ""),
     ) -> None:
-        """replay: blocks of a journal as their records and how many these are; depth, shown: levels and features.
+        """replay: blocks of a journal as records and how many these are; depth, shown: levels and features.
 
         paper: strategies of a twin, whose model of the venue is 0 ns away; mode: what those of the pipeline say.
         venues: names of several; session is then an array of as many, and each has a channel of its own.
+        risk: whose gate, and the library of the card.
         """
         name = f"rig-{os.getpid()}-{next(_serial)}"
         self.segment = Segment.create(
@@ -207,6 +210,9 @@ class Rig:
         cfg.channel_cnt = channels
         for number in range(1, channels):
             cfg.channel[number].line_cnt, cfg.channel[number].venue = 1, number
+        cfg.risk_where = RISK_WHERE[risk[0]]
+        self._keep.append(ffi.new("char[]", risk[1].encode()))
+        cfg.risk_card = self._keep[-1]
         cfg.channel[0].line_cnt, cfg.channel[0].stale_ns, cfg.channel[0].jump_max = 1, stale_ns, jump_max
         cfg.channel[0].hold_max, cfg.channel[0].recover.window_ns = hold_max, window_ns
         recover = cfg.channel[0].recover

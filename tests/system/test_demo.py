@@ -59,15 +59,15 @@ def test_the_demo_receives_by_afxdp_trades_and_adds_up(hwgw):
 
 
 @pytest.mark.root
-def test_the_demo_receives_its_events_from_the_rtl_of_the_card(hwgw):
+def test_the_demo_takes_events_from_the_rtl_of_the_card_whose_gate_agrees_with_the_hosts(hwgw):
     if why := hwgw_sim.card.missing():
         pytest.skip(why)
-    done = hwgw("demo", "--card", "sim", "--seconds", "2", "--rate", "10000", "--json")
+    done = hwgw("demo", "--card", "sim", "--risk", "both", "--seconds", "3", "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     check(result, "card")
     assert result["receive"].startswith("card sim (RTL by Verilator) behind packet: gateway0")
-    assert result["messages"] == result["messages_sent"] > 18_000
+    assert result["messages"] == result["messages_sent"] > 5_000
     assert result["gaps"] == 0
     # line B brings every packet once more, and the card says so
     assert result["ledger"]["dropped"] == {
