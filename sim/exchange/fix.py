@@ -9,15 +9,12 @@ late by an OrderCancelReject. Written with plain dicts, and not from hwgw's C or
 
 from __future__ import annotations
 
-import select
-import socket
-import struct
-import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from hwgw_sim.exchange.front import Front
 from hwgw_sim.golden.order import OUCH, build, parse, tag
 
 SOH = b"\1"
@@ -72,7 +69,7 @@ class Order:
     pending: dict[int, tuple[str, str, int]] = field(default_factory=dict)  # ref or -n -> id, kind, total
 
 
-class FixAcceptor:
+class FixAcceptor(Front):
     """Listens at `port`; client: (SenderCompID, TargetCompID) as the client says them. A context manager.
 
     errors: what the thread met that cannot be. refuses_mass_cancel: to be set by a test.
@@ -82,64 +79,28 @@ class FixAcceptor:
         self, exchange: tuple[str, int], version: str = "44", client: tuple[str, str] = ("HWGW", "VENUE"),
         user: tuple[str, str] = ("HWGW01", "SIMULATOR"),
     ) -> None:  # fmt: skip
+        super().__init__(exchange, user)
         self.begin, self.client, self.version = f"FIX.4.{version[1]}", client, version
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self.listener.getsockname()[1])
-        self.exchange, self.user = exchange, user
-        self.venue: socket.socket | None = None  # logged in with the client's first logon
-        self.peer: socket.socket | None = None
         self.is_logged_on = False
         self.tx_seq, self.rx_seq = 1, 1
         self.log: list[tuple[str, str, Fields]] = []  # of each number: type, time, fields
         self.orders: dict[int, Order] = {}
         self.by_id: dict[str, int] = {}
         self.next_ref, self.exec_id, self.cancels = 1, 0, 0
-        self.buffers = {"fix": b"", "ouch": b""}
-        self.last_tx = time.monotonic()
         self.heartbeat_s = 30.0
-        self.errors: list[BaseException] = []
         self.counts: dict[str, int] = {}
         self.refuses_mass_cancel = self.cancels_on_disconnect = False
-        self.is_over = threading.Event()
-        self.thread = threading.Thread(target=self._run)
-        self.thread.start()
-
-    def __enter__(self) -> FixAcceptor:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.is_over.set()
-        self.thread.join(10)
-        for end in (self.peer, self.venue, self.listener):
-            if end is not None:
-                end.close()
+        self.start()
 
     # ---- the loop ----
 
-    def _run(self) -> None:
-        try:
-            while not self.is_over.is_set():
-                ends = [end for end in (self.venue, self.listener, self.peer) if end]
-                for end in select.select(ends, [], [], 0.05)[0]:
-                    if end is self.listener:
-                        self._accept()
-                    elif end is self.venue:
-                        self._read_ouch()
-                    elif end is self.peer:
-                        self._read_fix()
-                if time.monotonic() - self.last_tx > min(self.heartbeat_s, 1.0):
-                    if self.venue:
-                        self._ouch_packet(b"R", b"")
-                    self.last_tx = time.monotonic()
-                    if self.is_logged_on:
-                        self.send("0", [])
-        except BaseException as error:
-            self.errors.append(error)
-
-    def _accept(self) -> None:
-        self.cut()
-        self.peer, _ = self.listener.accept()
-        self.peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def _turn(self) -> None:
+        if time.monotonic() - self.last_tx > min(self.heartbeat_s, 1.0):
+            if self.venue:
+                self._to_venue(b"R")
+            self.last_tx = time.monotonic()
+            if self.is_logged_on:
+                self.send("0", [])
 
     def cut(self) -> None:
         """Close the connection of the client."""
@@ -147,45 +108,20 @@ class FixAcceptor:
             self.peer.close()
             if self.cancels_on_disconnect:
                 self._cancel_all("")
-        self.peer, self.is_logged_on, self.buffers["fix"] = None, False, b""
+        self.peer, self.is_logged_on, self.buffers["peer"] = None, False, b""
 
-    def _read_fix(self) -> None:
-        assert self.peer is not None
-        try:
-            data = self.peer.recv(65536)
-        except ConnectionError:
-            data = b""
-        if not data:
-            self.cut()
-            return
-        self.buffers["fix"] += data
+    _cut = cut
+
+    def _from_peer(self) -> None:
         while self.peer:
-            message, self.buffers["fix"] = split(self.buffers["fix"])
+            message, self.buffers["peer"] = split(self.buffers["peer"])
             if message is None:
                 return
             self._on_fix(message)
 
-    def _log_in(self) -> None:
-        self.venue = socket.create_connection(self.exchange)
-        login = self.user[0].ljust(6) + self.user[1].ljust(10) + " " * 10 + "1".rjust(20)
-        self._ouch_packet(b"L", login.encode())
-
-    def _read_ouch(self) -> None:
-        assert self.venue is not None
-        data = self.venue.recv(65536)
-        if not data:
-            self.is_over.set()
-            return
-        buffer = self.buffers["ouch"] + data
-        while len(buffer) >= 3 and len(buffer) >= (size := 2 + int.from_bytes(buffer[:2], "big")):
-            if buffer[2:3] == b"S":
-                self._on_ouch(buffer[3:size])
-            buffer = buffer[size:]
-        self.buffers["ouch"] = buffer
-
-    def _ouch_packet(self, kind: bytes, payload: bytes) -> None:
-        assert self.venue is not None
-        self.venue.sendall(struct.pack(">Hc", 1 + len(payload), kind) + payload)
+    def _from_venue(self, kind: bytes, payload: bytes) -> None:
+        if kind == b"S":
+            self._on_ouch(payload)
 
     # ---- FIX out ----
 
@@ -311,7 +247,7 @@ class FixAcceptor:
             return
         self.orders[ref], self.by_id[order.id] = order, ref
         fields = {"user_ref_num": ref, "side": SIDES[order.side], "symbol": order.symbol, "capacity": "P"}
-        self._ouch_packet(b"U", build(OUCH, "enter_order", cross_type="N", **fields, **terms) + tags)
+        self._to_venue(b"U", build(OUCH, "enter_order", cross_type="N", **fields, **terms) + tags)
 
     def _replace(self, message: dict[int, str]) -> None:
         order = self.orders.get(self.by_id.get(message[41], 0))
@@ -321,7 +257,7 @@ class FixAcceptor:
         ref, terms = self._take_ref(), self._terms(message)
         tags = terms.pop("tags")
         order.pending[ref] = (message[11], "G", terms["quantity"])
-        self._ouch_packet(
+        self._to_venue(
             b"U",
             build(OUCH, "replace_order", orig_user_ref_num=order.ref, user_ref_num=ref, **terms) + tags,
         )
@@ -333,7 +269,7 @@ class FixAcceptor:
             return
         self.cancels += 1
         order.pending[-self.cancels] = (message[11], "F", 0)
-        self._ouch_packet(b"U", build(OUCH, "cancel_order", user_ref_num=order.ref))
+        self._to_venue(b"U", build(OUCH, "cancel_order", user_ref_num=order.ref))
 
     def _mass_cancel(self, message: dict[int, str]) -> None:
         about: Fields = [(37, "NONE"), (11, message[11]), (530, message[530])]
@@ -345,7 +281,7 @@ class FixAcceptor:
 
     def _cancel_all(self, symbol: str) -> None:
         fields = {"user_ref_num": self._take_ref(), "firm": "FIRM", "symbol": symbol}
-        self._ouch_packet(b"U", build(OUCH, "mass_cancel", appendage_length=0, **fields))
+        self._to_venue(b"U", build(OUCH, "mass_cancel", appendage_length=0, **fields))
 
     # ---- reports ----
 

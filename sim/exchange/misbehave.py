@@ -10,14 +10,13 @@ out or makes up is decided by a seeded generator and counted.
 from __future__ import annotations
 
 import random
-import select
 import socket
 import struct
-import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
 
+from hwgw_sim.exchange.front import Front
 from hwgw_sim.golden.order import OUCH, build, parse
 
 ANSWERS = b"AUCEJ"
@@ -43,86 +42,39 @@ class Misbehaviour:
     seed: int = 1
 
 
-class MisbehavingVenue:
+class MisbehavingVenue(Front):
     """Listens at `port` for the user of the exchange. A context manager.
 
     counts: what it did. errors: what its thread met that cannot be.
     """
 
     def __init__(self, exchange: tuple[str, int], user: tuple[str, str], how: Misbehaviour) -> None:
+        super().__init__(exchange, user)
         self.how, self.random = how, random.Random(how.seed)
-        self.exchange, self.user = exchange, user
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self.listener.getsockname()[1])
         self.counts: Counter[str] = Counter()
-        self.errors: list[BaseException] = []
         self.said: list[bytes] = []  # sequenced messages, from number 1
         self.waiting: list[tuple[float, bytes]] = []  # not said yet, in order: when it may be
         self.cuts = list(how.cut_after)
-        self.venue: socket.socket | None = None
-        self.peer: socket.socket | None = None
         self.is_logged_in = False
         self.cursor = self.sent = 0  # of said; bytes to this connection
-        self.buffers = {"venue": b"", "peer": b""}
         self.refs: set[int] = set()  # refused here: the exchange has not seen them
-        self.last_tx = time.monotonic()
-        self.is_over = threading.Event()
-        self.thread = threading.Thread(target=self._run)
-        self.thread.start()
-
-    def __enter__(self) -> MisbehavingVenue:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.is_over.set()
-        self.thread.join(10)
-        for end in (self.peer, self.venue, self.listener):
-            if end is not None:
-                end.close()
+        self.start()
 
     # ---- the loop ----
 
-    def _run(self) -> None:
-        try:
-            while not self.is_over.is_set():
-                ends = [end for end in (self.listener, self.venue, self.peer) if end]
-                for end in select.select(ends, [], [], 0.002)[0]:
-                    if end is self.listener:
-                        self._cut()
-                        self.peer, _ = self.listener.accept()
-                        self.sent = 0
-                    elif end is self.venue:
-                        self._read("venue", self.venue)
-                    elif end is self.peer:
-                        self._read("peer", self.peer)
-                self._say()
-                if time.monotonic() - self.last_tx > 0.5:
-                    self.last_tx = time.monotonic()
-                    if self.venue:
-                        self.venue.sendall(b"\0\1R")
-                    if self.is_logged_in:
-                        self._to_peer(b"\0\1H")
-        except BaseException as error:
-            self.errors.append(error)
+    turn_s = 0.002
 
-    def _read(self, name: str, end: socket.socket) -> None:
-        try:
-            data = end.recv(65536)
-        except ConnectionError:
-            data = b""
-        if not data:
-            if name == "venue":
-                self.is_over.set()
-            else:
-                self._cut()
-            return
-        self.buffers[name] += data
-        while len(buffer := self.buffers[name]) >= 3 and len(buffer) >= (size := 2 + int.from_bytes(buffer[:2], "big")):
-            self.buffers[name] = buffer[size:]
-            if name == "venue":
-                self._from_venue(buffer[2:3], buffer[3:size])
-            else:
-                self._from_peer(buffer[2:3], buffer[3:size])
+    def _accepted(self) -> None:
+        self.sent = 0
+
+    def _turn(self) -> None:
+        self._say()
+        if time.monotonic() - self.last_tx > 0.5:
+            self.last_tx = time.monotonic()
+            if self.venue:
+                self._to_venue(b"R")
+            if self.is_logged_in:
+                self._to_peer(b"\0\1H")
 
     def _cut(self) -> None:
         if self.peer:
@@ -150,26 +102,24 @@ class MisbehavingVenue:
 
     # ---- the client ----
 
-    def _from_peer(self, kind: bytes, payload: bytes) -> None:
-        if kind == b"L":
-            self._login(int(payload[26:46]))
-        elif kind == b"O":
-            self._cut()
-        elif kind == b"U" and self.is_logged_in:
-            self._request(payload)
+    def _from_peer(self) -> None:
+        for kind, payload in self._packets("peer"):
+            if kind == b"L":
+                self._login(int(payload[26:46]))
+            elif kind == b"O":
+                self._cut()
+            elif kind == b"U" and self.is_logged_in:
+                self._request(payload)
 
     def _login(self, seq: int) -> None:
         if self.venue is None:
-            self.venue = socket.create_connection(self.exchange)
-            login = self.user[0].ljust(6) + self.user[1].ljust(10) + " " * 10 + "1".rjust(20)
-            self.venue.sendall(struct.pack(">Hc", 1 + len(login), b"L") + login.encode())
+            self._log_in()
         seq = seq or len(self.said) + 1
         self.cursor, self.is_logged_in = seq - 1, True
         self.counts["logins"] += 1
         self._to_peer(struct.pack(">Hc", 31, b"A") + b"MISBEHAVES" + str(seq).rjust(20).encode())
 
     def _request(self, message: bytes) -> None:
-        assert self.venue is not None
         ref = int.from_bytes(message[1:5], "big")
         if message[:1] == b"O" and self.counts["stormed"] < self.how.reject_storm:
             if ref not in self.refs:  # a number that was used is ignored, here as there
@@ -177,7 +127,7 @@ class MisbehavingVenue:
                 self.refs.add(ref)
                 self._queue(build(OUCH, "rejected", user_ref_num=ref, reason=1))
             return
-        self.venue.sendall(struct.pack(">Hc", 1 + len(message), b"U") + message)
+        self._to_venue(b"U", message)
 
     # ---- the exchange ----
 
