@@ -36,7 +36,7 @@ struct hwgw_replay_result {
   uint64_t cancels;      /* likewise */
   uint64_t events;       /* of venue, feed and control plane, told again and compared */
   uint64_t refused;      /* of orders, as recorded */
-  uint64_t ahead;        /* refused ahead of the gate, for a halt of their instrument: taken from the record */
+  uint64_t ahead;        /* refused ahead of the gate: taken from the record */
   uint64_t without;      /* not compared: a crash cut off what they were judged by */
   uint64_t rebuilt_runs; /* not compared: begun with what was rebuilt from records before them */
   uint64_t rebuilt_records;

@@ -236,7 +236,7 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
   order->strategy = (uint8_t)strategy->id;
   uint64_t t_risk = pipeline_ticks(p);
   order->ts_ns = pipeline_ns(p, t_risk);
-  const struct hwgw_journal_basis before = {.beat_ts_ns = p->risk->last_beat, .clock_ns = p->risk->last_ts};
+  struct hwgw_journal_basis before = {.beat_ts_ns = p->risk->last_beat, .clock_ns = p->risk->last_ts};
   uint32_t reason = HWGW_LIKELY(is_new) ? judge(p, order, venue)
                     : is_cancel         ? pipeline_judge(p, order, NULL)
                                         : HWGW_RISK_REASON_MALFORMED;
@@ -252,6 +252,8 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
       p->is_halted = true;
       hwgw_halt(p->segment, latched, "the risk gate latched on an order");
     }
+    before.is_ahead = reason == HWGW_RISK_REASON_INSTRUMENT_HALT ||
+                      (reason == HWGW_RISK_REASON_FEED && is_blind(p, order->instrument, venue));
     if (is_new) pipeline_record_basis(p, order, &before);
     pipeline_refused(p, strategy, order, venue, reason);
     return;

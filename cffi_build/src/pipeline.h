@@ -388,7 +388,7 @@ struct hwgw_journal_basis pipeline_basis(const struct hwgw_pipeline *p, const st
 /* an event that is no order; basis: as it was before it, of kind none when it has none */
 void pipeline_record_event(struct hwgw_pipeline *p, const struct hwgw_order *event, uint32_t latched,
                            const struct hwgw_journal_basis *basis);
-/* of an order, when its bytes have left; before: beat and clock when it was judged */
+/* of an order, when its bytes have left; before: beat and clock when it was judged, and whether the gate was asked */
 void pipeline_record_basis(struct hwgw_pipeline *p, const struct hwgw_order *order,
                            const struct hwgw_journal_basis *before);
 

@@ -57,5 +57,6 @@ void pipeline_record_basis(struct hwgw_pipeline *p, const struct hwgw_order *ord
   struct hwgw_journal_basis basis = pipeline_basis(p, order);
   basis.beat_ts_ns = before->beat_ts_ns;
   basis.clock_ns = before->clock_ns;
+  basis.is_ahead = before->is_ahead;
   put(p, &basis, order->ts_ns);
 }

@@ -9,7 +9,8 @@
  * events is put into its state from the record beside the order or execution (journal_basis): reference price and its time,
  * mark, heartbeat, clock. Everything else, exposure, positions, cash, rates, duplicates, runs of strategies, is what the
  * events have made of it here. Taken from the record: what a circuit breaker refused (that the gate had passed it is
- * compared), what was refused ahead of the gate for a halt of its instrument, and a latch that a reference price or a clock
+ * compared), what was refused ahead of the gate (for a halt of its instrument, or
+ * the feed of its venue), and a latch that a reference price or a clock
  * brought about (recorded as a halt).
  *   Behind a difference the state stays what the gate here has made of it, but for its latch, which follows the record, so
  * that one wrong record is one difference.
@@ -136,14 +137,15 @@ static void pin(struct hwgw_risk *risk, const struct hwgw_journal_basis *basis) 
 }
 
 /* bases stand in the order of their events; that of the last event before a crash may be missing */
-static bool pin_for(struct line *line, uint8_t thread, const struct hwgw_order *event) {
+static bool pin_for(struct line *line, uint8_t thread, const struct hwgw_order *event, bool *is_ahead) {
   struct cursor ahead = line->ahead;
   struct hwgw_journal_basis basis;
   if (!find(&ahead, HWGW_JOURNAL_RECORD_TYPE_BASIS, thread, sizeof basis)) return false;
   memcpy(&basis, ahead.payload, sizeof basis);
   if (basis.ref != event->ref || basis.kind != event->kind) return false;
   line->ahead = ahead;
-  pin(line->risk, &basis);
+  *is_ahead = basis.is_ahead;
+  if (!basis.is_ahead) pin(line->risk, &basis);
   return true;
 }
 
@@ -179,11 +181,12 @@ static void ordered(struct replay *r, struct line *line, struct hwgw_order *orde
   uint32_t recorded = r->now.record.verdict, halt = risk->halt;
   bool is_cancel = order->kind == HWGW_ORDER_KIND_CANCEL;
   r->result->refused += recorded != HWGW_RISK_REASON_PASS;
-  if (!is_cancel && !pin_for(line, r->now.record.thread, order)) {
+  bool is_ahead = false;
+  if (!is_cancel && !pin_for(line, r->now.record.thread, order, &is_ahead)) {
     r->result->without++;
     return;
   }
-  if (recorded == HWGW_RISK_REASON_INSTRUMENT_HALT) {
+  if (is_ahead) {
     r->result->ahead++;
     return;
   }
@@ -209,7 +212,7 @@ static void told(struct replay *r, struct line *line, const struct hwgw_order *e
   struct hwgw_risk *risk = line->risk;
   bool is_trade = event->kind == HWGW_ORDER_KIND_EXECUTED || event->kind == HWGW_ORDER_KIND_BROKEN;
   uint32_t recorded = r->now.record.verdict, halt = risk->halt;
-  bool is_pinned = !is_trade || pin_for(line, r->now.record.thread, event);
+  bool is_ahead, is_pinned = !is_trade || pin_for(line, r->now.record.thread, event, &is_ahead);
   uint32_t replayed = hwgw_risk_event(risk, event, NULL);
   bool is_own = event->kind == HWGW_ORDER_KIND_HALT || event->kind == HWGW_ORDER_KIND_RESUME;
   if (!is_own) follow(risk, halt, recorded);
@@ -224,6 +227,8 @@ static int32_t gate(struct replay *r, struct line *line) {
   bool is_order = event.kind == HWGW_ORDER_KIND_NEW || event.kind == HWGW_ORDER_KIND_REPLACE;
   if (is_order || event.kind == HWGW_ORDER_KIND_CANCEL) {
     ordered(r, line, &event);
+  } else if (event.kind == HWGW_ORDER_KIND_MASS_CANCEL) { /* what it does, the venue says of each order */
+    r->result->ahead++;
   } else if (r->now.record.verdict == HWGW_RISK_REASON_MALFORMED) {
     r->result->refused++; /* of a kind that is not a strategy's to say: the gate was not asked */
     r->result->ahead++;

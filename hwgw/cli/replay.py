@@ -129,12 +129,18 @@ def command(
 def _again(out: Output, target: Path, name: str | None) -> int:
     from dataclasses import asdict
 
-    from hwgw.journal.again import again
+    from hwgw.errors import CheckFailed
+    from hwgw.journal.again import again, orders
 
     from .journal import day_time, files_given
 
     began = time.monotonic()
-    found = again(files_given((str(target),), name))
+    files = files_given((str(target),), name)
+    found, contradiction = again(files), ""
+    try:
+        messages = orders(files)
+    except CheckFailed as error:
+        messages, contradiction = 0, str(error)
     took_s = time.monotonic() - began
     counts = found.counts
     out.row(
@@ -156,14 +162,19 @@ def _again(out: Output, target: Path, name: str | None) -> int:
         where = f"run {row.run}, pipeline {row.pipeline}, record {row.record} (block {row.block})"
         out.row("DIFFERENT  ", f"{where}, {day_time(row.time_ns)}")
         out.row("           ", f"{row.kind} {row.ref}: {row.field} {row.recorded} recorded, {row.replayed} replayed")
+    if contradiction:
+        out.row("ORDERS     ", contradiction)
+    elif messages is not None:
+        out.row("orders     ", f"rebuilt from {messages:,} messages of the venue: every event is what they say")
     out.say(f"{counts['differences']:,} differences")
     out.emit(
         {
-            **counts, "compared": found.compared, "seconds": round(took_s, 6),
+            **counts, "compared": found.compared, "venue_messages": messages, "contradiction": contradiction,
+            "seconds": round(took_s, 6),
             "shown": [asdict(row) for row in found.differences],
         }
     )  # fmt: skip
-    return 0 if found.compared and not counts["differences"] else 1
+    return 0 if found.compared and not counts["differences"] and not contradiction else 1
 
 
 def _faults(texts: tuple[str, ...]) -> tuple[Faults, ...]:

@@ -93,8 +93,12 @@ def whole_bytes(file: Path) -> bytes:
     return raw[:at]
 
 
-def changed(file: Path, seq: int, verdict: int) -> None:
-    """Another verdict for the first record of the gate with this number, and checksum and every hash made anew."""
+VERDICT = next(field["offset"] for field in LAYOUTS["journal_record"]["fields"] if field["name"] == "verdict")
+PAYLOAD = LAYOUTS["journal_record"]["length"]
+
+
+def changed(file: Path, seq: int, value: int, place_of: int = VERDICT, width: int = 2) -> None:
+    """Another value in the first record of the gate with this number, and checksum and every hash made anew."""
     raw, at, before = bytearray(file.read_bytes()), 0, b""
     size, head_size = LAYOUTS["journal_block"]["length"], LAYOUTS["journal_record"]["length"]
     where = {field["name"]: field["offset"] for field in LAYOUTS["journal_block"]["fields"]}
@@ -108,7 +112,7 @@ def changed(file: Path, seq: int, verdict: int) -> None:
             length = head_size + record["len"]
             if not done and record["seq"] == seq and TYPES[record["type"]] == "gate":
                 done = True
-                raw[inside + place["verdict"] : inside + place["verdict"] + 2] = verdict.to_bytes(2, "little")
+                raw[inside + place_of : inside + place_of + width] = value.to_bytes(width, "little")
                 raw[inside + place["crc32c"] : inside + place["crc32c"] + 4] = bytes(4)
                 crc = crc32c(bytes(raw[inside : inside + length]))
                 raw[inside + place["crc32c"] : inside + place["crc32c"] + 4] = crc.to_bytes(4, "little")

@@ -20,7 +20,7 @@ from hwgw import specs
 from hwgw.journal import files_of
 
 COMPARED = 1000
-NEW = 1
+NEW, EXECUTED = 1, 7
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,8 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def told(hwgw: Any, target: Path) -> tuple[int, dict[str, Any]]:
     done = hwgw("replay", "--journal", target, "--verify", "--json")
+    assert "Traceback" not in done.stderr
+    assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
 
 
@@ -83,6 +85,8 @@ def test_every_verdict_of_a_day_comes_out_as_recorded(hwgw, day: Path) -> None:
     names = {reason.code: reason.name for reason in specs.reasons()}
     refused = {names[verdict] for kind, verdict in events if kind <= 3 and verdict}
     assert {"halted", "strategy", "instrument_halt", "position"} <= refused
+    told_by_venue = sum(kind == "venue" for kind, *_ in journal_proof.read([day]))
+    assert (found["venue_messages"], found["contradiction"]) == (told_by_venue, "")
     said = hwgw("replay", "--journal", day, "--verify")
     assert (said.returncode, said.stderr) == (0, "")
     assert f"{found['compared']:,}: {found['orders']:,} orders" in said.stdout
@@ -109,6 +113,25 @@ def test_one_changed_verdict_is_the_one_difference(hwgw, day: Path, tmp_path: Pa
         said = hwgw("replay", "--journal", file, "--verify")
         assert f"record {seq} (block" in said.stdout
         assert f"verdict {row['recorded']} recorded, {row['replayed']} replayed" in said.stdout
+
+
+def test_an_execution_that_the_venue_did_not_tell_contradicts_the_model_of_orders(
+    hwgw, day: Path, tmp_path: Path
+) -> None:
+    """The gate would believe it: only the venue's own messages tell."""
+    at = {name: specs.dtype("order", "order").fields[name][1] for name in ("qty", "ref")}  # type: ignore[index]
+    rows = [(seq, payload) for kind, _, seq, _, payload in journal_proof.read([day]) if kind == "gate"]
+    seq, payload = next((seq, payload) for seq, payload in rows if payload[0] == EXECUTED and payload[at["qty"]] > 1)
+    file = tmp_path / day.name
+    file.write_bytes(day.read_bytes())
+    journal_proof.changed(file, seq, payload[at["qty"]] - 1, journal_proof.PAYLOAD + at["qty"], 1)
+    code, found = told(hwgw, file)
+    ref = int.from_bytes(payload[at["ref"] : at["ref"] + 4], "little")
+    assert code == 1
+    assert f"event {EXECUTED} of order {ref} is not what the venue's messages say" in found["contradiction"]
+    said = hwgw("replay", "--journal", file, "--verify")
+    assert said.returncode == 1
+    assert "ORDERS     the journal contradicts itself: block" in said.stdout
 
 
 @pytest.mark.parametrize(
