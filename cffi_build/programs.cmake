@@ -21,6 +21,7 @@ hwgw_compile(hwgw_sim_static)
 target_compile_options(hwgw_sim_static PRIVATE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
 target_include_directories(hwgw_sim_static PUBLIC "${root}/sim" "${root}/sim/include")
 add_dependencies(hwgw_sim_static hwgw_core) # for the generated headers
+target_link_libraries(hwgw_sim_static PUBLIC hwgw_static) # the bad line
 
 foreach(source IN LISTS program_sources)
   get_filename_component(name "${source}" NAME_WE)
