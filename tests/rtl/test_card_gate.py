@@ -9,23 +9,36 @@ from __future__ import annotations
 
 import os
 import random
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import hwgw_sim.card
+import numpy as np
 import pytest
+from hwgw_sim import wire
+from hwgw_sim.golden import order as golden
+from hwgw_sim.golden.frame import Template
 from hwgw_sim.golden.risk import Risk
 from support.order_records import pack, unpack
-from support.risk import INSTRUMENT, NAMES, PX, Bench, Event, Kind, make
+from support.rig import add
+from support.risk import ACCOUNT, INSTRUMENT, NAMES, PX, STRATEGY, Bench, Event, Kind, make
 from support.risk_stream import Stream
 
+from hwgw import specs
 from hwgw.card import Bar, Card, Gate
+from hwgw.card.gate import VERDICT
 from hwgw.errors import DeviceError
 from hwgw.specs import registers
 
 EVENTS = 20_000 if os.environ.get("HWGW_RTL_FULL") else 1200
+GROUP, PORT, SESSION, LOCATE, SYMBOL = "233.54.12.111", 26477, b"000000001A", 13, "HWGW    "
+TEMPLATE = Template(bytes(range(1, 7)), bytes(range(2, 8)), bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2)), 40000, 5000)
+LOAN = {"seq": 5000, "end": 9000, "ack": 77, "window": 500}
+CODES = golden.Port(tuple(SYMBOL for _ in range(1024)))
+RULE = specs.load("rule").layout("rule")
 FLOOD = 20_000 if os.environ.get("HWGW_RTL_FULL") else 1500
 ECHO = (
     "kind", "side", "type", "tif", "flags", "account", "strategy", "ref", "orig_ref", "instrument", "px", "qty",
@@ -233,11 +246,67 @@ def test_entries_that_are_torn_or_not_the_hosts_and_wrong_doorbells_are_refused(
 
 def hwgw_verdicts(gate: Gate) -> list[Any]:
     """What is in the ring now."""
-    import numpy as np
-
-    from hwgw.card.gate import VERDICT
-
     return list(np.frombuffer(gate.take(), VERDICT))
+
+
+def test_an_order_of_the_host_and_one_of_a_rule_leave_as_frames_under_the_loan(gate: Gate) -> None:
+    card, rings = gate.card, card_of(gate)
+    bench = CardBench(gate)
+    card.configure({"a": (GROUP, PORT)})
+    card.load_symbols({LOCATE: INSTRUMENT})
+    header = TEMPLATE.header(0, 0, 0, b"").ljust(56, b"\0")
+    for word in range(len(header) // 4):
+        card["template_word"] = word
+        card["template_data"] = int.from_bytes(header[4 * word :][:4], "little")
+    values = {"firm": 0x20202020, "capacity": ord("P"), "display": ord("Y"), "instruments": 1024}
+    values |= {"symbol_text": int.from_bytes(SYMBOL.encode(), "little"), "symbol_row": INSTRUMENT, "sends": 1}
+    values |= {f"loan_{name}": value for name, value in LOAN.items()} | {"loan_expiry": 2**64 - 1, "lend": 1}
+    for name, value in values.items():
+        card[name] = value
+    rings.run(40)
+    assert (card["loan_is_out"], card["frame_is_busy"]) == (1, 0)
+
+    assert bench.order(qty=300) == "pass"
+    rings.run(100)
+    whose = {"account": ACCOUNT, "strategy": STRATEGY}
+    rules = {"when": 1, "side": 1, "tif": 2, "armed": 1, "when_px": PX, "px": PX, "qty": 100} | whose
+    card["rule"] = sum(rules.get(field.name, 0) << 8 * field.offset for field in RULE.fields)
+    card["rule_instrument"] = INSTRUMENT
+    card["trigger_enable"] = 1
+    bench.ts += 1000
+    rings.time(bench.ts)
+    for seq, px in enumerate((PX + 1, PX, PX), 1):  # dearer than the rule says; the shot; there is no second one
+        message = add(LOCATE, "HWGW", seq, "S", 100, px)
+        rings.frame(0, wire.udp_frame(GROUP, PORT, SESSION + struct.pack(">QHH", seq, 1, len(message)) + message))
+    rings.run(200)
+    assert card.state == "good"
+    (fired,) = hwgw_verdicts(gate)
+    assert (fired["source"], fired["reason"], fired["ref"], fired["ts_ns"]) == (1, 0, bench.ref + 1, bench.ts)
+
+    usual = {"kind": Kind.NEW, "side": 1, "type": 1, "instrument": INSTRUMENT, "px": PX} | whose
+    orders = [usual | {"ref": bench.ref, "tif": 1, "qty": 300}, usual | {"ref": bench.ref + 1, "tif": 2, "qty": 100}]
+    packets = [golden.encode(make("none") | order, CODES) for order in orders]
+    at = LOAN["seq"]
+    told = np.frombuffer(rings.sent(), specs.dtype("sent", "sent"))
+    for packet, frame, record in zip(packets, rings.tx(), told, strict=True):
+        assert frame == TEMPLATE.frame(at, LOAN["ack"], LOAN["window"], packet)
+        assert (record["outcome"], record["seq"]) == (1, at)
+        assert bytes(record["packet"])[: record["length"]] == packet
+        at += len(packet)
+    card["sent_tail"] = len(told)
+    assert card["loan_next"] == at
+    card["return"] = 1
+    bench.ref += 1
+    assert bench.order(qty=301) == "pass"
+    rings.run(100)
+    assert (np.frombuffer(rings.sent(), specs.dtype("sent", "sent"))["outcome"].tolist(), rings.tx()) == ([4], [])
+    found = counters(gate)
+    assert (found["card.fired"], found["card.frames"], found["card.drop_frame"], found["card.drop_loan"]) == (
+        1,
+        2,
+        1,
+        0,
+    )
 
 
 def test_after_a_flood_of_random_writes_and_records_a_good_order_passes(gate: Gate, seed: int) -> None:
