@@ -272,7 +272,11 @@ def read(path: str | PathLike[str]) -> Source:
     drops = receiver.ledger().drops
     if drops:
         said = ", ".join(f"{name} {cnt}" for name, cnt in drops.items())
-        raise CheckFailed(f"{path}: {sum(drops.values())} records cannot be sent ({said}); allowed are whole frames")
+        cnt = sum(map(len, parts))
+        where = f": behind frame {cnt} the file is cut short or damaged" if "file" in drops else ""
+        raise CheckFailed(
+            f"{path}: {sum(drops.values())} records cannot be sent ({said}){where}; allowed are whole frames"
+        )
     if not parts:
         raise CheckFailed(f"{path}: there is no frame in it")
     frames = np.concatenate(parts)
