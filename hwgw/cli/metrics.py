@@ -5,9 +5,16 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import click
 
 from .common import Output, verb
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 DEFAULT = "127.0.0.1:9464"
 
@@ -22,9 +29,8 @@ def command(out: Output, names: tuple[str, ...], listen: str | None, seconds: fl
     Of the gateways NAMES, or of all on this host. Without --listen they are printed once, as Prometheus' textfile
     collector takes them. They are read from shared memory: gateways do not notice.
     """
-    from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+    from prometheus_client import CollectorRegistry, generate_latest
 
-    from hwgw.errors import UsageError
     from hwgw.gateway import signals_stop
     from hwgw.telemetry.metrics import GatewayCollector
 
@@ -37,6 +43,20 @@ def command(out: Output, names: tuple[str, ...], listen: str | None, seconds: fl
         else:
             click.echo(text, nl=False)
         return 0
+    with serving(listen, registry) as url:
+        out.say(url)
+        with signals_stop() as stop:
+            stop.wait(seconds)
+    return 0
+
+
+@contextlib.contextmanager
+def serving(listen: str, registry: CollectorRegistry) -> Iterator[str]:
+    """A server of metrics at ADDRESS:PORT while the context lasts; its URL."""
+    from prometheus_client import start_http_server
+
+    from hwgw.errors import UsageError
+
     address, colon, port = listen.rpartition(":")
     if not colon or not address or not port.isdigit() or not 0 < int(port) < 65_536:
         raise UsageError(f"--listen {listen}: ADDRESS:PORT is allowed, such as {DEFAULT}")
@@ -44,9 +64,9 @@ def command(out: Output, names: tuple[str, ...], listen: str | None, seconds: fl
         server, thread = start_http_server(int(port), address, registry)
     except OSError as error:
         raise UsageError(f"--listen {listen}: {error.strerror}") from error
-    out.say(f"http://{address}:{port}/metrics")
-    with signals_stop() as stop:
-        stop.wait(seconds)
-    server.shutdown()
-    thread.join()
-    return 0
+    try:
+        yield f"http://{address}:{port}/metrics"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import click
 from .common import Output, verb
 
 if TYPE_CHECKING:
-    from hwgw.relay import Outlet
+    from hwgw.relay import Outlet, Report
 
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -36,12 +37,15 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--subject", metavar="SUBJECT", help="NATS: the subject.  [default: hwgw.NAME.events]")
 @click.option("--credentials", type=_FILE, help="NATS: a credentials file; only its owner may read it.")
 @click.option("--authority", type=_FILE, help="NATS: certificates that the server's is checked with.")
+@click.option("--metrics", metavar="ADDRESS:PORT", help="Serve what the relay has done for Prometheus there.")
 @click.option(
     "--keep", type=click.IntRange(8192, 1 << 26), default=1 << 20, show_default=True, help="Messages to keep."
 )
 @click.option("--ttl", type=click.IntRange(0, 255), default=1, show_default=True, help="Routers --to may pass.")
 @click.option("--seconds", type=click.FloatRange(0), help="For so long; else until the gateway ends, or Ctrl-C.")
-def command(out: Output, name: str | None, make_key: Path | None, seconds: float | None, **options: Any) -> int:
+def command(
+    out: Output, name: str | None, make_key: Path | None, metrics: str | None, seconds: float | None, **options: Any
+) -> int:
     """Send what a gateway's books are given as MoldUDP64.
 
     To a group (--to), by ZeroMQ or into NATS: one of them. Each message is a normalised record (docs/fanout.md), the
@@ -68,13 +72,33 @@ def command(out: Output, name: str | None, make_key: Path | None, seconds: float
         for line in _said(relay.outlet, options["keep"]):
             out.say(line)
         end = None if seconds is None else time.monotonic() + seconds
-        report = relay.run(lambda: stop.is_set() or (end is not None and time.monotonic() > end))
+        with _metrics(metrics, relay.report, name, to) as url:
+            if url:
+                out.say(url)
+            report = relay.run(lambda: stop.is_set() or (end is not None and time.monotonic() > end))
     out.say(
         f"{report.messages:,} messages in {report.packets:,} packets; {report.missed:,} missed, {report.dropped:,}"
         f" dropped, {report.send_errors:,} packets not taken; {report.requests:,} requests, {report.resent:,} resent"
     )
     out.emit(dataclasses.asdict(report))
     return 1 if report.missed or report.dropped or report.send_errors else 0
+
+
+@contextlib.contextmanager
+def _metrics(listen: str | None, report: Report, name: str, to: str) -> Iterator[str]:
+    if listen is None:
+        yield ""
+        return
+    from prometheus_client import CollectorRegistry
+
+    from hwgw.relay_metrics import RelayCollector
+
+    from .metrics import serving
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(RelayCollector(report, name, to))
+    with serving(listen, registry) as url:
+        yield url
 
 
 # which options belong to which way out

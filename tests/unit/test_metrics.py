@@ -26,6 +26,8 @@ from support.rig import open_limits
 
 from hwgw import specs
 from hwgw.native import ffi, lib
+from hwgw.relay import Report
+from hwgw.relay_metrics import RelayCollector
 from hwgw.segment import STAGES, Segment
 from hwgw.telemetry.clock import clock
 from hwgw.telemetry.histogram import BUCKETS_NS
@@ -237,14 +239,15 @@ def test_each_alert_fires_and_is_quiet_as_its_test_says(root: Path, promtool):
 
 
 def test_rules_and_dashboards_name_only_what_is_exported(segment, root: Path):
-    known = {sample.name for family in scrape(segment.name).values() for sample in family.samples}
+    relay = RelayCollector(Report("0000000001", readers=2), segment.name, "tcp://127.0.0.1:1").collect()
+    known = {sample.name for family in (*scrape(segment.name).values(), *relay) for sample in family.samples}
     files = [*sorted((root / "deploy" / "grafana").glob("*.json")), root / "deploy" / "prometheus" / "hwgw.rules.yml"]
     named = {file.name: set(re.findall(r"\bhwgw_[a-z0-9_]+", file.read_text(encoding="utf-8"))) for file in files}
     assert {name: names - known for name, names in named.items()} == {name: set() for name in named}
     assert {name: len(names) for name, names in named.items()} == {
         "hwgw-stages.json": pytest.approx(120, abs=40),
         "hwgw.json": pytest.approx(45, abs=15),
-        "hwgw.rules.yml": pytest.approx(28, abs=8),
+        "hwgw.rules.yml": pytest.approx(32, abs=8),
     }
     counters = {name for name in known if any(name.startswith(f"hwgw_{stage}_") for stage in ("rx", "mold", "risk"))}
     assert {name for name in counters if name.endswith("_total")} <= named["hwgw-stages.json"]

@@ -8,18 +8,25 @@ from __future__ import annotations
 import json
 import socket
 import time
+import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hwgw_sim.golden.mold import Mold
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
 from support import rig as r
 from support.desk import SYMBOLS
+from support.market import free_port
 from support.rig import Rig
 
 from hwgw import attach, specs
+from hwgw.cli.metrics import serving
 from hwgw.errors import UsageError
 from hwgw.relay import KEEP_MIN, PACKET_MAX, Follower, History, Relay, Udp, session_of
+from hwgw.relay_metrics import FIELDS, RelayCollector
 
 GROUP = "239.255.7.7"
 EVENT = specs.dtype("event", "event")
@@ -269,3 +276,27 @@ def test_on_the_command_line(receiver: Receiver, hwgw) -> None:
         assert json.loads(done.stdout)["messages"] == len(SYMBOLS) + 6
         done = hwgw("relay", rig.segment.name, "--to", "nowhere")
         assert (done.returncode, "--to nowhere" in done.stderr) == (2, True)
+
+
+def test_what_a_relay_has_done_is_on_its_page_of_metrics(receiver: Receiver, root: Path) -> None:
+    with Rig(SYMBOLS, fanout_bytes=1 << 16) as rig, relayed(rig, receiver) as relay:
+        rig.feed(r.directory(1, "AAPL"))
+        adds(rig, 1, 5000)
+        while relay.step():
+            pass
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(RelayCollector(relay.report, "one", "there"))
+        port = free_port()
+        with serving(f"127.0.0.1:{port}", registry) as url, urllib.request.urlopen(url, timeout=20) as answer:
+            found = {
+                sample.name: sample.value
+                for family in text_string_to_metric_families(answer.read().decode())
+                for sample in family.samples
+                if sample.labels == {"gateway": "one", "to": "there"}
+            }
+    report = vars(relay.report)
+    wanted = {name: report[name] for name in FIELDS if report[name] is not None}
+    assert found == {f"hwgw_relay_{name}{'_total' if FIELDS[name][0] else ''}": value for name, value in wanted.items()}
+    assert found["hwgw_relay_missed_total"] > 3000
+    page = (root / "docs/fanout.md").read_text(encoding="utf-8")
+    assert {name for name in (*found, "hwgw_relay_readers") if f"`{name}`" not in page} == set()
