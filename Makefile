@@ -29,7 +29,7 @@ native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: nats determinism site wheel lock sbom promtool browser screenshots tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill crash lint fuzz seeds docs clean soak-risk mutants journal-proof rtl formal synth
+.PHONY: nats determinism site wheel lock sbom promtool browser screenshots tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill crash lint fuzz seeds docs clean soak-risk mutants mutants-rtl journal-proof rtl formal synth
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -48,6 +48,7 @@ help:
 	@echo "make seeds [SEEDS=10000]    the feed side under so many seeds of faults, under sanitizers: never a wrong book"
 	@echo "make soak-risk [EVENTS=1000000]  the gate: C against golden model and Verilog, the breakers, and every short sequence"
 	@echo "make mutants                the gate's C code changed in one place at a time: how many changes its tests notice"
+	@echo "make mutants-rtl [ARGS='--every 3']  the same for the gate's Verilog: all changes in one model, which is compiled once"
 	@echo "make rtl [JSON=out.json]    the card's Verilog in simulation, at full length: events compared, coverage, latency"
 	@echo "make formal [JSON=out.json] the proofs on the card's Verilog, each with a planted bug that it has to find"
 	@echo "make synth [JSON=out.json]  the card placed and routed for ECP5 over three seeds, and mapped for UltraScale+"
@@ -273,6 +274,10 @@ soak-risk: $(build_stamp)
 mutants: $(build_stamp)
 	@echo "mutants: each comparison, sign and constant of the gate's C code changed in turn, some minutes"
 	@$(bin)/python -m tests.mutation $(ARGS)
+
+mutants-rtl: $(build_stamp)
+	@echo "mutants-rtl: each operator, constant, condition and assignment of the gate's Verilog changed in turn, some 20 minutes"
+	@$(bin)/python -m tests.mutation.rtl $(if $(JSON),--output '$(JSON)') $(ARGS)
 
 docs: $(venv_stamp)
 	@$(bin)/python -m hwgw.specs.docs docs/protocols

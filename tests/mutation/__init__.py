@@ -1,4 +1,4 @@
-"""How many small changes of the gate's C code the tests of the gate notice: python -m tests.mutation.
+"""How many small changes of the gate its tests notice: python -m tests.mutation, and .rtl for the Verilog.
 
 SPDX-License-Identifier: MIT
 """

@@ -48,13 +48,13 @@ def events_of(counts: Any) -> int:
 
 
 def test_c_and_verilog_are_equal_in_all_state_after_every_event(library: Path, seed: int):
-    """Eight gates: each event alone, and in bursts back to back, where state is compared after the burst."""
+    """Eight gates: each event alone, and in bursts, back to back or with pauses; state is compared after the burst."""
     seen = dict.fromkeys(REASONS, 0)
     facts = dict.fromkeys(FACTS, 0)
     compared = states = 0
     for turn, burst_max in enumerate((1, 16) * 4):
         race = risk_rtl.Race(seed + turn, library)
-        race.run(EVENTS // 8, burst_max, tables_per_million=2000, whole=5000)
+        race.run(EVENTS // 8, burst_max, tables_per_million=2000, whole=5000, pauses=turn % 4 == 3)
         counts = race.counts
         assert counts.events == events_of(counts)
         assert counts.whole >= counts.events // 6000
@@ -168,13 +168,54 @@ def test_a_limit_that_lost_a_bit_puts_the_table_out_of_force(library: Path, bit:
     bench = Bench(library)
     assert bench.order() == "pass"
     for bank in (0, 1024):
-        bench.lib.risk_model_flip(bench.model, bank + risk.INSTRUMENT, bit)
+        bench.lib.risk_model_flip(bench.model, risk_rtl.MEMORY["limits_instrument"], bank + risk.INSTRUMENT, bit)
     assert bench.order() == "halted"
     assert bench.say("resume") == "pass"
     assert bench.order() == "halted"
     assert bench.say("cancel", ref=1) == "pass"
     bench.load()
     bench.ref = 1
+    assert bench.order() == "pass"
+
+
+def test_a_row_of_an_account_or_strategy_that_lost_a_bit_does_too(library: Path):
+    bench = Bench(library)
+    rows = [("account", 16, risk.ACCOUNT), ("strategy", 64, risk.STRATEGY), ("account", 16, 0), ("account", 16, 15)]
+    for name, cnt, row in rows:
+        assert bench.order() == "pass"
+        for bank in (0, cnt):
+            bench.lib.risk_model_flip(bench.model, risk_rtl.MEMORY[f"limits_{name}"], bank + row, 3)
+        if row in (0, 15):  # the order reads its own account alone; a reference walks over all of them
+            assert risk.ACCOUNT not in (0, 15)
+            assert bench.order(qty=101) == "pass"
+            assert bench.say("ref", px=risk.PX, account=risk.ACCOUNT) == "pass"
+        assert bench.order(qty=102) == "halted", (name, row)
+        bench.load()
+        assert bench.order(qty=103) == "pass"
+
+
+@pytest.mark.parametrize("cycles", [1, 4, 6])
+def test_a_halt_while_a_resume_is_inside_outlives_it(library: Path, cycles: int):
+    bench = Bench(library)
+    assert bench.say("halt", reason=risk.Reason.SESSION) == "pass"
+    assert bench.order() == "halted"
+    bench.lib.risk_model_halt_in(bench.model, cycles, risk.Reason.FEED)
+    assert bench.say("resume") == "pass"
+    assert bench.lib.risk_model_halted(bench.model) == risk.Reason.FEED
+    assert bench.order() == "halted"
+    assert bench.say("resume") == "pass"
+    assert bench.order() == "pass"
+
+
+def test_a_table_that_was_on_its_way_while_one_was_taken_is_not_taken(library: Path):
+    bench = Bench(library)
+    words = bench.ffi.from_buffer("uint64_t[]", bench.table())
+    half = len(words) // 2
+    bench.lib.risk_model_words(bench.model, words, half, 0)
+    assert bench.say("limits", venue_ref=bench.generation) == "halted"
+    bench.lib.risk_model_words(bench.model, words + half, len(words) - half, 1)
+    assert bench.say("limits", venue_ref=bench.generation) == "halted"
+    bench.load()
     assert bench.order() == "pass"
 
 
@@ -198,6 +239,10 @@ def test_reset_forgets_everything(library: Path):
     assert bench.order() == "pass"
     bench.lib.risk_model_reset(bench.model)
     assert bench.race.dump(1) == ""
+    assert bench.lib.risk_model_verdict_cnt(bench.model) == 0
+    bench.offer(bench.table())
+    bench.lib.risk_model_reset(bench.model)
+    assert bench.say("limits", venue_ref=bench.generation) == "halted"  # what was offered before, too
     assert bench.order() == "halted"
     assert bench.say("cancel", ref=1) == "malformed"
 

@@ -2,7 +2,8 @@
 
 SPDX-License-Identifier: MIT
 
-A model is compiled once per source text; other text can be given for a module.
+A model is compiled once per source text; other text can be given for a module, and the one for all its small changes
+(tests/mutation/verilog.py) with mutant.v, the package that says which of them is in force.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ VERILATOR = ("--cc", "--exe", "--quiet", "-O3", "--x-assign", "unique", "--x-ini
              "-Wno-fatal", "-Wno-lint", "--top-module", "hwgw_risk")  # fmt: skip
 BUILDS = ROOT / "build" / "risk"
 SECONDS_MAX = 900
+MEMORY = {
+    name.lower(): index
+    for index, name in enumerate(re.findall(r"  MEMORY_(\w+),", (HERE / "model.h").read_text(encoding="utf-8")))
+}
 
 
 def missing() -> str:
@@ -91,12 +96,14 @@ def build(changed: Mapping[str, str] | None = None, optimize: str = "-O3") -> Pa
         source.mkdir(parents=True)
         for name, body in texts.items():
             (source / name).write_text(body, encoding="utf-8")
+        package = [str(source / "mutant.v")] if "mutant.v" in texts else []
+        defines = " -DRISK_MUTANTS" if package else ""
         command = [
             "verilator", *VERILATOR, "--build", "-j", "2", f"-I{tools.GENERATED}", f"-I{source}",
-            "--Mdir", str(work), "-CFLAGS", f"-fPIC -I{HERE}",
+            "--Mdir", str(work), "-CFLAGS", f"-fPIC -I{HERE}{defines}",
             "-MAKEFLAGS", f"OPT_FAST={optimize} OPT_SLOW=-O0 OPT_GLOBAL=-O1",
             "-LDFLAGS", f"-shared -Wl,--whole-archive {archive} -Wl,--no-whole-archive", "-o", library.name,
-            str(source / "hwgw_risk.v"), str(HERE / "model.cpp"),
+            *package, str(source / "hwgw_risk.v"), str(HERE / "model.cpp"),
         ]  # fmt: skip
         try:
             _run(command, ROOT)
@@ -125,7 +132,8 @@ class Race:
         self.ffi = FFI()
         self.ffi.cdef(_cdef())
         model = (HERE / "model.h").read_text(encoding="utf-8")
-        for name in ("halt", "flip", "last", "pulses", "verdict_cnt", "reset", "latency", "table", "events", "halted"):
+        for name in ("halt", "flip", "last", "pulses", "verdict_cnt", "reset", "latency", "table", "events", "halted",
+                     "pauses", "mutate", "words", "halt_in"):  # fmt: skip
             found = re.search(rf"^\w+ risk_model_{name}\([^;]*;", model, re.MULTILINE)
             assert found, name
             self.ffi.cdef(found[0])
@@ -134,8 +142,11 @@ class Race:
         self._race = self.ffi.gc(self.lib.race_open(seed), self.lib.race_close)
         self.model = self.lib.race_model(self._race)
 
-    def run(self, events: int, burst_max: int = 1, tables_per_million: int = 500, whole: int = 1000) -> None:
-        """As race_run; a difference is an AssertionError with both states."""
+    def run(
+        self, events: int, burst_max: int = 1, tables_per_million: int = 500, whole: int = 1000, pauses: bool = False
+    ) -> None:
+        """As race_run, with pauses on every interface or none; a difference is an AssertionError with both states."""
+        self.lib.risk_model_pauses(self.model, (self.seed << 1 | 1) & 0xFFFFFFFF if pauses else 0)
         if self.lib.race_run(self._race, events, burst_max, tables_per_million, whole):
             raise AssertionError(f"seed {self.seed}: {self.said()}")
 

@@ -11,6 +11,9 @@
 
 #include "Vhwgw_risk.h"
 #include "Vhwgw_risk___024root.h"
+#ifdef RISK_MUTANTS
+#include "Vhwgw_risk_mutant.h"
+#endif
 #include "verilated.h"
 
 enum { PATIENCE = 40000, RECORD = 64 };
@@ -25,6 +28,8 @@ struct risk_model {
   Vhwgw_risk *top;
   uint64_t cycles;
   uint32_t latency;
+  uint32_t pauses; // state of their generator, 0 = none
+  uint32_t halt_in;
   uint64_t pulses[32];
   memory memories[MEMORY_CNT];
 };
@@ -49,7 +54,27 @@ static memory of(Word &row) {
   return {reinterpret_cast<uint32_t *>(&row), 0};
 }
 
+// in a quarter of the cycles, when there are pauses: xorshift32
+static inline bool is_pause(risk_model *model) {
+  uint32_t state = model->pauses;
+  if (!state) return false;
+  state ^= state << 13;
+  state ^= state >> 17;
+  state ^= state << 5;
+  model->pauses = state;
+  return state % 4 == 0;
+}
+
 extern "C" {
+
+uint32_t risk_model_mutant;
+
+void risk_model_mutate(risk_model *model, uint32_t number) {
+#ifdef RISK_MUTANTS
+  model->top->rootp->__PVT__mutant->on = number;
+#endif
+  (void)model, (void)number;
+}
 
 void risk_model_reset(risk_model *model) {
   Vhwgw_risk *top = model->top;
@@ -66,6 +91,7 @@ risk_model *risk_model_open(void) {
   model->context->randReset(2);
   model->top = new Vhwgw_risk(model->context, "gate");
   Vhwgw_risk___024root *root = model->top->rootp;
+  risk_model_mutate(model, risk_model_mutant);
   memory *memories = model->memories;
   memories[MEMORY_AT] = of(root->hwgw_risk__DOT__u_state__DOT__u_at__DOT__ram);
   memories[MEMORY_ACCOUNT] = of(root->hwgw_risk__DOT__u_state__DOT__u_account__DOT__ram);
@@ -78,7 +104,12 @@ risk_model *risk_model_open(void) {
   memories[MEMORY_RECENT] = of(root->hwgw_risk__DOT__recent_q);
   memories[MEMORY_GATEWAY_CASH] = of(root->hwgw_risk__DOT__u_money__DOT__gateway_cash_q);
   memories[MEMORY_GATEWAY_EQUITY] = of(root->hwgw_risk__DOT__u_money__DOT__gateway_equity_q);
-  memories[MEMORY_LIMITS] = of(root->hwgw_risk__DOT__u_limits__DOT__g_instrument__BRA__0__KET____DOT__u_ram__DOT__ram);
+  memories[MEMORY_LIMITS_INSTRUMENT] =
+      of(root->hwgw_risk__DOT__u_limits__DOT__g_instrument__BRA__0__KET____DOT__u_ram__DOT__ram);
+  memories[MEMORY_LIMITS_ACCOUNT] =
+      of(root->hwgw_risk__DOT__u_limits__DOT__g_account__BRA__0__KET____DOT__u_ram__DOT__ram);
+  memories[MEMORY_LIMITS_STRATEGY] =
+      of(root->hwgw_risk__DOT__u_limits__DOT__g_strategy__BRA__0__KET____DOT__u_ram__DOT__ram);
   Vhwgw_risk *top = model->top;
   top->clk = top->halt = top->halt_reason = top->s_axis_event_tvalid = top->s_axis_limits_tvalid = 0;
   top->verdict_addr = 0;
@@ -95,18 +126,26 @@ void risk_model_close(risk_model *model) {
   delete model;
 }
 
-void risk_model_table(risk_model *model, const uint64_t *words, uint32_t cnt) {
+void risk_model_words(risk_model *model, const uint64_t *words, uint32_t cnt, uint32_t is_whole) {
   Vhwgw_risk *top = model->top;
   top->s_axis_limits_tvalid = 1;
   for (uint32_t i = 0; i < cnt; i++) {
     top->s_axis_limits_tdata = words[i];
-    top->s_axis_limits_tlast = i + 1 == cnt;
-    bool is_taken = false;
-    for (int wait = 0; !is_taken && wait < PATIENCE; wait++, tick(model)) is_taken = top->s_axis_limits_tready;
+    top->s_axis_limits_tlast = is_whole && i + 1 == cnt;
+    bool is_taken = false, is_offered = false;
+    for (int wait = 0; !is_taken && wait < PATIENCE; wait++, tick(model)) {
+      is_offered = is_offered || !is_pause(model);
+      top->s_axis_limits_tvalid = is_offered;
+      is_taken = is_offered && top->s_axis_limits_tready;
+    }
     if (!is_taken) break;
   }
   top->s_axis_limits_tvalid = 0;
   for (int wait = 0; !top->s_axis_limits_tready && wait < PATIENCE; wait++) tick(model);
+}
+
+void risk_model_table(risk_model *model, const uint64_t *words, uint32_t cnt) {
+  risk_model_words(model, words, cnt, 1);
 }
 
 int risk_model_events(risk_model *model, const void *records, uint32_t cnt, uint8_t *reasons) {
@@ -114,11 +153,15 @@ int risk_model_events(risk_model *model, const void *records, uint32_t cnt, uint
   const char *bytes = static_cast<const char *>(records);
   uint32_t sent = 0, got = 0, idle = 0;
   uint64_t since = 0;
+  bool is_offered = false;
   for (; got < cnt && idle < PATIENCE; idle++) {
-    top->s_axis_event_tvalid = sent < cnt;
-    if (sent < cnt) memcpy(top->s_axis_event_tdata.data(), bytes + sent * RECORD, RECORD);
-    bool is_taken = sent < cnt && top->s_axis_event_tready;
-    if (top->m_axis_verdict_tvalid) {
+    is_offered = sent < cnt && (is_offered || !is_pause(model));
+    top->s_axis_event_tvalid = is_offered;
+    if (is_offered) memcpy(top->s_axis_event_tdata.data(), bytes + sent * RECORD, RECORD);
+    top->m_axis_verdict_tready = !is_pause(model);
+    if (model->pauses) top->eval(); // a record is taken in the cycle in which the verdict before it is
+    bool is_taken = is_offered && top->s_axis_event_tready;
+    if (top->m_axis_verdict_tvalid && top->m_axis_verdict_tready) {
       if (memcmp(top->m_axis_verdict_tdata.data(), bytes + got * RECORD, RECORD)) return 0;
       reasons[got++] = top->m_axis_verdict_tuser;
       model->latency = static_cast<uint32_t>(model->cycles - since);
@@ -127,11 +170,24 @@ int risk_model_events(risk_model *model, const void *records, uint32_t cnt, uint
     if (is_taken) {
       since = model->cycles;
       sent++;
+      is_offered = false;
     }
-    tick(model);
+    if (model->halt_in && sent && model->cycles - since == model->halt_in) {
+      top->halt = 1;
+      tick(model);
+      top->halt = 0;
+      model->halt_in = 0;
+    } else {
+      tick(model);
+    }
   }
   top->s_axis_event_tvalid = 0;
+  top->m_axis_verdict_tready = 1;
   return got == cnt;
+}
+
+void risk_model_pauses(risk_model *model, uint32_t seed) {
+  model->pauses = seed;
 }
 
 uint32_t risk_model_latency(const risk_model *model) {
@@ -148,6 +204,11 @@ void risk_model_halt(risk_model *model, uint32_t level, uint32_t reason) {
   tick(model);
 }
 
+void risk_model_halt_in(risk_model *model, uint32_t cycles, uint32_t reason) {
+  model->halt_in = cycles;
+  model->top->halt_reason = static_cast<CData>(reason);
+}
+
 uint64_t risk_model_bits(const risk_model *model, enum risk_memory memory, uint32_t row, uint32_t lsb, uint32_t width) {
   const uint32_t *words = model->memories[memory].words + row * model->memories[memory].stride;
   uint64_t value = 0;
@@ -160,8 +221,8 @@ uint64_t risk_model_bits(const risk_model *model, enum risk_memory memory, uint3
   return value;
 }
 
-void risk_model_flip(risk_model *model, uint32_t row, uint32_t bit) {
-  const memory &limits = model->memories[MEMORY_LIMITS];
+void risk_model_flip(risk_model *model, uint32_t memory, uint32_t row, uint32_t bit) {
+  const struct memory &limits = model->memories[memory];
   limits.words[row * limits.stride + bit / 32] ^= 1u << bit % 32;
 }
 

@@ -26,27 +26,37 @@ enum risk_memory {
   MEMORY_RECENT,
   MEMORY_GATEWAY_CASH,
   MEMORY_GATEWAY_EQUITY,
-  MEMORY_LIMITS,
+  MEMORY_LIMITS_INSTRUMENT,
+  MEMORY_LIMITS_ACCOUNT,
+  MEMORY_LIMITS_STRATEGY,
   MEMORY_CNT
 };
 
+/* the change in force where there are any (tests/mutation), 0 = none: of models opened from now on, and of this one */
+extern uint32_t risk_model_mutant;
+void risk_model_mutate(struct risk_model *model, uint32_t number);
 struct risk_model *risk_model_open(void); /* after reset; NULL when there is no memory */
 void risk_model_close(struct risk_model *model);
 void risk_model_reset(struct risk_model *model);
-/* writes words of a limits table, tlast with the last one */
+/* writes words of a limits table; tlast with the last one, or not at all */
+void risk_model_words(struct risk_model *model, const uint64_t *words, uint32_t cnt, uint32_t is_whole);
 void risk_model_table(struct risk_model *model, const uint64_t *words, uint32_t cnt);
 /* cnt records of 64 bytes, each offered as soon as the gate takes it; their answers. Returns when the last one has been
  * applied, 0 when the gate hangs or answers with another record */
 int risk_model_events(struct risk_model *model, const void *records, uint32_t cnt, uint8_t *reasons);
+/* from now on records are offered, limits words given and answers taken with pauses, by that seed; 0 = none */
+void risk_model_pauses(struct risk_model *model, uint32_t seed);
 /* cycles from the last record to its verdict */
 uint32_t risk_model_latency(const struct risk_model *model);
 uint64_t risk_model_cycles(const struct risk_model *model);
 void risk_model_halt(struct risk_model *model, uint32_t level, uint32_t reason);
+/* the wire is high for one cycle, so many cycles after the next record is taken */
+void risk_model_halt_in(struct risk_model *model, uint32_t cycles, uint32_t reason);
 /* bits [lsb, lsb + width) of a row, at most 64 */
 uint64_t risk_model_bits(const struct risk_model *model, enum risk_memory memory, uint32_t row, uint32_t lsb,
                          uint32_t width);
-/* turns a bit of a limits memory over (word 0 of the instruments), for the test of parity */
-void risk_model_flip(struct risk_model *model, uint32_t row, uint32_t bit);
+/* turns a bit of a row of a memory over, for the test of parity */
+void risk_model_flip(struct risk_model *model, uint32_t memory, uint32_t row, uint32_t bit);
 uint64_t risk_model_last_ts(const struct risk_model *model);
 uint64_t risk_model_last_beat(const struct risk_model *model);
 uint32_t risk_model_last_ref(const struct risk_model *model);

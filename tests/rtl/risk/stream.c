@@ -13,6 +13,7 @@
 static const uint32_t INSTRUMENTS[] = {0, 1, 7, 1023};
 static const uint8_t ACCOUNTS[] = {0, 1, 15};
 static const uint8_t STRATEGIES[] = {0, 1, 63};
+enum { UNPRICED = 5 }; /* an instrument that never has a reference */
 enum { INSTRUMENT_CNT = 4, ACCOUNT_CNT = 3, STRATEGY_CNT = 3, START = 1 + 1 + STRATEGY_CNT + 2 * INSTRUMENT_CNT };
 
 uint64_t stream_random(struct stream *stream) {
@@ -52,7 +53,7 @@ static void account_limits(struct stream *stream, struct hwgw_limits_account *to
   to->loss_max = chance(stream, 333) ? (loss > (hwgw_money)UINT64_MAX ? UINT64_MAX : (uint64_t)loss) : UINT64_MAX;
   to->open_max = (uint32_t)TIGHT(UINT32_MAX, 0, used->open_cnt, used->open_cnt + 3);
   to->rate_burst = (uint32_t)TIGHT(100, 1, 3, UINT32_MAX);
-  to->rate_refill_ns = TIGHT(stream->step_ns / 100, 0, stream->step_ns / 10, stream->step_ns, UINT64_MAX);
+  to->rate_refill_ns = TIGHT(stream->step_ns / 100, 0, 1, stream->step_ns / 10, stream->step_ns, UINT64_MAX);
 }
 
 static void instrument_limits(struct stream *stream, struct hwgw_limits_instrument *to,
@@ -77,8 +78,9 @@ static bool limits(struct stream *stream, struct hwgw_order *event) {
   memset(table, 0, sizeof *table);
   table->generation = ++stream->generation;
   table->checks_enabled = UINT32_MAX;
+  uint32_t off = chance(stream, 300) ? 300 : 60;
   for (uint32_t reason = 1; reason < 19; reason++)
-    if (chance(stream, 60)) table->checks_enabled &= ~(1u << reason);
+    if (chance(stream, off)) table->checks_enabled &= ~(1u << reason);
   table->beat_age_max_ns = TIGHT(UINT64_MAX, 10 * stream->step_ns, 50 * stream->step_ns);
   table->ref_age_max_ns = TIGHT(UINT64_MAX, 10 * stream->step_ns, 50 * stream->step_ns);
   table->dup_window_ns = PICK(stream, 0, stream->step_ns, 10 * stream->step_ns);
@@ -87,10 +89,11 @@ static bool limits(struct stream *stream, struct hwgw_order *event) {
   for (uint32_t i = 0; i < HWGW_RISK_STRATEGIES_MAX; i++) {
     table->strategy[i].rate_burst = (uint32_t)TIGHT(100, 1, 3, UINT32_MAX);
     table->strategy[i].rate_refill_ns =
-        TIGHT(stream->step_ns / 100, 0, stream->step_ns / 10, stream->step_ns, UINT64_MAX);
-    table->strategy[i].fills_max = (uint32_t)TIGHT(UINT32_MAX, 5, 50);
-    table->strategy[i].rejects_run_max = (uint32_t)TIGHT(UINT32_MAX, 5, 50);
+        TIGHT(stream->step_ns / 100, 0, 1, stream->step_ns / 10, stream->step_ns, UINT64_MAX);
+    table->strategy[i].fills_max = (uint32_t)TIGHT(UINT32_MAX, 0, 5, 50);
+    table->strategy[i].rejects_run_max = (uint32_t)TIGHT(UINT32_MAX, 0, 5, 50);
   }
+  instrument_limits(stream, &table->instrument[UNPRICED], &gate->instrument[UNPRICED]);
   for (uint32_t i = 0; i < INSTRUMENT_CNT; i++)
     instrument_limits(stream, &table->instrument[INSTRUMENTS[i]], &gate->instrument[INSTRUMENTS[i]]);
   table->checksum = hwgw_limits_checksum(table);
@@ -105,6 +108,10 @@ static bool limits(struct stream *stream, struct hwgw_order *event) {
       return true;
     case 2:
       event->venue_ref = 0;
+      if (chance(stream, 500)) {
+        table->generation = 0;
+        table->checksum = hwgw_limits_checksum(table);
+      }
       return true;
     default:
       ((uint8_t *)table)[below(stream, sizeof *table)] ^= (uint8_t)(1u << below(stream, 8));
@@ -228,6 +235,7 @@ static void new_order(struct stream *stream, struct hwgw_order *event) {
   }
   if (chance(stream, 20))
     event->ref = (uint32_t)PICK(stream, 0, gate->last_ref, gate->last_ref ? gate->last_ref - 1 : 0);
+  if (chance(stream, 20)) event->instrument = UNPRICED;
   if (chance(stream, 30)) edge(stream, event);
 }
 
@@ -261,7 +269,13 @@ static void broken(struct stream *stream, struct hwgw_order *event) {
   event->px = slot->px ? slot->px : 1;
   event->qty = (uint32_t)PICK(stream, slot->executed, 1, slot->executed / 2 + 1);
   if (!slot->executed && chance(stream, 900)) event->kind = KIND(ACCEPTED);
-  if (chance(stream, 100) && ref > HWGW_RISK_OPEN_ORDERS_MAX) event->ref = ref - HWGW_RISK_OPEN_ORDERS_MAX;
+  if (chance(stream, 100) && ref > HWGW_RISK_OPEN_ORDERS_MAX) { /* its place was taken: nothing is known of it */
+    event->ref = ref - HWGW_RISK_OPEN_ORDERS_MAX;
+    if (chance(stream, 300)) event->instrument = UNPRICED;
+    if (chance(stream, 300)) event->side = event->side == BUY ? SELL : BUY;
+    if (chance(stream, 300)) event->account = (uint8_t)PICK(stream, 15, 16);
+    if (chance(stream, 300)) edge(stream, event);
+  }
   if (chance(stream, 40)) edge(stream, event);
 }
 
