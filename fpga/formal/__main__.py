@@ -44,6 +44,7 @@ def planted(proof: Proof, text: str) -> str:
 
 def _run(proof: Proof, mode: str, with_bug: bool = False) -> str:
     """One run of sby: PASS, FAIL, TIMEOUT, or what it said."""
+    depth = proof.depth if mode != "cover" and not with_bug else proof.depth_cover or proof.depth
     folder = WORK / f"{proof.name}.{'bug' if with_bug else mode}"
     shutil.rmtree(folder, ignore_errors=True)
     source = folder / "source"
@@ -56,14 +57,18 @@ def _run(proof: Proof, mode: str, with_bug: bool = False) -> str:
     for path in files:
         shutil.copy(path, source)
     verilog = " ".join(path.name for path in sorted(source.glob("*.v")))
+    # the harness declares dut_NAME and drives it not; a hierarchical reference would be a free wire
+    probes = "".join(f"connect -set dut_{wire} \\dut.{wire}\n" for wire in proof.probes)
+    if probes:
+        probes = f"hierarchy -top {proof.harness}\nproc\nflatten\ncd {proof.harness}\n{probes}cd\n"
     script = f"""[options]
 mode {mode}
-depth {proof.depth}
+depth {depth}
 [engines]
 smtbmc z3
 [script]
 read -formal -D{proof.rule} {verilog}
-prep -top {proof.harness}
+{probes}prep -top {proof.harness}
 [files]
 {chr(10).join(f"source/{path.name}" for path in sorted(source.iterdir()))}
 """

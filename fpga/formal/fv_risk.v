@@ -5,6 +5,9 @@
 // It begins idle, in any state that it can be idle in and more, so what holds for these cycles holds from record to record.
 // RULE_SHUT  an order passes only when, in the cycle in which its answer is formed, nothing is latched, the halt wire is low
 //            and a table is in force: no new or replace after a reset, a damaged row or a halt
+// RULE_LATCH a halt on the wire latches, and while a record is inside nothing clears what came since: a resume only clears what
+//            was before it, so that the next order finds the halt that came with it or behind it
+// RULE_ONCE  each record that is taken is answered once, before the next one is, with the record itself, at most 46 cycles later
 `default_nettype none
 `include "hwgw_specs.vh"
 `include "hwgw_risk.vh"
@@ -56,6 +59,59 @@ module fv_risk (
       if (m_valid && !was_valid_q && is_order && was_shut_q) assert (m_reason == `HWGW_RISK_REASON_HALTED);
       cover (m_valid && is_order && m_reason == `HWGW_RISK_REASON_PASS);
     end
+`endif
+
+`ifdef RULE_LATCH
+  wire [7:0] dut_halted_since_q;
+  reg        has_come_q;  // on the wire, since the record that is inside or was last came
+  reg        was_halted_q;
+  wire [7:0] kind_out = m_data[7:0];
+  always @(posedge clk) begin
+    has_come_q <= has_begun && (halt || (has_come_q && !(valid && s_ready)));
+    if (!has_begun) assume (!has_come_q);
+    else if (!rst) begin
+      if (has_come_q) assert (halted != 8'd0);
+      if (has_come_q) assert (dut_halted_since_q != 8'd0);
+      cover (answer && kind_out == `HWGW_ORDER_KIND_RESUME && halted != 8'd0 && has_come_q);
+      cover (answer && kind_out == `HWGW_ORDER_KIND_NEW && m_reason == `HWGW_RISK_REASON_PASS && was_halted_q);
+    end
+    was_halted_q <= has_begun && (was_halted_q || halted != 8'd0);
+  end
+`endif
+
+`ifdef RULE_ONCE
+  localparam [4:0] CLEAR = 0, IDLE = 1, S3 = 9, F1 = 10, F8 = 17, WALK = 18, M1 = 19, JUDGE = 23, DONE = 24;
+  wire [4:0] dut_phase_q;
+  wire [4:0] dut_count_q;
+  reg        is_inside_q;
+  reg  [7:0] held_q;
+  reg  [6:0] age_q;
+
+  // cycles until the answer stands at the port, at most
+  wire [6:0] from_walk = dut_phase_q == WALK ? {2'd0, 5'd24 - dut_count_q} + 7'd5 : 7'd29;
+  wire [6:0] left = dut_phase_q >= M1 ? {2'd0, JUDGE - dut_phase_q} + 7'd1 :
+      dut_phase_q == WALK ? from_walk : {2'd0, WALK - dut_phase_q} + 7'd29;
+
+  always @(posedge clk) begin
+    if (valid && s_ready) held_q <= {mark, kind};
+    is_inside_q <= has_begun && ((valid && s_ready) || (is_inside_q && !answer));
+    age_q       <= (valid && s_ready) ? 7'd0 : age_q + {6'd0, age_q != 7'd127};
+    if (!has_begun) assume (dut_phase_q == IDLE && !is_inside_q);
+    else begin
+      if (m_valid) assert (is_inside_q);
+      if (valid && s_ready) assert (!is_inside_q || answer);
+      if (is_inside_q) assert ({m_data[258:256], m_data[4:0]} == held_q && m_data[511:259] == 0 && m_data[255:5] == 0);
+      if (is_inside_q && !m_valid) assert (age_q < 7'd46);
+      // and what makes that so
+      assert (dut_phase_q != CLEAR && dut_phase_q <= DONE);
+      assert ((dut_phase_q == IDLE || dut_phase_q == DONE) == (m_valid || !is_inside_q));
+      if (dut_phase_q == DONE) assert (m_valid);
+      if (dut_phase_q == WALK) assert (dut_count_q < 5'd24);
+      if (dut_phase_q != IDLE && dut_phase_q != DONE) assert (age_q + left <= 7'd46);
+      cover (answer && held_q == 8'd1 && age_q == 7'd8);
+      cover (answer && age_q == 7'd45);
+    end
+  end
 `endif
 
 endmodule

@@ -19,11 +19,13 @@ class Proof:
     module: str  # of fpga/rtl
     harness: str  # of fpga/formal: the top
     rule: str  # the macro that chooses the assertions
-    depth: int  # cycles
+    depth: int  # cycles; of an induction, those that are assumed
     bug: tuple[str, str]
     is_induction: bool = False  # holds for ever, not only for depth cycles
+    depth_cover: int = 0  # to its covers and its bug, where that is further
     uses: tuple[str, ...] = ()  # more modules of fpga/rtl
     helpers: tuple[str, ...] = ()  # more files of fpga/formal
+    probes: tuple[str, ...] = ()  # signals of the module that the harness sees, for what is to be invariant
 
 
 def _rules(name: str, depth: int, bugs: dict[str, tuple[str, str]], helpers: tuple[str, ...] = ()) -> list[Proof]:
@@ -66,4 +68,13 @@ PROOFS = (
     Proof("risk.shut", "hwgw_risk", "fv_risk", "RULE_SHUT", 14,  # from any idle state: an order takes 8 cycles
           (".is_halted(halted_q != 8'd0 || halt || !is_in_force)", ".is_halted(halted_q != 8'd0 || halt)"),
           helpers=("fv_risk_stubs",)),
+    Proof("risk.latch", "hwgw_risk", "fv_risk", "RULE_LATCH", 3,
+          ("halted_d = halt ? wire_reason : halted_since_q;", "halted_d = 8'd0;"),
+          is_induction=True, depth_cover=26, helpers=("fv_risk_stubs",), probes=("halted_since_q",)),
+    Proof("risk.once", "hwgw_risk", "fv_risk", "RULE_ONCE", 3,
+          ("(phase_q == IDLE || phase_q == DONE) && is_free && !rst", "(phase_q == IDLE || phase_q == DONE) && !rst"),
+          is_induction=True, depth_cover=50, helpers=("fv_risk_stubs",), probes=("phase_q", "count_q")),
+    Proof("risk.form", "hwgw_risk_check", "fv_risk_check", "RULE_FORM", 8,  # all states: see there
+          ("STRATEGIES_MAX || ref_id <= last_ref", "STRATEGIES_MAX"),
+          uses=("hwgw_risk_bucket",), helpers=("fv_risk_product",)),
 )  # fmt: skip
