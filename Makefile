@@ -29,6 +29,7 @@ native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+.PHONY: ansible ansible-check nats determinism site wheel lock sbom promtool browser screenshots tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill crash lint fuzz seeds docs clean soak-risk mutants journal-proof rtl formal synth
 .PHONY: nats determinism site wheel lock sbom promtool browser screenshots tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill crash lint fuzz seeds docs clean soak-risk mutants mutants-rtl journal-proof rtl formal synth
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -62,6 +63,7 @@ help:
 	@echo "make journal-proof          every byte of a journal changed, deleted, swapped: all of it found"
 	@echo "make crash [N=200]          a gateway under load killed N times, compared with the venue after each"
 	@echo "make wheel                  a wheel of this tree in dist/"
+	@echo "make ansible-check          the Ansible role: linted, then a fleet of made hosts: check mode, twice, a batch that fails"
 	@echo "make lock, make sbom        hashes of the pinned packages, and a CycloneDX bill of materials in dist/"
 	@echo "make lint                   formatting, static checks and types"
 	@echo "make docs                   docs/protocols: a page per wire format and record, from the tables"
@@ -215,6 +217,14 @@ lint: $(build_stamp)
 
 wheel: $(venv_stamp)
 	@$(bin)/python -m build --wheel --no-isolation --outdir dist
+
+# the role of deploy/ansible: linted, and run against made hosts of this machine
+ansible: build/ansible-venv/stamp
+build/ansible-venv/stamp: deploy/ansible/requirements.txt
+	@$(PYTHON) -m venv build/ansible-venv && build/ansible-venv/bin/pip install --quiet -r $< && touch $@
+ansible-check: $(build_stamp) build/ansible-venv/stamp
+	@cd deploy/ansible && PATH="$(abspath build/ansible-venv/bin):$$PATH" ansible-lint -q --offline
+	@HWGW_ANSIBLE=$(abspath build/ansible-venv/bin/ansible-playbook) $(bin)/python -m pytest tests/system/test_ansible.py -q $(ARGS)
 
 lock: $(venv_stamp)
 	@mkdir -p build
