@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from support import hosts
-from support.market import is_alive
+from support.market import is_alive, until
 
 PLAYBOOK = os.environ.get("HWGW_ANSIBLE", "")
 pytestmark = pytest.mark.skipif(not PLAYBOOK, reason="make ansible-check runs it: needs ansible-core")
@@ -116,6 +116,9 @@ class Fleet:
         for host in self.hosts:
             if (host / "pid").exists():
                 subprocess.run(["kill", (host / "pid").read_text().strip()], check=False, stderr=subprocess.DEVNULL)
+                until(lambda pid=int((host / "pid").read_text()): not is_alive(pid), "the gateway has ended")
+        for name in self.names:
+            Path(f"/dev/shm/hwgw-{name}").unlink(missing_ok=True)
 
 
 @pytest.fixture
