@@ -115,8 +115,9 @@ class Fleet:
     def close(self) -> None:
         for host in self.hosts:
             if (host / "pid").exists():
-                subprocess.run(["kill", (host / "pid").read_text().strip()], check=False, stderr=subprocess.DEVNULL)
-                until(lambda pid=int((host / "pid").read_text()): not is_alive(pid), "the gateway has ended")
+                pid = int((host / "pid").read_text())
+                subprocess.run(["kill", str(pid)], check=False, stderr=subprocess.DEVNULL)
+                until(lambda pid=pid: not is_alive(pid), "the gateway has ended")
         for name in self.names:
             Path(f"/dev/shm/hwgw-{name}").unlink(missing_ok=True)
 
