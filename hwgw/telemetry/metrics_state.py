@@ -152,10 +152,10 @@ def _quality(families: Families, gateway: str, look: dict[str, Any]) -> None:
                 families.gauge("hwgw_execution_slippage_ratio", "Cost of executed shares beyond the book at arrival",
                                labels | {"of": base}, slip / 1e4)  # fmt: skip
         for span in ("sent_to_ack", "ack_to_fill"):
-            for quantile, ns in row[f"{span}_ns"].items():
+            for percentile, ns in row[f"{span}_ns"].items():
                 if ns is not None:
                     families.gauge(f"hwgw_execution_{span}_seconds", "Upper end of the slot it lies in, half an octave",
-                                   labels | {"quantile": quantile}, ns / 1e9)  # fmt: skip
+                                   labels | {"percentile": percentile}, ns / 1e9)  # fmt: skip
 
 
 def _processes(families: Families, look: dict[str, Any], segment: Segment) -> None:
