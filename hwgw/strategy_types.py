@@ -77,6 +77,7 @@ class Kind(IntEnum):
     RESUME = 15
     ARM = 16
     DISARM = 17
+    MASS_CANCEL = 18
 
 
 class Side(IntEnum):
@@ -165,7 +166,7 @@ class Order(Protocol):
 
     kind: int
     """0 none, 1 new, 2 replace, 3 cancel, 4 accepted, 5 rejected, 6 canceled, 7 executed, 8 replaced, 9 broken, 10
-    ref, 11 feed, 12 limits, 13 beat, 14 halt, 15 resume, 16 arm, 17 disarm"""
+    ref, 11 feed, 12 limits, 13 beat, 14 halt, 15 resume, 16 arm, 17 disarm, 18 mass cancel"""
     side: int
     """1 buy, 2 sell"""
     type: int
@@ -181,7 +182,7 @@ class Order(Protocol):
     orig_ref: int
     """Replace and replaced only"""
     instrument: int
-    """Dense index"""
+    """Dense index; of a mass cancel all ones = every instrument"""
     px: int
     """Limit price; execution price of executed and broken; reference price of ref"""
     qty: int
@@ -197,7 +198,7 @@ class Order(Protocol):
     """Feed sequence number of the message that caused it; session sequence number when the venue said it"""
     venue_ref: int
     """Order reference or match number given by the venue; generation of limits; of new and replace what the gate has
-    no opinion on: displayed quantity and options"""
+    no opinion on: displayed quantity, options, session"""
 
 
 class Hook(Protocol):

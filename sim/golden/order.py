@@ -37,6 +37,7 @@ SOUP = specs.load("soupbintcp")
 RECORD = specs.load("order")
 PX_MAX = OUCH.constant("px_max")
 QTY_MAX = OUCH.constant("qty_max")
+ALL = 2**32 - 1  # the instrument of a mass cancel of everything
 
 SHORT, EXEMPT = 1, 2  # flags of order.yaml
 SIDES = {"B": ("buy", 0), "S": ("sell", 0), "T": ("sell", SHORT), "E": ("sell", EXEMPT)}
@@ -140,7 +141,19 @@ def encode_message(order: Order, port: Port) -> bytes:
         return _replace(order, port)
     if order["kind"] == kind("cancel"):
         return build(OUCH, "cancel_order", user_ref_num=order["ref"], quantity=order["qty"])
+    if order["kind"] == kind("mass_cancel"):
+        return _mass_cancel(order, port)
     raise EncodeError(f"kind {order['kind']}")
+
+
+def _mass_cancel(order: Order, port: Port) -> bytes:
+    """Of the port's firm, in one symbol or in all."""
+    if port.firm.isspace():
+        raise EncodeError("a mass cancel without a firm")
+    if order["instrument"] != ALL and order["instrument"] >= len(port.symbols):
+        raise EncodeError(f"instrument {order['instrument']} has no symbol")
+    symbol = "" if order["instrument"] == ALL else port.symbols[order["instrument"]]
+    return build(OUCH, "mass_cancel", user_ref_num=order["ref"], firm=port.firm, symbol=symbol)
 
 
 def _enter(order: Order, port: Port) -> bytes:

@@ -19,7 +19,7 @@ LAYOUT = struct.Struct("<" + "".join(CODES[field.length] for field in RECORD.fie
 U32 = 0xFFFFFFFF
 
 EDGES: dict[str, tuple[int, ...]] = {
-    "kind": (0, 4, 7, 17, 18, 255),
+    "kind": (0, 4, 7, 17, 19, 255),
     "side": (0, 1, 2, 3, 255),
     "type": (0, 1, 2, 3, 129),
     "tif": (0, 1, 2, 3, 130),

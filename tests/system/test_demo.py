@@ -255,7 +255,7 @@ def test_a_scale_that_is_no_scale_is_a_usage_error(hwgw, scale, tmp_path):
 
 def test_the_report_fits_80_columns(hwgw):
     """With a shadow, which adds the comparison: its journal and that of the live strategies replay."""
-    done = hwgw("demo", "--seconds", "1", "--rate", "0", "--shadow")
+    done = hwgw("demo", "--seconds", "1", "--rate", "50000", "--shadow")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) > 30
