@@ -35,8 +35,8 @@ bool pipeline_record(struct hwgw_pipeline *p, const struct hwgw_order *event, ui
 
 /* ---- gate: every event on the one clock; what latches in the gate latches in the segment ---- */
 
-static void gate_at(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits,
-                    uint64_t now_ns) {
+static uint32_t gate_at(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits,
+                        uint64_t now_ns) {
   event->ts_ns = now_ns;
   struct hwgw_journal_basis basis = {.kind = HWGW_ORDER_KIND_NONE};
   if (p->journal.ring && (event->kind == HWGW_ORDER_KIND_EXECUTED || event->kind == HWGW_ORDER_KIND_BROKEN))
@@ -48,10 +48,11 @@ static void gate_at(struct hwgw_pipeline *p, struct hwgw_order *event, const str
     hwgw_halt(p->segment, latched, "the risk gate latched");
   }
   if (HWGW_UNLIKELY(hwgw_breaker_event(p->breaker, p->risk, event, latched))) pipeline_breaker_act(p);
+  return latched;
 }
 
-void pipeline_gate(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits) {
-  gate_at(p, event, limits, pipeline_now_ns(p));
+uint32_t pipeline_gate(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits) {
+  return gate_at(p, event, limits, pipeline_now_ns(p));
 }
 
 /* The gate counts a beat's age from when it is told of it. One that is too old by then (this thread, or the machine, had

@@ -261,7 +261,8 @@ static inline uint64_t pipeline_hz(const struct hwgw_pipeline *p) {
 
 /* pipeline.c: the data path */
 bool pipeline_record(struct hwgw_pipeline *p, const struct hwgw_order *event, uint32_t verdict);
-void pipeline_gate(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits);
+/* tells the gate of an event, records it and halts for what it latches, which is returned (PASS: nothing) */
+uint32_t pipeline_gate(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits);
 void pipeline_control(struct hwgw_pipeline *p);
 /* takes halts and resumes that are new, and acknowledges them; never within an order, which would be acknowledged unsent */
 void pipeline_halts(struct hwgw_pipeline *p);

@@ -81,9 +81,11 @@ void pipeline_answer(struct hwgw_pipeline *p, uint32_t venue, struct hwgw_order 
     pipeline_control(p);
     return;
   }
-  pipeline_gate(p, event, NULL);
+  uint32_t latched = pipeline_gate(p, event, NULL);
   pipeline_venue_book(p, venue, event);
-  pipeline_quality_answer(p, event);
+  /* what the gate does not believe is no execution to be measured */
+  if (HWGW_LIKELY(latched == HWGW_RISK_REASON_PASS || latched == HWGW_RISK_REASON_LOSS))
+    pipeline_quality_answer(p, event);
   if (p->session_cnt) answer_count(p->session[venue].row, event);
   if (HWGW_UNLIKELY(p->router != NULL)) hwgw_router_answer(p->router, venue, event, risk_live(p->risk, event->ref));
 

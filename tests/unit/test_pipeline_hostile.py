@@ -343,3 +343,5 @@ def test_an_execution_that_the_gate_does_not_believe_halts_and_moves_no_money():
         row = desk.rig.segment.positions[0]
         assert (int(row["pos"]), int(row["bought_qty"]), int(row["cash"]), int(row["fill_cnt"])) == (0, 0, 0, 0)
         assert int(desk.rig.segment.threads[0]["cash"]) == 0
+        (quality,) = desk.rig.segment.quality()
+        assert (quality["filled"], quality["executed_qty"], quality["slip_mid_bps"]) == (0, 0, None)
