@@ -1,10 +1,14 @@
-// fv_risk_check: hwgw_risk_check with any order, any rows of state, any limits and any product.
+// fv_risk_check: hwgw_risk_check and hwgw_risk_apply with any order, any rows of state, any limits and any product.
 //
 // SPDX-License-Identifier: MIT
 //
 // Everything at their inputs stands still, as it does in hwgw_risk while an order is judged, and their registers begin with
 // anything. They run free and forward: after five cycles every register is a function of the inputs, so what holds in the
-// cycle that is looked at holds in all, from any state.
+// cycle that is looked at holds in all, from any state. The answer is looked at in the cycle in which hwgw_risk stores the rows.
+// RULE_EXPOSURE  no order passes that takes an exposure above its limit: the worst-case position of its side, the shares sold
+//                short, the open orders of account and gateway; the position is stored as it was judged, and its sum never wraps
+// RULE_CREDIT    no order passes that takes open and filled notional of account or gateway above the credit; open notional
+//                is stored as it was judged, and its sum never wraps, even with the check off
 // RULE_FORM      no order passes that is halted, of an old clock, of a control plane that is stale, or of no form
 `default_nettype none
 `include "hwgw_specs.vh"
@@ -27,6 +31,14 @@ module fv_risk_check (
   (* anyconst *) reg [255:0] strategy_limit;
 
   wire [  7:0] reason;
+  wire [ 31:0] px;
+  wire [ 63:0] notional;
+  wire [  2:0] has_room;
+  wire [191:0] left;
+  wire [`HWGW_ROW_AT_W-1:0] at_d;
+  wire [`HWGW_ROW_ACCOUNT_W-1:0] account_d, gateway_d;
+  wire [`HWGW_ROW_SLOT_W-1:0] slot_d;
+  wire we_at, we_account, we_slot;
 
   hwgw_risk_check dut (
       .clk(clk), .order(order), .is_halted(is_halted), .is_back(is_back), .last_beat(last_beat), .last_ref(last_ref),
@@ -34,11 +46,20 @@ module fv_risk_check (
       .gateway_equity(96'd0), .strategy(strategy), .slot(slot), .orig(orig), .checks(checks),
       .beat_age_max_ns(beat_age_max_ns), .ref_age_max_ns(ref_age_max_ns), .dup_window_ns(dup_window_ns), .limit(limit),
       .account_limit(account_limit), .gateway_limit(gateway_limit), .strategy_limit(strategy_limit), .reason(reason),
-      .px_q3(), .notional_q4(), .has_room(), .left()
+      .px_q3(px), .notional_q4(notional), .has_room(has_room), .left(left)
   );
 
   reg [7:0] reason_q;  // as in hwgw_risk
   wire is_pass = reason_q == `HWGW_RISK_REASON_PASS;
+
+  hwgw_risk_apply u_apply (
+      .clk(clk), .event_in(order), .is_pass(is_pass), .is_back(is_back), .is_in_force(1'b1),
+      .is_rate_on(checks[`HWGW_RISK_CHECK_RATE]), .last_ref(last_ref), .px_priced(px), .notional(notional),
+      .released(64'd0), .filled(64'd0), .has_room(has_room), .left(left), .strategy_limit(strategy_limit), .at(at),
+      .account(account), .gateway(gateway), .strategy(strategy), .slot(slot), .orig(orig), .is_believed(), .is_live(),
+      .is_buy(), .release_qty(), .we_at(we_at), .at_d(at_d), .we_account(we_account), .account_d(account_d),
+      .gateway_d(gateway_d), .we_strategy(), .strategy_d(), .we_slot(we_slot), .slot_d(slot_d), .orig_d()
+  );
 
   wire [ 7:0] kind = order[8*`HWGW_ORDER_KIND_OFF+:8];
   wire [ 7:0] side = order[8*`HWGW_ORDER_SIDE_OFF+:8];
@@ -50,6 +71,19 @@ module fv_risk_check (
   wire        is_buy = side == `HWGW_ORDER_SIDE_BUY;
   wire        is_new = kind == `HWGW_ORDER_KIND_NEW;
 
+  wire [31:0] was = is_buy ? at[`HWGW_ROW_AT_LONG_WORST] : at[`HWGW_ROW_AT_SHORT_WORST];
+  wire [31:0] is_now = is_buy ? at_d[`HWGW_ROW_AT_LONG_WORST] : at_d[`HWGW_ROW_AT_SHORT_WORST];
+  wire [31:0] max = is_buy ? limit[`HWGW_LIMITS_INSTRUMENT_LONG_MAX] : limit[`HWGW_LIMITS_INSTRUMENT_SHORT_MAX];
+  wire signed [39:0] worst = $signed({{8{was[31]}}, was}) + $signed({8'd0, qty});
+  wire signed [39:0] stored = $signed({{8{is_now[31]}}, is_now});
+  wire signed [39:0] worst_max = $signed({{8{max[31]}}, max});
+  wire [39:0] short_used = {8'd0, at[`HWGW_ROW_AT_SHORT_USED]} + {8'd0, qty};
+
+  wire [67:0] open = {4'd0, account[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL]} + {4'd0, notional};
+  wire [67:0] gateway_open = {4'd0, gateway[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL]} + {4'd0, notional};
+  wire [67:0] used = open + {4'd0, account[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL]};
+  wire [67:0] gateway_used = gateway_open + {4'd0, gateway[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL]};
+
   reg [2:0] age_q = 3'd0;
   always @(posedge clk) begin
     age_q    <= age_q + {2'd0, age_q != 3'd6};
@@ -60,6 +94,46 @@ module fv_risk_check (
   end
 
   wire looked_at = age_q == 3'd6;
+
+`ifdef RULE_EXPOSURE
+  always @(posedge clk)
+    if (looked_at) begin
+      if (is_pass) begin
+        assert (we_at && we_slot && stored == worst);
+        if (checks[`HWGW_RISK_CHECK_POSITION]) assert (worst <= worst_max);
+        if (is_buy) assert (at_d[`HWGW_ROW_AT_SHORT_WORST] == at[`HWGW_ROW_AT_SHORT_WORST]);
+        else assert (at_d[`HWGW_ROW_AT_LONG_WORST] == at[`HWGW_ROW_AT_LONG_WORST]);
+        if (!is_buy && flags != 16'd0) begin
+          assert ({8'd0, at_d[`HWGW_ROW_AT_SHORT_USED]} == short_used);
+          if (checks[`HWGW_RISK_CHECK_SHORT_SALE])
+            assert (short_used <= {8'd0, limit[`HWGW_LIMITS_INSTRUMENT_LOCATE_QTY]});
+        end
+        if (!is_buy && flags == 16'd0 && checks[`HWGW_RISK_CHECK_SHORT_SALE]) assert (worst <= 40'sd0);
+        if (checks[`HWGW_RISK_CHECK_OPEN_ORDERS]) begin
+          assert ({19'd0, account[`HWGW_ROW_ACCOUNT_OPEN_CNT]} < account_limit[`HWGW_LIMITS_ACCOUNT_OPEN_MAX]);
+          assert ({19'd0, gateway[`HWGW_ROW_ACCOUNT_OPEN_CNT]} < gateway_limit[`HWGW_LIMITS_ACCOUNT_OPEN_MAX]);
+        end
+      end else assert (!we_at && !we_slot);
+      cover (is_pass && is_buy && worst == worst_max && &checks);
+      cover (is_pass && !is_buy && flags != 16'd0 && worst == worst_max && &checks);
+    end
+`endif
+
+`ifdef RULE_CREDIT
+  always @(posedge clk)
+    if (looked_at) begin
+      if (is_pass) begin
+        assert (we_account);
+        assert ({4'd0, account_d[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL]} == open);
+        assert ({4'd0, gateway_d[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL]} == gateway_open);
+        if (checks[`HWGW_RISK_CHECK_CREDIT]) begin
+          assert (used <= {4'd0, account_limit[`HWGW_LIMITS_ACCOUNT_CREDIT_MAX]});
+          assert (gateway_used <= {4'd0, gateway_limit[`HWGW_LIMITS_ACCOUNT_CREDIT_MAX]});
+        end
+      end
+      cover (is_pass && used == {4'd0, account_limit[`HWGW_LIMITS_ACCOUNT_CREDIT_MAX]} && used > 68'd5 && &checks);
+    end
+`endif
 
 `ifdef RULE_FORM
   always @(posedge clk)
