@@ -2,7 +2,7 @@
 //
 // SPDX-License-Identifier: MIT
 //
-// Assumed: no record is given while the store is full, as hwgw_mold takes care of.
+// Assumed, as hwgw_mold takes care of: no record is given while the store is full; a packet is committed or taken back, not both.
 // RULE_ORDER  the records that were committed leave in their order, each once; what was taken back never leaves
 // RULE_STABLE a record that waits at the port stays as it is
 // RULE_LIVE   a committed record is at the port within 3 cycles when the reader takes what is there
@@ -41,6 +41,7 @@ module fv_hold (
     has_begun <= 1'b1;
     assume (rst == !has_begun);
     assume (!(valid && full));
+    assume (!(commit && rollback));
     if (valid) given[write_q] <= record;
     write_q  <= rollback ? commit_q : write_next;
     commit_q <= commit && !rollback ? write_next : commit_q;

@@ -69,7 +69,7 @@ module fv_trigger (
     armed_q    <= armed;
     lent_q     <= rst ? 20'd0 : lent;
     spent_q    <= rst ? 20'd0 : spent;
-    if (cmd_disarm) spent_q <= lent;  // what is left is void
+    if (cmd_disarm && !rst) spent_q <= lent;  // what is left is void
     waits_q    <= m_valid && !ready && !rst;
     order_q    <= order;
   end

@@ -74,11 +74,29 @@ PROOFS = (
     Proof("risk.once", "hwgw_risk", "fv_risk", "RULE_ONCE", 3,
           ("(phase_q == IDLE || phase_q == DONE) && is_free && !rst", "(phase_q == IDLE || phase_q == DONE) && !rst"),
           is_induction=True, depth_cover=50, helpers=("fv_risk_stubs",), probes=("phase_q", "count_q")),
+    Proof("risk.form", "hwgw_risk_check", "fv_risk_check", "RULE_FORM", 8,  # all states: see there
+          ("STRATEGIES_MAX || ref_id <= last_ref", "STRATEGIES_MAX"),
+          uses=("hwgw_risk_apply", "hwgw_risk_bucket"), helpers=("fv_risk_product",)),
+    *_rules("trigger", 12, {
+        "shots": ("wire [         ARMED_W-1:0] count = has_fired_q && fired_row_q == row_q ? fired_count_q : count_q;",
+                  "wire [         ARMED_W-1:0] count = count_q;"),
+        "stable": ("wire                        is_free = !order_valid_q || m_axis_order_tready;",
+                   "wire                        is_free = 1'b1;"),
+    }),
+    Proof("hold.order", "hwgw_hold", "fv_hold", "RULE_ORDER", 11,
+          ("write_q <= s_rollback ? commit_q : write_next;", "write_q <= write_next;"), depth_cover=13),
+    *_rules("hold", 13, {
+        "stable": ("wire             is_out_free = !m_valid || m_ready;", "wire             is_out_free = 1'b1;"),
+        "live": ("has_more_q <= !(get ? is_back_one : is_back_even);", "has_more_q <= has_more_q && !is_back_one;"),
+    }),
+)  # fmt: skip
+
+# written, and not closed: the solver had no answer in ten minutes, or the induction needs a stronger invariant
+OPEN = (
     *(Proof(f"risk.{rule}", "hwgw_risk_check", "fv_risk_check", f"RULE_{rule.upper()}", 8, bug,
             uses=("hwgw_risk_apply", "hwgw_risk_bucket"), helpers=("fv_risk_product",)) for rule, bug in {
         "exposure": ("is_position_bad_q  <= worst >", "is_position_bad_q  <= worst - 34'sd1 >"),
         "credit": ("gateway_room_q2[65] || notional_q4 > gateway_room_q2[63:0]", "notional_q4 > gateway_room_q2[63:0]"),
-        "form": ("STRATEGIES_MAX || ref_id <= last_ref", "STRATEGIES_MAX"),
     }.items()),
     Proof("risk.worst", "hwgw_risk_apply", "fv_risk_ledger", "RULE_WORST", 2,
           ("side_qty = is_replaced ? orig_leaves + release_qty", "side_qty = is_replaced ? orig_leaves"),
@@ -88,15 +106,4 @@ PROOFS = (
           probes=("end_q", "expiry_q", "is_over_q", "is_new_q")),
     Proof("frame.once", "hwgw_frame", "fv_frame", "RULE_ONCE", 3,
           ("assign s_ready = !is_sending && ", "assign s_ready = "), is_induction=True, depth_cover=34),
-    *_rules("trigger", 12, {
-        "shots": ("wire [         ARMED_W-1:0] count = has_fired_q && fired_row_q == row_q ? fired_count_q : count_q;",
-                  "wire [         ARMED_W-1:0] count = count_q;"),
-        "stable": ("wire                        is_free = !order_valid_q || m_axis_order_tready;",
-                   "wire                        is_free = 1'b1;"),
-    }),
-    *_rules("hold", 13, {
-        "order": ("write_q <= s_rollback ? commit_q : write_next;", "write_q <= write_next;"),
-        "stable": ("wire             is_out_free = !m_valid || m_ready;", "wire             is_out_free = 1'b1;"),
-        "live": ("has_more_q <= !(get ? is_back_one : is_back_even);", "has_more_q <= has_more_q && !is_back_one;"),
-    }),
 )  # fmt: skip
