@@ -29,7 +29,7 @@ native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: ansible ansible-check nats determinism site wheel lock sbom promtool browser screenshots tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill crash lint fuzz seeds docs clean soak-risk mutants mutants-rtl journal-proof rtl formal synth
+.PHONY: ansible ansible-check deb deb-check nats determinism site wheel lock sbom promtool browser screenshots tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill crash lint fuzz seeds docs clean soak-risk mutants journal-proof rtl formal synth mutants-rtl
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -63,6 +63,7 @@ help:
 	@echo "make crash [N=200]          a gateway under load killed N times, compared with the venue after each"
 	@echo "make wheel                  a wheel of this tree in dist/"
 	@echo "make ansible-check          the Ansible role: linted, then a fleet of made hosts: check mode, twice, a batch that fails"
+	@echo "make deb, make deb-check    a Debian package in dist/; lintian, and a life in a fresh system: installed, upgraded, purged (root)"
 	@echo "make lock, make sbom        hashes of the pinned packages, and a CycloneDX bill of materials in dist/"
 	@echo "make lint                   formatting, static checks and types"
 	@echo "make docs                   docs/protocols: a page per wire format and record, from the tables"
@@ -224,6 +225,15 @@ build/ansible-venv/stamp: deploy/ansible/requirements.txt
 ansible-check: $(build_stamp) build/ansible-venv/stamp
 	@cd deploy/ansible && PATH="$(abspath build/ansible-venv/bin):$$PATH" ansible-lint -q --offline
 	@HWGW_ANSIBLE=$(abspath build/ansible-venv/bin/ansible-playbook) $(bin)/python -m pytest tests/system/test_ansible.py -q $(ARGS)
+
+# a Debian package with the pinned packages in it; needs debhelper and clang
+deb: $(build_stamp)
+	@command -v dh >/dev/null || { echo "deb: needs debhelper (apt-get install debhelper)" >&2; exit 1; }
+	@$(bin)/python deploy/deb.py
+
+# lintian, and the package's whole life in a fresh system
+deb-check: deb
+	@deploy/deb_check.sh dist/hwgw_*.deb
 
 lock: $(venv_stamp)
 	@mkdir -p build

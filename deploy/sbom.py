@@ -4,6 +4,7 @@ SPDX-License-Identifier: MIT
 
     python deploy/sbom.py lock REPORT.json requirements.txt > deploy/requirements.lock   (make lock; REPORT is pip's)
     python deploy/sbom.py bom deploy/requirements.lock requirements.txt > dist/hwgw.cdx.json              (make sbom)
+    python deploy/sbom.py part deploy/requirements.lock 'hwgw[top]' > FILE    (what an installed package needs, locked)
 
 A lock line is NAME==VERSION --hash=sha256:..., as pip install --require-hashes reads it. The hashes are of the files
 that pip took for the platform and Python that made the lock.
@@ -18,6 +19,8 @@ import uuid
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from packaging.requirements import Requirement
 
 HEAD = "# Made by `make lock` from requirements.txt; edits are lost. pip install --require-hashes -r this file\n"
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;#]+)$")
@@ -62,6 +65,27 @@ def check(locked: str, wanted: dict[str, str]) -> None:
     there = {match[1]: match[2] for line in locked.splitlines() if (match := _LOCK.match(line))}
     if wrong := {name for name in there.keys() | wanted.keys() if there.get(name) != wanted.get(name)}:
         raise ValueError(f"deploy/requirements.lock: not as pinned: {', '.join(sorted(wrong))}; run make lock")
+
+
+def part(locked: str, wanted: str) -> str:
+    """The lines of a lock that an installed package needs with its extras, itself excepted."""
+    lines = {match[1]: line for line in locked.splitlines() if (match := _LOCK.match(line))}
+    found: dict[str, set[str]] = {}
+    ahead = [Requirement(wanted)]
+    while ahead:
+        one = ahead.pop()
+        name, extras = plain(one.name), one.extras or {""}
+        if extras <= found.get(name, set()):
+            continue
+        found.setdefault(name, set()).update(extras)
+        for text in metadata.requires(name) or ():
+            inner = Requirement(text)
+            if not inner.marker or any(inner.marker.evaluate({"extra": extra}) for extra in extras):
+                ahead.append(inner)
+    del found[plain(Requirement(wanted).name)]
+    if missing := found.keys() - lines.keys():
+        raise ValueError(f"not in the lock: {', '.join(sorted(missing))}")
+    return HEAD + "".join(f"{lines[name]}\n" for name in sorted(found))
 
 
 def _licence(name: str) -> list[dict[str, Any]]:
@@ -112,6 +136,8 @@ def main(argv: list[str]) -> int:
             version = re.search(r'^__version__ = "([^"]+)"', source, re.MULTILINE)
             made = bom(Path(argv[1]).read_text(encoding="utf-8"), version[1] if version else "unknown")
             sys.stdout.write(json.dumps(made, indent=1) + "\n")
+        elif len(argv) == 3 and argv[0] == "part":
+            sys.stdout.write(part(Path(argv[1]).read_text(encoding="utf-8"), argv[2]))
         else:
             print(__doc__, file=sys.stderr)
             return 2

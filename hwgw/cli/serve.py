@@ -17,7 +17,7 @@ DEFAULT = "127.0.0.1:8470"
 @verb("serve")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--listen", metavar="ADDRESS:PORT", default=DEFAULT, show_default=True, help="Where; port 0: any.")
-@click.option("--control", is_flag=True, help="Allow to halt; who does needs the token.")
+@click.option("--control", is_flag=True, help="Allow halting; who does needs the token.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="A token of 20 characters or more, mode 600.")
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain, PEM.")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Its key, PEM.")

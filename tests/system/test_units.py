@@ -19,8 +19,8 @@ EXPOSURE_MAX = 2.0
 NAMES = ("hwgw@.service", "hwgw-metrics.service", "hwgw.slice")
 # what a private machine without the user hwgw, /etc/hwgw and a venue needs otherwise; root lacks its capabilities
 _HERE = (
-    "[Unit]\nDefaultDependencies=no\nWants=\nAfter=\n[Service]\nUser=root\nGroup=root\nConfigurationDirectory=\n"
-    "ProtectHome=no\nStandardOutput=file:/run/said\nStandardError=file:/run/said\nWatchdogSec=2\n"
+    "[Unit]\nDefaultDependencies=no\nWants=\nAfter=\n[Service]\nUser=root\nGroup=root\nProtectHome=no\n"
+    "StandardOutput=file:/run/said\nStandardError=file:/run/said\nWatchdogSec=2\n"
 )
 
 
