@@ -2,7 +2,7 @@
 //
 // SPDX-License-Identifier: MIT
 //
-// Assumed, as hwgw_mold takes care of: no record is given while the store is full; a packet is committed or taken back, not both.
+// Assumed, and not proven of hwgw_mold: no record is given while the store is full; a packet is committed or taken back, not both.
 // RULE_ORDER  the records that were committed leave in their order, each once; what was taken back never leaves
 // RULE_STABLE a record that waits at the port stays as it is
 // RULE_LIVE   a committed record is at the port within 3 cycles when the reader takes what is there
