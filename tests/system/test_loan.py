@@ -17,7 +17,7 @@ import pytest
 from hwgw_sim.golden.frame import Template
 from hwgw_sim.lab import Lab
 
-from hwgw.card.loan import Loan, numbers
+from hwgw.card.loan import Loan, header, numbers
 from hwgw.errors import ConfigError, DeviceError
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(Lab.missing()), reason=f"no lab: {Lab.missing()}")]
@@ -144,6 +144,26 @@ def test_several_frames_may_be_told_at_once(path: Path) -> None:
     path.venue_gets(b"".join(b"order %d" % idx for idx in range(5)))
     path.ours.send(b"end")
     path.venue_gets(b"end")
+
+
+def test_the_header_of_its_frames_is_read_from_the_route(path: Path) -> None:
+    with path.lab.gateway.entered():
+        found, index = header(path.ours)
+        assert index == socket.if_nametoindex(path.lab.gateway.interface)
+    expected = bytearray(path.template.frame(0, 0, 0, b""))
+    for at, size in ((16, 2), (24, 2), (50, 2)):  # total length and both checksums are of each frame
+        expected[at : at + size] = bytes(size)
+    assert found == bytes(expected)
+
+
+def test_a_venue_that_is_not_behind_an_ethernet_cannot_be_reached_by_the_card() -> None:
+    what = r"at 127\.0\.0\.1 is reached by interface 1, which is not an Ethernet one"
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as ours,
+        pytest.raises(DeviceError, match=what),
+    ):
+        header(ours)
 
 
 def test_sent_bytes_that_do_not_follow_are_refused(path: Path) -> None:

@@ -99,6 +99,7 @@ COMMON_HEADERS = {
         "hwgw_fault.h",
         "hwgw_bad_line.h",
         "hwgw_jitter.h",
+        "hwgw_loan.h",
     ),
     *("soup.h", "protocol.h", "token.h", "fix.h", "hwgw_fix.h", "hwgw_order_model.h"),
     *("hwgw_records.h", "hwgw_registers.h", "hwgw_wire.h", "hwgw_fields.h"),  # generated
