@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import select
 import signal
 import socket
 import struct
@@ -20,20 +19,18 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from . import native
+from .child import await_ready, fork
+from .closing import Closing
 from .deferral import Held
 from .errors import (
-    BY_EXIT_CODE,
     CheckFailed,
     ConfigError,
     DeviceError,
-    HwgwError,
-    InternalError,
     PrivilegeError,
     UsageError,
 )
@@ -54,7 +51,6 @@ from .twins import Twin, twins
 __all__ = ["Gateway", "choose_backend"]
 
 _SIOCGIFFLAGS, _IFF_LOOPBACK = 0x8913, 0x8
-_READY_SECONDS = 20.0
 _STOP_SECONDS = 10.0
 RISK_WHERE = {"host": lib.HWGW_RISK_WHERE_HOST, "card": lib.HWGW_RISK_WHERE_CARD, "both": lib.HWGW_RISK_WHERE_BOTH}
 # what a start with a journal settles by itself: the venue is asked before any order leaves
@@ -340,7 +336,7 @@ class NativeSettings:
         return self._keep[-1]
 
 
-class Gateway:
+class Gateway(Closing):
     """A running gateway, seen from its control process.
 
     start() returns when every pipeline is open, or raises what the data process reported. The heartbeat runs on a
@@ -443,54 +439,24 @@ class Gateway:
             twin.segment.beat()
 
     def _launch(self) -> None:
+        native, cnt = self._native, len(self.settings.pipelines)
         self._beats()
-        ready_read, ready_write = os.pipe()
-        self._pid = os.fork()
-        if self._pid == 0:
-            status = 7
-            try:
-                os.close(ready_read)
-                native = self._native
-                cnt = len(self.settings.pipelines)
-                status = lib.hwgw_gateway_run(
-                    self.segment.pointer, native.pipelines, cnt, native.placement, native.confine, ready_write
-                )
-            finally:
-                os._exit(status)
-        os.close(ready_write)
+        self._pid, ready = fork(
+            lambda answer: lib.hwgw_gateway_run(
+                self.segment.pointer, native.pipelines, cnt, native.placement, native.confine, answer
+            )
+        )
         try:
-            self._await_ready(ready_read)
+            await_ready(ready, "the data process", self._beats)
         except BaseException:
             self.stop()
             raise
-        finally:
-            os.close(ready_read)
 
     def _leave_the_pipelines_alone(self) -> None:
         """Keep this process off the cores its pipelines are pinned to, where others are left."""
         others = os.sched_getaffinity(0) - {pipeline.cpu for pipeline in self.settings.pipelines}
         if others:
             os.sched_setaffinity(0, others)
-
-    def _await_ready(self, fd: int) -> None:
-        answer = b""
-        end = time.monotonic() + _READY_SECONDS
-        while True:
-            self._beats()
-            if not select.select([fd], [], [], 0.05)[0]:
-                if time.monotonic() > end:
-                    raise InternalError(f"the data process did not open its pipelines within {_READY_SECONDS:g} s")
-                continue
-            chunk = os.read(fd, 4096)
-            if not chunk:
-                break
-            answer += chunk
-        if answer == b"0":
-            return
-        code, _, message = answer.decode("utf-8", "replace").partition(" ")
-        if not code.isdigit():
-            raise InternalError("the data process ended before it was ready")
-        raise BY_EXIT_CODE.get(int(code), HwgwError)(message)
 
     def _beat(self) -> None:
         due = time.monotonic() + _RENEW_SECONDS
@@ -564,14 +530,6 @@ class Gateway:
         for twin in given:
             twin.close()
         self.segment.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 @contextlib.contextmanager

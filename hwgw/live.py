@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import mmap
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import published, specs
+from .closing import Closing
 from .errors import CheckFailed, UsageError
 from .fanout import Events
 from .native import lib
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Live", "attach"]
 
 
-class Live:
+class Live(Closing):
     """What a gateway publishes. Arrays are read-only views of its memory; they stay valid after close()."""
 
     def __init__(self, segment: Segment) -> None:
@@ -155,14 +155,6 @@ class Live:
     def close(self) -> None:
         """Detach. Arrays that were taken stay valid, and live while the gateway does."""
         self._segment.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def attach(name: str, *, left_over: bool = False) -> Live:

@@ -19,13 +19,13 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import specs
+from .closing import Closing
 from .errors import UsageError
 
 if TYPE_CHECKING:
@@ -294,7 +294,7 @@ class Udp:
             self._requests.close()
 
 
-class Relay:
+class Relay(Closing):
     """Gives an outlet what a gateway shares, and those who ask. Use it as a context, which closes the outlet.
 
     keep: messages that can be asked for, at least KEEP_MIN.
@@ -388,11 +388,3 @@ class Relay:
     def close(self) -> None:
         """Close the outlet."""
         self.outlet.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

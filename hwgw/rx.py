@@ -33,7 +33,6 @@ import time
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +40,7 @@ from numpy.typing import NDArray
 
 from . import native
 from .batch import FRAME, PAYLOAD, Batch, outgoing
+from .closing import Closing
 from .errors import ConfigError, UsageError
 from .native import ffi, lib
 
@@ -99,7 +99,7 @@ class Ledger:
     drops: Mapping[str, int]
 
 
-class Receiver:
+class Receiver(Closing):
     """An open receive backend; made by open(). A context manager and an iterator over batches."""
 
     def __init__(
@@ -394,14 +394,6 @@ class Receiver:
         from .capture import record
 
         return record(self, target, count, seconds)
-
-    def __enter__(self) -> Receiver:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<hwgw.rx.Receiver {self.state}: {self._describe}>"

@@ -12,12 +12,12 @@ import ipaddress
 import os
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
 from . import specs
+from .closing import Closing
 from .errors import CheckFailed, UsageError
 from .feature_choice import Wanted, native_features
 from .native import call, ffi, lib, text
@@ -72,7 +72,7 @@ def _reason_code(name: str) -> int:
 QUALITY_SHARES = {"p50": 0.5, "p99": 0.99}
 
 
-class Segment:
+class Segment(Closing):
     """A mapping of a gateway's segment. Close it (or use it as a context) when the views are no longer needed."""
 
     def __init__(self, pointer: Any, name: str, *, owner: bool = False) -> None:
@@ -178,14 +178,6 @@ class Segment:
         if self._pointer:
             lib.hwgw_segment_close(self._pointer, self._owner)
             self._pointer = ffi.NULL
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @staticmethod
     def _view(pointer: Any, layout: str, cnt: int, table: str = "segment") -> np.ndarray[Any, Any]:

@@ -26,13 +26,14 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import specs
 from .batch import FRAME, NO_FLOW
+from .closing import Closing
 from .errors import CheckFailed, ConfigError, DeviceError, UsageError
 from .native import call, ffi, lib
 from .rx import SLICE_NS, Receiver
@@ -113,7 +114,7 @@ class Report:
         return self.pps * 8 * self.bytes / self.taken if self.taken else 0.0
 
 
-class Datagrams:
+class Datagrams(Closing):
     """A UDP socket of the kernel as a way out: payloads to groups or hosts. A context manager."""
 
     backend = "kernel"
@@ -166,12 +167,6 @@ class Datagrams:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def run(

@@ -31,6 +31,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from hwgw.closing import Closing
 from hwgw.errors import ConfigError, DeviceError, PrivilegeError
 
 CLONE_NEWNET = 0x40000000
@@ -199,7 +200,7 @@ class Namespace:
         self.fd = -1
 
 
-class Lab:
+class Lab(Closing):
     """The two sides. queues: receive and transmit queues of each end; mtu of both; offloads: leave them on."""
 
     def __init__(self, *, queues: int = 1, mtu: int = 1500, offloads: bool = False) -> None:
@@ -254,9 +255,3 @@ class Lab:
         """End every process started in the lab and let the namespaces go; the kernel removes them."""
         self.exchange.close()
         self.gateway.close()
-
-    def __enter__(self) -> Lab:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 from hwgw import specs
+from hwgw.closing import Closing
 from hwgw.native import call, ffi, lib, text
 
 _COUNTERS = {
@@ -49,7 +49,7 @@ class Frame:
     queue: int
 
 
-class Receiver:
+class Receiver(Closing):
     """An open hwgw_rx. Settings are the fields of struct hwgw_rx_cfg; queues, eal_args and flows are lists.
 
     A flow is a pair (group, port).
@@ -170,11 +170,3 @@ class Receiver:
         """Close; a second call does nothing."""
         lib.hwgw_rx_close(self.rx)
         self.rx = ffi.NULL
-
-    def __enter__(self) -> Receiver:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

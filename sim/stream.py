@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator
-from types import TracebackType
 from typing import Any
 
 from hwgw_sim._native import ffi, lib
+
+from hwgw.closing import Closing
 
 LENGTH_SZ = 2
 RECORD_SZ_MAX = 52
 
 
-class Stream:
+class Stream(Closing):
     """A generator of BinaryFILE records; the same arguments give the same bytes."""
 
     def __init__(self, seed: int, symbol_cnt: int, live_max: int, ramp: int = 0) -> None:
@@ -27,12 +28,6 @@ class Stream:
         self._stream: Any = lib.hwgw_sim_stream_open(ffi.new("struct hwgw_sim_stream_cfg *", cfg))
         if self._stream == ffi.NULL:
             raise ValueError(f"no stream of {cfg}: see sim/stream.h for what is allowed")
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self.close()
 
     def close(self) -> None:
         """Give the memory back."""

@@ -13,6 +13,8 @@ import socket
 import struct
 from pathlib import Path
 
+from hwgw.closing import Closing
+
 from .lab import Lab
 
 __all__ = ["Wire", "missing", "udp_frame"]
@@ -20,7 +22,7 @@ __all__ = ["Wire", "missing", "udp_frame"]
 missing = Lab.missing
 
 
-class Wire:
+class Wire(Closing):
     """Two ends, each a namespace with one device (.device[end]) and one address (.address[end])."""
 
     def __init__(self, queues: int = 1, mtu: int = 1500) -> None:
@@ -83,12 +85,6 @@ class Wire:
     def close(self) -> None:
         """Give both namespaces back; the kernel removes the pair."""
         self._lab.close()
-
-    def __enter__(self) -> Wire:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def udp_frame(group: str, port: int, payload: bytes, source: str = "10.77.0.1", source_port: int = 40000) -> bytes:

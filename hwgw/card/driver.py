@@ -10,12 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from ipaddress import IPv4Address
-from types import TracebackType
 
 from hwgw.errors import DeviceError, UsageError
 from hwgw.specs import load, registers
 from hwgw.specs.registers import Part, Register, Slot
 
+from ..closing import Closing
 from .transport import Transport, connect
 
 SNAPSHOT_SECONDS = 1.0
@@ -23,7 +23,7 @@ NOBODY = str(IPv4Address(0))
 GONE = 0xFFFFFFFF  # what a bus reads when nobody answers
 
 
-class Card:
+class Card(Closing):
     """One card behind a transport. A part of a register is named like one: card["enable"] = 1."""
 
     def __init__(self, transport: Transport) -> None:
@@ -46,12 +46,6 @@ class Card:
             raise DeviceError(
                 f"card {transport.name}: register map {spoken}, this hwgw speaks {major}.x; load its bitstream"
             )
-
-    def __enter__(self) -> Card:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let the transport go."""

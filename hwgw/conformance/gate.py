@@ -6,13 +6,14 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from cffi import FFI
 
 from hwgw.errors import UsageError
 from hwgw.native import ffi, lib
+
+from ..closing import Closing
 
 __all__ = ["Gate", "OwnGate", "SharedObjectGate"]
 
@@ -20,7 +21,7 @@ _ALIGN = 128
 _CDEF = "void *gate_open(void); uint32_t gate_event(void *, const void *, const void *); void gate_close(void *);"
 
 
-class Gate:
+class Gate(Closing):
     """A gate after reset. event() answers a reason code; a table of limits is kept until the next one."""
 
     name = ""
@@ -31,14 +32,6 @@ class Gate:
 
     def close(self) -> None:
         """Give the gate back."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class OwnGate(Gate):

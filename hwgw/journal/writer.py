@@ -6,12 +6,11 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 import os
-import select
 import time
 from pathlib import Path
 from typing import Any
 
-from ..errors import BY_EXIT_CODE, HwgwError, InternalError
+from ..child import await_ready, fork
 from ..native import ffi, lib
 from ..segment import Segment
 from ..settings import Journal
@@ -19,7 +18,6 @@ from .start import Start, start
 
 __all__ = ["Writer"]
 
-_READY_SECONDS = 20.0
 _CLOSE_SECONDS = 10.0
 _SYNC = {"none": "HWGW_JOURNAL_SYNC_NONE", "group": "HWGW_JOURNAL_SYNC_GROUP", "every": "HWGW_JOURNAL_SYNC_EVERY"}
 
@@ -38,20 +36,8 @@ class Writer:
         self._keep = ffi.new("char[]", os.fsencode(journal.folder))
         self._anew = ffi.new("char[]", anew.encode()) if anew else ffi.NULL
         cfg = self._cfg(journal, begin)
-        ready_read, ready_write = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            status = 7
-            try:
-                os.close(ready_read)
-                status = lib.hwgw_journal_run(segment.pointer, cfg, ready_write, ffi.NULL)
-            finally:
-                os._exit(status)
-        os.close(ready_write)
-        try:
-            self._await_ready(ready_read)
-        finally:
-            os.close(ready_read)
+        self.pid, ready = fork(lambda answer: lib.hwgw_journal_run(segment.pointer, cfg, answer, ffi.NULL))
+        await_ready(ready, "the journal's writer")
 
     def _cfg(self, journal: Journal, begin: Start) -> Any:
         cfg = ffi.new("struct hwgw_journal_cfg *")
@@ -61,20 +47,6 @@ class Writer:
         cfg.sync, cfg.group_ns = getattr(lib, _SYNC[journal.sync]), journal.group_ns
         cfg.file_max_bytes = journal.file_max_bytes
         return cfg
-
-    def _await_ready(self, fd: int) -> None:
-        answer, end = b"", time.monotonic() + _READY_SECONDS
-        while select.select([fd], [], [], max(0.0, end - time.monotonic()))[0]:
-            chunk = os.read(fd, 4096)
-            if not chunk:
-                break
-            answer += chunk
-        if answer == b"0":
-            return
-        code, _, message = answer.decode("utf-8", "replace").partition(" ")
-        if self.poll() is None and not answer:
-            raise InternalError(f"the journal's writer did not answer within {_READY_SECONDS:g} s")
-        raise BY_EXIT_CODE.get(int(code) if code.isdigit() else 7, HwgwError)(message or "the journal's writer ended")
 
     def poll(self) -> int | None:
         """The writer's exit status, or None while it runs; negative is the signal that killed it."""

@@ -16,6 +16,7 @@ from hwgw_sim._native import ffi, lib
 
 from hwgw import specs
 from hwgw.bad_line import Faults
+from hwgw.closing import Closing
 from hwgw.errors import BY_EXIT_CODE, ConfigError, HwgwError
 
 SCHEMA = "hwgw.exchange/1"
@@ -118,7 +119,7 @@ def _raise(status: int, text: Any) -> None:
         raise BY_EXIT_CODE.get(status, HwgwError)(f"exchange: {message}")
 
 
-class Exchange:
+class Exchange(Closing):
     """One run of the simulated exchange; a context manager. run() blocks with the GIL released."""
 
     def __init__(self, config: ExchangeConfig) -> None:
@@ -186,12 +187,6 @@ class Exchange:
         cfg.client_timeout_ms, cfg.cancel_on_disconnect = config.client_timeout_ms, config.cancel_on_disconnect
         cfg.cancel_at_close = config.cancel_at_close
         return cfg
-
-    def __enter__(self) -> Exchange:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Ends it; the run must be over."""

@@ -27,6 +27,7 @@ from hwgw_sim.receiver import Receiver, ipv4
 
 import hwgw.rx
 from hwgw import native
+from hwgw.closing import Closing
 
 from ..support.rig import Rig
 from .harness import Unavailable, compile_shared
@@ -73,7 +74,7 @@ class Load:
         return self.ffi.cast(kind, int(native.ffi.cast("uintptr_t", value)))
 
 
-class Source:
+class Source(Closing):
     """One opening; a context manager. what: for people."""
 
     what = ""
@@ -91,12 +92,6 @@ class Source:
 
     def close(self) -> None:
         """Give everything back."""
-
-    def __enter__(self) -> Source:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 class Local(Source):

@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import struct
+import time
 
 from hwgw_sim.wire import Wire
 
@@ -54,3 +55,26 @@ def make_again(wire: Wire) -> None:
     wire.run("rx", "ip", "addr", "add", f"{wire.address['rx']}/24", "dev", rx)
     wire.run("tx", "ip", "link", "set", tx, "up")
     wire.run("rx", "ip", "link", "set", rx, "up")
+
+
+def shape(pair: Wire, rate: str = "8kbit burst 2000") -> None:
+    """A shaper on the sending end; at first a byte a millisecond passes."""
+    pair.run("tx", *f"tc qdisc replace dev {pair.device['tx']} root tbf limit 10000000 rate {rate}".split())
+
+
+def shaped_bridge(pair: Wire, name: str = "bridge0") -> str:
+    """A bridge to send unicast through to 02:77:00:00:00:99: behind it a shaper."""
+    device = pair.device["tx"]
+    for command in (
+        f"ip link add {name} type bridge mcast_snooping 0",
+        f"ip link set {device} master {name}",
+        f"ip link set {name} up",
+        f"bridge fdb add 02:77:00:00:00:99 dev {device} master static",
+    ):
+        pair.run("tx", *command.split())
+    shape(pair)
+    end = time.monotonic() + 5
+    while "state forwarding" not in pair.run("tx", "bridge", "link"):
+        assert time.monotonic() < end, "the bridge does not forward"
+        time.sleep(0.01)
+    return name

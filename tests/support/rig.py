@@ -300,6 +300,15 @@ class Rig:
         self.push(frame(mold(self.seqs[channel], messages), port=PORT + channel))
         self.seqs[channel] += len(messages)
 
+    def rising(self, cnt: int, per: int = 20) -> list[bytes]:
+        """Packets of so many bids each, for push: the n-th bids n shares at 1_000_000 + n, cnt bids in all."""
+        frames = []
+        for first in range(1, cnt, per):
+            adds = [add(1, "AAPL", 10_000 + n, "B", n, 1_000_000 + n) for n in range(first, first + per)]
+            frames.append(frame(mold(self.seq, adds)))
+            self.seq += per
+        return frames
+
     def step(self) -> None:
         lib.hwgw_pipeline_step(self.handle)
 

@@ -147,6 +147,17 @@ class Client:
         lib.hwgw_session_flush(self.handle, self.now_ns, self.counters)
         return int(outcome)
 
+    def encode(self, wanted: Any) -> bytes:
+        """The packet of an order, as the session would send it."""
+        out = ffi.new("uint8_t[]", lib.HWGW_PACKET_SZ_MAX)
+        return bytes(ffi.buffer(out, lib.hwgw_order_encode(self.handle, wanted, out)))
+
+    def decode(self, message: bytes) -> tuple[int, Any]:
+        """What a message of the venue says: the counter of its cause or 0, and the event."""
+        event = ffi.new("struct hwgw_order *")
+        data = ffi.new("uint8_t[]", list(message))  # no byte longer, so that a sanitizer notices a read past its end
+        return lib.hwgw_session_decode(self.handle, data, len(message), event), event
+
     def count(self, name: str) -> int:
         return int(self.counters[getattr(lib, f"HWGW_CNT_SESSION_{name.upper()}")])
 

@@ -11,6 +11,7 @@ from hwgw_sim.wire import Wire
 
 from hwgw.errors import ConfigError, DeviceError
 from tests.support.afxdp import FLOWS, MARKS, MODES, number, numbered, open_rx, program, tagged, until
+from tests.support.links import shape, shaped_bridge
 
 pytestmark = MARKS
 
@@ -96,18 +97,9 @@ def test_frames_without_carrier_are_counted_and_frames_of_a_down_interface_wait(
 
 def test_no_more_frames_wait_than_were_asked_for_and_none_is_lost(pair):
     """Frames wait in front of a shaper, on a port of the bridge they are sent through; unicast is not copied there."""
-    shaper = f"tc qdisc replace dev {pair.device['tx']} root tbf limit 10000000".split()
-    for command in (
-        "ip link add bridge0 type bridge mcast_snooping 0",
-        f"ip link set {pair.device['tx']} master bridge0",
-        "ip link set bridge0 up",
-        f"bridge fdb add 02:77:00:00:00:99 dev {pair.device['tx']} master static",
-    ):
-        pair.run("tx", *command.split())
-    pair.run("tx", *shaper, "rate", "8kbit", "burst", "2000")
-    until(lambda: "state forwarding" in pair.run("tx", "bridge", "link"))
+    bridge = shaped_bridge(pair)
     frames = [b"\x02\x77\x00\x00\x00\x99" + numbered(i)[6:] for i in range(500)]
-    with open_rx(pair) as rx, open_tx(pair, interface="bridge0", tx_frame_cnt=64) as tx:
+    with open_rx(pair) as rx, open_tx(pair, interface=bridge, tx_frame_cnt=64) as tx:
         taken = 0
         while more := tx.send(frames[taken : taken + 100]):
             taken += more
@@ -116,7 +108,7 @@ def test_no_more_frames_wait_than_were_asked_for_and_none_is_lost(pair):
         assert 0 < arrived < taken
         assert taken - arrived <= tx.unsent() <= 64
         assert tx.sent()["full"] > 0
-        pair.run("tx", *shaper, "rate", "100gbit", "burst", "100000000")
+        shape(pair, "100gbit burst 100000000")
         end = time.monotonic() + 5
         while (taken < 500 or tx.unsent()) and time.monotonic() < end:
             taken += tx.send(frames[taken : taken + 100])

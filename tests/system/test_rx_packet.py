@@ -20,6 +20,7 @@ from hwgw_sim import wire
 from hwgw_sim.receiver import Receiver
 from hwgw_sim.wire import Wire, udp_frame
 from support import backlog
+from support.links import shape, shaped_bridge
 
 from hwgw.errors import ConfigError, DeviceError, PrivilegeError
 from hwgw.native import ffi, lib, text
@@ -558,20 +559,8 @@ def test_sending_goes_past_the_queueing_discipline(pair):
 
 def test_a_full_send_buffer_takes_no_more_and_loses_none(pair):
     """Frames wait in front of a shaper, on a port of the bridge they are sent through; unicast is not copied there."""
-    shaper = f"tc qdisc replace dev {pair.device['tx']} root tbf limit 10000000".split()
-    for command in (
-        "ip link add bridge0 type bridge mcast_snooping 0",
-        f"ip link set {pair.device['tx']} master bridge0",
-        "ip link set bridge0 up",
-        f"bridge fdb add 02:77:00:00:00:99 dev {pair.device['tx']} master static",
-    ):
-        pair.run("tx", *command.split())
-    pair.run("tx", *shaper, *["rate", "8kbit", "burst", "2000"])
-    end = time.monotonic() + 5
-    while "state forwarding" not in pair.run("tx", "bridge", "link") and time.monotonic() < end:
-        time.sleep(0.01)
     frames = [b"\x02\x77\x00\x00\x00\x99" + numbered(i)[6:] for i in range(500)]
-    sending = {"interface": "bridge0", "end": "tx", "tx_only": True, "tx_frame_cnt": 64}
+    sending = {"interface": shaped_bridge(pair), "end": "tx", "tx_only": True, "tx_frame_cnt": 64}
     with open_rx(pair) as rx, open_rx(pair, [], **sending) as tx:
         taken = 0
         while more := send(tx, frames[taken : taken + 100]):
@@ -581,7 +570,7 @@ def test_a_full_send_buffer_takes_no_more_and_loses_none(pair):
         assert 0 < arrived < taken
         assert taken - arrived <= lib.hwgw_rx_unsent(tx.rx) <= taken
         assert counter(tx, "tx_full") > 0
-        pair.run("tx", *shaper, *["rate", "100gbit", "burst", "100000000"])
+        shape(pair, "100gbit burst 100000000")
         end = time.monotonic() + 5
         while (taken < 500 or lib.hwgw_rx_unsent(tx.rx)) and time.monotonic() < end:
             taken += send(tx, frames[taken : taken + 100])

@@ -284,7 +284,7 @@ def crash(made: Desk, rng: random.Random, call: int, offset: int, cnt: int = 5) 
     lib.hwgw_fault_journal(call, offset)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Writer, "_await_ready", lambda *_: None)
+            patch.setattr("hwgw.journal.writer.await_ready", lambda ready, _: os.close(ready))
             made.write()
     finally:
         lib.hwgw_fault_journal(0, 0)

@@ -70,13 +70,8 @@ def test_views_cannot_be_written_and_outlive_the_context(rig):
 
 def test_snapshots_of_tops_are_never_torn(rig):
     """The pipeline raises price and shares of the best bid together, in a thread of its own, while we look."""
-    cnt, per = 40_000, 20
-    frames = []
-    for first in range(1, cnt, per):
-        adds = [r.add(1, "AAPL", 10_000 + n, "B", n, 1_000_000 + n) for n in range(first, first + per)]
-        frames.append(r.frame(r.mold(rig.seq, adds)))
-        rig.seq += per
-    writer = threading.Thread(target=rig.push, args=frames)  # one call into C, without the GIL
+    cnt = 40_000
+    writer = threading.Thread(target=rig.push, args=rig.rising(cnt))  # one call into C, without the GIL
     seen: set[int] = set()
     with hwgw.attach(rig.segment.name, left_over=True) as live:
         writer.start()

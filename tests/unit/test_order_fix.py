@@ -16,7 +16,7 @@ import pytest
 import yaml
 from support import soup_venue as wire
 
-from hwgw.native import ffi, lib
+from hwgw.native import lib
 from hwgw.specs import fix as table
 
 simplefix = pytest.importorskip("simplefix", reason="needs tests/peers/requirements.txt")
@@ -42,15 +42,7 @@ def version_of(client: wire.Client) -> str:
     return {number: name for name, number in VERSIONS.items()}[client.cfg.protocol]
 
 
-def encode(client: wire.Client, order: Any) -> bytes:
-    out = ffi.new("uint8_t[]", lib.HWGW_PACKET_SZ_MAX)
-    return bytes(ffi.buffer(out, lib.hwgw_order_encode(client.handle, order, out)))
-
-
-def decode(client: wire.Client, message: bytes) -> tuple[int, Any]:
-    event = ffi.new("struct hwgw_order *")
-    data = ffi.new("uint8_t[]", list(message))
-    return lib.hwgw_session_decode(client.handle, data, len(message), event), event
+encode, decode = wire.Client.encode, wire.Client.decode
 
 
 def parsed(message: bytes) -> Any:

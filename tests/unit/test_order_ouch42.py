@@ -40,15 +40,7 @@ def client() -> Iterator[wire.Client]:
     session.close()
 
 
-def encode(client: wire.Client, order: Any) -> bytes:
-    out = ffi.new("uint8_t[]", lib.HWGW_PACKET_SZ_MAX)
-    return bytes(ffi.buffer(out, lib.hwgw_order_encode(client.handle, order, out)))
-
-
-def decode(client: wire.Client, message: bytes) -> tuple[int, Any]:
-    event = ffi.new("struct hwgw_order *")
-    data = ffi.new("uint8_t[]", list(message))
-    return lib.hwgw_session_decode(client.handle, data, len(message), event), event
+encode, decode = wire.Client.encode, wire.Client.decode
 
 
 def token(ref: int) -> bytes:

@@ -15,7 +15,6 @@ from hwgw_sim.golden import itch
 from hwgw_sim.golden.book import BUY, SELL, Books
 from hwgw_sim.stream import Stream, spoil
 from support import feature_model as model
-from support import rig as r
 from support.desk import SYMBOLS
 from support.rig import Rig
 
@@ -97,15 +96,10 @@ def test_levels_and_features_are_those_of_the_golden_books(seed: int, rng: rando
 
 def test_features_that_are_shown_are_never_torn() -> None:
     """Bids rise in a thread of their own while we look: spread and middle say the same bid in every copy."""
-    cnt, per, ask = 40_000, 20, 2_000_000
+    cnt, ask = 40_000, 2_000_000
     with Rig(SYMBOLS, depth=3, shown=["spread", "mid"]) as rig:
         rig.quote(ask=ask)
-        frames = []
-        for first in range(1, cnt, per):
-            adds = [r.add(1, "AAPL", 10_000 + n, "B", n, 1_000_000 + n) for n in range(first, first + per)]
-            frames.append(r.frame(r.mold(rig.seq, adds)))
-            rig.seq += per
-        writer = threading.Thread(target=rig.push, args=frames)  # one call into C, without the GIL
+        writer = threading.Thread(target=rig.push, args=rig.rising(cnt))  # one call into C, without the GIL
         seen: set[int] = set()
         with hwgw.attach(rig.segment.name, left_over=True) as live:
             writer.start()

@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 from pathlib import Path
@@ -60,7 +61,7 @@ def put(rng: random.Random, folder: Path, call: int, offset: int) -> tuple[str, 
                 lib.hwgw_fault_journal(call, offset)
                 try:
                     with pytest.MonkeyPatch.context() as patch:
-                        patch.setattr(Writer, "_await_ready", lambda *_: None)
+                        patch.setattr("hwgw.journal.writer.await_ready", lambda ready, _: os.close(ready))
                         writer = Writer(segment, Journal(str(folder), sync="every", ring_bytes=RING), segment.name)
                 finally:
                     lib.hwgw_fault_journal(0, 0)
