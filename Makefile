@@ -280,9 +280,10 @@ seeds: $(build_stamp)
 
 soak-risk: $(build_stamp)
 	@echo "soak-risk: $(EVENTS) events of C against the golden model, every sequence of 6 events, some minutes"
-	@HWGW_RISK_EVENTS=$(EVENTS) HWGW_BREAKER_EVENTS=$(EVENTS) HWGW_STATEFUL=500 $(bin)/python -m pytest -q --durations=0 \
+	@HWGW_RISK_EVENTS=$(EVENTS) HWGW_BREAKER_EVENTS=$(EVENTS) HWGW_STATEFUL=500 $(bin)/python -m pytest -q -s --durations=0 \
 	  tests/unit/test_risk.py tests/unit/test_breaker.py tests/unit/test_risk_stateful.py -k 'long or random or stateful' $(ARGS)
-	@HWGW_RISK_RTL_EVENTS=$(EVENTS) $(bin)/python -m pytest -q tests/rtl/test_risk_rtl.py -k after_every_event $(ARGS)
+	@HWGW_RISK_RTL_EVENTS=$(EVENTS) $(bin)/python -m pytest -q -s --durations=0 tests/rtl/test_risk_rtl.py \
+	  -k after_every_event $(ARGS)
 	@mkdir -p build
 	@$(bin)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_BUILD_TYPE=Release -DHWGW_SANITIZE=ON \
 	  -DCMAKE_MAKE_PROGRAM=$(abspath $(bin))/ninja -DPython_EXECUTABLE=$(abspath $(bin))/python >build/seeds.log || \

@@ -21,15 +21,15 @@ Record = dict[str, Any]
 
 
 @lru_cache(maxsize=10_000)
-def unpack(data: bytes, layout: specs.Layout = LAYOUT) -> Record:
+def unpack(data: bytes, layout: str = LAYOUT.name) -> Record:
     """Every field of a record by its layout: integers, lists, and records within it as dicts, to be read only."""
     record: Record = {}
-    for field in layout.fields:
+    for field in RECORDS[layout].fields:
         values: list[Any] = []
         for at in range(field.offset, field.offset + field.length, field.size):
             raw = data[at : at + field.size]
             if field.is_record:
-                values.append(unpack(raw, RECORDS[field.type]))
+                values.append(unpack(raw, field.type))
             else:
                 values.append(int.from_bytes(raw, "little", signed=field.is_signed))
         record[field.name] = values if field.count > 1 else values[0]

@@ -15,6 +15,8 @@ from hwgw_sim.golden.risk_state import ACCOUNTS_MAX, Instrument
 from hwgw import specs
 from hwgw.native import ffi, lib
 
+from .risk_image import Image
+
 FIELDS = tuple(field.name for field in specs.load("order").layout("order").fields)
 NAMES = {reason.code: reason.name for reason in specs.load("risk").reasons}
 KIND_NAMES = {value: name.lower() for name, value in vars(Kind).items()}
@@ -36,7 +38,8 @@ class Native:
     def __init__(self) -> None:
         self._memory = ffi.new("char[]", lib.hwgw_risk_sz_bytes() + ALIGN)
         address = int(ffi.cast("uintptr_t", self._memory))
-        self.risk = ffi.cast("struct hwgw_risk *", address + -address % ALIGN)
+        self.address = address + -address % ALIGN
+        self.risk = ffi.cast("struct hwgw_risk *", self.address)
         self._record = ffi.new("struct hwgw_order *")
         self._text = ffi.new("char[]", DUMP_SZ)
         self._table: Any = None  # in force: the gate reads it where it is
@@ -63,13 +66,19 @@ class Native:
 
 
 class Pair:
-    """Both gates; send() fails when they differ."""
+    """Both gates; send() fails when they differ.
 
-    def __init__(self, dump_every: int = 1) -> None:
+    All state is compared as text after every dump_every events, and with is_imaged after every event as an image
+    (risk_image.py).
+    """
+
+    def __init__(self, dump_every: int = 1, is_imaged: bool = False) -> None:
         self.golden = Risk()
         self.native = Native()
+        self.image = Image(self.golden) if is_imaged else None
         self.dump_every = dump_every
         self.event_cnt = 0
+        self.image_cnt = 0
         self.dump_cnt = 0
         self.answers: Counter[tuple[str, str]] = Counter()
         self.history: deque[Event] = deque(maxlen=20)
@@ -81,6 +90,10 @@ class Pair:
         got = self.native.event(event, table)
         self.event_cnt += 1
         assert NAMES[got] == NAMES[want], f"event {self.event_cnt}, the last ones: {list(self.history)}"
+        if self.image and not self.image.is_equal(self.native.address):
+            self.compare()
+            raise AssertionError(f"event {self.event_cnt}, {event}: the images of the state differ, the texts do not")
+        self.image_cnt += self.image is not None
         if self.event_cnt % self.dump_every == 0:
             self.compare()
         kind = KIND_NAMES.get(event["kind"], "none")

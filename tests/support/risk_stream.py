@@ -44,6 +44,7 @@ class Stream:
         self.back = back
         self.tables = tables  # share of events that bring new limits
         self.generation = 0
+        self._passed: dict[int, Any] = {}  # every order that passed, less those that live() found to have ended
 
     # ---- limits ----
 
@@ -137,8 +138,9 @@ class Stream:
         return events
 
     def next(self) -> tuple[Event, bytes | None]:
-        """The next event and, for limits, its table."""
+        """The next event and, for limits, its table; every event that came before has been applied to the gate."""
         rng, gate = self.rng, self.gate
+        self._note()
         if (gate.halt or gate.generation == 0) and rng.random() < 0.4:
             if gate.generation == 0:
                 return self.limits()
@@ -219,9 +221,15 @@ class Stream:
             event[name] = rng.choice(EDGES[name])
         return event
 
+    def _note(self) -> None:
+        """Remembers the order that passed last: at most one does with an event."""
+        self._passed[self.gate.last_ref] = self.gate.slots[self.gate.last_ref % SLOT_CNT]
+
     def live(self) -> list[Any]:
         """The live orders."""
-        return [order for order in self.gate.slots.values() if order.leaves]
+        self._note()
+        self._passed = {ref: order for ref, order in self._passed.items() if order.leaves}
+        return list(self._passed.values())
 
     def some_ref(self) -> int:
         """Mostly of a live order, else any."""

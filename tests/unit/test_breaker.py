@@ -6,6 +6,7 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 import os
+import random
 from collections import Counter
 
 import pytest
@@ -13,33 +14,41 @@ from hwgw_sim.golden import limits
 from hwgw_sim.golden.breaker import ALL, STEPS, Action, On, Scope
 from support.breaker import PAIRS, BreakerPair, BreakerStream
 from support.risk import ACCOUNT, INSTRUMENT, STRATEGY, Bench, Kind, Reason, make
+from support.streams import each
 
 STEP = 1_000_000
 WHO = {Scope.GATEWAY: 0, Scope.ACCOUNT: ACCOUNT, Scope.STRATEGY: STRATEGY, Scope.INSTRUMENT: INSTRUMENT}
 
 
-def test_random_streams_trip_the_same_rules_at_the_same_events(rng):
-    """HWGW_BREAKER_EVENTS sets the length; the default is 15,000 events in twelve streams."""
+def random_stream(name: str, turn: int, length: int) -> tuple[Counter[tuple[int, int]], int, int]:
+    rng = random.Random(name)
+    pair = BreakerPair()
+    stream = BreakerStream(pair.gates.golden, rng)
+    stream.turn = turn
+    for event, table in stream.start():
+        pair.send(event, table)
+    while pair.event_cnt < length:
+        event, table = stream.next()
+        pair.send(event, table)
+        if event["kind"] == Kind.NEW:
+            pair.latency(event | {"ts_ns": pair.gates.golden.last_ts}, rng.choice((0, 1000, 1001, 60_000)))
+        if pair.event_cnt % 50 == 0:
+            pair.compare()
+    pair.compare()
+    return pair.trips, pair.event_cnt, pair.window_cnt
+
+
+def test_random_streams_trip_the_same_rules_at_the_same_events(seed):
+    """HWGW_BREAKER_EVENTS sets the length, in as many processes as processors; the default is 15,000 events."""
     length = int(os.environ.get("HWGW_BREAKER_EVENTS", "15000")) // 12
+    jobs = [(f"{seed} breaker {turn}", turn, length) for turn in range(12)]
     trips: Counter[tuple[int, int]] = Counter()
     events = windows = 0
-    for turn in range(12):
-        pair = BreakerPair()
-        stream = BreakerStream(pair.gates.golden, rng)
-        stream.turn = turn
-        for event, table in stream.start():
-            pair.send(event, table)
-        while pair.event_cnt < length:
-            event, table = stream.next()
-            pair.send(event, table)
-            if event["kind"] == Kind.NEW:
-                pair.latency(event | {"ts_ns": pair.gates.golden.last_ts}, rng.choice((0, 1000, 1001, 60_000)))
-            if pair.event_cnt % 50 == 0:
-                pair.compare()
-        pair.compare()
-        trips += pair.trips
-        events += pair.event_cnt
-        windows += pair.window_cnt
+    for tripped, event_cnt, window_cnt in each(random_stream, jobs, is_long="HWGW_BREAKER_EVENTS" in os.environ):
+        trips += tripped
+        events += event_cnt
+        windows += window_cnt
+    print(f"{events} events, {windows} windows compared, trips by kind and scope {dict(sorted(trips.items()))}")
     assert events >= 12 * length
     assert windows > events // 10
     assert set(trips) == set(PAIRS), set(PAIRS) - set(trips)
