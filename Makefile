@@ -56,7 +56,7 @@ help:
 	@echo "make nats                   Debian's nats-server, unpacked to .deps/nats, for the tests of hwgw relay --nats"
 	@echo "make screenshots            the pictures of docs/, drawn anew from a gateway that trades with the simulated exchange"
 	@echo "make browser                Debian's Chromium and its driver, for the tests of hwgw serve (root)"
-	@echo "make peers                  what order entry is tested with: nasdaq-protocols, simplefix, npm's soupbintcp"
+	@echo "make peers                  what order entry and backtests are tested with: nasdaq-protocols, simplefix, soupbintcp, hftbacktest"
 	@echo "make tuned                  TuneD from Debian, unpacked to .deps/tuned, for the comparison in docs/TUNE.md"
 	@echo "make tune-kill              kill -9 at every write of a whole hwgw tune apply and rollback, on a made host"
 	@echo "make journal-proof          every byte of a journal changed, deleted, swapped: all of it found"
@@ -100,10 +100,12 @@ demo: $(build_stamp)
 # what needs the host for itself stays in one process (tests/conftest.py), the rest takes the other cores
 side_by_side := $(if $(filter 1,$(shell nproc)),,--numprocesses=auto --maxprocesses=4 --dist=loadscope)
 
-# programs of others that order entry is tested with; without them those tests are left out and say so
+# programs of others that order entry and backtests are tested with; without them those tests are left out and say so
 peers: $(peers_stamp)
-$(peers_stamp): tests/peers/requirements.txt tests/peers/package.json $(venv_stamp)
-	@echo "peers: installing what order entry is tested with"
+$(peers_stamp): tests/peers/requirements.txt tests/peers/requirements-queue.txt tests/peers/package.json $(venv_stamp)
+	@echo "peers: installing what order entry and backtests are tested with"
+	@rm -rf build/peers/queue && $(bin)/pip install --quiet --no-compile --no-deps --target build/peers/queue \
+	  -r tests/peers/requirements-queue.txt || echo "peers: hftbacktest is not to be had from PyPI, left out"
 	@$(bin)/pip install --quiet --no-compile --no-deps -r $< && touch $@ || echo "peers: not to be had from PyPI, left out"
 	@mkdir -p build/peers && cp tests/peers/package.json build/peers && ! command -v npm >/dev/null || \
 	  npm install --silent --no-audit --no-fund --prefix build/peers || echo "peers: not to be had from npm, left out"
