@@ -354,7 +354,8 @@ void pipeline_session_publish(struct hwgw_pipeline *p, uint32_t venue);
 int32_t pipeline_restore(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error);
 /* when the control plane's words were taken: puts on record what the pipeline begins with */
 void pipeline_restored(struct hwgw_pipeline *p, bool is_replayed);
-void pipeline_reconcile(struct hwgw_pipeline *p); /* while is_reconciling */
+/* pipeline_reconcile.c: whether the venue agrees, while is_reconciling */
+void pipeline_reconcile(struct hwgw_pipeline *p);
 
 /* pipeline_features.c: what strategies asked for beside the book */
 int32_t pipeline_features_open(struct hwgw_pipeline *p, struct pipeline_strategy *strategy,

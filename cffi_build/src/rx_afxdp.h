@@ -138,6 +138,13 @@ void hwgw_afxdp_busy_poll(struct rx_afxdp *rx, uint32_t us);
 /* switches busy poll off when it does nothing here; to be called now and then */
 void hwgw_afxdp_busy_poll_probe(struct rx_afxdp *rx);
 
+/* rx_afxdp_poll.c: the data path, struct hwgw_rx_ops in rx.h; plain: of one queue, one buffer a frame, no time stamps,
+ * which is what most receivers are */
+uint32_t hwgw_afxdp_poll(struct hwgw_rx *base, struct hwgw_frame *frames, uint32_t max);
+void hwgw_afxdp_release(struct hwgw_rx *base);
+uint32_t hwgw_afxdp_poll_plain(struct hwgw_rx *base, struct hwgw_frame *frames, uint32_t max);
+void hwgw_afxdp_release_plain(struct hwgw_rx *base);
+
 /* rx_afxdp_time.c: decides which time stamps there are; brings clock and offset up to date */
 void hwgw_afxdp_clock_open(struct rx_afxdp *rx);
 void hwgw_afxdp_clock_renew(struct rx_afxdp *rx);
