@@ -37,7 +37,7 @@ from support.gate_build import SOURCES, build  # noqa: E402
 from hwgw.conformance import scenarios  # noqa: E402
 from tests.mutation.record import digest  # noqa: E402
 
-TESTS = ("test_risk.py", "test_risk_contract.py", "test_risk_boundaries.py")
+TESTS = ("test_risk.py", "test_risk_contract.py", "test_risk_orders.py", "test_risk_boundaries.py")
 READOUTS = "bool hwgw_risk_halted("  # behind it only copies of state, which other tests compare
 MORE = ("risk_dump.c",)
 SECONDS_MAX = 300  # a mutant that takes longer hangs, which is noticed too

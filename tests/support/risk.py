@@ -202,6 +202,16 @@ class Bench(Pair):
         }  # fmt: skip
         return self.say(kind, **usual | fields)
 
+    @property
+    def at(self) -> Instrument:
+        """The golden model's state of the instrument."""
+        return self.golden.instruments[INSTRUMENT]
+
+    @property
+    def worst(self) -> tuple[int, int, int]:
+        """Worst long, worst short and position."""
+        return self.at.long_worst, self.at.short_worst, self.at.pos
+
     def hold(self, qty: int) -> None:
         """Brings the position to qty by one executed order."""
         side = BUY if qty > 0 else SELL
