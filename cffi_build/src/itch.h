@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * Input and output are those of hwgw_itch_decode (hwgw.h), which is this and nothing else. The types that are more than
+ * Input and output are those of hwgw_itch_decode (hwgw_feed.h), which is this and nothing else. The types that are more than
  * 98 of 100 messages (A F E X D U) have their reference at one place and all else within 16 bytes: one load, and one
  * shuffle by type that puts match number or new reference, shares and price where the event has them, in host order.
  * No branch depends on which of them it is: a market's mix of types is random, and a mispredicted branch costs more than

@@ -18,6 +18,7 @@ from hwgw import specs
 LAYERS = (
     ("hwgw", "hwgw.errors", "hwgw.specs", "hwgw.settings", "hwgw.alerts.settings"),
     ("hwgw.native",),
+    ("hwgw.child", "hwgw.closing"),
     (
         "hwgw.about",
         "hwgw.alerts",
@@ -87,6 +88,9 @@ COMMON_HEADERS = {
         "flow_filter.h",
         "hist.h",
         "hwgw.h",
+        "hwgw_base.h",
+        "hwgw_rx.h",
+        "hwgw_feed.h",
         "hwgw_batch.h",
         "hwgw_backtest.h",
         "hwgw_build.h",

@@ -62,7 +62,7 @@ def test_wheel_works_from_an_empty_directory(built: Path, tmp_path: Path) -> Non
         "hwgw/specs/knobs.yaml",
         "hwgw/tune/profiles/latency.yaml",
         "hwgw_sim/__init__.py",
-        "hwgw/include/hwgw.h",
+        *(f"hwgw/include/{name}.h" for name in ("hwgw", "hwgw_base", "hwgw_rx", "hwgw_feed", "hwgw_records")),
         "hwgw/py.typed",
     } <= names
     assert not {name for name in names if name.endswith((".c", ".pyc")) or name.startswith("tests")}
@@ -107,9 +107,11 @@ def test_version_names_every_backend(hwgw: Run) -> None:
     assert re.fullmatch(r"unknown|[0-9a-f]{40}(-dirty)?", result["commit"])
 
 
-def test_every_function_of_the_public_header_is_callable(root: Path) -> None:
-    """The cdef is cut out of the header: each of its functions is in the module."""
-    text = (root / "cffi_build" / "include" / "hwgw.h").read_text(encoding="utf-8")
+def test_every_function_of_the_public_headers_is_callable(root: Path) -> None:
+    """The cdef is cut out of the headers: each of its functions is in the module."""
+    include = root / "cffi_build" / "include"
+    names = ("hwgw_base.h", "hwgw_rx.h", "hwgw_feed.h", "hwgw.h")
+    text = "".join((include / name).read_text(encoding="utf-8") for name in names)
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     names = set(re.findall(r"^[a-z][\w ]*[ *](hwgw_\w+)\(", text, re.MULTILINE))
     assert len(names) > 60
