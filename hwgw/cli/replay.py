@@ -111,7 +111,7 @@ def command(
             raise UsageError("--journal FOLDER and --verify go together")
         return _again(out, journal, name)
     if not file or not to:
-        raise UsageError("FILE --to IF|gateway replays a capture; --journal FOLDER --verify a journal")
+        raise UsageError("FILE --to IF|GROUP:PORT|gateway replays a capture; --journal FOLDER --verify a journal")
     pace, window = _speed(speed), _window(start, until)
     bad = _faults(faults)
     targets = _targets(to, lines)
