@@ -299,6 +299,9 @@ class Maker:
             is_ouch50 = node["protocol"] == "ouch50"
             why = "ouch50 names the firm in it, and firm is missing" if is_ouch50 else f"{node['protocol']} has none"
             self.bad(node.where("mass_cancel"), f"{why}; it is of fix44, and of ouch50 with a firm")
+        if node["disable_on_halt"] and not (node["protocol"] == "ouch50" and node["firm"]):
+            why = "has none" if node["protocol"] != "ouch50" else "names the firm in it, and firm is missing"
+            self.bad(node.where("disable_on_halt"), f"{node['protocol']} {why}; it is of ouch50 with a firm")
         if node["disconnect_tag"] and not is_fix:
             self.bad(node.where("disconnect_tag"), f"{node['protocol']} has none; it is of fix42 and fix44")
         if node["backup"] and not node["reconnect"]:
@@ -308,6 +311,7 @@ class Maker:
             self.bad(throttle.where("cancel_reserve"), f"not below burst, {throttle['burst']}: no order would leave")
         return Session(
             cancel_on_disconnect=node["cancel_on_disconnect"],
+            disable_on_halt=node["disable_on_halt"],
             disconnect_tag=node["disconnect_tag"],
             backup=(node["backup"]["address"], node["backup"]["port"]) if node["backup"] else None,
             throttle=Throttle(**throttle.values) if throttle else None,

@@ -318,6 +318,7 @@ SESSION = Section(
         "capacity": Key(choice(*CAPACITY), "principal"),
         "display": Key(choice(*DISPLAY), "visible"),
         "mass_cancel": Key(FLAG, None),
+        "disable_on_halt": Key(FLAG, False),
         "cancel_on_disconnect": Key(FLAG, False),
         "disconnect_tag": Key(integer(1, 99_999), 0),
         "backup": Key(Section({"address": Key(ipv4()), "port": Key(PORT)}), None),

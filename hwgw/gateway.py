@@ -251,7 +251,7 @@ class NativeSettings:
         cfg.capacity = session.capacity.encode()
         cfg.display = session.display.encode()
         cfg.mass_cancel, cfg.cancel_on_disconnect = session.mass_cancel, session.cancel_on_disconnect
-        cfg.disconnect_tag = session.disconnect_tag
+        cfg.disable_on_halt, cfg.disconnect_tag = session.disable_on_halt, session.disconnect_tag
         cfg.backup_address, cfg.backup_port = session.backup or (0, 0)
         if session.throttle:
             cfg.throttle_ns = -(-1_000_000_000 // session.throttle.messages_per_second)

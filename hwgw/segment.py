@@ -492,6 +492,7 @@ class Segment(Closing):
     def sessions(self) -> list[dict[str, Any]]:
         """The order sessions of each pipeline, and what became of their orders since it began."""
         states, protocols = _enum_names("session_state"), _enum_names("order_protocol")
+        entries = _enum_names("entry_state")
         return [
             {
                 "pipeline": number,
@@ -501,6 +502,7 @@ class Segment(Closing):
                 "protocol": protocols[int(row["protocol"])],
                 "address": str(ipaddress.IPv4Address(int(row["address"]))),
                 "reconciling": bool(row["is_reconciling"]),
+                "entry": entries[int(row["entry"])],
                 **{key: int(row[key]) for key in SESSION_KEYS},
             }
             for number, thread in enumerate(self.threads)

@@ -181,6 +181,7 @@ class Session:
     heartbeat_ns: int = 10_000_000_000
     reset_sequence: bool = False
     mass_cancel: bool = False
+    disable_on_halt: bool = False
     cancel_on_disconnect: bool = False
     disconnect_tag: int = 0
     backup: tuple[int, int] | None = None

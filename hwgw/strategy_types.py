@@ -78,6 +78,10 @@ class Kind(IntEnum):
     ARM = 16
     DISARM = 17
     MASS_CANCEL = 18
+    DISABLE = 19
+    ENABLE = 20
+    DISABLED = 21
+    ENABLED = 22
 
 
 class Side(IntEnum):
@@ -166,7 +170,8 @@ class Order(Protocol):
 
     kind: int
     """0 none, 1 new, 2 replace, 3 cancel, 4 accepted, 5 rejected, 6 canceled, 7 executed, 8 replaced, 9 broken, 10
-    ref, 11 feed, 12 limits, 13 beat, 14 halt, 15 resume, 16 arm, 17 disarm, 18 mass cancel"""
+    ref, 11 feed, 12 limits, 13 beat, 14 halt, 15 resume, 16 arm, 17 disarm, 18 mass cancel, 19 disable, 20
+    enable, 21 disabled, 22 enabled"""
     side: int
     """1 buy, 2 sell"""
     type: int

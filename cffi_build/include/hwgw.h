@@ -196,6 +196,7 @@ struct hwgw_session_cfg {
   uint32_t requested_tx_seq; /* number of our first message, 0 = 1 */
   bool reset_seq;            /* the first logon asks both sides to begin at 1 */
   bool mass_cancel;          /* FIX 4.4, OUCH 5.0 with a firm: one message cancels everything */
+  bool disable_on_halt;      /* OUCH 5.0 with a firm: while halted order entry of the firm is disabled at the venue */
   bool cancel_on_disconnect; /* what is open when the session is up again is cancelled (by the pipeline) */
   uint32_t disconnect_tag;   /* FIX: sent as TAG=Y in the logon; 0 = none */
   /* tried in turn with address and port when an attempt fails or a login is refused; 0 = none. Needs reconnect_ms */
@@ -221,7 +222,7 @@ void hwgw_session_close(struct hwgw_session *session); /* NULL is allowed; close
  * the venue said that cannot be so comes as kind halt, reason state. Never blocks. */
 uint32_t hwgw_session_poll(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters, struct hwgw_order *events,
                            uint32_t max);
-/* encodes one passed order (new, replace, cancel) or a mass cancel into the send buffer by patching a prebuilt template.
+/* encodes one passed order (new, replace, cancel) or a request (mass cancel, disable, enable) into the send buffer by patching a prebuilt template.
  * Returns HWGW_CNT_ORDER_ENCODED or HWGW_CNT_ORDER_DROP_* */
 uint32_t hwgw_session_order(struct hwgw_session *session, const struct hwgw_order *order);
 /* hands the send buffer to the kernel; call it once after the orders of a batch */

@@ -60,4 +60,11 @@ static inline uint64_t hwgw_fnv(uint64_t hash, const void *data, size_t len) {
   return hash;
 }
 
+#define HWGW_ORDER_REQUESTS (HWGW_ORDER_KIND_ENABLE - HWGW_ORDER_KIND_MASS_CANCEL + 1)
+
+/* a message to the venue that uses up a reference and is no order: mass cancel, disable, enable */
+static inline bool hwgw_order_is_request(uint32_t kind) {
+  return kind - HWGW_ORDER_KIND_MASS_CANCEL < HWGW_ORDER_REQUESTS;
+}
+
 #endif

@@ -4,7 +4,8 @@
  * SPDX-License-Identifier: MIT
  *
  * Contract, encode
- *   Input: an order of kind new, replace or cancel that passed the gate. Output: a whole unsequenced packet.
+ *   Input: an order of kind new, replace or cancel that passed the gate, or a request (mass cancel, disable, enable). Output:
+ * a whole unsequenced packet.
  *   Order of checks: kind; ref; side with flags, type, tif, instrument (new); orig_ref below ref, type, tif (replace);
  * px 1 to 199,999.9900 for limit orders; qty 1 to 999,999; options (post only, hidden, all or none, displayed quantity)
  * that go together. A market order carries the table's market price, its own px
@@ -24,11 +25,16 @@
 #define REPLACE_LEN (HEADER_LEN + OUCH50_REPLACE_ORDER_LEN)
 #define CANCEL_LEN (HEADER_LEN + OUCH50_CANCEL_ORDER_LEN)
 #define MASS_CANCEL_LEN (HEADER_LEN + OUCH50_MASS_CANCEL_LEN)
+#define ENTRY_LEN (HEADER_LEN + OUCH50_DISABLE_ORDER_ENTRY_LEN)
 #define TAGS_LENGTH_SZ OUCH50_ENTER_ORDER_APPENDAGE_LENGTH_SZ
 
 #define OPTIONS_LEN (OUCH50_TAG_POST_ONLY_LEN + OUCH50_TAG_MIN_QTY_LEN + OUCH50_TAG_MAX_FLOOR_LEN)
 
 _Static_assert(ENTER_LEN + OUCH50_TAG_FIRM_LEN <= HWGW_ORDER_WIRE_SZ, "the longest template fits");
+_Static_assert(OUCH50_DISABLE_ORDER_ENTRY_LEN == OUCH50_ENABLE_ORDER_ENTRY_LEN &&
+                   OUCH50_DISABLE_ORDER_ENTRY_USER_REF_NUM_OFF == OUCH50_ENABLE_ORDER_ENTRY_USER_REF_NUM_OFF &&
+                   OUCH50_DISABLE_ORDER_ENTRY_FIRM_OFF == OUCH50_ENABLE_ORDER_ENTRY_FIRM_OFF,
+               "one template serves both");
 _Static_assert(ENTER_LEN + OUCH50_TAG_FIRM_LEN + OPTIONS_LEN <= HWGW_PACKET_SZ_MAX, "the longest packet fits");
 
 /* ---- encode ---- */
@@ -74,6 +80,11 @@ void hwgw_order_template_init(struct hwgw_order_template *template, const struct
   ouch50_mass_cancel_init(message);
   ouch50_mass_cancel_firm_set(message, cfg->firm);
   header_init(template->mass_cancel, MASS_CANCEL_LEN);
+
+  message = template->entry + HEADER_LEN;
+  ouch50_disable_order_entry_init(message);
+  ouch50_disable_order_entry_firm_set(message, cfg->firm);
+  header_init(template->entry, ENTRY_LEN);
 }
 
 /* by table and not by branches: sides and flags of successive orders have no pattern a predictor could learn */
@@ -188,6 +199,16 @@ static uint32_t mass_cancel(const struct hwgw_order_template *template, const st
   return MASS_CANCEL_LEN;
 }
 
+static uint32_t entry(const struct hwgw_order_template *template, const struct hwgw_order *order, uint8_t *out) {
+  if (!template->has_firm) return 0;
+  memcpy(out, template->entry, HWGW_ORDER_WIRE_SZ);
+  uint8_t *message = out + HEADER_LEN;
+  bool is_enable = order->kind == HWGW_ORDER_KIND_ENABLE;
+  message[0] = is_enable ? OUCH50_ENABLE_ORDER_ENTRY_CODE : OUCH50_DISABLE_ORDER_ENTRY_CODE;
+  ouch50_disable_order_entry_user_ref_num_set(message, order->ref);
+  return ENTRY_LEN;
+}
+
 uint32_t hwgw_order_patch(const struct hwgw_order_template *template, const struct hwgw_order *order, uint8_t *out) {
   if (order->ref == 0) return 0;
   switch (order->kind) {
@@ -199,6 +220,9 @@ uint32_t hwgw_order_patch(const struct hwgw_order_template *template, const stru
       return cancel(template, order, out);
     case HWGW_ORDER_KIND_MASS_CANCEL:
       return mass_cancel(template, order, out);
+    case HWGW_ORDER_KIND_DISABLE:
+    case HWGW_ORDER_KIND_ENABLE:
+      return entry(template, order, out);
     default:
       return 0;
   }
@@ -301,6 +325,20 @@ static uint32_t rejected(const uint8_t *message, struct hwgw_order *event, struc
   return 0;
 }
 
+static uint32_t disabled(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {
+  (void)said;
+  event->kind = HWGW_ORDER_KIND_DISABLED;
+  event->ref = ouch50_disable_order_entry_response_user_ref_num(message);
+  return 0;
+}
+
+static uint32_t enabled(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {
+  (void)said;
+  event->kind = HWGW_ORDER_KIND_ENABLED;
+  event->ref = ouch50_enable_order_entry_response_user_ref_num(message);
+  return 0;
+}
+
 static uint32_t ignored(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {
   (void)message;
   (void)event;
@@ -339,8 +377,8 @@ static const struct inbound inbound_by_code[128] = {
     [OUCH50_ORDER_RESTATED_CODE] = REQUIRED(ORDER_RESTATED, ignored),
     [OUCH50_ACCOUNT_QUERY_RESPONSE_CODE] = OPTIONAL(ACCOUNT_QUERY_RESPONSE, ignored), /* the session reads it */
     [OUCH50_MASS_CANCEL_RESPONSE_CODE] = REQUIRED(MASS_CANCEL_RESPONSE, ignored), /* each order gets its own message */
-    [OUCH50_DISABLE_ORDER_ENTRY_RESPONSE_CODE] = REQUIRED(DISABLE_ORDER_ENTRY_RESPONSE, ignored),
-    [OUCH50_ENABLE_ORDER_ENTRY_RESPONSE_CODE] = REQUIRED(ENABLE_ORDER_ENTRY_RESPONSE, ignored),
+    [OUCH50_DISABLE_ORDER_ENTRY_RESPONSE_CODE] = REQUIRED(DISABLE_ORDER_ENTRY_RESPONSE, disabled),
+    [OUCH50_ENABLE_ORDER_ENTRY_RESPONSE_CODE] = REQUIRED(ENABLE_ORDER_ENTRY_RESPONSE, enabled),
     /* trade_correction is of texts before 2023-05: it would change a price we have booked, so it stays unknown and
        halts */
 };

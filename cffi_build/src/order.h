@@ -17,7 +17,8 @@ struct hwgw_order_template {
   uint8_t replace[HWGW_ORDER_WIRE_SZ];
   uint8_t cancel[HWGW_ORDER_WIRE_SZ];
   uint8_t mass_cancel[HWGW_ORDER_WIRE_SZ];
-  bool has_firm; /* a mass cancel names it */
+  uint8_t entry[HWGW_ORDER_WIRE_SZ]; /* disable and enable order entry, alike but for their type */
+  bool has_firm;                     /* a mass cancel names it */
   uint32_t enter_len;
   uint32_t instrument_cnt;
   const char *symbols;

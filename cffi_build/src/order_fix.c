@@ -417,9 +417,8 @@ uint32_t hwgw_order_fix_decode(const uint8_t *message, uint32_t len, struct hwgw
   memset(event, 0, sizeof *event);
   memset(said, 0, sizeof *said);
   if (fix_len(message, len, len) != len) return HWGW_CNT_SESSION_DROP_LENGTH;
-  if (!fields_read(message, len, field) || field[TYPE].len != 1 ||
-      (field[POSS_RESEND].len && field[POSS_RESEND].at[0] == 'Y'))
-    return HWGW_CNT_SESSION_DROP_UNKNOWN;
+  if (!fields_read(message, len, field) || field[TYPE].len != 1) return HWGW_CNT_SESSION_DROP_UNKNOWN;
+  said->is_resend = field[POSS_RESEND].len && field[POSS_RESEND].at[0] == 'Y';
   switch (field[TYPE].at[0]) {
     case FIX_EXECUTION_REPORT:
       return report(field, event, said);

@@ -620,6 +620,7 @@ bool hwgw_pipeline_step(struct hwgw_pipeline *p) {
     p->t_session = now;
     pipeline_venue(p);
     if (HWGW_UNLIKELY(p->twin_cnt)) pipeline_twins_poll(p);
+    pipeline_entry(p);
     if (HWGW_UNLIKELY((p->is_halted || p->has_halted_instrument) && p->cancel_on_halt)) pipeline_cancel_halted(p, now);
     if (HWGW_UNLIKELY(p->cancel_ref)) pipeline_cancel_pending(p, now);
     if (HWGW_UNLIKELY(p->left_open)) pipeline_cancel_left_open(p, now);

@@ -341,6 +341,11 @@ void pipeline_cancel_pending(struct hwgw_pipeline *p, uint64_t now);   /* while 
 void pipeline_cancel_left_open(struct hwgw_pipeline *p, uint64_t now); /* while left_open */
 void pipeline_cancel_halted(struct hwgw_pipeline *p, uint64_t now);
 
+/* pipeline_entry.c: what is asked of a venue beside orders */
+/* asks one venue; symbol: of a mass cancel, UINT32_MAX = all. False when it could not be asked */
+bool pipeline_request(struct hwgw_pipeline *p, uint32_t venue, uint32_t kind, uint32_t symbol);
+void pipeline_entry(struct hwgw_pipeline *p); /* disables and enables order entry at the venues */
+
 /* what an event that the gate took does to the chain of replaces and to the money in the segment */
 void pipeline_venue_book(struct hwgw_pipeline *p, uint32_t venue, const struct hwgw_order *event);
 /* the rows of a symbol get the gate's exposure; the shares that it holds and no row accounts for */

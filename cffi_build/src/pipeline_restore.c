@@ -137,6 +137,12 @@ static int32_t told(struct restore *r, const struct hwgw_order *event) {
   return CONTRADICTS(r, "event %u of order %u is not what the venue's messages say", event->kind, event->ref);
 }
 
+/* the session of a number of the run at hand; NULL when there is none now */
+static struct hwgw_session *session_of(const struct restore *r, uint32_t number) {
+  uint32_t venue = number < HWGW_SEGMENT_SESSIONS_MAX ? r->venue[number] : NONE;
+  return venue == NONE ? NULL : r->p->session[venue].link;
+}
+
 /* ---- orders ---- */
 
 static int32_t ordered(struct restore *r, struct hwgw_order *order, uint32_t verdict) {
@@ -167,6 +173,13 @@ static int32_t ordered(struct restore *r, struct hwgw_order *order, uint32_t ver
   *pipeline_venue_of(p, order->ref) = (uint8_t)venue;
   *pipeline_executed(p, order->ref) = before;
   return HWGW_OK;
+}
+
+/* what it did, the venue says: of each order, or after the next login */
+static void requested(struct restore *r, const struct hwgw_order *request) {
+  struct hwgw_session *link = session_of(r, (uint32_t)(request->venue_ref >> HWGW_ORDER_VENUE_SHIFT));
+  if (link) hwgw_session_orders_requested(&link->orders, request->kind, request->ref);
+  if (request->ref > r->p->last_ref) r->p->last_ref = request->ref;
 }
 
 /* numbers of the run at hand to those of now */
@@ -202,8 +215,10 @@ static int32_t gate(struct restore *r, const struct hwgw_journal_record *record,
       event.ts_ns = 0;
       hwgw_risk_event(r->p->risk, &event, NULL);
       return HWGW_OK;
-    case HWGW_ORDER_KIND_MASS_CANCEL: /* what it did, the venue said of each order */
-      if (event.ref > r->p->last_ref) r->p->last_ref = event.ref;
+    case HWGW_ORDER_KIND_MASS_CANCEL:
+    case HWGW_ORDER_KIND_DISABLE:
+    case HWGW_ORDER_KIND_ENABLE:
+      requested(r, &event);
       return HWGW_OK;
     default: /* feed, limits: of their run alone. A cancel changes nothing until the venue says so */
       return HWGW_OK;
@@ -211,12 +226,6 @@ static int32_t gate(struct restore *r, const struct hwgw_journal_record *record,
 }
 
 /* ---- session ---- */
-
-/* of a number of the run at hand; NULL when there is none now */
-static struct hwgw_session *session_of(const struct restore *r, uint32_t number) {
-  uint32_t venue = number < HWGW_SEGMENT_SESSIONS_MAX ? r->venue[number] : NONE;
-  return venue == NONE ? NULL : r->p->session[venue].link;
-}
 
 static int32_t login(struct restore *r, const struct hwgw_journal_record *record, const void *payload) {
   struct hwgw_journal_login at;

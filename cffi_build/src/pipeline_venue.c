@@ -120,6 +120,7 @@ void pipeline_session_publish(struct hwgw_pipeline *p, uint32_t venue) {
   const struct hwgw_session *link = p->session[venue].link;
   struct hwgw_session_row *row = p->session[venue].row;
   row->open_cnt = link->orders.open_cnt;
+  row->entry = link->orders.entry;
   if (row->unknown_cnt || row->state != HWGW_SEGMENT_SESSION_STATE_UP) /* a scan of all slots */
     (void)hwgw_session_orders_open(&link->orders, &row->unknown_cnt);
   row->last_ref = link->last_ref;
@@ -220,23 +221,12 @@ static bool knows_mass_cancel(const struct hwgw_pipeline *p) {
   return p->session_cnt != 0;
 }
 
-/* One message for all that is open, or all of a symbol. False where a venue has none, and it goes one by one. Its
- * reference is used up, so it is on record */
-static bool mass_cancel_at(struct hwgw_pipeline *p, struct hwgw_session *link, uint32_t symbol) {
-  if (p->last_ref == UINT32_MAX) return false;
-  struct hwgw_order order = {
-      .kind = HWGW_ORDER_KIND_MASS_CANCEL, .ref = p->last_ref + 1, .instrument = symbol, .ts_ns = pipeline_now_ns(p)};
-  if (hwgw_session_order(link, &order) != HWGW_CNT_ORDER_ENCODED) return false;
-  p->last_ref++;
-  p->counters[HWGW_CNT_ORDER_MASS_CANCELS]++;
-  pipeline_record(p, &order, HWGW_RISK_REASON_PASS); /* a cancel leaves in any case */
-  return true;
-}
-
+/* One message for all that is open, or all of a symbol. False where a venue has none, and it goes one by one */
 static bool mass_cancel(struct hwgw_pipeline *p, uint32_t symbol) {
   if (!knows_mass_cancel(p)) return false;
   for (uint32_t i = 0; i < p->session_cnt; i++)
-    if (p->session[i].link->orders.open_cnt && !mass_cancel_at(p, p->session[i].link, symbol)) return false;
+    if (p->session[i].link->orders.open_cnt && !pipeline_request(p, i, HWGW_ORDER_KIND_MASS_CANCEL, symbol))
+      return false;
   return true;
 }
 
@@ -344,7 +334,7 @@ void pipeline_cancel_left_open(struct hwgw_pipeline *p, uint64_t now) {
     if (!session->cancel_ref || session->state != HWGW_SEGMENT_SESSION_STATE_UP ||
         !is_due(p, &session->t_cancel, now, &is_first))
       continue;
-    if (is_first && session->link->cfg.mass_cancel && mass_cancel_at(p, session->link, EVERY))
+    if (is_first && session->link->cfg.mass_cancel && pipeline_request(p, venue, HWGW_ORDER_KIND_MASS_CANCEL, EVERY))
       pipeline_flush(p);
     else
       cancel_each(p, true, session->cancel_ref, venue);

@@ -19,6 +19,7 @@ struct hwgw_said {
   uint8_t symbol_text[8]; /* for messages that do not pad it */
   char side_code;         /* as hwgw_order_side_code; 0: none */
   bool is_rest;           /* canceled: everything that is left, which the message does not count */
+  bool is_resend;         /* the venue may have said it before, in a message of another number */
 };
 
 struct hwgw_protocol {

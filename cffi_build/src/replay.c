@@ -227,13 +227,11 @@ static int32_t gate(struct replay *r, struct line *line) {
   bool is_order = event.kind == HWGW_ORDER_KIND_NEW || event.kind == HWGW_ORDER_KIND_REPLACE;
   if (is_order || event.kind == HWGW_ORDER_KIND_CANCEL) {
     ordered(r, line, &event);
-  } else if (event.kind == HWGW_ORDER_KIND_MASS_CANCEL) { /* what it does, the venue says of each order */
+  } else if (hwgw_order_is_request(event.kind)) { /* on record for its reference: the gate is not asked */
     r->result->ahead++;
   } else if (r->now.record.verdict == HWGW_RISK_REASON_MALFORMED) {
     r->result->refused++; /* of a kind that is not a strategy's to say: the gate was not asked */
     r->result->ahead++;
-  } else if (event.kind == HWGW_ORDER_KIND_MASS_CANCEL) {
-    return HWGW_OK; /* on record for its reference: the gate is not asked */
   } else if (event.kind == HWGW_ORDER_KIND_LIMITS) {
     return limits(r, line, &event);
   } else {

@@ -78,6 +78,8 @@ static int32_t check(const struct hwgw_session_cfg *cfg, struct hwgw_error *erro
     wrong = "requested_session is not printable ASCII padded with spaces";
   else if (!is_text(cfg->firm, sizeof cfg->firm))
     wrong = "firm is not printable ASCII padded with spaces";
+  else if (cfg->disable_on_halt && (cfg->protocol != HWGW_PROTOCOL_OUCH50 || cfg->firm[0] == ' '))
+    wrong = "disable_on_halt is of OUCH 5.0 with a firm";
   else if (!memchr("APRO", cfg->capacity, 4))
     wrong = "capacity is none of A, P, R, O";
   else if (!memchr("YNA", cfg->display, 3))
@@ -121,6 +123,7 @@ int32_t hwgw_session_open(struct hwgw_session **session, const struct hwgw_sessi
   self->protocol = protocol_of(cfg->protocol);
   self->orders.protocol = self->protocol;
   self->orders.symbols = cfg->symbols;
+  if (cfg->disable_on_halt) self->orders.entry = HWGW_SEGMENT_ENTRY_STATE_UNKNOWN;
   self->protocol->init(self);
   *session = self;
   return HWGW_OK;
@@ -139,6 +142,9 @@ static void tx_empty(struct hwgw_session *session) {
 }
 
 void hwgw_session_disconnect(struct hwgw_session *session, uint32_t state, const char *reason) {
+  session->orders.entry =
+      session->cfg.disable_on_halt ? HWGW_SEGMENT_ENTRY_STATE_UNKNOWN : HWGW_SEGMENT_ENTRY_STATE_ENABLED;
+  session->orders.entry_refused = 0; /* asked again after the next login */
   if (session->fd >= 0) close(session->fd);
   session->fd = -1;
   session->link_down = false;
@@ -398,7 +404,12 @@ bool hwgw_session_sequenced(struct hwgw_session *session, const uint8_t *message
   session->next_seq++;
   if (session->state == HWGW_SEGMENT_SESSION_STATE_LOGIN_SENT) /* a replay may take longer than a login */
     session->deadline_ns = now_ns + (uint64_t)session->cfg.login_timeout_ms * NS_PER_MS;
-  if (!hwgw_session_orders_message(&session->orders, message, len, counters, event)) return false;
+  if (!hwgw_session_orders_message(&session->orders, message, len, counters, event)) {
+    if (HWGW_UNLIKELY(session->orders.refused == HWGW_ORDER_KIND_MASS_CANCEL))
+      hwgw_session_mass_refused(session, counters);
+    session->orders.refused = 0;
+    return false;
+  }
   if (event->kind == HWGW_ORDER_KIND_HALT && event->ref >= session->next_ref) /* somebody used this number */
     session->next_ref = event->ref < UINT32_MAX ? event->ref + 1 : UINT32_MAX;
   return true;
@@ -487,18 +498,26 @@ static bool is_throttled(const struct hwgw_session *session, uint64_t from_ns, u
   return from_ns + step_ns * (1 + kept) > now_ns + step_ns * session->cfg.throttle_burst;
 }
 
+static bool may_ask(const struct hwgw_session *session, uint32_t kind) {
+  return kind == HWGW_ORDER_KIND_MASS_CANCEL ? session->cfg.mass_cancel : session->cfg.disable_on_halt;
+}
+
 uint32_t hwgw_session_order(struct hwgw_session *session, const struct hwgw_order *order) {
   if (HWGW_UNLIKELY(session->state != HWGW_SEGMENT_SESSION_STATE_UP || session->link_down))
     return HWGW_CNT_ORDER_DROP_SESSION;
-  bool is_cancel = order->kind == HWGW_ORDER_KIND_CANCEL, is_mass = order->kind == HWGW_ORDER_KIND_MASS_CANCEL;
-  uint8_t *out = hwgw_session_room(session, is_cancel || is_mass ? 0 : HWGW_SESSION_TX_CANCEL_SZ);
+  bool is_cancel = order->kind == HWGW_ORDER_KIND_CANCEL, is_request = hwgw_order_is_request(order->kind);
+  bool is_entry = !is_cancel && !is_request;
+  if (HWGW_UNLIKELY(session->orders.entry != HWGW_SEGMENT_ENTRY_STATE_ENABLED && is_entry))
+    return HWGW_CNT_ORDER_DROP_DISABLED;
+  uint8_t *out = hwgw_session_room(session, is_entry ? HWGW_SESSION_TX_CANCEL_SZ : 0);
   if (HWGW_UNLIKELY(!out)) return HWGW_CNT_ORDER_DROP_BACKLOG;
   uint64_t now_ns = order->ts_ns > session->now_ns ? order->ts_ns : session->now_ns;
   uint64_t from_ns = session->paid_ns > now_ns ? session->paid_ns : now_ns;
-  if (HWGW_UNLIKELY(session->cfg.throttle_ns && is_throttled(session, from_ns, now_ns, is_cancel || is_mass)))
+  if (HWGW_UNLIKELY(session->cfg.throttle_ns && is_throttled(session, from_ns, now_ns, !is_entry)))
     return HWGW_CNT_ORDER_DROP_THROTTLE;
-  if (!is_cancel && (order->ref <= session->last_ref || order->ref < session->next_ref ||
-                     !(is_mass ? session->cfg.mass_cancel : hwgw_session_orders_accept(&session->orders, order))))
+  if (!is_cancel &&
+      (order->ref <= session->last_ref || order->ref < session->next_ref ||
+       !(is_request ? may_ask(session, order->kind) : hwgw_session_orders_accept(&session->orders, order))))
     return HWGW_CNT_ORDER_DROP_ENCODE;
   uint32_t len = session->protocol->encode(session, order, out);
   if (HWGW_UNLIKELY(len == 0)) return HWGW_CNT_ORDER_DROP_ENCODE;
@@ -507,7 +526,10 @@ uint32_t hwgw_session_order(struct hwgw_session *session, const struct hwgw_orde
   if (session->protocol->sent) session->protocol->sent(session, order);
   if (!is_cancel) {
     session->last_ref = order->ref;
-    if (HWGW_LIKELY(!is_mass)) hwgw_session_orders_sent(&session->orders, order);
+    if (HWGW_LIKELY(is_entry))
+      hwgw_session_orders_sent(&session->orders, order);
+    else
+      hwgw_session_orders_requested(&session->orders, order->kind, order->ref);
   }
   return HWGW_CNT_ORDER_ENCODED;
 }

@@ -43,10 +43,10 @@ struct hwgw_own_order {
   uint16_t options; /* set of enum hwgw_order_option; a replace keeps them */
 };
 
-/* what is needed when an execution is broken */
+/* what is needed when an execution is broken, or told again */
 struct hwgw_own_execution {
   uint32_t ref;
-  uint32_t qty;
+  uint32_t qty; /* 0: it was broken */
   uint32_t px;
   uint32_t instrument;
   uint8_t side;
@@ -62,11 +62,18 @@ struct hwgw_session_orders {
   uint64_t execution_cnt;   /* executions ever remembered */
   struct hwgw_order follow; /* event that follows the last one; kind none when there is none */
   uint32_t open_cnt;        /* that have not ended */
+  uint32_t last_ref;        /* the highest that was ever handed over */
   uint32_t withdrawn_idx;   /* slot + 1 of the first order the venue will never answer */
+  uint32_t entry;           /* enum hwgw_segment_entry_state: whether the venue takes new orders of our firm */
+  uint32_t entry_refused;   /* kind of the request to change that which it refused, 0 = none */
+  uint32_t refused; /* kind of the request that the last message refuses, 0 = none: taken note of by the session */
+  uint32_t request_ref[HWGW_ORDER_REQUESTS]; /* reference of the last request of each kind, from mass cancel on */
   const char *symbols;
   const struct hwgw_protocol *protocol;
 };
 
+/* remembers a request that was encoded, or that an earlier process had handed over */
+void hwgw_session_orders_requested(struct hwgw_session_orders *orders, uint32_t kind, uint32_t ref);
 /* true when the order can be sent and followed: its slot is free; the original of a replace is not ended, of the same
  * instrument and marked alike, because a replace keeps its original's side */
 bool hwgw_session_orders_accept(const struct hwgw_session_orders *orders, const struct hwgw_order *order);

@@ -107,6 +107,7 @@ bool hwgw_session_orders_accept(const struct hwgw_session_orders *orders, const 
 void hwgw_session_orders_sent(struct hwgw_session_orders *orders, const struct hwgw_order *order) {
   struct hwgw_own_order *own = slot(orders, order->ref);
   orders->open_cnt += own->state == HWGW_OWN_FREE;
+  if (order->ref > orders->last_ref) orders->last_ref = order->ref;
   own->ref = order->ref;
   own->leaves = order->qty;
   own->instrument = order->instrument;
@@ -124,6 +125,12 @@ void hwgw_session_orders_sent(struct hwgw_session_orders *orders, const struct h
     own->next_idx = original->replace_idx;
     original->replace_idx = index_of(orders, own);
   }
+}
+
+void hwgw_session_orders_requested(struct hwgw_session_orders *orders, uint32_t kind, uint32_t ref) {
+  orders->request_ref[kind - HWGW_ORDER_KIND_MASS_CANCEL] = ref;
+  if (kind == HWGW_ORDER_KIND_DISABLE) orders->entry = HWGW_SEGMENT_ENTRY_STATE_DISABLING;
+  if (kind == HWGW_ORDER_KIND_ENABLE) orders->entry = HWGW_SEGMENT_ENTRY_STATE_ENABLING;
 }
 
 /* ---- one function per kind of event: false when it cannot be about this order ---- */
@@ -214,26 +221,53 @@ static bool on_rejected(struct hwgw_session_orders *orders, struct hwgw_own_orde
   return true;
 }
 
-/* of an order that may be long over, so it is the execution that is looked up */
-static bool on_broken(struct hwgw_session_orders *orders, struct hwgw_order *event, uint64_t *counters) {
+/* the latest execution of that number (and order, 0 = whichever) among those remembered, or NULL: the order may be long over */
+static struct hwgw_own_execution *find_execution(struct hwgw_session_orders *orders, uint64_t match, uint32_t ref) {
   uint64_t cnt = orders->execution_cnt;
   uint64_t oldest = cnt > HWGW_SESSION_EXECUTIONS ? cnt - HWGW_SESSION_EXECUTIONS : 0;
   while (cnt-- > oldest) {
     uint32_t idx = (uint32_t)(cnt % HWGW_SESSION_EXECUTIONS);
-    struct hwgw_own_execution *execution = &orders->execution[idx];
-    if (orders->match[idx] != event->venue_ref || execution->ref != event->ref) continue;
-    event->qty = execution->qty;
-    event->px = execution->px;
-    event->instrument = execution->instrument;
-    event->side = execution->side;
-    event->flags = execution->flags;
-    event->account = execution->account;
-    event->strategy = execution->strategy;
-    execution->ref = 0; /* can be broken once */
-    counters[HWGW_CNT_SESSION_BROKEN]++;
-    return true;
+    if (orders->match[idx] == match && (!ref || orders->execution[idx].ref == ref)) return &orders->execution[idx];
   }
-  return false;
+  return NULL;
+}
+
+static bool on_broken(struct hwgw_session_orders *orders, struct hwgw_order *event, uint64_t *counters) {
+  struct hwgw_own_execution *execution = find_execution(orders, event->venue_ref, event->ref);
+  if (!execution || !execution->qty) return false;
+  event->qty = execution->qty;
+  event->px = execution->px;
+  event->instrument = execution->instrument;
+  event->side = execution->side;
+  event->flags = execution->flags;
+  event->account = execution->account;
+  event->strategy = execution->strategy;
+  execution->qty = 0; /* can be broken once */
+  counters[HWGW_CNT_SESSION_BROKEN]++;
+  return true;
+}
+
+/* Of a message that the venue marked as one it may have sent before: was it? An execution is known by its number, all else
+ * by what became of the order it names. What was not seen is acted on like any message, and what contradicts what was seen
+ * halts like any message */
+static bool is_seen(struct hwgw_session_orders *orders, const struct hwgw_order *event) {
+  const struct hwgw_own_order *own = hwgw_session_orders_find(orders, event->ref);
+  const struct hwgw_own_execution *execution = NULL;
+  switch (event->kind) {
+    case HWGW_ORDER_KIND_EXECUTED:
+      execution = find_execution(orders, event->venue_ref, 0); /* of one venue no two executions share a number */
+      return execution && (!execution->qty || (execution->qty == event->qty && execution->px == event->px));
+    case HWGW_ORDER_KIND_BROKEN:
+      execution = find_execution(orders, event->venue_ref, event->ref);
+      return execution && !execution->qty;
+    case HWGW_ORDER_KIND_ACCEPTED:
+    case HWGW_ORDER_KIND_REPLACED:
+      if (own) return own->state == HWGW_OWN_LIVE;
+      break;
+    default:
+      break;
+  }
+  return !own && event->ref && event->ref <= orders->last_ref;
 }
 
 void hwgw_session_orders_halt(struct hwgw_order *event, uint32_t ref) {
@@ -241,6 +275,41 @@ void hwgw_session_orders_halt(struct hwgw_order *event, uint32_t ref) {
   event->kind = HWGW_ORDER_KIND_HALT;
   event->reason = HWGW_RISK_REASON_STATE;
   event->ref = ref;
+}
+
+static uint32_t *request_ref(struct hwgw_session_orders *orders, uint32_t kind) {
+  return &orders->request_ref[kind - HWGW_ORDER_KIND_MASS_CANCEL];
+}
+
+/* Order entry was disabled, or enabled. Only the answer to the last request says how it stands: one to an earlier request has
+ * been overtaken by it, or is replayed */
+static void entry_changed(struct hwgw_session_orders *orders, const struct hwgw_order *event, uint64_t *counters) {
+  bool is_enabled = event->kind == HWGW_ORDER_KIND_ENABLED;
+  uint32_t asked = is_enabled ? HWGW_ORDER_KIND_ENABLE : HWGW_ORDER_KIND_DISABLE;
+  uint32_t under_way = is_enabled ? HWGW_SEGMENT_ENTRY_STATE_ENABLING : HWGW_SEGMENT_ENTRY_STATE_DISABLING;
+  counters[is_enabled ? HWGW_CNT_SESSION_ENABLED : HWGW_CNT_SESSION_DISABLED]++;
+  if (orders->entry != under_way || event->ref != *request_ref(orders, asked)) return;
+  orders->entry = is_enabled ? HWGW_SEGMENT_ENTRY_STATE_ENABLED : HWGW_SEGMENT_ENTRY_STATE_DISABLED;
+  orders->entry_refused = 0;
+}
+
+/* a reject of what is no order: a request of ours that the venue does not carry out */
+static bool is_refusal(struct hwgw_session_orders *orders, const struct hwgw_order *event, uint64_t *counters) {
+  if (event->kind != HWGW_ORDER_KIND_REJECTED || !event->ref || hwgw_session_orders_find(orders, event->ref))
+    return false;
+  uint32_t kind = HWGW_ORDER_KIND_MASS_CANCEL;
+  while (hwgw_order_is_request(kind) && *request_ref(orders, kind) != event->ref) kind++;
+  if (!hwgw_order_is_request(kind)) return false;
+  orders->refused = kind;
+  uint32_t under_way =
+      kind == HWGW_ORDER_KIND_ENABLE ? HWGW_SEGMENT_ENTRY_STATE_ENABLING : HWGW_SEGMENT_ENTRY_STATE_DISABLING;
+  if (kind != HWGW_ORDER_KIND_MASS_CANCEL) {
+    counters[HWGW_CNT_SESSION_ENTRY_REJECTS]++;
+    if (orders->entry == under_way) orders->entry = HWGW_SEGMENT_ENTRY_STATE_UNKNOWN;
+    orders->entry_refused = kind;
+  }
+  counters[HWGW_CNT_SESSION_IGNORED]++;
+  return true;
 }
 
 bool hwgw_session_orders_message(struct hwgw_session_orders *orders, const uint8_t *message, uint32_t len,
@@ -253,10 +322,23 @@ bool hwgw_session_orders_message(struct hwgw_session_orders *orders, const uint8
     hwgw_session_orders_halt(event, 0);
     return true;
   }
+  bool is_forgotten = false; /* an execution that may have been seen so long ago that nobody remembers */
+  if (HWGW_UNLIKELY(said.is_resend)) {
+    if (is_seen(orders, event)) {
+      counters[HWGW_CNT_SESSION_RESENT]++;
+      return false;
+    }
+    is_forgotten = event->kind == HWGW_ORDER_KIND_EXECUTED && orders->execution_cnt > HWGW_SESSION_EXECUTIONS;
+  }
+  if (HWGW_UNLIKELY(event->kind == HWGW_ORDER_KIND_DISABLED || event->kind == HWGW_ORDER_KIND_ENABLED)) {
+    entry_changed(orders, event, counters);
+    return false;
+  }
+  if (HWGW_UNLIKELY(is_refusal(orders, event, counters))) return false;
   bool good = false;
   if (event->kind == HWGW_ORDER_KIND_BROKEN) {
     good = event->ref && on_broken(orders, event, counters);
-  } else if (hwgw_session_orders_find(orders, event->ref)) {
+  } else if (!is_forgotten && hwgw_session_orders_find(orders, event->ref)) {
     struct hwgw_own_order *own = slot(orders, event->ref);
     owner_set(event, own);
     if (said.is_rest) event->qty = own->leaves;

@@ -65,8 +65,13 @@ def _pipelines(out: Output, look: dict[str, Any]) -> None:
             f"  pipeline {index} {row['state']}, {cpu}; feed {row['feed']} at {row['next_seq']:,};"
             f" session {row['session']}, {row['open_orders']} open orders"
         )
-        for at in [each for each in look["sessions"] if each["pipeline"] == index and each["venue"]]:
+        for at in [each for each in look["sessions"] if each["pipeline"] == index]:
+            if at["entry"] != "enabled" and not at["venue"]:
+                out.say(f"  session    order entry at the venue: {at['entry']}")
+            if not at["venue"]:
+                continue
             text = f"{at['state']}, {at['open_cnt']} open orders"
+            text += f", order entry {at['entry']}" if at["entry"] != "enabled" else ""
             text += f", {at['unknown_cnt']} of them unknown" if at["unknown_cnt"] else ""
             text += ", does not agree with the journal yet" if at["reconciling"] else ""
             text += "" if at["state"] == "up" else f" ({at['reason']})"

@@ -301,6 +301,8 @@ class Exchange(Closing):
                 "replaced": stats.replaced,
                 "cancels_in": stats.cancels_in,
                 "mass_cancels_in": stats.mass_cancels_in,
+                "disables_in": stats.disables_in,
+                "enables_in": stats.enables_in,
                 "canceled": stats.canceled,
                 "queries_in": stats.queries_in,
                 "executed": stats.executed,

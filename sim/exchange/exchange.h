@@ -174,6 +174,7 @@ struct sim_user {
   uint32_t connection; /* SIM_NIL */
   uint32_t last_ref;
   uint32_t open_orders;
+  bool is_disabled;    /* takes no new orders until it is enabled */
   uint64_t next_seq;   /* of the next sequenced message, from 1 */
   uint64_t store_head; /* bytes written so far */
   uint8_t *store;

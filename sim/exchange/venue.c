@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * Contract: enter, replace, cancel, mass cancel and account query are carried out; other types are counted and ignored. A user
+ * Contract: enter, replace, cancel, mass cancel, disable, enable and account query are carried out; other types are counted and ignored. A user
  * reference number not above the last one is ignored without an answer; J consumes the number; a replace of an order
  * that is not live is ignored, one with invalid details cancels the order (reason Z), and neither consumes the number.
  * Quantity in a replace is the total of the chain, executions included. Accepted: limit orders, day (0 and 5) and
@@ -252,8 +252,9 @@ static uint32_t find_symbol(const sim_exchange *x, const uint8_t *name) {
 }
 
 static uint32_t check_enter(const sim_exchange *x, const uint8_t *p, uint32_t len, struct request *request,
-                            uint32_t symbol) {
+                            uint32_t symbol, bool is_disabled) {
   if (!x->is_open) return OUCH50_REJECT_REASON_DESTINATION_CLOSED;
+  if (is_disabled) return OUCH50_REJECT_REASON_FIRM; /* the specification names none */
   uint32_t reason = check_request(request, len - OUCH50_ENTER_ORDER_LEN, ouch50_enter_order_appendage_length(p));
   if (reason) return reason;
   if (!one_of(ouch50_enter_order_side(p), "BSTE")) return OUCH50_REJECT_REASON_INVALID_SIDE;
@@ -302,7 +303,7 @@ static void enter(sim_exchange *x, uint32_t index, const uint8_t *p, uint32_t le
   }
   user->last_ref = request.user_ref;
   uint32_t symbol = find_symbol(x, ouch50_enter_order_symbol(p));
-  uint32_t reason = check_enter(x, p, len, &request, symbol);
+  uint32_t reason = check_enter(x, p, len, &request, symbol, user->is_disabled);
   if (reason) {
     out_rejected(x, index, request.user_ref, reason, request.clordid);
     return;
@@ -422,6 +423,27 @@ static void mass_cancel(sim_exchange *x, uint32_t index, const uint8_t *p) {
     sim_venue_cancel_all(x, index, symbol, OUCH50_CANCEL_REASON_USER);
 }
 
+/* new orders are stopped, or allowed again; replaces and cancels go on. A firm's orders are those of its user */
+static void entry(sim_exchange *x, uint32_t index, const uint8_t *p, bool is_enable) {
+  struct sim_user *user = &x->users[index];
+  uint32_t ref = ouch50_disable_order_entry_user_ref_num(p); /* both are alike */
+  *(is_enable ? &x->stats.enables_in : &x->stats.disables_in) += 1;
+  if (ref <= user->last_ref) {
+    x->stats.ignored_ref++;
+    return;
+  }
+  user->last_ref = ref;
+  user->is_disabled = !is_enable;
+  uint8_t out[OUCH50_DISABLE_ORDER_ENTRY_RESPONSE_LEN];
+  ouch50_disable_order_entry_response_init(out);
+  out[0] = is_enable ? OUCH50_ENABLE_ORDER_ENTRY_RESPONSE_CODE : OUCH50_DISABLE_ORDER_ENTRY_RESPONSE_CODE;
+  ouch50_disable_order_entry_response_timestamp_set(out, x->ts);
+  ouch50_disable_order_entry_response_user_ref_num_set(out, ref);
+  ouch50_disable_order_entry_response_firm_set(out, ouch50_disable_order_entry_firm(p));
+  ouch50_disable_order_entry_response_appendage_length_set(out, 0);
+  sim_sequence(x, index, out, sizeof out);
+}
+
 static void query(sim_exchange *x, uint32_t index) {
   uint8_t p[OUCH50_ACCOUNT_QUERY_RESPONSE_LEN];
   ouch50_account_query_response_message_type_set(p, OUCH50_ACCOUNT_QUERY_RESPONSE_CODE);
@@ -441,6 +463,10 @@ static uint32_t shortest(char type) {
       return OUCH50_CANCEL_ORDER_LEN;
     case OUCH50_MASS_CANCEL_CODE:
       return OUCH50_MASS_CANCEL_LEN;
+    case OUCH50_DISABLE_ORDER_ENTRY_CODE:
+      return OUCH50_DISABLE_ORDER_ENTRY_LEN;
+    case OUCH50_ENABLE_ORDER_ENTRY_CODE:
+      return OUCH50_ENABLE_ORDER_ENTRY_LEN;
     case OUCH50_ACCOUNT_QUERY_CODE:
       return OUCH50_ACCOUNT_QUERY_LEN;
     default:
@@ -471,6 +497,10 @@ void sim_venue_message(sim_exchange *x, uint32_t user, const uint8_t *message, u
       return;
     case OUCH50_MASS_CANCEL_CODE:
       mass_cancel(x, user, message);
+      return;
+    case OUCH50_DISABLE_ORDER_ENTRY_CODE:
+    case OUCH50_ENABLE_ORDER_ENTRY_CODE:
+      entry(x, user, message, type == OUCH50_ENABLE_ORDER_ENTRY_CODE);
       return;
     default:
       query(x, user);

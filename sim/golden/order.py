@@ -2,7 +2,8 @@
 
 Orders and events are dicts with the fields of hwgw/specs/order.yaml.
 
-Encode: kinds new, replace and cancel become one unsequenced data packet. What the protocol cannot say
+Encode: kinds new, replace and cancel, and the requests mass cancel, disable and enable (order entry) of a firm, become
+one unsequenced data packet. What the protocol cannot say
 raises EncodeError: another kind; ref 0; an unknown type or time in force; a limit price outside 1 to
 1,999,999,900; a quantity outside 1 to 999,999; for new an unknown side, a short marking on a buy, an
 instrument without symbol; for replace an orig_ref that is 0 or not below ref. A market order carries the
@@ -55,6 +56,8 @@ KINDS = {
     "order_executed": "executed",
     "broken_trade": "broken",
     "rejected": "rejected",
+    "disable_order_entry_response": "disabled",
+    "enable_order_entry_response": "enabled",
 }
 # field of the event <- the first of these fields that the message has
 SOURCES = {
@@ -143,6 +146,9 @@ def encode_message(order: Order, port: Port) -> bytes:
         return build(OUCH, "cancel_order", user_ref_num=order["ref"], quantity=order["qty"])
     if order["kind"] == kind("mass_cancel"):
         return _mass_cancel(order, port)
+    for name in ("disable", "enable"):
+        if order["kind"] == kind(name):
+            return _entry(order, port, f"{name}_order_entry")
     raise EncodeError(f"kind {order['kind']}")
 
 
@@ -154,6 +160,13 @@ def _mass_cancel(order: Order, port: Port) -> bytes:
         raise EncodeError(f"instrument {order['instrument']} has no symbol")
     symbol = "" if order["instrument"] == ALL else port.symbols[order["instrument"]]
     return build(OUCH, "mass_cancel", user_ref_num=order["ref"], firm=port.firm, symbol=symbol)
+
+
+def _entry(order: Order, port: Port, name: str) -> bytes:
+    """Of the port's firm."""
+    if port.firm.isspace():
+        raise EncodeError(f"{name} without a firm")
+    return build(OUCH, name, user_ref_num=order["ref"], firm=port.firm)
 
 
 def _enter(order: Order, port: Port) -> bytes:

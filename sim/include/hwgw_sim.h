@@ -122,6 +122,8 @@ struct hwgw_sim_stats {
   uint64_t replaces_in;
   uint64_t cancels_in;
   uint64_t mass_cancels_in;
+  uint64_t disables_in;
+  uint64_t enables_in;
   uint64_t queries_in;
   uint64_t accepted;
   uint64_t replaced;

@@ -111,7 +111,7 @@ static void session(const uint8_t *data, size_t len) {
   memcpy(self, fresh, sizeof fresh); /* the buffers may hold what they held */
   memset(self->orders.order, 0, sizeof self->orders.order);
   memset(&self->orders.follow, 0, sizeof self->orders.follow);
-  self->orders.execution_cnt = self->orders.withdrawn_idx = 0;
+  self->orders.execution_cnt = self->orders.withdrawn_idx = self->orders.last_ref = 0;
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) != 0) abort();
   self->fd = pair[0];
   self->state = HWGW_SEGMENT_SESSION_STATE_LOGIN_SENT;
@@ -149,8 +149,9 @@ static void session(const uint8_t *data, size_t len) {
                counters[HWGW_CNT_SESSION_ACCEPTED] + counters[HWGW_CNT_SESSION_REJECTED] +
                    counters[HWGW_CNT_SESSION_EXECUTED] + counters[HWGW_CNT_SESSION_CANCELED] +
                    counters[HWGW_CNT_SESSION_REPLACED] + counters[HWGW_CNT_SESSION_BROKEN] +
-                   counters[HWGW_CNT_SESSION_IGNORED] + counters[HWGW_CNT_SESSION_DROP_UNKNOWN] +
-                   counters[HWGW_CNT_SESSION_DROP_LENGTH] + counters[HWGW_CNT_SESSION_DROP_ORDER],
+                   counters[HWGW_CNT_SESSION_RESENT] + counters[HWGW_CNT_SESSION_IGNORED] +
+                   counters[HWGW_CNT_SESSION_DROP_UNKNOWN] + counters[HWGW_CNT_SESSION_DROP_LENGTH] +
+                   counters[HWGW_CNT_SESSION_DROP_ORDER],
            "every sequenced message is counted once");
     uint8_t read[4096];
     while (recv(pair[1], read, sizeof read, MSG_DONTWAIT) > 0) {

@@ -77,7 +77,7 @@ static void put_login(struct journal *to, struct input *input) {
 /* an event of the gate: an order with its verdict, or an answer */
 static void put_event(struct journal *to, struct input *input) {
   uint8_t what = next(input), kind = next(input) % 20, verdict = what & 64 ? next(input) : 0;
-  bool is_new = kind == HWGW_ORDER_KIND_NEW || kind == HWGW_ORDER_KIND_REPLACE || kind == HWGW_ORDER_KIND_MASS_CANCEL;
+  bool is_new = kind == HWGW_ORDER_KIND_NEW || kind == HWGW_ORDER_KIND_REPLACE || hwgw_order_is_request(kind);
   struct hwgw_order event = {
       .kind = kind,
       .side = what & 1 ? HWGW_ORDER_SIDE_SELL : HWGW_ORDER_SIDE_BUY,

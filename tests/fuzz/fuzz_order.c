@@ -22,7 +22,9 @@ static void decode(const uint8_t *data, size_t len) {
   expect(cause == 0 || cause == HWGW_CNT_SESSION_IGNORED || cause == HWGW_CNT_SESSION_DROP_LENGTH ||
              cause == HWGW_CNT_SESSION_DROP_UNKNOWN,
          "the decoder has four answers");
-  if (cause == 0) expect(event.kind >= HWGW_ORDER_KIND_ACCEPTED && event.kind <= HWGW_ORDER_KIND_BROKEN, "kind");
+  bool is_entry = event.kind == HWGW_ORDER_KIND_DISABLED || event.kind == HWGW_ORDER_KIND_ENABLED;
+  if (cause == 0)
+    expect(is_entry || (event.kind >= HWGW_ORDER_KIND_ACCEPTED && event.kind <= HWGW_ORDER_KIND_BROKEN), "kind");
   expect(hwgw_order_decode(data, (uint32_t)len, &again) == cause && memcmp(&event, &again, sizeof event) == 0,
          "the decoder keeps no state");
 }

@@ -86,11 +86,11 @@ static uint32_t poll_once(struct run *run, uint32_t max) {
   expect(cnt <= max, "no more events than there is room");
   for (uint32_t i = 0; i < cnt; i++) check_event(run, &events[i]);
   const uint64_t *n = run->counters;
-  expect(n[HWGW_CNT_SESSION_SEQUENCED] == n[HWGW_CNT_SESSION_ACCEPTED] + n[HWGW_CNT_SESSION_REJECTED] +
-                                              n[HWGW_CNT_SESSION_EXECUTED] + n[HWGW_CNT_SESSION_CANCELED] +
-                                              n[HWGW_CNT_SESSION_REPLACED] + n[HWGW_CNT_SESSION_BROKEN] +
-                                              n[HWGW_CNT_SESSION_IGNORED] + n[HWGW_CNT_SESSION_DROP_UNKNOWN] +
-                                              n[HWGW_CNT_SESSION_DROP_LENGTH] + n[HWGW_CNT_SESSION_DROP_ORDER],
+  expect(n[HWGW_CNT_SESSION_SEQUENCED] ==
+             n[HWGW_CNT_SESSION_ACCEPTED] + n[HWGW_CNT_SESSION_REJECTED] + n[HWGW_CNT_SESSION_EXECUTED] +
+                 n[HWGW_CNT_SESSION_CANCELED] + n[HWGW_CNT_SESSION_REPLACED] + n[HWGW_CNT_SESSION_BROKEN] +
+                 n[HWGW_CNT_SESSION_DISABLED] + n[HWGW_CNT_SESSION_ENABLED] + n[HWGW_CNT_SESSION_IGNORED] +
+                 n[HWGW_CNT_SESSION_DROP_UNKNOWN] + n[HWGW_CNT_SESSION_DROP_LENGTH] + n[HWGW_CNT_SESSION_DROP_ORDER],
          "every sequenced message is counted once");
   expect(run->session->rx_head <= run->session->rx_tail && run->session->rx_tail <= HWGW_SESSION_RX_SZ, "rx bounds");
   expect(run->session->tx_head <= run->session->tx_tail && run->session->tx_tail <= HWGW_SESSION_TX_SZ, "tx bounds");

@@ -34,6 +34,8 @@ NAMES = {
     "E": (">cQIIQcQH", ("type", "timestamp", "ref", "qty", "px", "liquidity", "match", "options")),
     "J": (">cQIH14s", ("type", "timestamp", "ref", "reason", "clordid")),
     "Q": (">cQI", ("type", "timestamp", "next_ref")),
+    "G": (">cQI4sH", ("type", "timestamp", "ref", "firm", "options")),
+    "K": (">cQI4sH", ("type", "timestamp", "ref", "firm", "options")),
 }  # fmt: skip
 
 
@@ -68,6 +70,11 @@ def replace(orig: int, ref: int, qty: int, px: int, *, tif: str = "0", display: 
         + struct.pack(">H", len(tags))
         + tags
     )
+
+
+def entry(code: str, ref: int) -> bytes:
+    """Disable (D) or enable (E) order entry of the firm FIRM."""
+    return struct.pack(">cI4sH", code.encode(), ref, b"FIRM", 0)
 
 
 def cancel(ref: int, total: int = 0) -> bytes:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from hwgw import specs
 from hwgw.native import call, ffi, lib
 
 MS = 1_000_000
@@ -87,6 +88,11 @@ def broken(ref: int, match: int) -> bytes:
 
 def rejected(ref: int, reason: int) -> bytes:
     return struct.pack(">cQIH14s", b"J", 34_200_000_000_004, ref, reason, b" " * 14)
+
+
+def entry_changed(ref: int, code: bytes, firm: bytes) -> bytes:
+    """The answer to a request to disable (G) or enable (K) order entry."""
+    return struct.pack(">cQI4sH", code, 34_200_000_000_006, ref, firm, 0)
 
 
 def query_response(next_ref: int) -> bytes:
@@ -173,9 +179,10 @@ class Client:
 
     def ledger(self) -> None:
         """Every sequenced message is counted once."""
-        used = ("accepted", "rejected", "executed", "canceled", "replaced", "broken", "ignored")
-        drops = ("drop_unknown", "drop_length", "drop_order")
-        assert self.count("sequenced") == sum(self.count(name) for name in used + drops)
+        row = next(row for row in specs.ledgers() if row.name == "sequenced")
+        names = [name.removeprefix("session.") for name in (*row.used, *row.drops)]
+        assert {"accepted", "resent", "drop_order"} <= set(names)
+        assert self.count("sequenced") == sum(self.count(name) for name in names)
 
 
 def order(kind: str = "NEW", **fields: Any) -> Any:

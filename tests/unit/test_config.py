@@ -246,6 +246,8 @@ MISTAKES = [
     ("  password: secret\n", "  password: secret\n  password_file: x\n", "41: session.password: both password and password_file; one is allowed"),
     ("  password: secret\n", "  password_file: x\n", "41: session.password_file: /nowhere/x: No such file or directory"),
     ("  password: secret\n", "  password: secret\n  mass_cancel: true\n", "42: session.mass_cancel: ouch50 names the firm in it, and firm is missing; it is of fix44, and of ouch50 with a firm"),
+    ("  password: secret\n", "  password: secret\n  disable_on_halt: true\n", "42: session.disable_on_halt: ouch50 names the firm in it, and firm is missing; it is of ouch50 with a firm"),
+    ("  password: secret\n", "  password: secret\n  protocol: ouch42\n  firm: ABCD\n  disable_on_halt: true\n", "44: session.disable_on_halt: ouch42 has none; it is of ouch50 with a firm"),
     ("  password: secret\n", "  password: secret\n  disconnect_tag: 9001\n", "42: session.disconnect_tag: ouch50 has none; it is of fix42 and fix44"),
     ("  password: secret\n", "  password: secret\n  backup: {address: 10.1.2.5, port: 26400}\n", "42: session.backup: is never tried without reconnect"),
     ("  password: secret\n", "  password: secret\n  backup: {address: 10.1.2.5}\n", "42: session.backup.port: missing; an integer from 1 to 65535 is required here"),
@@ -261,11 +263,12 @@ MISTAKES = [
 
 
 def test_what_the_venue_asks_of_a_session_is_read() -> None:
-    more = "reconnect: 1s\n  firm: ABCD\n  backup: {address: 10.1.2.5, port: 26401}\n  cancel_on_disconnect: true"
+    more = "reconnect: 1s\n  firm: ABCD\n  disable_on_halt: true\n  backup: {address: 10.1.2.5, port: 26401}\n  cancel_on_disconnect: true"
     more += "\n  throttle: {messages_per_second: 300, burst: 20, cancel_reserve: 4}"
     text = BASE.replace("  password: secret\n", f"  password: secret\n  {more}\n")
     (session,) = config.loads(text.encode(), "gateway.yaml", Path()).sessions
     assert (session.backup, session.mass_cancel, session.cancel_on_disconnect) == ((0x0A010205, 26401), True, True)
+    assert session.disable_on_halt
     assert session.throttle
     assert (session.throttle.messages_per_second, session.throttle.burst, session.throttle.cancel_reserve) == (
         300,

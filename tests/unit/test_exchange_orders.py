@@ -17,7 +17,7 @@ import pytest
 from hwgw_sim.exchange import default_symbols
 from hwgw_sim.golden import itch
 from support.exchange import messages_of, rebuild, running
-from support.ouch_client import LoginRefusedError, OuchClient, cancel, enter, replace
+from support.ouch_client import LoginRefusedError, OuchClient, cancel, enter, entry, replace
 
 from hwgw import specs
 
@@ -167,6 +167,40 @@ def test_replace_rules_of_the_reference_numbers() -> None:
         assert client.orders == {9: {"side": "B", "symbol": symbol, "left": 100}}
         orders = run.end()["orders"]
     assert (orders["ignored_ref"], orders["ignored_order"]) == (1, 3)
+
+
+def test_disabled_order_entry_refuses_new_orders_alone_until_it_is_enabled() -> None:
+    def said(client: OuchClient, code: str, ref: int) -> None:
+        client.send(entry(code, ref))
+        answer = client.until({"D": "G", "E": "K"}[code])
+        assert (answer["ref"], answer["firm"]) == (ref, "FIRM")
+
+    with running(depth=0) as run:
+        with OuchClient(run.address) as client:
+            symbol = run.symbol
+            client.send(enter(1, "B", 100, symbol, 10_0000), enter(2, "B", 100, symbol, 10_0000))
+            said(client, "D", 3)
+            client.send(enter(4, "B", 100, symbol, 10_0000))
+            assert (rejected := client.until("J"))["ref"] == 4
+            assert rejected["reason"] == 12
+            client.send(replace(1, 5, 50, 10_0100), cancel(2))  # what is booked may still change
+            client.until("C")
+        with OuchClient(run.address) as client:  # it is of the account, not of the connection
+            client.sync()
+            client.send(enter(6, "B", 100, symbol, 10_0000))
+            while client.until("J")["ref"] != 6:
+                pass
+            said(client, "E", 7)
+            said(client, "E", 8)
+            client.send(entry("D", 8))  # not above the last: ignored
+            client.send(enter(9, "B", 100, symbol, 10_0000))
+            assert client.sync() == 10
+            assert client.orders == {
+                5: {"side": "B", "symbol": symbol, "left": 50}, 9: {"side": "B", "symbol": symbol, "left": 100},
+            }  # fmt: skip
+        orders = run.end()["orders"]
+    assert (orders["disables_in"], orders["enables_in"], orders["ignored_ref"]) == (2, 2, 1)
+    assert orders["rejected_by_reason"] == {"firm": 2}
 
 
 def test_what_cannot_be_carried_out_is_counted_and_the_connection_goes_on() -> None:

@@ -274,6 +274,7 @@ MESSAGES = {
 }  # fmt: skip
 EVENTS = {
     "A": "ACCEPTED", "U": "REPLACED", "E": "EXECUTED", "C": "CANCELED", "D": "CANCELED", "B": "BROKEN", "J": "REJECTED",
+    "G": "DISABLED", "K": "ENABLED",
 }  # fmt: skip
 
 
@@ -314,6 +315,8 @@ def test_each_field_of_each_event_is_decoded() -> None:
         (wire.aiq_canceled(16, 17), {"ref": 16, "qty": 17, "reason": ord("Q")}),
         (wire.broken(18, 19), {"ref": 18, "venue_ref": 19, "reason": ord("E")}),
         (wire.rejected(20, 0x1D), {"ref": 20, "reason": 0x1D}),
+        (wire.entry_changed(21, b"G", b"FIRM"), {"ref": 21}),
+        (wire.entry_changed(22, b"K", b"FIRM"), {"ref": 22}),
     ]
     for message, expected in cases:
         cause, event = decode(message)

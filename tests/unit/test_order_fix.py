@@ -222,7 +222,6 @@ def test_pending_says_nothing(client: wire.Client, exec_type: str) -> None:
         [(150, "D"), *REPORT],  # restated
         [(150, "G"), *REPORT],  # corrected
         [(150, "0"), *REPORT, (20, 2)],
-        [(150, "0"), *REPORT, (97, "Y")],  # possibly sent before
         [(150, "0"), *[f for f in REPORT if f[0] != 54]],
         [(150, "0"), *[f for f in REPORT if f[0] != 55]],
         [(150, "0"), *REPORT, (44, "1.00001")],  # beyond what we book

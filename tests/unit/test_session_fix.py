@@ -301,6 +301,97 @@ def test_replace_that_came_too_late_is_ended_by_its_own_answer(up: wire.Client, 
     up.ledger()
 
 
+RESENT = (97, "Y")  # a new number, and what it says may have been said before
+
+
+def test_what_was_told_again_as_possibly_sent_before_is_counted_and_not_acted_on(
+    up: wire.Client, venue: FixVenue
+) -> None:
+    """Every kind of report, once as it comes and twice again under new numbers."""
+    assert up.send(ref=1, qty=100, px=1_000_000) == ENCODED
+    assert up.send(ref=2, qty=100, px=1_000_000) == ENCODED
+    first, second = venue.read(up, 2)
+    fill, trade_cancel = ("F", [(150, "H")]) if venue.version == "44" else ("1", [(150, "1"), (20, 1)])
+    accepted = venue.report(first, "0")
+    executed = [*venue.report(first, fill, leaves=70, cum=30), (32, 30), (31, "100.0000")]
+    canceled = venue.report(first, "4", leaves=0, cum=30)
+    rejected = venue.report(second, "8", leaves=0)
+    number = next(value for tag, value in executed if tag == 17)
+    broken = [f for f in venue.report(first, "1") if f[0] not in (150, 20)] + [*trade_cancel, (19, number)]
+    events: list[Any] = []
+    for told, report in enumerate((accepted, executed, canceled, rejected, broken), 1):
+        venue.send("8", *report)
+        for _ in range(2):
+            venue.send("8", *report, RESENT)
+        pump(up, venue, lambda told=told: up.count("sequenced") == 3 * told, events)  # type: ignore[misc]
+    for report in (accepted, executed):  # of an order that is over, and of an execution that was broken
+        venue.send("8", *report, RESENT)
+    pump(up, venue, lambda: up.count("resent") == 12, events)
+    assert kinds(events) == [("ACCEPTED", 1), ("EXECUTED", 1), ("CANCELED", 1), ("REJECTED", 2), ("BROKEN", 1)]
+    assert (up.count("executed_shares"), up.count("drop_unknown"), up.count("drop_order")) == (30, 0, 0)
+    up.ledger()
+
+
+def test_what_may_have_been_sent_before_and_was_not_seen_is_acted_on(up: wire.Client, venue: FixVenue) -> None:
+    assert up.send(ref=1, qty=100, px=1_000_000) == ENCODED
+    (order,) = venue.read(up, 1)
+    fill = "F" if venue.version == "44" else "1"
+    venue.send("8", *venue.report(order, "0"), RESENT)
+    for cum in (30, 60):  # alike but for their number: two executions
+        venue.send("8", *venue.report(order, fill, cum=cum), (32, 30), (31, "100.0000"), RESENT)
+    events: list[Any] = []
+    pump(up, venue, lambda: len(events) == 3, events)
+    assert up.send(kind="REPLACE", ref=2, orig_ref=1, qty=100, px=1_000_100) == ENCODED
+    (replace,) = venue.read(up, 1)
+    replaced = [*venue.report(replace, "5", cum=60), (41, order[11])]
+    venue.send("8", *replaced, RESENT)
+    venue.send("8", *replaced, RESENT)
+    pump(up, venue, lambda: up.count("resent") == 1, events)
+    assert kinds(events) == [("ACCEPTED", 1), ("EXECUTED", 1), ("EXECUTED", 1), ("REPLACED", 2)]
+    assert (up.count("executed_shares"), events[-1].qty) == (60, 40)
+    up.ledger()
+
+
+def test_possibly_sent_before_and_contradicting_what_was_seen_halts(up: wire.Client, venue: FixVenue) -> None:
+    assert up.send(ref=1, qty=100, px=1_000_000) == ENCODED
+    (order,) = venue.read(up, 1)
+    fill = "F" if venue.version == "44" else "1"
+    venue.send("8", *venue.report(order, "0"))
+    executed = venue.report(order, fill, cum=100)
+    venue.send("8", *executed, (32, 100), (31, "100.0000"))
+    events: list[Any] = []
+    pump(up, venue, lambda: len(events) == 2, events)
+    never = venue.report({**order, 11: "0000000009"}, "0")  # an order that was never sent
+    for report in ([*executed, (32, 99), (31, "100.0000")], never):
+        venue.send("8", *report, RESENT)
+    pump(up, venue, lambda: len(events) == 4, events)
+    assert kinds(events)[2:] == [("HALT", 1), ("HALT", 9)]
+    assert (up.count("resent"), up.count("drop_order"), up.count("executed_shares")) == (0, 2, 100)
+    up.ledger()
+
+
+def test_an_execution_that_may_be_older_than_the_memory_halts(up: wire.Client, venue: FixVenue) -> None:
+    remembered, burst = 16_384, 512
+    fill = "F" if venue.version == "44" else "1"
+    assert up.send(ref=1, qty=100_000, px=1_000_000) == ENCODED
+    (order,) = venue.read(up, 1)
+    venue.send("8", *venue.report(order, "0"))
+    first = [*venue.report(order, fill, cum=1), (32, 1), (31, "100.0000")]
+    venue.send("8", *first)
+    told = 1
+    for cnt in [burst] * (remembered // burst):
+        sent = [venue.make("8", *venue.report(order, fill, cum=1), (32, 1), (31, "100.0000")) for _ in range(cnt)]
+        venue.raw(b"".join(sent))
+        told += cnt
+        pump(up, venue, lambda told=told: up.count("executed") == told)  # type: ignore[misc]
+    venue.send("8", *first, RESENT)
+    events: list[Any] = []
+    pump(up, venue, lambda: len(events) == 1, events)
+    assert kinds(events) == [("HALT", 1)]
+    assert (up.count("resent"), up.count("executed_shares")) == (0, remembered + 1)
+    up.ledger()
+
+
 def test_orders_taken_back_leave_a_fill_in_their_place(up: wire.Client, venue: FixVenue) -> None:
     assert up.send(ref=1, qty=100, px=1_000_000) == ENCODED
     (order,) = venue.read(up, 1)
