@@ -304,7 +304,9 @@ bool hwgw_risk_carry(struct hwgw_risk *risk, const struct hwgw_order *order, uin
   j.at = &risk->instrument[order->instrument];
   j.slot = risk_slot(risk, order->ref);
   int64_t worst = (int64_t)(j.is_buy ? j.at->long_worst : j.at->short_worst) + order->qty;
-  if (j.slot->leaves || worst > INT32_MAX || is_full(j.account, j.notional) || is_full(&risk->gateway, j.notional))
+  uint64_t short_used = (uint64_t)j.at->short_used + (!j.is_buy && order->flags ? order->qty : 0);
+  if (j.slot->leaves || worst > INT32_MAX || short_used > UINT32_MAX || is_full(j.account, j.notional) ||
+      is_full(&risk->gateway, j.notional))
     return false;
   pass(risk, &j);
   return true;

@@ -253,6 +253,31 @@ class Risk(State):
         kept = ("account", "flags", "instrument", "orig_ref", "ref", "side", "strategy", "tif", "type")
         self.slots[event["ref"] % SLOT_CNT] = Order(px=px, leaves=qty, **{name: event[name] for name in kept})
 
+    def carry(self, event: Event, px: int) -> bool:
+        """Takes an order that passed elsewhere, priced at px there, as hwgw_risk_carry; rate has to be off."""
+        side, qty = event["side"], event["qty"]
+        if (
+            side not in (BUY, SELL)
+            or qty == 0
+            or not 0 < px <= PX_MAX
+            or event["account"] >= ACCOUNTS_MAX
+            or event["strategy"] >= STRATEGIES_MAX
+            or event["instrument"] >= INSTRUMENTS_MAX
+            or event["ref"] <= self.last_ref
+        ):
+            return False
+        state = self.instruments[event["instrument"]]
+        sold_short = qty if side == SELL and event["flags"] else 0
+        if (
+            self.slots[event["ref"] % SLOT_CNT].leaves > 0
+            or (state.long_worst if side == BUY else state.short_worst) + qty > I32_MAX
+            or state.short_used + sold_short > U32_MAX
+            or any(held.open_notional + px * qty > U64_MAX for held, _ in self._accounts_of(event["account"]))
+        ):
+            return False
+        self._pass(event, px)
+        return True
+
     def _cancel(self, event: Event, is_back: bool) -> int:
         order = self._live(event["ref"])
         if order is None:

@@ -37,7 +37,7 @@ from support.gate_build import SOURCES, build  # noqa: E402
 from hwgw.conformance import scenarios  # noqa: E402
 from tests.mutation.record import digest  # noqa: E402
 
-TESTS = ("test_risk.py", "test_risk_contract.py", "test_risk_orders.py", "test_risk_boundaries.py")
+TESTS = tuple(f"test_risk{of}.py" for of in ("", "_contract", "_orders", "_carry", "_boundaries"))
 READOUTS = "bool hwgw_risk_halted("  # behind it only copies of state, which other tests compare
 MORE = ("risk_dump.c",)
 SECONDS_MAX = 300  # a mutant that takes longer hangs, which is noticed too
@@ -93,6 +93,7 @@ class Loaded:
         self.ffi = FFI()
         self.ffi.cdef(
             "void *gate_open(void); uint32_t gate_event(void *, const void *, const void *); void gate_close(void *);"
+            "bool hwgw_risk_carry(void *risk, const void *order, uint32_t px);"
             "uint32_t hwgw_risk_dump(const void *risk, char *text, uint32_t sz);"
         )
         self.lib: Any = self.ffi.dlopen(str(path))
@@ -100,10 +101,12 @@ class Loaded:
         self.gates: dict[int, Any] = {}
         self.tables: dict[int, Any] = {}
 
-    def event(self, gate: int, record: bytes, table: bytes | None) -> int:
-        """One event to the gate of that number, made when it is new."""
+    def event(self, gate: int, record: bytes, table: bytes | int | None) -> int:
+        """One event to the gate of that number, made when it is new; with a price an order that is carried."""
         if gate not in self.gates:
             self.gates[gate] = self.lib.gate_open()
+        if isinstance(table, int):
+            return int(self.lib.hwgw_risk_carry(self.gates[gate], self.ffi.from_buffer(record), table))
         if table is None:
             return int(self.lib.gate_event(self.gates[gate], self.ffi.from_buffer(record), self.ffi.NULL))
         given = self.ffi.new("uint64_t[]", len(table) // 8)

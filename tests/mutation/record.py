@@ -2,8 +2,8 @@
 
 SPDX-License-Identifier: MIT
 
-The trace is a pickle per item: (gate, record, table or None, answer) for an event, (gate, digest) for a look at all
-state.
+The trace is a pickle per item: (gate, record, table or None, answer) for an event, (gate, record, px, taken) for a
+carried order, (gate, digest) for a look at all state.
 """
 
 from __future__ import annotations
@@ -35,24 +35,36 @@ def pytest_configure(config: pytest.Config) -> None:
     dtype = specs.dtype("order", "order")
     file = Path(os.environ["HWGW_GATE_TRACE"]).open("wb")  # noqa: SIM115 (until the run ends)
     config.add_cleanup(file.close)
-    send, compare, make = risk.Pair.send, risk.Pair.compare, risk.Pair.__init__
+    send, carry, compare, make = risk.Pair.send, risk.Pair.carry, risk.Pair.compare, risk.Pair.__init__
     codes = {name: code for code, name in risk.NAMES.items()}
 
     def recorded_make(self: Any, *args: Any, **kwargs: Any) -> None:
         self.number, self.looks = next(_numbers), None
         make(self, *args, **kwargs)
 
-    def recorded_send(self: Any, event: dict[str, int], table: bytes | None = None) -> str:
+    def packed(event: dict[str, int]) -> bytes:
         record = np.zeros(1, dtype)
         for name, value in event.items():
             record[name] = value
-        self.looks = []
-        answer = send(self, event, table)
-        pickle.dump((self.number, record.tobytes(), table, codes[answer]), file)
+        return record.tobytes()
+
+    def write(self: Any, *item: Any) -> None:
+        pickle.dump((self.number, *item), file)
         for look in self.looks:
             pickle.dump((self.number, look), file)
         self.looks = None
+
+    def recorded_send(self: Any, event: dict[str, int], table: bytes | None = None) -> str:
+        self.looks = []
+        answer = send(self, event, table)
+        write(self, packed(event), table, codes[answer])
         return answer
+
+    def recorded_carry(self: Any, event: dict[str, int], px: int) -> bool:
+        self.looks = []
+        taken = carry(self, event, px)
+        write(self, packed(event), px, taken)
+        return taken
 
     def recorded_compare(self: Any) -> None:
         compare(self)
@@ -64,4 +76,5 @@ def pytest_configure(config: pytest.Config) -> None:
 
     risk.Pair.__init__ = recorded_make  # type: ignore[method-assign]
     risk.Pair.send = recorded_send  # type: ignore[method-assign]
+    risk.Pair.carry = recorded_carry  # type: ignore[method-assign]
     risk.Pair.compare = recorded_compare  # type: ignore[method-assign]

@@ -41,12 +41,12 @@ def _compile(source: str, target: Path) -> bool:
     return subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == 0
 
 
-def library(built: Path, source: Path) -> None:
-    """Compile one source that reads the gate's own headers to a shared object; CalledProcessError when it cannot be."""
+def library(built: Path, *sources: Path) -> None:
+    """Compile sources that read the gate's own headers to a shared object; CalledProcessError when they cannot be."""
     includes = (generated(), str(ROOT / "cffi_build" / "include"), str(ROOT / "cffi_build" / "src"))
     flags = [flag for flag in FLAGS if flag not in ("-O1", "-w")]
     command = ["cc", *flags, "-O2", "-Wall", "-Wextra", "-Werror", *(f"-I{path}" for path in includes)]
-    subprocess.run([*command, "-o", str(built), str(source)], check=True, timeout=120)
+    subprocess.run([*command, "-o", str(built), *map(str, sources)], check=True, timeout=120)
 
 
 def build(built: Path, changed: Mapping[str, str] | None = None, more: Sequence[str] = ()) -> bool:

@@ -15,7 +15,7 @@ from hwgw_sim.golden.risk_state import ACCOUNTS_MAX, Instrument
 from hwgw import specs
 from hwgw.native import ffi, lib
 
-from .risk_image import Image
+from .risk_image import Image, inner
 
 FIELDS = tuple(field.name for field in specs.load("order").layout("order").fields)
 NAMES = {reason.code: reason.name for reason in specs.load("risk").reasons}
@@ -45,10 +45,13 @@ class Native:
         self._table: Any = None  # in force: the gate reads it where it is
         lib.hwgw_risk_init(self.risk)
 
-    def event(self, event: Event, table: bytes | None = None) -> int:
-        """As hwgw_risk_event."""
+    def _fill(self, event: Event) -> None:
         for name in FIELDS:
             setattr(self._record, name, event[name])
+
+    def event(self, event: Event, table: bytes | None = None) -> int:
+        """As hwgw_risk_event."""
+        self._fill(event)
         given = ffi.NULL
         if table is not None:
             memory = ffi.new("struct hwgw_limits *")
@@ -58,6 +61,11 @@ class Native:
             self._table, before = given, self._table
             del before
         return int(lib.hwgw_risk_event(self.risk, self._record, given))
+
+    def carry(self, event: Event, px: int) -> bool:
+        """As hwgw_risk_carry."""
+        self._fill(event)
+        return bool(inner().hwgw_risk_carry(self.address, int(ffi.cast("uintptr_t", self._record)), px))
 
     def dump(self) -> str:
         """As hwgw_risk_dump."""
@@ -99,6 +107,14 @@ class Pair:
         kind = KIND_NAMES.get(event["kind"], "none")
         self.answers[kind, NAMES[want]] += 1
         return NAMES[want]
+
+    def carry(self, event: Event, px: int) -> bool:
+        """An order that passed elsewhere into both; whether they took it."""
+        self.history.append(event)
+        taken = self.golden.carry(event, px)
+        assert self.native.carry(event, px) == taken, f"carried at {px}: {event}"
+        self.compare()
+        return taken
 
     def compare(self) -> None:
         """The complete state of both."""

@@ -22,7 +22,7 @@ from hwgw_sim.golden.risk_state import ACCOUNTS_MAX
 
 from hwgw.native import lib as native
 
-from .gate_build import ROOT, library
+from .gate_build import ROOT, SOURCES, library
 
 WORD_SZ = 8
 GLOBALS = ("generation", "halt", "last_beat", "last_ref", "last_ts")
@@ -41,13 +41,16 @@ ffi = FFI()
 ffi.cdef(
     "uint32_t risk_image_gate_sz_bytes(void);"
     "bool risk_image_is(uintptr_t risk, uint64_t *image, const uint64_t *want, uint32_t words);"
+    "bool hwgw_risk_carry(uintptr_t risk, uintptr_t order, uint32_t px);"
 )
 
 
 @cache
-def _lib() -> Any:
+def inner() -> Any:
+    """What the native module does not show of the gate, for the gates of it: the image, and hwgw_risk_carry."""
     built = ROOT / "build" / "tests" / f"risk-image-{os.getpid()}.so"
-    library(built, ROOT / "tests" / "support" / "risk_image.c")
+    gate = (ROOT / "cffi_build" / "src" / name for name in SOURCES)
+    library(built, ROOT / "tests" / "support" / "risk_image.c", *gate)
     lib = ffi.dlopen(str(built))
     built.unlink()
     if lib.risk_image_gate_sz_bytes() != native.hwgw_risk_sz_bytes():
@@ -122,4 +125,4 @@ class Image:
     def is_equal(self, address: int) -> bool:
         """Whether the C gate at that address (struct hwgw_risk) has the golden model's state."""
         self._update()
-        return bool(_lib().risk_image_is(address, self._got, self._want, WORDS))
+        return bool(inner().risk_image_is(address, self._got, self._want, WORDS))
