@@ -102,8 +102,21 @@ module hwgw_card (
       .rst(rst)
   );
 
-  hwgw_gate u_gate (
+  // the host reads, writes and asks for snapshots through AXI-Lite only
+  wire is_addressed = s_axil_awvalid || s_axil_wvalid || s_axil_arvalid || s_axil_bvalid || s_axil_rvalid;
+  wire is_waiting = m_axis_verdict_tvalid || m_axis_sent_tvalid || m_axis_tx_tvalid;  // what a full ring holds wakes with its doorbell
+  wire is_gate_still = sts_gate_state[0] && sts_gate_state[5:4] == 2'd0 && cfg_watchdog == 32'd0;  // ready, no loan, no frame
+  wire regs_clk, gate_clk, gate_counters_clk;
+
+  hwgw_clock u_gate_clock (
       .clk(clk),
+      .is_active(is_addressed || halt || decoded_valid || is_waiting || !is_gate_still),
+      .m_clk(gate_clk),
+      .rst(rst)
+  );
+
+  hwgw_gate u_gate (
+      .clk(gate_clk),
       .now(now_ns),
       .halt(halt),
       .s_event(decoded),
@@ -115,10 +128,28 @@ module hwgw_card (
       .rst(rst)
   );
 
+  hwgw_clock #(
+      .LINGER(8)
+  ) u_regs_clock (
+      .clk(clk),
+      .is_active(is_addressed),
+      .m_clk(regs_clk),
+      .rst(rst)
+  );
+
+  hwgw_clock #(
+      .LINGER(256)  // two turns of every counter
+  ) u_gate_counters_clock (
+      .clk(clk),
+      .is_active(is_addressed || gate_pulse != {`HWGW_GATE_CNT_W{1'b0}}),
+      .m_clk(gate_counters_clk),
+      .rst(rst)
+  );
+
   hwgw_counters #(
       .CNT(`HWGW_GATE_CNT_W)
   ) u_gate_counters (
-      .clk(clk),
+      .clk(gate_counters_clk),
       .pulse(gate_pulse),
       .amount(64'd1),
       .snapshot(cmd_snapshot),
@@ -129,7 +160,7 @@ module hwgw_card (
   );
 
   hwgw_regs u_regs (
-      .clk(clk),
+      .clk(regs_clk),
       `HWGW_AXIL_PINS
       `HWGW_CONTROL_PINS
       `HWGW_GATE_PINS

@@ -70,10 +70,19 @@ module hwgw_feed #(
       wire [           7:0] tkeep;
       wire [LINE_CNT_W-1:0] verdict_cause;
       wire [  RECORD_W-1:0] record;
-      wire is_refused, record_valid, commit, rollback, is_full;
+      wire is_refused, record_valid, commit, rollback, is_full, line_clk;
+
+      hwgw_clock #(
+          .LINGER(32)
+      ) u_clock (
+          .clk      (clk),
+          .is_active(line_tvalid[line_idx] || held_valid[line_idx]),
+          .m_clk    (line_clk),
+          .rst      (rst)
+      );
 
       hwgw_udp u_udp (
-          .clk            (clk),
+          .clk            (line_clk),
           .now            (now),
           .cfg_enable     (cfg_enable),
           .cfg_group      (line_group[32*line_idx+:32]),
@@ -95,7 +104,7 @@ module hwgw_feed #(
       );
 
       hwgw_mold u_mold (
-          .clk            (clk),
+          .clk            (line_clk),
           .cfg_verified   (cfg_verified),
           .s_axis_tdata   (tdata),
           .s_axis_tkeep   (tkeep),
@@ -118,7 +127,7 @@ module hwgw_feed #(
           .WIDTH(RECORD_W),
           .DEPTH(HOLD_DEPTH)
       ) u_hold (
-          .clk       (clk),
+          .clk       (line_clk),
           .s_record  (record),
           .s_valid   (record_valid),
           .s_commit  (commit),

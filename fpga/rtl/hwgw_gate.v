@@ -66,14 +66,18 @@ module hwgw_gate #(
     is_out_q  <= is_late && !cmd_heartbeat && !clear;
   end
 
-  // ---- order ring ----
+  // ---- order ring; nobody writes and nothing waits: it sleeps ----
 
   wire [511:0] entry;
   reg  [511:0] record;
-  wire         record_valid, record_ready, is_torn, pulse_overrun, pulse_order_doorbell;
+  wire         record_valid, record_ready, is_torn, pulse_overrun, pulse_order_doorbell, ring_clk;
+
+  hwgw_clock u_clock (
+      .clk(clk), .is_active(win_order_ring || cmd_order_head || record_valid), .m_clk(ring_clk), .rst(clear)
+  );
 
   hwgw_ring u_ring (
-      .clk(clk), .we(win_order_ring), .waddr(win_addr), .wdata(win_data), .doorbell(cmd_order_head), .head(cfg_order_head),
+      .clk(ring_clk), .we(win_order_ring), .waddr(win_addr), .wdata(win_data), .doorbell(cmd_order_head), .head(cfg_order_head),
       .m_axis_record_tdata(entry), .m_axis_record_tvalid(record_valid), .m_axis_record_tready(record_ready), .is_torn(is_torn),
       .tail(sts_order_tail), .pulse_overrun(pulse_overrun), .pulse_doorbell(pulse_order_doorbell), .rst(clear)
   );

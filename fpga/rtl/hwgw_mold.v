@@ -223,18 +223,11 @@ module hwgw_mold #(
   // ---- 2: the record, put together from what is kept and this beat ----
 
   reg  [383:0] kept_q;
-  reg  [ 47:0] is_here_q2;  // bytes of the record that tail_q2 has
+  reg  [ 47:0] is_here_q2;  // bytes of the record that tail_q2 has: those of a slot, less what the slot before has already
+  wire [ 63:0] here = (64'hff << {slot_q, 3'd0}) >> turn_q;
+  wire         unused_here = &{1'b0, here[63:48]};
 
-  genvar at;
-  generate
-    for (at = 0; at < 48; at = at + 1) begin : g_here
-      localparam [2:0] SLOT = at[5:3];
-      localparam [2:0] LANE = at[2:0];
-      // lanes that belong to the slot before
-      wire is_early = {1'b0, turn_q} + {1'b0, LANE} >= 4'd8;
-      always @(posedge clk) if (has_bytes) is_here_q2[at] <= slot_q == (is_early ? SLOT + 3'd1 : SLOT);
-    end
-  endgenerate
+  always @(posedge clk) if (has_bytes) is_here_q2 <= here[47:0];
 
   integer k;
 
@@ -242,9 +235,11 @@ module hwgw_mold #(
     if (valid_q2) begin
       for (k = 0; k < 48; k = k + 1) if (is_here_q2[k]) kept_q[8*k+:8] <= tail_q2[8*(k%8)+:8];
       if (is_begin_q2) kept_q[63:0] <= head_q2;
-      for (k = 0; k < DATA_SZ; k = k + 1) m_record[8+8*k+:8] <= is_here_q2[k] ? tail_q2[8*(k%8)+:8] : kept_q[8*k+:8];
-      if (is_header_q2) m_record[8+8*24+:64] <= t_rx_q2;
-      m_record[7:2] <= len_q2;
+      if (is_end_q2) begin
+        for (k = 0; k < DATA_SZ; k = k + 1) m_record[8+8*k+:8] <= is_here_q2[k] ? tail_q2[8*(k%8)+:8] : kept_q[8*k+:8];
+        if (is_header_q2) m_record[8+8*24+:64] <= t_rx_q2;
+        m_record[7:2] <= len_q2;
+      end
     end
 
   // ---- the end of the packet waits for the verdict on the frame ----

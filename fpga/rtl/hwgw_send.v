@@ -94,7 +94,7 @@ module hwgw_send #(
   // ---- records into the gate ----
 
   wire [511:0] trigger_order;
-  wire         trigger_valid, trigger_is_ready, gate_is_ready, gate_ready;
+  wire         trigger_valid, trigger_is_ready, gate_is_ready, gate_ready, send_clk;
 
   hwgw_trigger #(
       .INSTRUMENT_W(INSTRUMENT_W)
@@ -153,7 +153,7 @@ module hwgw_send #(
       .INSTRUMENT_W(INSTRUMENT_W),
       .SLOT_W(SLOT_W)
   ) u_risk (
-      .clk(clk),
+      .clk(send_clk),
       .s_axis_event_tdata(record),
       .s_axis_event_tvalid(trigger_valid || s_axis_record_tvalid),
       .s_axis_event_tready(gate_ready),
@@ -197,12 +197,12 @@ module hwgw_send #(
 
   wire [PACKET_W-1:0] packet;
   wire [5:0] packet_len;
-  wire packet_is_good, packet_is_cancel, packet_valid, frame_ready;
+  wire packet_is_good, packet_is_cancel, packet_valid, frame_ready, frame_is_busy;
 
   hwgw_order #(
       .INSTRUMENT_W(INSTRUMENT_W)
   ) u_order (
-      .clk(clk),
+      .clk(send_clk),
       .cfg_firm(cfg_firm),
       .cfg_capacity(cfg_capacity),
       .cfg_display(cfg_display),
@@ -237,10 +237,8 @@ module hwgw_send #(
     end
   end
 
-  wire frame_is_busy;
-
   hwgw_frame u_frame (
-      .clk(clk),
+      .clk(send_clk),
       .now(now),
       .halt(halt || halted != 8'd0),
       .cfg_template_we(cfg_template_we),
@@ -276,6 +274,22 @@ module hwgw_send #(
   );
 
   assign is_busy = frame_is_busy;
+
+  // ---- nothing to judge, to encode or to send: all but the trigger sleeps ----
+
+  reg [5:0] verdict_addr_q;
+  wire      is_given = trigger_valid || s_axis_record_tvalid || s_axis_limits_tvalid || cmd_lend || cmd_renew || cmd_return ||
+                       cfg_template_we || cfg_symbol_we || verdict_addr != verdict_addr_q;
+  wire      is_inside = !gate_is_ready || verdict_valid || is_under_way_q || frame_is_busy || loan_is_out;
+
+  always @(posedge clk) verdict_addr_q <= verdict_addr;
+
+  hwgw_clock u_clock (
+      .clk(clk),
+      .is_active(halt || is_given || is_inside),
+      .m_clk(send_clk),
+      .rst(rst)
+  );
 
 endmodule
 

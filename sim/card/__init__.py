@@ -25,9 +25,12 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 HEADER = ROOT / "cffi_build" / "include" / "hwgw_card.h"
 FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "--no-timing")
+SLEEP = "-DHWGW_SLEEP"  # parts that have nothing to do stand still (fpga/rtl/hwgw_clock.v)
 CFLAGS = f"-fPIC -I{HEADER.parent} -DHWGW_REG_SZ={1 << registers.load().address_bits}"
 TX_FRAME_MAX = 128
-MAKEFLAGS = "OPT_FAST=-O3\\ -march=native OPT_SLOW=-O0 OPT_GLOBAL=-O1"
+# clang's code of this model is 10 to 15 % faster than g++'s
+COMPILER = "clang++" if shutil.which("clang++") else "g++"
+MAKEFLAGS = f"CXX={COMPILER} LINK={COMPILER} OPT_FAST=-O3\\ -march=native OPT_SLOW=-O0 OPT_GLOBAL=-O1"
 BUILD_SECONDS_MAX = 600
 EVENT_SZ = 64
 
@@ -52,19 +55,19 @@ def missing() -> str:
     return why
 
 
-def _digest(paths: list[Path]) -> str:
-    what = hashlib.sha256(" ".join((*FLAGS, MAKEFLAGS)).encode())
+def _digest(paths: list[Path], options: tuple[str, ...]) -> str:
+    what = hashlib.sha256(" ".join((*FLAGS, *options, MAKEFLAGS)).encode())
     for path in paths:
         what.update(path.name.encode() + path.read_bytes())
     return what.hexdigest()[:16]
 
 
-def _library() -> Path:
+def _library(options: tuple[str, ...] = (SLEEP,)) -> Path:
     """Where the library of these sources is, or will be."""
     hdl = tools()
     generated = hdl.generate()
     inputs = [*hdl.sources(), HERE / "card.cpp", *sorted(generated.glob("*.vh")), HEADER]
-    return ROOT / "build" / "card" / _digest(inputs) / "libhwgw_card.so"
+    return ROOT / "build" / "card" / _digest(inputs, options) / "libhwgw_card.so"
 
 
 def built() -> bool:
@@ -72,9 +75,12 @@ def built() -> bool:
     return _library().exists()
 
 
-def build() -> Path:
-    """The library, built when no library of these sources is there yet: half a minute, else at once."""
-    library = _library()
+def build(options: tuple[str, ...] = (SLEEP,)) -> Path:
+    """The library, built when no library of these sources is there yet: half a minute, else at once.
+
+    options: for Verilator, more than FLAGS.
+    """
+    library = _library(options)
     if library.exists():
         return library
     folder = library.parent
@@ -84,7 +90,7 @@ def build() -> Path:
         if library.exists():
             return library
         work = folder.with_suffix(f".{os.getpid()}")
-        run_verilator(work, library.name, [HERE / "card.cpp"], ["--build"])
+        run_verilator(work, library.name, [HERE / "card.cpp"], ["--build", *options])
         folder.mkdir(exist_ok=True)
         (work / library.name).replace(library)
         shutil.rmtree(work)

@@ -2,7 +2,7 @@
 //
 // SPDX-License-Identifier: MIT
 //
-// One cycle: inputs are set while the clock is low, outputs are those of the last rising edge, then it rises and falls.
+// One cycle: inputs are set behind the last rising edge, whose outputs are looked at; then the clock falls and rises.
 // Every output that is looked at is a function of registers, so nothing has to be evaluated before the edge.
 #include "hwgw_card.h"
 
@@ -72,6 +72,10 @@ static inline void put_beat(tx_ring *tx, const Vhwgw_card *top) {
 static inline void tick(hwgw_card *card) {
   if (card->is_gone) return;
   Vhwgw_card *top = card->top;
+  top->m_axis_event_tready = card->head - card->tail < HWGW_CARD_RING;
+  top->m_axis_verdict_tready = has_room(&card->verdicts);
+  top->m_axis_sent_tready = has_room(&card->sent);
+  top->m_axis_tx_tready = card->tx.head - card->tx.tail < ENTRIES - 1;
   if (top->m_axis_event_tvalid && top->m_axis_event_tready) {
     card->came[card->head % HWGW_CARD_RING] = card->cycles;
     memcpy(card->ring[card->head++ % HWGW_CARD_RING], top->m_axis_event_tdata.data(), HWGW_CARD_EVENT_SZ);
@@ -79,14 +83,10 @@ static inline void tick(hwgw_card *card) {
   if (top->m_axis_verdict_tvalid && top->m_axis_verdict_tready) put(&card->verdicts, top->m_axis_verdict_tdata.data());
   if (top->m_axis_sent_tvalid && top->m_axis_sent_tready) put(&card->sent, top->m_axis_sent_tdata.data());
   if (top->m_axis_tx_tvalid && top->m_axis_tx_tready) put_beat(&card->tx, top);
-  top->clk = 1;
+  top->clk = 0; // what may sleep looks at the inputs now
   top->eval();
   if (dump) dump(dump_context, 2 * card->cycles);
-  top->clk = 0;
-  top->m_axis_event_tready = card->head - card->tail < HWGW_CARD_RING;
-  top->m_axis_verdict_tready = has_room(&card->verdicts);
-  top->m_axis_sent_tready = has_room(&card->sent);
-  top->m_axis_tx_tready = card->tx.head - card->tx.tail < ENTRIES - 1;
+  top->clk = 1;
   top->eval();
   if (dump) dump(dump_context, 2 * card->cycles + 1);
   card->cycles++;

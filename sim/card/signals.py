@@ -21,7 +21,7 @@ import types
 from pathlib import Path
 from typing import Any
 
-from . import HERE, SimulatedCard, _library, call, run_verilator
+from . import HERE, SLEEP, SimulatedCard, _library, call, run_verilator
 
 PORT = re.compile(r"VL_(IN|OUT)(?:8|16|64|W)?\(&?([A-Za-z_]\w*),(\d+),(\d+)(?:,\d+)?\);")
 SIGNAL = re.compile(r"^\s*(?:CData|SData|IData|QData)/\*(\d+):0\*/ (hwgw_card__DOT__\w+);", re.MULTILINE)
@@ -70,7 +70,7 @@ def build() -> Path:
     work.mkdir(parents=True, exist_ok=True)
     wrapper = work / "wrapper.cpp"
     extra = [HERE / "card.cpp", wrapper]
-    run_verilator(work, f"V{TOP}.part", extra, ["--trace-fst", "-CFLAGS", "-DVL_USER_FINISH"])
+    run_verilator(work, f"V{TOP}.part", extra, [SLEEP, "--trace-fst", "-CFLAGS", "-DVL_USER_FINISH"])
     wrapper.write_text(_wrapper(work), encoding="utf-8")
     call(["make", "-j2", "-f", f"V{TOP}.mk", "OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"], work)
     (work / f"V{TOP}.part").replace(library)
