@@ -397,7 +397,7 @@ def _forbidden(text: str) -> list[Problem]:
     return problems
 
 
-def read(raw: bytes, file: str, schema: Section) -> Node:
+def read(raw: bytes, file: str, schema: Section | Keyed) -> Node:
     """Read a file's bytes by a schema; ProblemsError names everything that is wrong."""
     try:
         text = raw.decode("utf-8")

@@ -458,6 +458,8 @@ void hwgw_mold_rebase(struct hwgw_mold *mold, uint64_t seq, uint64_t *counters, 
   }
   if (!mold->held_cnt || mold->seen_seq < known)
     mold->seen_seq = known; /* a heartbeat will say again what else there is */
+  uint64_t before = mold->next_seq ? mold->next_seq : FIRST;
+  counters[seq > before ? HWGW_CNT_HOLD_JUMPED : HWGW_CNT_HOLD_AGAIN] += seq > before ? seq - before : before - seq;
   mold->next_seq = mold->hold_base = seq;
   uint64_t missing = mold->seen_seq - seq - mold->held_cnt;
   if (missing > mold->missing_cnt)

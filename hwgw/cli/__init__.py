@@ -25,6 +25,7 @@ from hwgw.errors import HwgwError
 # what --help says of a verb without loading it; a test holds it against the verb's own text
 VERBS = {
     "demo": "The simulated exchange against the gateway, on one machine.",
+    "sim": "The simulated exchange against a gateway.",
     "run": "Run a gateway.",
     "status": "What a running gateway does.",
     "top": "What gateways do, live.",

@@ -39,13 +39,16 @@ from hwgw.telemetry import snapshot
 
 from .report import report
 
-__all__ = ["Options", "gateway_yaml", "recovery_keys", "run"]
+__all__ = [
+    "Options", "Sides", "Watch", "attach", "core_for_the_pipeline", "ended", "gateway_process", "gateway_yaml",
+    "interruptible", "mortal", "recovery_keys", "run", "sweep", "wire",
+]  # fmt: skip
 
 USER, PASSWORD = "DEMO", "DEMO"
 GROUP, GROUP_B, PORT = "233.54.12.111", "233.49.196.111", 26477
 FRAMES = 16_384  # a second of the default rate, for a machine that is busy with other things
 _START_SECONDS = 20.0
-_END_SECONDS = 10.0
+END_SECONDS = 10.0
 Watch = Callable[[Segment, str], contextlib.AbstractContextManager[Callable[[], None]]]
 
 
@@ -67,7 +70,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sides:
+class Sides:
     """Where each side runs and how they reach each other."""
 
     backend: str
@@ -77,6 +80,7 @@ class _Sides:
     exchange_options: tuple[str, ...]
     receive: dict[str, Any]
     missing: str  # what could not be had here, for people
+    entered: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext  # the exchange's side
 
 
 def _missing(name: str) -> str:
@@ -85,13 +89,13 @@ def _missing(name: str) -> str:
     return "" if found.available else found.reason
 
 
-def _mortal(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+def mortal(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
     """Start a process that is told to stop when this one is gone, and does not hear the terminal's Ctrl-C."""
     return subprocess.Popen(["setpriv", "--pdeathsig", "INT", "--", *command], start_new_session=True, **options)
 
 
 @contextlib.contextmanager
-def _sides(wanted: str) -> Iterator[_Sides]:
+def wire(wanted: str) -> Iterator[Sides]:
     """The best wire this process may make. wanted: auto, or a backend; an error where that cannot be had."""
     missing = Lab.missing()
     options: tuple[str, ...]
@@ -100,7 +104,7 @@ def _sides(wanted: str) -> Iterator[_Sides]:
             raise BY_EXIT_CODE[4](f"{wanted} needs a veth pair: {missing}; run as root, or say --backend udp")
         receive = {"backend": "udp", "local_address": "127.0.0.1", "loopback": True}
         options = ("--loopback", "--local-address", "127.0.0.1")
-        yield _Sides("udp", _mortal, _mortal, "127.0.0.1", options, receive, missing)
+        yield Sides("udp", mortal, mortal, "127.0.0.1", options, receive, missing)
         return
     with Lab() as lab:
         absent = "" if wanted == "udp" else _missing("afxdp" if wanted == "auto" else wanted)
@@ -111,10 +115,10 @@ def _sides(wanted: str) -> Iterator[_Sides]:
         options = ("--interface", lab.exchange.interface)
         exchange = partial(lab.exchange.popen, start_new_session=True)
         gateway = partial(lab.gateway.popen, death="INT", start_new_session=True)
-        yield _Sides(backend, exchange, gateway, lab.exchange.address, options, receive, absent)
+        yield Sides(backend, exchange, gateway, lab.exchange.address, options, receive, absent, lab.exchange.entered)
 
 
-def _exchange_options(options: Options, sides: _Sides) -> list[str]:
+def _exchange_options(options: Options, sides: Sides) -> list[str]:
     at = sides.exchange_address
     given = [
         *sides.exchange_options, "--group", GROUP, "--port", str(PORT), "--group-b", GROUP_B, "--port-b", str(PORT),
@@ -194,19 +198,19 @@ def gateway_yaml(
     }  # fmt: skip
 
 
-def _failed(process: subprocess.Popen[bytes]) -> HwgwError:
+def ended(process: subprocess.Popen[bytes]) -> HwgwError:
     """Why a gateway ended by itself."""
-    _, stderr = process.communicate(timeout=_END_SECONDS)
+    _, stderr = process.communicate(timeout=END_SECONDS)
     error: HwgwError = end_of("the gateway", process.returncode, stderr)
     return error
 
 
-def _attach(name: str, process: subprocess.Popen[bytes]) -> Segment:
+def attach(name: str, process: subprocess.Popen[bytes]) -> Segment:
     """The segment of the gateway once its pipeline runs."""
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end:
         if process.poll() is not None:
-            raise _failed(process)
+            raise ended(process)
         with contextlib.suppress(HwgwError):
             segment = Segment.attach(name)
             if segment.thread_status()[0]["state"] == "running":
@@ -244,15 +248,11 @@ def _compared(folder: Path, name: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _gateway(
-    sides: _Sides, name: str, ready: dict[str, Any], cpu: int | None, shadow: str, risk: str
-) -> Iterator[subprocess.Popen[bytes]]:
+def gateway_process(sides: Sides, made: dict[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
+    """A gateway of this configuration; its segments are gone when it is."""
     # a file without a name, so that nothing is left of it whatever ends this process
     with tempfile.TemporaryFile("w+", encoding="utf-8") as config:
-        address, port = ready["listen"]
-        keys = {} if sides.backend == "card" else recovery_keys(ready)  # the card repairs nothing
-        made = gateway_yaml(name, ready["names"], sides.receive, address, port, cpu, keys, risk)
-        yaml.safe_dump(with_shadow(made, shadow) if shadow else made, config, sort_keys=False)
+        yaml.safe_dump(made, config, sort_keys=False)
         config.flush()
         command = [sys.executable, "-m", "hwgw.cli", "-q", "run", "/dev/stdin"]
         process = sides.gateway(command, stdin=config, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -262,7 +262,7 @@ def _gateway(
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(_END_SECONDS)
+                    process.wait(END_SECONDS)
             if process.poll() is None:
                 process.kill()
                 process.wait()
@@ -270,13 +270,13 @@ def _gateway(
                 process.stderr.close()
             for mode in MODES:
                 with contextlib.suppress(HwgwError, OSError):
-                    remove_left_over(twin_name(name, mode))
+                    remove_left_over(twin_name(made["name"], mode))
 
 
-def _sweep() -> None:
-    """Remove the segments of killed demos; the exchange that their open orders were at is gone, too."""
+def sweep() -> None:
+    """Remove the segments of killed demos and loads; the exchange that their open orders were at is gone, too."""
     for name in gateways():
-        if re.fullmatch(r"demo-[0-9]+(-shadow)?", name):
+        if re.fullmatch(r"(demo-[0-9]+(-shadow)?|load-[0-9]+)", name):
             with contextlib.suppress(HwgwError, OSError):
                 remove_left_over(name)
     for folder in Path(tempfile.gettempdir()).glob("hwgw-demo-*"):  # the journals of one with a shadow
@@ -286,7 +286,7 @@ def _sweep() -> None:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """SIGTERM and SIGHUP interrupt as Ctrl-C does; a signal that the caller ignores stays ignored."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     for number, handler in before.items():
@@ -300,7 +300,7 @@ def _interruptible() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _core_for_the_pipeline() -> Iterator[int | None]:
+def core_for_the_pipeline() -> Iterator[int | None]:
     """A core for the pipeline alone, or None: this process and those it starts keep to the others."""
     cpus = sorted(os.sched_getaffinity(0))
     if len(cpus) < 2:
@@ -319,21 +319,24 @@ def run(options: Options, watch: Watch, say: Callable[[str], None]) -> dict[str,
     Ctrl-C (or SIGTERM, SIGHUP) ends the exchange's day early; the report is made all the same.
     """
     name = f"demo-{os.getpid()}"
-    _sweep()
+    sweep()
     if options.card:
         prepare(say)
     with (
-        _interruptible(),
-        _core_for_the_pipeline() as cpu,
-        _sides(options.backend) as sides,
+        interruptible(),
+        core_for_the_pipeline() as cpu,
+        wire(options.backend) as sides,
         tempfile.TemporaryDirectory(prefix=f"hwgw-{name}-") if options.shadow else contextlib.nullcontext("") as shadow,
         ExchangeProcess(_exchange_options(options, sides), sides.exchange) as exchange,
     ):
         if sides.missing:
             say(f"no AF_XDP, receiving through kernel sockets (udp): {sides.missing}")
         symbols: list[str] = exchange.ready["names"]
-        gateway = _gateway(sides, name, exchange.ready, cpu, shadow, options.risk)
-        with gateway as process, _attach(name, process) as segment:
+        address, port = exchange.ready["listen"]
+        keys = {} if sides.backend == "card" else recovery_keys(exchange.ready)  # the card repairs nothing
+        made = gateway_yaml(name, symbols, sides.receive, address, port, cpu, keys, options.risk)
+        gateway = gateway_process(sides, with_shadow(made, shadow) if shadow else made)
+        with gateway as process, attach(name, process) as segment:
             rate = f"{options.rate:,} messages/s" if options.rate else "at full speed"
             what = options.feed.name if options.feed else f"{len(symbols)} symbols, {rate}"
             with watch(segment, f"hwgw demo: {what}, {sides.backend}") as tick:
@@ -346,8 +349,8 @@ def run(options: Options, watch: Watch, say: Callable[[str], None]) -> dict[str,
                 statement = exchange.stop()
                 tick()
             if process.poll() is not None:
-                raise _failed(process)
+                raise ended(process)
             process.send_signal(signal.SIGINT)
-            process.wait(_END_SECONDS)
+            process.wait(END_SECONDS)
             found = report(snapshot(segment), statement, USER, sides.backend)
             return {**found, **_compared(Path(shadow), name)} if shadow else found

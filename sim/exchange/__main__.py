@@ -61,6 +61,16 @@ def _user(text: str) -> tuple[str, ...]:
     return tuple(user)
 
 
+def _steps(text: str) -> tuple[tuple[int, int], ...]:
+    steps = []
+    for part in text.split(","):
+        messages, slash, us = part.partition("/")
+        if not slash or not messages.isdecimal() or not us.isdecimal() or not 0 < int(us) < 10**12:
+            raise argparse.ArgumentTypeError(f"{part}: MESSAGES/MICROSECONDS is wanted")
+        steps.append((int(messages), int(us)))
+    return tuple(steps)
+
+
 def _natural(text: str) -> int:
     if not text.isdecimal() or int(text) >= 2**63:
         raise argparse.ArgumentTypeError(f"{text}: a whole number from 0 on is wanted")
@@ -99,6 +109,10 @@ def parser() -> argparse.ArgumentParser:
     flow.add_argument(
         "--rate", type=_natural, default=0, metavar="MSGS_PER_S", help="messages per second; 0 = maximal (0)"
     )
+    flow.add_argument(
+        "--steps", type=_steps, default=(), metavar="MESSAGES/US,...",
+        help="instead of a rate: so many messages evenly over so many microseconds, one step after the other, then end",
+    )  # fmt: skip
     flow.add_argument("--feed", type=Path, metavar="FILE.itch50", help="publish this BinaryFILE capture instead")
     flow.add_argument(
         "--pace",
@@ -197,9 +211,9 @@ def _pace(args: argparse.Namespace) -> tuple[str, float]:
     if not args.feed:
         if words not in ([], ["rate"], ["max"]):
             raise UsageError("--pace: the order flow knows --rate only; recorded and scale need --feed")
-        return ("rate" if args.rate else "max"), 1.0
+        return ("rate" if args.rate or args.steps else "max"), 1.0
     if not words:
-        return ("rate" if args.rate else "recorded"), 1.0
+        return ("rate" if args.rate or args.steps else "recorded"), 1.0
     if words[0] == "scale" and len(words) == 2:
         try:
             scale = float(words[1])
@@ -215,6 +229,8 @@ def _pace(args: argparse.Namespace) -> tuple[str, float]:
 
 def config_of(args: argparse.Namespace) -> ExchangeConfig:
     """The settings that the options ask for."""
+    if args.rate and args.steps:
+        raise UsageError("--rate and --steps: one of them is wanted")
     pace, scale = _pace(args)
     for name, value, most in (
         ("--port", args.port, 65535),
@@ -233,7 +249,8 @@ def config_of(args: argparse.Namespace) -> ExchangeConfig:
     return ExchangeConfig(
         group_b=args.group_b, port_b=args.port_b, faults=faults, requests=args.requests, snapshots=args.snapshots,
         request_loss=args.request_loss,
-        symbols=args.symbols, seed=args.seed, depth=args.depth, pace=pace, rate=args.rate, pace_scale=scale,
+        symbols=args.symbols, seed=args.seed, depth=args.depth, pace=pace, rate=args.rate, steps=args.steps,
+        pace_scale=scale,
         batch_us=args.batch_us, seconds=args.seconds, messages_max=args.messages, feed=args.feed, linger=args.linger,
         wait_clients=args.wait_clients, start_delay_ms=args.start_delay_ms, virtual_clock=args.clock == "virtual",
         group=None if args.group == "none" else args.group, port=args.port, ttl=args.ttl, interface=args.interface,

@@ -110,7 +110,7 @@ bool sim_capture_halted(const sim_exchange *x, uint32_t symbol) {
   return x->capture.halted[symbol];
 }
 
-uint64_t sim_capture_due(const sim_exchange *x) {
+uint64_t sim_capture_due(sim_exchange *x) {
   const struct sim_capture *capture = &x->capture;
   const uint8_t *record = capture->data + capture->cursor;
   uint64_t since = 0;

@@ -51,7 +51,8 @@ def default_session() -> str:
 class ExchangeConfig:
     """What an exchange publishes, where, and whom it lets in. Times and limits of 0 mean their defaults.
 
-    pace: "rate" (rate messages per second), "max", and for a capture also "recorded" and "scale" (recorded time
+    pace: "rate" (rate messages per second, or steps: so many messages evenly over so many microseconds, one step after
+    the other; with the last the source ends), "max", and for a capture also "recorded" and "scale" (recorded time
     divided by pace_scale). group None: nothing is sent, which is of use with record. group_b: a second line with the
     same packets; faults are those of both lines. requests, snapshots: where the recovery servers listen, at one
     address; request_loss: share of re-requests, and of answers, that are lost. listen None: no order entry. users:
@@ -63,6 +64,7 @@ class ExchangeConfig:
     depth: int = 100
     pace: str = "max"
     rate: int = 0
+    steps: Sequence[tuple[int, int]] = ()
     pace_scale: float = 1.0
     batch_us: int = 50
     seconds: float = 0.0
@@ -158,7 +160,10 @@ class Exchange(Closing):
         cfg.symbol_cnt, cfg.user_cnt = len(config.symbols), len(config.users)
         cfg.depth, cfg.seed = config.depth, config.seed % 2**64
         cfg.pace, cfg.rate, cfg.pace_scale = PACES[config.pace], config.rate, config.pace_scale
-        cfg.batch_us, cfg.messages_max = config.batch_us, config.messages_max
+        cfg.batch_us = config.batch_us
+        cfg.messages_max = config.messages_max or sum(messages for messages, _ in config.steps)
+        self._keep.append(ffi.new("struct hwgw_sim_step[]", [(cnt, us * 1000) for cnt, us in config.steps]))
+        cfg.steps, cfg.step_cnt = self._keep[-1], len(config.steps)
         cfg.run_ns, cfg.linger_ns = int(config.seconds * 1e9), int(config.linger * 1e9)
         cfg.wait_clients, cfg.start_delay_ms = config.wait_clients, config.start_delay_ms
         cfg.virtual_clock = config.virtual_clock
@@ -289,6 +294,10 @@ class Exchange(Closing):
                 name: int(getattr(stats, name))
                 for name in ("requests_in", "requests_lost", "answers", "answered_messages", "snapshots")
             },
+            "steps": [
+                {"messages": cnt, "us": us, "ended_ns": int(lib.hwgw_sim_exchange_step_end(self._handle, index))}
+                for index, (cnt, us) in enumerate(self.config.steps)
+            ],
             "messages_sent": messages,
             "messages_by_type": by_type,
             "messages_per_s": messages / elapsed_s if elapsed_s else 0.0,

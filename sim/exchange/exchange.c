@@ -4,7 +4,7 @@
  *
  * Contract: one round publishes what is due (at most a burst of 512 messages), hands it to the wire, carries out what
  * clients sent, and waits for the next due time or for a client. The schedule is open loop: message n is due at
- * start + n / rate whatever happened before, and what is late is sent at once. Timestamps of the feed are the scheduled
+ * start + n / rate, or at its place in the steps, whatever happened before, and what is late is sent at once. Timestamps of the feed are the scheduled
  * times and never step back. Stop is a flag read in each round; no wait is longer than 50 ms.
  */
 #include <errno.h>
@@ -51,8 +51,12 @@ static int32_t check(const struct hwgw_sim_cfg *cfg, char *error, uint32_t error
     return sim_fail(error, error_sz, 3, "depth: 0, or 2 to 100,000 orders per symbol are allowed, not %u", cfg->depth);
   if (cfg->pace > HWGW_SIM_PACE_MAX || (!is_capture && cfg->pace < HWGW_SIM_PACE_RATE))
     return sim_fail(error, error_sz, 3, "pace: the order flow knows a rate and maximal, not %u", cfg->pace);
-  if (cfg->pace == HWGW_SIM_PACE_RATE && !cfg->rate)
+  if (cfg->pace == HWGW_SIM_PACE_RATE && !cfg->rate && !cfg->step_cnt)
     return sim_fail(error, error_sz, 3, "rate: at least 1 message per second");
+  if (cfg->step_cnt && cfg->pace != HWGW_SIM_PACE_RATE)
+    return sim_fail(error, error_sz, 3, "steps: they are a rate; no other pace goes with them");
+  if (cfg->step_cnt > HWGW_SIM_STEPS_MAX || (cfg->step_cnt && !cfg->steps[cfg->step_cnt - 1].messages))
+    return sim_fail(error, error_sz, 3, "steps: at most %u, the last with messages, are allowed", HWGW_SIM_STEPS_MAX);
   if (cfg->pace == HWGW_SIM_PACE_SCALED && !(cfg->pace_scale > 0))
     return sim_fail(error, error_sz, 3, "scale: more than 0, not %g", cfg->pace_scale);
   if (cfg->group && !cfg->port) return sim_fail(error, error_sz, 3, "port of the feed: 1 to 65,535 are allowed, not 0");
@@ -102,6 +106,9 @@ int32_t hwgw_sim_exchange_open(struct hwgw_sim_exchange **exchange, const struct
   if (!x->cfg.client_orders_max) x->cfg.client_orders_max = 65536;
   if (!x->cfg.client_timeout_ms) x->cfg.client_timeout_ms = 15000;
   x->is_capture = cfg->path && cfg->path[0];
+  x->schedule.rate = (struct hwgw_sim_step){.messages = cfg->rate, .ns = SIM_NS_PER_S};
+  x->schedule.steps = cfg->step_cnt ? cfg->steps : &x->schedule.rate;
+  x->schedule.cnt = cfg->step_cnt ? cfg->step_cnt : 1;
   x->party_cnt = cfg->user_cnt + 1u;
   x->listen_fd = x->epoll_fd = x->publish.fd[0] = x->publish.fd[1] = x->publish.record_fd = -1;
   x->recovery.request_fd = x->recovery.snapshot_fd = -1;
@@ -157,12 +164,24 @@ static bool source_ended(const sim_exchange *x) {
   return x->is_capture && sim_capture_ended(x);
 }
 
-uint64_t sim_rate_due(const sim_exchange *x) {
-  return x->start_ns + (uint64_t)((double)(x->publish.next_seq - 1) * 1e9 / (double)x->cfg.rate);
+uint64_t sim_rate_due(sim_exchange *x) {
+  struct sim_schedule *s = &x->schedule;
+  uint64_t n = x->publish.next_seq - 1; /* only grows, so the steps are walked once */
+  while (s->at + 1 < s->cnt && n - s->first >= s->steps[s->at].messages) {
+    s->end_ns[s->at] = sim_now() - x->start_ns;
+    s->first += s->steps[s->at].messages;
+    s->ns += s->steps[s->at++].ns;
+  }
+  const struct hwgw_sim_step *step = &s->steps[s->at];
+  return x->start_ns + s->ns + (uint64_t)((double)(n - s->first) * (double)step->ns / (double)step->messages);
+}
+
+uint64_t hwgw_sim_exchange_step_end(const sim_exchange *x, uint32_t step) {
+  return step < x->schedule.cnt ? x->schedule.end_ns[step] : 0;
 }
 
 /* when the next message is due; 0 = at once */
-static uint64_t source_due(const sim_exchange *x) {
+static uint64_t source_due(sim_exchange *x) {
   if (!x->is_capture && x->is_open && !x->cfg.depth) return UINT64_MAX; /* no background: clients are alone */
   if (!is_paced(x)) return 0;
   if (x->is_capture) return sim_capture_due(x);
@@ -270,6 +289,10 @@ int32_t hwgw_sim_exchange_run(struct hwgw_sim_exchange *x, char *error, uint32_t
       publish_due(x, now < end ? now : end);
       wake = source_ended(x) ? wake : source_due(x);
       if (source_ended(x)) {
+        if (!ended_ns && x->cfg.step_cnt) {
+          sim_rate_due(x);
+          x->schedule.end_ns[x->schedule.cnt - 1] = sim_now() - x->start_ns;
+        }
         if (!ended_ns) ended_ns = now;
         if (!x->is_capture || now - ended_ns >= x->cfg.linger_ns) break;
       }

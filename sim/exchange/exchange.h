@@ -251,6 +251,16 @@ struct sim_hist {
 void sim_hist_record(struct sim_hist *hist, uint64_t value);
 uint64_t sim_hist_percentile(const struct sim_hist *hist, double pct);
 
+/* where a schedule of steps is; a rate is one step that does not end */
+struct sim_schedule {
+  struct hwgw_sim_step rate;
+  const struct hwgw_sim_step *steps;
+  uint32_t cnt, at;
+  uint64_t first; /* messages of the steps before this one */
+  uint64_t ns;    /* and how long they take */
+  uint64_t end_ns[HWGW_SIM_STEPS_MAX];
+};
+
 struct hwgw_sim_exchange {
   struct hwgw_sim_cfg cfg;
   atomic_int stop;
@@ -276,6 +286,7 @@ struct hwgw_sim_exchange {
   struct sim_map symbol_index;  /* name as 8 bytes -> symbol */
   struct sim_map client_orders; /* party << 32 | user reference number -> index */
   struct sim_publish publish;
+  struct sim_schedule schedule;
   struct sim_recovery recovery;
   int listen_fd;
   int epoll_fd;
@@ -292,7 +303,7 @@ struct hwgw_sim_exchange {
 typedef struct hwgw_sim_exchange sim_exchange;
 
 uint64_t sim_now(void);
-uint64_t sim_rate_due(const sim_exchange *x); /* when the next message is due at the configured rate */
+uint64_t sim_rate_due(sim_exchange *x); /* when the next message is due by rate or steps */
 int32_t sim_fail(char *error, uint32_t error_sz, int32_t status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
@@ -356,8 +367,8 @@ void sim_flow_rested(sim_exchange *x, uint32_t index);
 int32_t sim_capture_open(sim_exchange *x, char *error, uint32_t error_sz);
 void sim_capture_close(sim_exchange *x);
 bool sim_capture_ended(const sim_exchange *x);
-uint64_t sim_capture_due(const sim_exchange *x); /* scheduled time of the next message */
-void sim_capture_step(sim_exchange *x);          /* publishes and applies one message */
+uint64_t sim_capture_due(sim_exchange *x); /* scheduled time of the next message */
+void sim_capture_step(sim_exchange *x);    /* publishes and applies one message */
 bool sim_capture_halted(const sim_exchange *x, uint32_t symbol);
 void sim_capture_match(sim_exchange *x, struct sim_order *taker); /* as sim_match, against the rebuilt book */
 

@@ -22,9 +22,11 @@ class Front:
 
     turn_s = 0.05
 
-    def __init__(self, exchange: tuple[str, int], user: tuple[str, str]) -> None:
+    def __init__(
+        self, exchange: tuple[str, int], user: tuple[str, str], listen: tuple[str, int] = ("127.0.0.1", 0)
+    ) -> None:
         self.exchange, self.user = exchange, user
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server(listen)
         self.port = int(self.listener.getsockname()[1])
         self.venue: socket.socket | None = None
         self.peer: socket.socket | None = None
@@ -82,7 +84,7 @@ class Front:
         assert self.venue is not None
         data = self.venue.recv(65536)
         if not data:
-            self.is_over.set()
+            self._venue_gone()
             return
         self.buffers["venue"] += data
         for kind, payload in self._packets("venue"):
@@ -123,6 +125,10 @@ class Front:
     def _from_venue(self, kind: bytes, payload: bytes) -> None:
         """A packet of the exchange."""
         raise NotImplementedError
+
+    def _venue_gone(self) -> None:
+        """The exchange has closed its connection."""
+        self.is_over.set()
 
     def _turn(self) -> None:
         """Once per turn of the loop: what is due by the clock."""

@@ -146,6 +146,9 @@ class Mold:
             self.seen = max(known, max(self.held, default=0) + 1)
         if not self.held or self.seen < known:
             self.seen = known
+        start = self.next_seq or 1
+        self.counters.add("hold.jumped", max(0, seq - start))
+        self.counters.add("hold.again", max(0, start - seq))
         self.next_seq = self.base = seq
         after = self._missing_cnt()
         self.counters.add("hold.missing_now", after - before)

@@ -32,6 +32,13 @@ enum hwgw_sim_pace {
 
 #define HWGW_SIM_LINES_MAX 2
 
+/* a part of a schedule: so many messages, evenly over so long */
+#define HWGW_SIM_STEPS_MAX 4096
+struct hwgw_sim_step {
+  uint64_t messages;
+  uint64_t ns;
+};
+
 struct hwgw_sim_user {
   char name[6];      /* upper case, space padded */
   char password[10]; /* upper case, space padded */
@@ -49,7 +56,9 @@ struct hwgw_sim_cfg {
   uint32_t pace;     /* enum hwgw_sim_pace; order flow knows rate and max */
   uint32_t batch_us; /* wake at most so often; what is due leaves in one burst. 0 = spin */
   double pace_scale;
-  uint64_t rate; /* messages per second */
+  uint64_t rate; /* messages per second, unless there are steps */
+  const struct hwgw_sim_step *steps;
+  uint32_t step_cnt; /* 0: the rate */
   uint64_t
       messages_max; /* end after so many published messages (the order flow's last action may add some); 0 = no bound */
   uint64_t run_ns;  /* end after so long; 0 = no bound */
@@ -184,6 +193,9 @@ int64_t hwgw_sim_exchange_cash(const struct hwgw_sim_exchange *exchange, uint32_
 uint32_t hwgw_sim_exchange_order_left(const struct hwgw_sim_exchange *exchange, uint32_t party, uint32_t user_ref);
 uint32_t hwgw_sim_exchange_last_ref(const struct hwgw_sim_exchange *exchange, uint32_t party); /* it has taken */
 uint32_t hwgw_sim_exchange_open_orders(const struct hwgw_sim_exchange *exchange, uint32_t party);
+
+/* ns from the start to the last message of a step of the schedule, 0 = not reached */
+uint64_t hwgw_sim_exchange_step_end(const struct hwgw_sim_exchange *exchange, uint32_t step);
 
 /* the process gets SIGKILL when its parent thread ends; false when the parent is not parent_pid any more */
 bool hwgw_sim_die_with_parent(int32_t parent_pid);

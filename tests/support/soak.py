@@ -35,6 +35,7 @@ from hwgw_sim.lab import Lab
 from hwgw import native
 from hwgw.demo.report import failures, report
 from hwgw.demo.stage import USER
+from hwgw.load.stage import FRAMES, limits
 from hwgw.native import ffi, lib
 from hwgw.segment import PERCENTILES, STAGES, Segment
 from hwgw.telemetry import snapshot
@@ -51,21 +52,6 @@ PROOFS_MAX = 10
 PROGRESS_S = 60.0
 PROBE_FIRST, PROBE_HIGHEST = 50_000, 3_200_000
 KEPT_UP = 0.97  # of the rate asked for: what a paced exchange gives when nothing holds it up
-FRAMES = 65_536  # half of them wait in the ring: a third of a second at 4 M messages/s
-
-# The demo's limits are those of a desk for some minutes: an hour at full load would end at its loss limit or its fills.
-ACCOUNT = {
-    "credit_max": 1_000_000_000, "loss_max": 1_000_000_000_000, "open_max": 1000, "rate_burst": 1000,
-    "rate_refill": "50us",
-}  # fmt: skip
-STRATEGY = {"rate_burst": 500, "rate_refill": "100us", "fills_max": 4_000_000_000, "rejects_run_max": 4_000_000_000}
-
-
-def limits() -> dict[str, Any]:
-    """What replaces them; each a copy of its own, as the configuration knows no aliases."""
-    accounts = {number: dict(ACCOUNT) for number in (1, 2)}
-    return {"gateway": dict(ACCOUNT), "accounts": accounts, "strategies": {"revert": dict(STRATEGY)}}
-
 
 FUNCTIONS = ("malloc", "calloc", "realloc", "memalign", "free", "mmap", "munmap", "brk")
 ROWS = 4096

@@ -353,3 +353,27 @@ def test_report_is_one_json_object_in_a_file_when_asked(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
     assert json.loads(done.stdout)["ready"] is True
     assert json.loads(path.read_text())["messages_sent"] >= 1000
+
+
+def test_steps_give_each_message_its_time_and_end_with_the_last(tmp_path: Path, seed: int) -> None:
+    path = tmp_path / "feed"
+    steps = ((2_000, 20_000), (0, 30_000), (4_000, 10_000))  # messages and microseconds: 100,000/s, silence, 400,000/s
+    config = ExchangeConfig(
+        group=None, listen=None, seed=seed, pace="rate", steps=steps, virtual_clock=True, record=path
+    )
+    with Exchange(config) as exchange:
+        exchange.run()
+        report = exchange.report()
+    first = 34_200 * 10**9
+    stamps = [int.from_bytes(message[5:11], "big") - first for message in messages_of(path)]
+    assert 6_000 <= report["messages_sent"] == len(stamps) < 6_064
+    wanted = [n * 10_000 for n in range(2_000)] + [50_000_000 + n * 2_500 for n in range(4_000)]
+    off = [stamp - due for stamp, due in zip(stamps[:6_000], wanted, strict=True)]
+    assert max(off) <= 0  # an action has the time of its first message and may publish some more
+    assert off.count(0) > 5_000
+    assert not [stamp for stamp in stamps if 20_000_000 <= stamp < 50_000_000]
+    assert 2_000 <= sum(stamp < 20_000_000 for stamp in stamps) < 2_064
+    ends = [row["ended_ns"] for row in report["steps"]]
+    assert [row["messages"] for row in report["steps"]] == [2_000, 0, 4_000]
+    assert ends == sorted(ends)
+    assert ends[2] >= 59_997_500

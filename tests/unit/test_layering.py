@@ -78,6 +78,7 @@ LAYERS = (
     ("hwgw.backtest",),
     ("hwgw_sim",),
     ("hwgw.bench", "hwgw.card", "hwgw.demo", "hwgw.top", "hwgw.web"),
+    ("hwgw.load",),
     ("hwgw.cli",),
 )
 # C headers, lowest first; a stage's file may include its own stage's header and those that are nobody's
