@@ -81,7 +81,7 @@ def _load(run: Run, exchange: Mapping[str, Any]) -> dict[str, Any]:
 def _feed(base: Mapping[str, Any], counters: Mapping[str, int]) -> dict[str, Any]:
     """Messages published = decoded + refused by the decoder + covered by a snapshot (or the reverse) + lost.
 
-    exact is None where the channel took damaged packets for another session: its numbers began anew.
+    exact is None where the channel began anew, as it may when damaged packets name another session.
     """
     dropped = {name: cnt for name, cnt in counters.items() if name.startswith("itch.drop_") and cnt}
     covered = counters["hold.jumped"] - counters["hold.again"]
@@ -176,7 +176,7 @@ def _row(label: str, text: str) -> list[str]:
 
 def _verdict(is_exact: bool | None) -> str:
     if is_exact is None:
-        return "not compared, as damage was taken for another session"
+        return "not compared, as the channel began anew"
     return "exact" if is_exact else "DOES NOT ADD UP"
 
 
