@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hwgw import specs
+from hwgw.relay_metrics import FIELDS
 from hwgw.segment import STAGES
 from hwgw.telemetry.metrics import family_of, is_gauge
 
@@ -224,6 +225,24 @@ def risk() -> Iterator[dict[str, Any]]:
     )
 
 
+def relays() -> Iterator[dict[str, Any]]:
+    """What relays gave out and to whom, what was lost on which way, and how far the ways out are behind."""
+    yield row("Relays")
+    who = "{{gateway}} to {{to}}"
+    groups = {
+        "Given out": ("messages", "packets"),
+        "Asked for again": ("requests", "requests_bad", "resent"),
+        "Not given out, by cause": ("missed", "dropped", "send_errors"),
+    }
+    for title, names in groups.items():
+        shown = [target(rate(f"hwgw_relay_{name}_total"), f"{who}: {name.replace('_', ' ')}") for name in names]
+        yield panel("timeseries", title, (8, 7), *shown, unit="ops")
+    marks = {"behind": steps(("green", None), ("red", 100_000)), "readers": steps(("blue", None))}  # as HwgwRelayBehind
+    for name, defaults in marks.items():
+        shown = [target(f"hwgw_relay_{name}{{{WHO}}}", who)]
+        yield panel("timeseries", FIELDS[name][1], (12, 6), *shown, defaults=defaults)
+
+
 def host() -> Iterator[dict[str, Any]]:
     """What the host does to it."""
     yield row("Host")
@@ -245,7 +264,7 @@ def host() -> Iterator[dict[str, Any]]:
 
 def overview() -> Iterator[dict[str, Any]]:
     """What the person on watch looks at."""
-    for part in (now, feed, latency, risk, host):
+    for part in (now, feed, latency, risk, relays, host):
         yield from part()
 
 

@@ -238,6 +238,25 @@ def test_each_alert_fires_and_is_quiet_as_its_test_says(root: Path, promtool):
     assert len(alerts) > 20
 
 
+def test_prometheus_understands_every_query_of_the_dashboards(root: Path, promtool, tmp_path: Path):
+    files = sorted((root / "deploy" / "grafana").glob("*.json"))
+    panels = [panel for file in files for panel in json.loads(file.read_text(encoding="utf-8"))["panels"]]
+    queries = [target["expr"] for panel in panels for target in panel.get("targets", ())]
+    written = {"$__rate_interval": "1m", "$gateway": "one|two"}  # what Grafana puts there
+    rules = []
+    for number, query in enumerate(queries):
+        for name, value in written.items():
+            query = query.replace(name, value)
+        assert "$" not in query
+        rules.append({"record": f"query:{number}", "expr": query})
+    path = tmp_path / "queries.yml"
+    path.write_text(json.dumps({"groups": [{"name": "dashboards", "rules": rules}]}), encoding="utf-8")
+    done = subprocess.run([promtool, "check", "rules", path], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(rules) > 100
+    assert f"{len(rules)} rules found" in done.stdout
+
+
 def test_rules_and_dashboards_name_only_what_is_exported(segment, root: Path):
     relay = RelayCollector(Report("0000000001", readers=2), segment.name, "tcp://127.0.0.1:1").collect()
     known = {sample.name for family in (*scrape(segment.name).values(), *relay) for sample in family.samples}
@@ -251,6 +270,7 @@ def test_rules_and_dashboards_name_only_what_is_exported(segment, root: Path):
     }
     counters = {name for name in known if any(name.startswith(f"hwgw_{stage}_") for stage in ("rx", "mold", "risk"))}
     assert {name for name in counters if name.endswith("_total")} <= named["hwgw-stages.json"]
+    assert {name for name in known if name.startswith("hwgw_relay_")} <= named["hwgw.json"]
 
 
 def test_dashboards_are_those_that_the_tables_make(root: Path):
