@@ -8,7 +8,9 @@ hole, and takes a second time what it has already as had. So up to WINDOW packet
 lost connection those without an answer are sent again, in their order. The stream keeps them for slow readers; while
 the server takes none, they wait with the relay, which drops the oldest and says so by the numbers.
 
-The client runs in a thread of its own: the relay never waits for the server.
+The client runs in a thread of its own: the relay never waits for the server. nats-py speaks TLS when the server asks
+for it, whatever the URL says; somebody in between could ask for none. So with tls:// a connection whose server does not
+ask for TLS is given up before anything is sent, each time anew.
 """
 
 from __future__ import annotations
@@ -35,6 +37,28 @@ _HERE = re.compile(r"nats://(127\.\d+\.\d+\.\d+|localhost|\[::1\]):\d+")
 _SUBJECT = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
+def _client(must_encrypt: bool) -> Any:
+    """A client of nats-py that begins nothing with a server that does not ask for TLS, when it must encrypt."""
+    from nats.aio.client import Client
+
+    class Encrypting(Client):
+        async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+            if initial_connection and not info.get("tls_required"):
+                transport: Any = self._transport  # the client leaves it open when it tries again
+                transport.close()
+                raise ssl.SSLError("the server does not ask for TLS")
+            await super()._process_info(info, initial_connection)
+
+    return Encrypting() if must_encrypt else Client()
+
+
+def _said(error: BaseException) -> str:
+    """Why no connection came about."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the server's certificate: {error.verify_message}"
+    return "no server answers" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
+
+
 class Nats:
     """A publisher to subject in stream (made when there is none: files, of max_bytes at most, the oldest go).
 
@@ -57,7 +81,6 @@ class Nats:
     ) -> None:
         try:
             import nats
-            import nats.aio.client
             import nats.js.errors
         except ImportError as error:
             raise UsageError("--nats needs nats-py: pip install 'hwgw[nats]'") from error
@@ -104,21 +127,34 @@ class Nats:
             self._do(self._open(place, options, max_bytes), CONNECT_S + 5)
         except Exception as error:
             self.close()
-            reason = "no server answers" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
-            raise DeviceError(f"--nats {place}: {reason}") from error
+            raise DeviceError(f"--nats {place}: {_said(error)}") from error
         self._pumping = asyncio.run_coroutine_threadsafe(self._pump(), self._loop)
 
     def _do(self, work: Any, seconds: float) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(seconds)
 
     async def _open(self, place: str, options: dict[str, Any], max_bytes: int) -> None:
-        async def quiet(_: Exception) -> None:
-            """What goes wrong shows in the answers that fail."""
+        wrong: asyncio.Future[None] = self._loop.create_future()
 
-        client = self._nats.aio.client.Client()
-        await asyncio.wait_for(
-            client.connect(place, error_cb=quiet, connect_timeout=CONNECT_S, allow_reconnect=True, **options), CONNECT_S
+        async def heard(error: Exception) -> None:
+            """What goes wrong later shows in the answers that fail; here nothing is tried again that stays wrong."""
+            if isinstance(error, ssl.SSLError) and not wrong.done():
+                wrong.set_exception(error)
+
+        client = _client(must_encrypt="tls" in options)
+        connecting = asyncio.create_task(
+            client.connect(place, error_cb=heard, connect_timeout=CONNECT_S, allow_reconnect=True, **options)
         )
+        try:
+            await asyncio.wait((connecting, wrong), timeout=CONNECT_S, return_when=asyncio.FIRST_COMPLETED)
+            if wrong.done():
+                wrong.result()
+            if not connecting.done():
+                raise TimeoutError
+            connecting.result()
+        finally:
+            connecting.cancel()
+            wrong.cancel()
         self._client, self._js = client, client.jetstream(timeout=ACK_S)
         try:
             await self._js.stream_info(self._stream)
