@@ -95,7 +95,7 @@ $(build_stamp): $(native_inputs) $(venv_stamp)
 	@touch $@
 
 demo: $(build_stamp)
-	@$(bin)/hwgw demo $(if $(CARD),--card '$(CARD)') $(if $(RISK),--risk '$(RISK)') $(ARGS)
+	@$(bin)/hwgw demo $(if $(CARD),--card '$(CARD)') $(if $(RISK),--risk '$(RISK)') $(if $(SEND),--send '$(SEND)') $(ARGS)
 
 # what needs the host for itself stays in one process (tests/conftest.py), the rest takes the other cores
 side_by_side := $(if $(filter 1,$(shell nproc)),,--numprocesses=auto --maxprocesses=4 --dist=loadscope)

@@ -471,6 +471,17 @@ class Maker:
                 self.bad(node.where(name), "fits none of instruments.symbols")
         return tuple(made)
 
+    def risk(self, node: Node, sessions: tuple[Session, ...]) -> Risk:
+        """Whose gate judges, and who sends: the card what its own gate lets pass, on one connection, as OUCH 5.0."""
+        if node["send"] == "card":
+            if node["where"] == "host":
+                self.bad(node.where("send"), "card: its gate does not judge; where: card or both is needed")
+            if len(sessions) != 1:
+                self.bad(node.where("send"), f"card: it sends on one connection; there are {len(sessions)} sessions")
+            elif sessions[0].protocol != "ouch50":
+                self.bad(node.where("send"), f"card: it speaks ouch50; the session speaks {sessions[0].protocol}")
+        return Risk(node["where"], node["card"], node["send"])
+
     # ---- all of it ----
 
     def settings(self, node: Node) -> Settings:
@@ -520,7 +531,7 @@ class Maker:
             sessions=sessions,
             router=config_venues.router(node, sessions, self.bad),
             control=control,
-            risk=Risk(at["where"], at["card"]) if (at := node["risk"]) else Risk(),
+            risk=self.risk(at, sessions) if (at := node["risk"]) else Risk(),
             confine=confine,
             placement=placement,
             journal=journal,

@@ -346,7 +346,13 @@ CONTROL = Section(
         "limits_keys": Key(Listing(pattern(r"[0-9a-f]{64}", "a public key of 64 hexadecimal digits"), 0, 4), ()),
     }
 )
-RISK = Section({"where": Key(choice("host", "card", "both"), "host"), "card": Key(choice("sim"), "sim")})
+RISK = Section(
+    {
+        "where": Key(choice("host", "card", "both"), "host"),
+        "card": Key(choice("sim"), "sim"),
+        "send": Key(choice("host", "card"), "host"),
+    }
+)
 MIB = 2**20
 JOURNAL = Section(
     {

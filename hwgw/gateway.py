@@ -202,6 +202,7 @@ class NativeSettings:
         cfg.stale_halt_ns = settings.control.stale_halt_ns
         cfg.risk_where = RISK_WHERE[settings.risk.where]
         cfg.risk_card = self._string(settings.risk.library)
+        cfg.card_sends = settings.risk.send == "card"
         cfg.end_with_feed = receive.backend == "pcap"
         cfg.journal_stall_ns = settings.journal.stall_ns if settings.journal else 0
 

@@ -274,10 +274,14 @@ class Paper:
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """Whose gate judges: the host's, the card's, or both; library is that of the simulated card, once it is built."""
+    """Whose gate judges: the host's, the card's, or both; send: who puts the orders that pass on the wire.
+
+    library is that of the simulated card, once it is built.
+    """
 
     where: str = "host"
     card: str = "sim"
+    send: str = "host"
     library: str = ""
 
 

@@ -414,6 +414,7 @@ struct hwgw_pipeline_cfg {
   uint64_t journal_stall_ns; /* halt when the journal's writer has not looked for so long; 0 = never */
   uint32_t risk_where;       /* enum hwgw_risk_where: whose gate judges */
   const char *risk_card;     /* library of the simulated card (hwgw_card.h), when rx is not a card itself */
+  bool card_sends; /* orders that pass leave by the card, under a loan (docs/decisions/0018); needs its gate */
   struct hwgw_rx_cfg rx;
   struct hwgw_books_cfg books;
   uint32_t channel_cnt;

@@ -35,7 +35,7 @@ int32_t card_open(struct card *card, const char *path, struct hwgw_error *error)
   }
 #define FIND(name) call_find(card->object, "hwgw_card_" #name, &call->name, sizeof call->name)
   bool is_whole = FIND(abi) && FIND(open) && FIND(close) && FIND(read) && FIND(write) && FIND(frame) && FIND(run) &&
-                  FIND(events) && FIND(waiting) && FIND(verdicts);
+                  FIND(events) && FIND(waiting) && FIND(verdicts) && FIND(sent) && FIND(tx) && FIND(time);
 #undef FIND
   if (!is_whole || call->abi() != HWGW_CARD_ABI)
     return hwgw_error_set(error, HWGW_ERR_DEVICE, 0, "card: %s is not the simulated card of this build", path);

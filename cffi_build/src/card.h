@@ -25,6 +25,9 @@ struct card_calls {
   uint32_t (*events)(struct hwgw_card *card, void *events, uint32_t max);
   uint32_t (*waiting)(const struct hwgw_card *card);
   uint32_t (*verdicts)(struct hwgw_card *card, void *verdicts, uint32_t max);
+  uint32_t (*sent)(struct hwgw_card *card, void *sent, uint32_t max);
+  uint32_t (*tx)(struct hwgw_card *card, uint8_t *room);
+  void (*time)(struct hwgw_card *card, uint64_t now_ns);
 };
 
 struct card {

@@ -15,11 +15,12 @@
 
 struct card_gate {
   struct card *card;
-  struct card own;   /* when no receive path has one */
-  uint32_t head;     /* records given */
-  uint32_t answered; /* of those, the ones whose verdict was taken */
-  uint32_t taken;    /* verdicts taken */
-  uint32_t waits;    /* in waiting[] */
+  struct card own;     /* when no receive path has one */
+  uint32_t head;       /* records given */
+  uint32_t answered;   /* of those, the ones whose verdict was taken */
+  uint32_t taken;      /* verdicts taken */
+  uint32_t sent_taken; /* records of sent orders taken */
+  uint32_t waits;      /* in waiting[] */
   uint32_t wait_at;
   struct hwgw_verdict waiting[HWGW_CARD_ENTRIES]; /* taken from the ring, not looked at yet */
 };

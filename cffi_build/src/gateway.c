@@ -9,6 +9,7 @@
  * only the opening needed (confine.c).
  */
 #include <errno.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -46,7 +47,8 @@ static void *thread_main(void *argument) {
   struct start *start = worker->start;
   struct hwgw_error error = {0};
   hwgw_placement_thread(worker->pipeline);
-  if (start->drop_privileges) hwgw_confine_privileges(start->keep_caps, &error);
+  uint64_t lends = worker->pipeline->loan.is_on ? (uint64_t)1 << CAP_NET_ADMIN : 0; /* TCP_REPAIR */
+  if (start->drop_privileges) hwgw_confine_privileges(start->keep_caps | lends, &error);
   pthread_mutex_lock(&start->lock);
   if (error.status) start->error = error;
   start->settled++;

@@ -56,8 +56,8 @@ int32_t hwgw_loan_numbers(int32_t fd, struct hwgw_loan_numbers *numbers, struct 
                           info.tcpi_state);
   if (info.tcpi_options & TCPI_OPT_TIMESTAMPS)
     return hwgw_error_set(error, HWGW_ERR_CONFIG, 0,
-                          "card: the order session's connection has TCP timestamps, which the card does not send; set "
-                          "net.ipv4.tcp_timestamps=0 where it is made");
+                          "card: the connection has TCP timestamps, which it cannot send; set "
+                          "net.ipv4.tcp_timestamps=0");
   if (info.tcpi_notsent_bytes)
     return hwgw_error_set(error, HWGW_ERR_DEVICE, 0, "card: %u bytes wait in the socket; lend when all has been sent",
                           info.tcpi_notsent_bytes);

@@ -165,6 +165,7 @@ static uint32_t judge(struct hwgw_pipeline *p, const struct hwgw_order *order, u
   if (HWGW_LIKELY(!hwgw_breaker_event(p->breaker, p->risk, order, reason))) return reason;
   pipeline_breaker_act(p);
   if (reason != HWGW_RISK_REASON_PASS || !(p->is_halted || is_held(p, order->instrument))) return reason;
+  if (pipeline_loan_has_left(p, order)) return reason; /* the card sends before a breaker has counted */
   give_back(p, order, false);
   return HWGW_RISK_REASON_BREAKER;
 }
@@ -178,7 +179,10 @@ static uint32_t send_order(struct hwgw_pipeline *p, const struct hwgw_order *ord
   if (HWGW_UNLIKELY(p->desk.send != NULL)) return p->desk.send(p->desk.context, &wire);
   if (HWGW_UNLIKELY(p->mode != HWGW_SEGMENT_STRATEGY_MODE_LIVE)) return HWGW_CNT_ORDER_DROP_SESSION;
   if (pipeline_has_venues(p)) wire.venue_ref &= ((uint64_t)1 << HWGW_ORDER_VENUE_SHIFT) - 1;
-  uint32_t outcome = hwgw_session_order(p->session[venue].link, &wire);
+  bool is_of_card = pipeline_loan_has(p, order);
+  uint32_t outcome = is_of_card ? pipeline_loan_outcome(p, &wire) : hwgw_session_order(p->session[venue].link, &wire);
+  if (p->loan.is_on && !is_of_card && outcome == HWGW_CNT_ORDER_ENCODED && order->kind != HWGW_ORDER_KIND_CANCEL)
+    p->counters[HWGW_CNT_LOAN_BY_HOST]++;
   struct hwgw_session_row *row = p->session[venue].row;
   if (outcome == HWGW_CNT_ORDER_ENCODED) *(order->kind == HWGW_ORDER_KIND_CANCEL ? &row->cancels : &row->sent) += 1;
   return outcome;
@@ -262,7 +266,8 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
   p->counters[HWGW_CNT_RISK_PASSED]++;
 
   /* a cancel leaves in any case: an order that stays open would be worse than one that is not on record */
-  uint32_t outcome = HWGW_LIKELY(is_recorded || is_cancel) ? send_order(p, order, venue) : HWGW_CNT_ORDER_DROP_JOURNAL;
+  bool leaves = HWGW_LIKELY(is_recorded) || is_cancel || pipeline_loan_has_left(p, order);
+  uint32_t outcome = HWGW_LIKELY(leaves) ? send_order(p, order, venue) : HWGW_CNT_ORDER_DROP_JOURNAL;
   uint64_t t_encoded = pipeline_ticks(p);
   p->counters[outcome]++;
   if (is_new) pipeline_record_basis(p, order, &before);

@@ -9,6 +9,7 @@
 #include "fanout.h"
 #include "hist.h"
 #include "hwgw_card.h"
+#include "hwgw_loan.h"
 #include "journal.h"
 #include "recover.h"
 #include "risk.h"
@@ -125,6 +126,26 @@ struct pipeline_card {
   struct pipeline_said said[HWGW_CARD_ENTRIES];
 };
 
+/* pipeline_loan.c: the order session's numbers in the hands of the card, and the order that was offered to it last */
+struct pipeline_loan {
+  bool is_on;  /* the card sends */
+  bool is_out; /* numbers are lent */
+  int wire;    /* of the simulated card: a packet socket */
+  int32_t ifindex;
+  uint32_t next;      /* the number of the first byte that the card has not used */
+  uint32_t end;       /* first number not lent */
+  uint64_t renew_ns;  /* it is prolonged from then on */
+  uint64_t retry_ns;  /* the connection could not be lent: not before */
+  uint64_t header_ns; /* when the route was looked up last */
+  uint32_t login;     /* of the connection that the header is of, 0 = none */
+  uint8_t header[HWGW_LOAN_HEADER_SZ];
+  uint32_t ref; /* of the order */
+  enum { LOAN_NONE, LOAN_OFFERED, LOAN_SENT, LOAN_KEPT, LOAN_UNKNOWN } state;
+  uint8_t outcome; /* of sent.yaml, when it was kept */
+  uint32_t len;
+  uint8_t packet[HWGW_PACKET_SZ_MAX]; /* what the card is to send */
+};
+
 struct hwgw_pipeline {
   /* The one clock of the data path: the TSC, or what hwgw_pipeline_advance said last, in ns. All that reads the time asks
    * pipeline_ticks, so that one input gives one journal. */
@@ -194,6 +215,7 @@ struct hwgw_pipeline {
 
   struct hwgw_risk *risk;
   struct pipeline_card card;
+  struct pipeline_loan loan;
   struct hwgw_breaker *breaker;
   bool is_halted;             /* what the gate was told last */
   bool has_halted_instrument; /* as of halt_seq */
@@ -274,6 +296,23 @@ uint32_t pipeline_judge(struct hwgw_pipeline *p, const struct hwgw_order *event,
 int32_t pipeline_judge_open(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error);
 void pipeline_judge_house(struct hwgw_pipeline *p, uint64_t now);
 void pipeline_judge_close(struct hwgw_pipeline *p);
+/* pipeline_loan.c: orders that the card sends */
+int32_t pipeline_loan_open(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error);
+void pipeline_loan_close(struct hwgw_pipeline *p);
+void pipeline_loan_house(struct hwgw_pipeline *p, uint64_t now_ns);
+/* before an order is given to the card's gate: when it passes there it leaves */
+void pipeline_loan_offer(struct hwgw_pipeline *p, const struct hwgw_order *order);
+/* behind its verdict: true when it has left, or nobody knows. is_answered: there was one; is_passed: it let it pass */
+bool pipeline_loan_settle(struct hwgw_pipeline *p, bool is_answered, bool is_passed);
+/* the order has been dealt with by the card: it has left, or was kept; outcome: what becomes of it */
+static inline bool pipeline_loan_has(const struct hwgw_pipeline *p, const struct hwgw_order *order) {
+  return p->loan.state != LOAN_NONE && p->loan.ref == order->ref && order->kind != HWGW_ORDER_KIND_CANCEL;
+}
+static inline bool pipeline_loan_has_left(const struct hwgw_pipeline *p, const struct hwgw_order *order) {
+  return pipeline_loan_has(p, order) && (p->loan.state == LOAN_SENT || p->loan.state == LOAN_UNKNOWN);
+}
+uint32_t pipeline_loan_outcome(struct hwgw_pipeline *p, const struct hwgw_order *wire);
+void pipeline_loan_lost(struct hwgw_pipeline *p); /* the card was */
 /* pipeline_card.c: events that the card has decoded */
 void pipeline_card_event(struct hwgw_pipeline *p, const struct hwgw_frame *frame);
 void pipeline_card_age(struct hwgw_pipeline *p, uint64_t now);

@@ -32,6 +32,7 @@ static bool lost(struct hwgw_pipeline *p) {
   struct pipeline_card *at = &p->card;
   if (!at->is_lost) p->counters[HWGW_CNT_CARD_TIMEOUTS]++;
   at->is_lost = true;
+  pipeline_loan_lost(p);
   hwgw_halt(p->segment, HWGW_RISK_REASON_CARD,
             "the gate of the card does not answer; it is not asked again, start anew");
   return false;
@@ -109,13 +110,16 @@ static uint32_t by_both(struct hwgw_pipeline *p, const struct hwgw_order *order)
   struct hwgw_order back = rejected(order);
   struct hwgw_verdict verdict;
   uint32_t reason = hwgw_risk_event(p->risk, order, NULL);
+  if (reason == HWGW_RISK_REASON_PASS) pipeline_loan_offer(p, order);
   bool has_answer = give(p, order, NULL, reason, true) && await(p, &verdict);
+  bool has_passed = has_answer && verdict.reason == HWGW_RISK_REASON_PASS;
+  if (pipeline_loan_settle(p, has_answer, has_passed)) return HWGW_RISK_REASON_PASS;
   if (HWGW_LIKELY(has_answer && verdict.reason == reason)) return reason;
   if (reason == HWGW_RISK_REASON_PASS) {
     hwgw_risk_event(p->risk, &back, NULL);
     return has_answer ? verdict.reason : (uint32_t)HWGW_RISK_REASON_HALTED;
   }
-  if (has_answer && verdict.reason == HWGW_RISK_REASON_PASS) (void)give(p, &back, NULL, HWGW_RISK_REASON_PASS, true);
+  if (has_passed) (void)give(p, &back, NULL, HWGW_RISK_REASON_PASS, true);
   return reason;
 }
 
@@ -129,16 +133,20 @@ static bool carry(struct hwgw_risk *risk, const struct hwgw_order *order, uint32
 }
 
 static uint32_t by_card(struct hwgw_pipeline *p, const struct hwgw_order *order) {
-  struct hwgw_verdict verdict;
-  if (!give(p, order, NULL, HWGW_RISK_REASON_PASS, false) || !await(p, &verdict)) return HWGW_RISK_REASON_HALTED;
-  if (verdict.reason != HWGW_RISK_REASON_PASS || HWGW_LIKELY(carry(p->risk, order, verdict.px_judged)))
-    return verdict.reason;
+  struct hwgw_verdict verdict = {.px_judged = order->px};
+  pipeline_loan_offer(p, order);
+  bool has_answer = give(p, order, NULL, HWGW_RISK_REASON_PASS, false) && await(p, &verdict);
+  bool has_passed = has_answer && verdict.reason == HWGW_RISK_REASON_PASS;
+  bool has_left = pipeline_loan_settle(p, has_answer, has_passed);
+  if (!has_passed && !has_left) return has_answer ? verdict.reason : (uint32_t)HWGW_RISK_REASON_HALTED;
+  if (HWGW_LIKELY(carry(p->risk, order, verdict.px_judged))) return HWGW_RISK_REASON_PASS;
   struct pipeline_said said = {.ref = order->ref,
                                .kind = order->kind,
                                .instrument = order->instrument,
                                .ts_ns = order->ts_ns,
                                .reason = HWGW_RISK_REASON_STATE};
   differs(p, &said, &verdict);
+  if (has_left) return HWGW_RISK_REASON_PASS; /* what the venue says of it will halt once more */
   struct hwgw_order back = rejected(order);
   (void)give(p, &back, NULL, HWGW_RISK_REASON_PASS, true);
   return HWGW_RISK_REASON_HALTED;
@@ -165,7 +173,8 @@ int32_t pipeline_judge_open(struct hwgw_pipeline *p, const struct hwgw_pipeline_
                           "risk: the gate of the card knows nothing of what the journal has of an earlier run; begin "
                           "anew, or judge on the host");
   p->card.is_alone = cfg->risk_where == HWGW_RISK_WHERE_CARD;
-  return card_gate_open(&p->card.gate, rx_card_device(p->rx), cfg->risk_card, error);
+  int32_t status = card_gate_open(&p->card.gate, rx_card_device(p->rx), cfg->risk_card, error);
+  return status ? status : pipeline_loan_open(p, cfg, error);
 }
 
 void pipeline_judge_house(struct hwgw_pipeline *p, uint64_t now) {
@@ -177,11 +186,13 @@ void pipeline_judge_house(struct hwgw_pipeline *p, uint64_t now) {
   }
   card_gate_beat(p->card.gate);
   (void)await(p, &verdict);
+  pipeline_loan_house(p, pipeline_ns(p, now));
   if (now - p->card.t_stats < STATS_MS * pipeline_hz(p) / 1000) return;
   p->card.t_stats = now;
   card_gate_stats(p->card.gate, p->counters);
 }
 
 void pipeline_judge_close(struct hwgw_pipeline *p) {
+  pipeline_loan_close(p);
   card_gate_close(p->card.gate);
 }

@@ -44,6 +44,7 @@ struct restore {
   uint32_t venue[HWGW_SEGMENT_SESSIONS_MAX];                /* NONE: there is no such session any more */
   struct hwgw_risk_strategy kept[HWGW_RISK_STRATEGIES_MAX]; /* run counters as the run before left them */
   uint64_t counters[HWGW_COUNTER_CNT]; /* of no interest: the messages were counted when they came */
+  struct hwgw_order offer;             /* the card had it, and no verdict is on record: kind none when there is none */
   uint32_t derived_cnt;
   struct derived *derived; /* DERIVED_MAX: what the sessions made of messages and the gate was not told yet */
 };
@@ -188,6 +189,21 @@ static void translate(const struct restore *r, struct hwgw_order *event) {
   event->strategy = r->strategy[event->strategy % HWGW_RISK_STRATEGIES_MAX];
 }
 
+/* The card may have sent the order that it was offered last: without a verdict on record it is taken for one that left
+ * and has no answer */
+static int32_t unanswered(struct restore *r) {
+  struct hwgw_order order = r->offer;
+  r->offer.kind = HWGW_ORDER_KIND_NONE;
+  return order.kind == HWGW_ORDER_KIND_NONE ? HWGW_OK : ordered(r, &order, HWGW_RISK_REASON_PASS);
+}
+
+static int32_t offer(struct restore *r, const struct hwgw_journal_record *record, const void *payload) {
+  if (record->len != sizeof r->offer) return CONTRADICTS(r, "an offer of %u bytes", record->len);
+  memcpy(&r->offer, payload, sizeof r->offer);
+  translate(r, &r->offer);
+  return HWGW_OK;
+}
+
 static int32_t gate(struct restore *r, const struct hwgw_journal_record *record, const void *payload) {
   struct hwgw_order event;
   if (record->len != sizeof event) return CONTRADICTS(r, "an event of %u bytes", record->len);
@@ -196,6 +212,7 @@ static int32_t gate(struct restore *r, const struct hwgw_journal_record *record,
   switch (event.kind) {
     case HWGW_ORDER_KIND_NEW:
     case HWGW_ORDER_KIND_REPLACE:
+      r->offer.kind = HWGW_ORDER_KIND_NONE;
       return ordered(r, &event, record->verdict);
     case HWGW_ORDER_KIND_ACCEPTED:
     case HWGW_ORDER_KIND_REJECTED:
@@ -312,6 +329,8 @@ static int32_t opened(struct restore *r, const struct hwgw_journal_record *recor
   struct hwgw_journal_open open;
   if (record->len != sizeof open) return CONTRADICTS(r, "the beginning of a run has %u bytes", record->len);
   memcpy(&open, payload, sizeof open);
+  int32_t status = unanswered(r);
+  if (status) return status;
   settle(r);
   memset(r->next, 0, sizeof r->next);
   r->clock_offset_ns = open.clock_offset_ns - (int64_t)(hwgw_realtime_ns() - hwgw_now_ns());
@@ -410,6 +429,8 @@ static int32_t record_apply(struct restore *r, const struct hwgw_journal_record 
   *next = record->seq + 1;
   r->record_cnt++;
   switch (record->type) {
+    case HWGW_JOURNAL_RECORD_TYPE_OFFER:
+      return offer(r, record, payload);
     case HWGW_JOURNAL_RECORD_TYPE_GATE:
       return gate(r, record, payload);
     case HWGW_JOURNAL_RECORD_TYPE_LOGIN:
@@ -504,6 +525,7 @@ int32_t pipeline_restore(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg
   p->risk->checks = 0;
   int32_t status = HWGW_OK;
   for (uint32_t i = 0; !status && i < cfg->replay_cnt; i++) status = part_apply(r, &cfg->replay[i]);
+  if (!status) status = unanswered(r);
   if (!status && cfg->replay_cnt) conclude(r, cfg);
   p->risk->checks = checks;
   memcpy(p->restored_strategy, p->risk->strategy, sizeof p->restored_strategy);

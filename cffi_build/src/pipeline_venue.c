@@ -198,8 +198,10 @@ void pipeline_flush(struct hwgw_pipeline *p) {
     if (p->session_cnt > 1 && !hwgw_session_backlog(link)) continue;
     uint64_t from = pipeline_ticks(p);
     uint64_t from_ns = pipeline_ns(p, from);
-    hwgw_session_flush(link, from_ns, p->counters);
-    hist_record(p->hist[HWGW_SEGMENT_HIST_SESSION], pipeline_ticks(p) - from);
+    if (hwgw_session_backlog(link)) { /* else the card has sent it, and its time is taken */
+      hwgw_session_flush(link, from_ns, p->counters);
+      hist_record(p->hist[HWGW_SEGMENT_HIST_SESSION], pipeline_ticks(p) - from);
+    }
     if (p->journal.ring) record_sent(p, venue, from_ns);
   }
 }

@@ -8,10 +8,9 @@
  * sent -> up. Up means confirmed: the login was accepted at the sequence number asked for, and the account query sent
  * after it was answered, so that the next UserRefNum is known. up -> lost -> connecting again after reconnect_ms,
  * doubled with every failure; the new login asks for the same session and the next number, so no message is missed or
- * comes twice. Ends: closed (logout, end of session), rejected (login refused), lost without reconnect. Order of checks
- * of an order: session up; room; ref above the last one and known to be free at the venue; a replace's original alive
- * and alike; what the encoder checks. Never blocks, allocates or raises a signal after open. Cost of a poll: one recv,
- * and one send when bytes wait. At the limit: a full send buffer drops orders (the last quarter takes cancels only);
+ * comes twice. Ends: closed (logout, end of session), rejected (login refused), lost without reconnect. How an order
+ * goes out: session_send.c. Never blocks, allocates or raises a signal after open. Cost of a poll: one recv, and one
+ * send when bytes wait. At the limit: a full send buffer drops orders (the last quarter takes cancels only);
  * events that do not fit the caller's room stay in the receive buffer. A packet that cannot be at its place closes the
  * connection. A link given up for lost is reset, so that nothing old is delivered late. Thread: the pipeline's.
  */
@@ -105,6 +104,11 @@ static int32_t check(const struct hwgw_session_cfg *cfg, struct hwgw_error *erro
   return wrong ? hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "order session: %s", wrong) : HWGW_OK;
 }
 
+/* nobody else writes to the connection from here on; false: nobody knows what they have written */
+static bool take_back(struct hwgw_session *session) {
+  return !session->take_back || session->take_back(session->borrower);
+}
+
 int32_t hwgw_session_open(struct hwgw_session **session, const struct hwgw_session_cfg *cfg, struct hwgw_error *error) {
   *session = NULL;
   int32_t status = check(cfg, error);
@@ -131,7 +135,10 @@ int32_t hwgw_session_open(struct hwgw_session **session, const struct hwgw_sessi
 
 void hwgw_session_close(struct hwgw_session *session) {
   if (!session) return;
-  if (session->fd >= 0) close(session->fd);
+  if (session->fd >= 0) {
+    (void)take_back(session);
+    close(session->fd);
+  }
   free(session);
 }
 
@@ -145,7 +152,10 @@ void hwgw_session_disconnect(struct hwgw_session *session, uint32_t state, const
   session->orders.entry =
       session->cfg.disable_on_halt ? HWGW_SEGMENT_ENTRY_STATE_UNKNOWN : HWGW_SEGMENT_ENTRY_STATE_ENABLED;
   session->orders.entry_refused = 0; /* asked again after the next login */
-  if (session->fd >= 0) close(session->fd);
+  if (session->fd >= 0) {
+    (void)take_back(session);
+    close(session->fd);
+  }
   session->fd = -1;
   session->link_down = false;
   session->confirmed = false;
@@ -261,10 +271,14 @@ static void connect_check(struct hwgw_session *session, uint64_t now_ns, uint64_
   }
 }
 
+void hwgw_session_give_up(struct hwgw_session *session, const char *reason) {
+  session->link_down = true;
+  session->reason = reason;
+}
+
 /* the kernel's verdict on a send or a recv that failed */
 static void failed(struct hwgw_session *session, int cause) {
-  session->link_down = true;
-  session->reason = strerrordesc_np(cause);
+  hwgw_session_give_up(session, strerrordesc_np(cause));
 }
 
 /* bytes of the packet of ours at that place of the send buffer */
@@ -274,6 +288,7 @@ static uint32_t waiting_len(const struct hwgw_session *session, uint32_t at) {
 
 void hwgw_session_flush(struct hwgw_session *session, uint64_t now_ns, uint64_t *counters) {
   if (session->tx_head == session->tx_tail || session->link_down || session->fd < 0) return;
+  if (HWGW_UNLIKELY(!take_back(session))) return;
   ssize_t sent =
       send(session->fd, session->tx + session->tx_head, hwgw_session_backlog(session), MSG_DONTWAIT | MSG_NOSIGNAL);
   if (sent < 0) {
@@ -489,49 +504,6 @@ uint32_t hwgw_session_poll(struct hwgw_session *session, uint64_t now_ns, uint64
   if (is_linked(session)) session->protocol->timers(session, now_ns, counters);
   hwgw_session_flush(session, now_ns, counters);
   return cnt;
-}
-
-/* The venue's message rate: one more is paid for at paid_ns, and a burst may be owed. An order leaves the reserve alone. One
- * too many is refused and not kept: what waits is at an old price */
-static bool is_throttled(const struct hwgw_session *session, uint64_t from_ns, uint64_t now_ns, bool is_cancel) {
-  uint64_t step_ns = session->cfg.throttle_ns, kept = is_cancel ? 0 : session->cfg.throttle_reserve;
-  return from_ns + step_ns * (1 + kept) > now_ns + step_ns * session->cfg.throttle_burst;
-}
-
-static bool may_ask(const struct hwgw_session *session, uint32_t kind) {
-  return kind == HWGW_ORDER_KIND_MASS_CANCEL ? session->cfg.mass_cancel : session->cfg.disable_on_halt;
-}
-
-uint32_t hwgw_session_order(struct hwgw_session *session, const struct hwgw_order *order) {
-  if (HWGW_UNLIKELY(session->state != HWGW_SEGMENT_SESSION_STATE_UP || session->link_down))
-    return HWGW_CNT_ORDER_DROP_SESSION;
-  bool is_cancel = order->kind == HWGW_ORDER_KIND_CANCEL, is_request = hwgw_order_is_request(order->kind);
-  bool is_entry = !is_cancel && !is_request;
-  if (HWGW_UNLIKELY(session->orders.entry != HWGW_SEGMENT_ENTRY_STATE_ENABLED && is_entry))
-    return HWGW_CNT_ORDER_DROP_DISABLED;
-  uint8_t *out = hwgw_session_room(session, is_entry ? HWGW_SESSION_TX_CANCEL_SZ : 0);
-  if (HWGW_UNLIKELY(!out)) return HWGW_CNT_ORDER_DROP_BACKLOG;
-  uint64_t now_ns = order->ts_ns > session->now_ns ? order->ts_ns : session->now_ns;
-  uint64_t from_ns = session->paid_ns > now_ns ? session->paid_ns : now_ns;
-  if (HWGW_UNLIKELY(session->cfg.throttle_ns && is_throttled(session, from_ns, now_ns, !is_entry)))
-    return HWGW_CNT_ORDER_DROP_THROTTLE;
-  if (!is_cancel &&
-      (order->ref <= session->last_ref || order->ref < session->next_ref ||
-       !(is_request ? may_ask(session, order->kind) : hwgw_session_orders_accept(&session->orders, order))))
-    return HWGW_CNT_ORDER_DROP_ENCODE;
-  uint32_t len = session->protocol->encode(session, order, out);
-  if (HWGW_UNLIKELY(len == 0)) return HWGW_CNT_ORDER_DROP_ENCODE;
-  session->tx_tail += len;
-  session->paid_ns = from_ns + session->cfg.throttle_ns;
-  if (session->protocol->sent) session->protocol->sent(session, order);
-  if (!is_cancel) {
-    session->last_ref = order->ref;
-    if (HWGW_LIKELY(is_entry))
-      hwgw_session_orders_sent(&session->orders, order);
-    else
-      hwgw_session_orders_requested(&session->orders, order->kind, order->ref);
-  }
-  return HWGW_CNT_ORDER_ENCODED;
 }
 
 uint32_t hwgw_order_encode(const struct hwgw_session *session, const struct hwgw_order *order, uint8_t *out) {

@@ -145,11 +145,27 @@ struct hwgw_session {
   bool is_mass_refused;         /* the venue would not cancel everything at once: taken note of by the pipeline */
   struct hwgw_journal *journal; /* NULL = none: of pipelines alone */
   uint16_t number;              /* among the sessions of its pipeline */
+  /* Who else may write to the connection, under a loan of its numbers (pipeline_loan.c), and how it is ended before bytes
+   * of ours go into the socket or it is closed: nothing of theirs is under way then and all is told to the kernel, or
+   * false: that is not known, and the link has been given up */
+  bool (*take_back)(void *borrower);
+  void *borrower; /* take_back NULL: nobody */
   struct hwgw_order_template template;
   uint8_t tx[HWGW_SESSION_TX_SZ + HWGW_PACKET_SZ_MAX];
   uint8_t rx[HWGW_SESSION_RX_SZ];
   struct hwgw_session_orders orders;
 };
+
+/* ---- for who sends beside the socket ---- */
+
+/* the packet of an order that would be sent now; its length, 0 = it would not, or bytes before it wait. Changes nothing.
+ * packet: HWGW_PACKET_SZ_MAX bytes */
+uint32_t hwgw_session_offer(struct hwgw_session *session, const struct hwgw_order *order, uint8_t *packet);
+/* it was sent beside the socket, len bytes */
+void hwgw_session_lent(struct hwgw_session *session, const struct hwgw_order *order, uint32_t len, uint64_t now_ns,
+                       uint64_t *counters);
+/* nothing is written to the connection any more; what has come is used, then it is lost with this reason */
+void hwgw_session_give_up(struct hwgw_session *session, const char *reason);
 
 /* ---- for the links ---- */
 

@@ -40,6 +40,8 @@ CARD_RATE = 20_000  # messages per second that a simulated card follows beside e
 )
 @click.option("--risk", type=click.Choice(["host", "card", "both"]), default="host", show_default=True,
               help=f"Whose gate judges the orders; the card's needs --card (--rate {JUDGED_RATE:,}).")  # fmt: skip
+@click.option("--send", type=click.Choice(["host", "card"]), default="host", show_default=True,
+              help="Who puts orders on the wire; the card needs --risk card or both.")  # fmt: skip
 @click.option("--feed", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE.itch50",
               help="Publish this capture (BinaryFILE framing) instead of an order flow.")  # fmt: skip
 @click.option("--pace", metavar="PACE", default="", help="Pace of a capture: recorded or 'scale X', instead of a rate.")
@@ -58,6 +60,7 @@ def command(
     backend: str,
     card: str | None,
     risk: str,
+    send: str,
     feed: Path | None,
     pace: str,
     loss: str,
@@ -77,6 +80,8 @@ def command(
         raise UsageError(f"--card {card}: it is a backend of its own, beside --backend {backend}")
     if risk != "host" and not card:
         raise UsageError(f"--risk {risk}: there is no card; say --card sim")
+    if send == "card" and risk == "host":
+        raise UsageError(f"--send {send}: it sends what its own gate lets pass; say --risk card or --risk both")
     if card and (loss or faults):
         raise UsageError(
             f"--card {card}: the card repairs nothing, so --loss and --faults would end with books that lack"
@@ -109,7 +114,9 @@ def command(
     if rate is None:
         rate = 2_000 if feed else JUDGED_RATE if risk != "host" else CARD_RATE if card else 100_000
     chosen = "card" if card else backend
-    options = Options(length, symbols, 0 if pace else rate, chosen, feed, pace, seed, faults, card or "", shadow, risk)
+    options = Options(
+        length, symbols, 0 if pace else rate, chosen, feed, pace, seed, faults, card or "", shadow, risk, send
+    )
     result = run(options, watch, lambda line: click.echo(line, err=True))
     wrong = failures(result)
     for line in lines(result):

@@ -132,7 +132,7 @@ class _Reader:
             self._venues = {}
             self._offset_ns = int(run["clock_offset_ns"])
             return self._run(record, run) if self._ref is None and not self._kinds else None
-        if record.type == "gate":
+        if record.type in ("gate", "offer"):
             return self._event(record)
         if record.type == "session":
             fields = record.fields()
@@ -197,11 +197,11 @@ class _Reader:
         if (self._kinds and kind not in self._kinds) or (self._ref is not None and self._ref not in refs):
             return None
         row: dict[str, Any] = {
-            "type": "gate", "pipeline": record.thread, "seq": record.seq,
+            "type": record.type, "pipeline": record.thread, "seq": record.seq,
             "time_ns": record.ts_ns + self._offset_ns, "kind": kind,
         }  # fmt: skip
         index = int(order["instrument"])
-        if kind in ("new", "replace", "cancel"):
+        if record.type == "gate" and kind in ("new", "replace", "cancel"):
             row["verdict"] = self._reasons.get(record.verdict, str(record.verdict))
         if index < len(self._symbols) and kind not in ("limits", "beat", "halt", "resume", "arm", "disarm"):
             row["symbol"] = self._symbols[index]
@@ -253,10 +253,10 @@ def _line(row: dict[str, Any]) -> str:
         return "\n".join(
             [f"{when}  {row['pipeline']} {row['seq']:>8}  {_route(row)}", *map(_candidate, row["candidates"])]
         )
-    if row["type"] != "gate":
+    if row["type"] not in ("gate", "offer"):
         said = "  ".join(f"{key} {value}" for key, value in row.items() if key not in _PLACE)
         return f"{when}  {row['pipeline']} {row['seq']:>8}  {row['type']:<8}  {said}"
-    words = [f"{row['kind']:<8}"]
+    words = [f"{row['kind'] if row['type'] == 'gate' else 'offer':<8}"]
     if "ref" in row:
         words.append(f"ref {row['ref']}" + (f" for {row['orig_ref']}" if "orig_ref" in row else ""))
     what = [str(row[key]) for key in ("side", "qty", "symbol", "order_type", "tif") if key in row]

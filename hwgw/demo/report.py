@@ -79,7 +79,10 @@ def report(look: Mapping[str, Any], exchange: Mapping[str, Any], user: str, back
             "rejected": counters["session.rejected"],
             "refused": look["refused"],
             "dropped": {name: cnt for name, cnt in counters.items() if name.startswith("order.drop_") and cnt},
+            "by_card": counters["loan.orders"],
         },
+        "loan": {name: cnt for name, cnt in counters.items() if name.startswith("loan.") and cnt},
+        "card_frames": counters["card.frames"],
         "positions": {
             symbol: {key: row[key] for key in ("position", "cash", "fills")}
             for symbol, row in look["positions"].items()
@@ -109,6 +112,9 @@ def failures(result: Mapping[str, Any]) -> list[str]:
     for mode, row in result.get("replayed", {}).items():
         if row["differences"] or not row["compared"]:
             found.append(f"the {mode} journal, judged again, has {row['differences']:,} other verdicts")
+    if result["orders"]["by_card"] != result["card_frames"]:
+        cnt = result["orders"]["by_card"]
+        found.append(f"the card counts {result['card_frames']:,} orders sent, the gateway {cnt:,}")
     if result["halted"]:
         found.append(f"the gateway is halted ({result['halted']['reason']}): {result['halted']['text']}")
     return found
@@ -135,6 +141,7 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     kinds, recovery = orders["at_exchange"], result["recovery"]
     rate = result["messages"] / result["seconds"] if result["seconds"] else 0
     lost = sum(ledger["dropped"].values())
+    by_card = f", {orders['by_card']:,} of them by the card" if orders["by_card"] else ""
     drops = f" ({_causes(ledger['dropped'])})" if lost else ""
     verdict = "exact" if ledger["exact"] else "DOES NOT ADD UP"
     agree = "agree" if result["position_match"] else "DISAGREE"
@@ -148,7 +155,7 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         f" {recovery['covered']:,} covered by {recovery['snapshots']:,} snapshots + {recovery['lost']:,} lost;"
         f" {recovery['requests']:,} re-requests",
         "orders": f"{orders['sent']:,} sent ({kinds['new']:,} new, {kinds['replace']:,} replaces,"
-        f" {kinds['cancel']:,} cancels)",
+        f" {kinds['cancel']:,} cancels){by_card}",
         "venue": f"{orders['accepted']:,} accepted, {orders['replaced']:,} replaced, {orders['canceled']:,} canceled,"
         f" {orders['filled']:,} filled, {orders['rejected']:,} rejected",
         "risk": f"refused: {_causes(orders['refused'])}",

@@ -67,6 +67,7 @@ class Options:
     card: str = ""  # sim: through the card's RTL
     shadow: bool = False  # another version of the first strategy beside it
     risk: str = "host"  # whose gate judges
+    send: str = "host"  # who puts orders on the wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,11 @@ def mortal(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
 
 
 @contextlib.contextmanager
-def wire(wanted: str) -> Iterator[Sides]:
-    """The best wire this process may make. wanted: auto, or a backend; an error where that cannot be had."""
+def wire(wanted: str, sends: bool = False) -> Iterator[Sides]:
+    """The best wire this process may make. wanted: auto, or a backend; an error where that cannot be had.
+
+    sends: the card puts orders on it.
+    """
     missing = Lab.missing()
     options: tuple[str, ...]
     if missing:
@@ -108,6 +112,8 @@ def wire(wanted: str) -> Iterator[Sides]:
         return
     with Lab() as lab:
         absent = "" if wanted == "udp" else _missing("afxdp" if wanted == "auto" else wanted)
+        if sends:  # the card sends no TCP timestamps, so the connection must not have them
+            lab.gateway.run(["sysctl", "-qw", "net.ipv4.tcp_timestamps=0"], check=True)
         if wanted != "auto" and absent:
             raise BY_EXIT_CODE[5](f"{wanted}: {absent}; say --backend udp to receive through kernel sockets")
         backend = wanted if wanted != "auto" else "udp" if absent else "afxdp"
@@ -154,11 +160,11 @@ def gateway_yaml(
     port: int,
     cpu: int | None = None,
     recovery: dict[str, Any] | None = None,
-    risk: str = "host",
+    risk: tuple[str, str] = ("host", "host"),
 ) -> dict[str, Any]:
     """The configuration of the demo's gateway; the limits are those of a small prop desk.
 
-    recovery: more keys of the channel, see recovery_keys.
+    recovery: more keys of the channel, see recovery_keys; risk: whose gate judges, and who sends.
     """
     lines = [{"group": GROUP, "port": PORT}, {"group": GROUP_B, "port": PORT}]
     pipeline: dict[str, Any] = {
@@ -193,7 +199,7 @@ def gateway_yaml(
                       "locate_qty": 1_000_000, "restricted_accounts": []},
             },
         },
-        "risk": {"where": risk},
+        "risk": {"where": risk[0], "send": risk[1]},
         "session": {"address": address, "port": port, "username": USER, "password": PASSWORD},
     }  # fmt: skip
 
@@ -325,7 +331,7 @@ def run(options: Options, watch: Watch, say: Callable[[str], None]) -> dict[str,
     with (
         interruptible(),
         core_for_the_pipeline() as cpu,
-        wire(options.backend) as sides,
+        wire(options.backend, options.send == "card") as sides,
         tempfile.TemporaryDirectory(prefix=f"hwgw-{name}-") if options.shadow else contextlib.nullcontext("") as shadow,
         ExchangeProcess(_exchange_options(options, sides), sides.exchange) as exchange,
     ):
@@ -334,7 +340,7 @@ def run(options: Options, watch: Watch, say: Callable[[str], None]) -> dict[str,
         symbols: list[str] = exchange.ready["names"]
         address, port = exchange.ready["listen"]
         keys = {} if sides.backend == "card" else recovery_keys(exchange.ready)  # the card repairs nothing
-        made = gateway_yaml(name, symbols, sides.receive, address, port, cpu, keys, options.risk)
+        made = gateway_yaml(name, symbols, sides.receive, address, port, cpu, keys, (options.risk, options.send))
         gateway = gateway_process(sides, with_shadow(made, shadow) if shadow else made)
         with gateway as process, attach(name, process) as segment:
             rate = f"{options.rate:,} messages/s" if options.rate else "at full speed"

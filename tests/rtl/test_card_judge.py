@@ -5,7 +5,6 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
-import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,10 +14,10 @@ from typing import Any
 import hwgw_sim.card
 import numpy as np
 import pytest
-from cffi import FFI
 from hwgw_sim.stream import Stream
 from support.desk import probe
-from support.rig import Rig, add, compile_strategy, include_folder, open_limits
+from support.lying import Liar
+from support.rig import Rig, add, compile_strategy, open_limits
 
 from hwgw import specs
 from hwgw.errors import ConfigError
@@ -121,21 +120,6 @@ def test_limits_and_halts_reach_the_card(library: str, where: str) -> None:
         rig.publish()
         assert (rig.cnt("card.differs"), rig.cnt("card.timeouts")) == (0, 0)
         assert rig.cnt("card.records") == rig.cnt("card.verdicts")
-
-
-class Liar:
-    """A card that says what it is told to."""
-
-    def __init__(self, real: str, folder: Path) -> None:
-        self.path = str(folder / "lying.so")
-        source = Path(__file__).parents[1] / "support" / "lying_card.c"
-        subprocess.run(
-            ["cc", "-O1", "-shared", "-fPIC", f'-DREAL="{real}"', "-I", hwgw_sim.card.HEADER.parent, "-I",
-             include_folder(), "-o", self.path, source], check=True, timeout=60,
-        )  # fmt: skip
-        own = FFI()
-        own.cdef("extern uint32_t lie_ref, lie_reason, lie_mute;")
-        self.says = own.dlopen(self.path)
 
 
 @pytest.mark.parametrize("is_refused", [False, True])

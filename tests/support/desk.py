@@ -51,14 +51,17 @@ class Desk:
         journal_sz_bytes: int = 0,
         session: dict[str, Any] | None = None,
         paper: Sequence[tuple[Any, dict[str, int]]] = (),
+        venue: sv.Venue | None = None,
+        risk: tuple[str, ...] = ("host", ""),
         **probe_params: int,
     ) -> None:
-        self.venue = sv.Venue(receive_sz)
+        """venue: one that listens elsewhere, at the address of session. The rest is as in Rig."""
+        self.venue = venue or sv.Venue(receive_sz)
         cfg = session_cfg(self.venue.port, **(session or {}))
         chosen = probe(**probe_params) if strategy is None else [(strategy, params or {})]
         self.rig = Rig(
             SYMBOLS, chosen, session=cfg, limits=limits, cancel_on_halt=cancel_on_halt, features=features,
-            journal_sz_bytes=journal_sz_bytes, paper=paper,
+            journal_sz_bytes=journal_sz_bytes, paper=paper, risk=risk,
         )  # fmt: skip
         self.packets: list[bytes] = []
         self.wait(1)

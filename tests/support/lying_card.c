@@ -13,6 +13,8 @@
 uint32_t lie_ref = 0;    /* of the order whose verdict is another; 0 = none */
 uint32_t lie_reason = 0; /* what is told instead */
 uint32_t lie_mute = 0;   /* nothing is told any more */
+uint32_t lie_sent = 0;   /* so far beside it are the numbers of what was sent */
+uint32_t lie_hidden = 0; /* what was sent is not told */
 
 static void *find(const char *name) {
   static void *real;
@@ -40,6 +42,8 @@ PASS_ON(void, hwgw_card_frame, (CARD, uint32_t line, const uint8_t *data, uint32
 PASS_ON(void, hwgw_card_run, (CARD, uint32_t cycles), card, cycles)
 PASS_ON(uint32_t, hwgw_card_events, (CARD, void *events, uint32_t max), card, events, max)
 PASS_ON(uint32_t, hwgw_card_waiting, (const CARD), card)
+PASS_ON(uint32_t, hwgw_card_tx, (CARD, uint8_t *room), card, room)
+PASS_ON(void, hwgw_card_time, (CARD, uint64_t now_ns), card, now_ns)
 
 uint32_t hwgw_card_verdicts(CARD, void *verdicts, uint32_t max) {
   static uint32_t (*real)(CARD, void *verdicts, uint32_t max);
@@ -51,4 +55,14 @@ uint32_t hwgw_card_verdicts(CARD, void *verdicts, uint32_t max) {
     if (lie_ref && verdict[i].ref == lie_ref && verdict[i].kind == HWGW_ORDER_KIND_NEW)
       verdict[i].reason = (uint8_t)lie_reason;
   return cnt;
+}
+
+uint32_t hwgw_card_sent(CARD, void *sent, uint32_t max) {
+  static uint32_t (*real)(CARD, void *sent, uint32_t max);
+  void *found = real ? NULL : find("hwgw_card_sent");
+  if (!real) memcpy(&real, &found, sizeof real);
+  uint32_t cnt = real(card, sent, max);
+  struct hwgw_sent *record = sent;
+  for (uint32_t i = 0; i < cnt && lie_sent; i++) record[i].seq += lie_sent;
+  return lie_hidden ? 0 : cnt;
 }

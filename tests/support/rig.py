@@ -165,13 +165,13 @@ class Rig:
         paper: Sequence[tuple[Any, dict[str, int]]] = (),
         mode: str = "live",
         venues: Sequence[str] = (),
-        risk: tuple[str, str] = ("host", ""),
+        risk: tuple[str, ...] = ("host", ""),
     ) -> None:
         """replay: blocks of a journal as records and how many these are; depth, shown: levels and features.
 
         paper: strategies of a twin, whose model of the venue is 0 ns away; mode: what those of the pipeline say.
         venues: names of several; session is then an array of as many, and each has a channel of its own.
-        risk: whose gate, and the library of the card.
+        risk: whose gate, the library of the card, and "card" when it sends.
         """
         name = f"rig-{os.getpid()}-{next(_serial)}"
         self.segment = Segment.create(
@@ -213,6 +213,7 @@ class Rig:
         cfg.risk_where = RISK_WHERE[risk[0]]
         self._keep.append(ffi.new("char[]", risk[1].encode()))
         cfg.risk_card = self._keep[-1]
+        cfg.card_sends = "card" in risk[2:]
         cfg.channel[0].line_cnt, cfg.channel[0].stale_ns, cfg.channel[0].jump_max = 1, stale_ns, jump_max
         cfg.channel[0].hold_max, cfg.channel[0].recover.window_ns = hold_max, window_ns
         recover = cfg.channel[0].recover

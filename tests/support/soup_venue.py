@@ -203,12 +203,12 @@ def order(kind: str = "NEW", **fields: Any) -> Any:
 class Venue:
     """A listening socket, at most one connection, and the packets read from it."""
 
-    def __init__(self, receive_sz: int = 0) -> None:
+    def __init__(self, receive_sz: int = 0, address: str = "127.0.0.1") -> None:
         self.listener = socket.socket()
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if receive_sz:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_sz)
-        self.listener.bind(("127.0.0.1", 0))
+        self.listener.bind((address, 0))
         self.listener.listen(4)
         self.listener.setblocking(False)
         self.port = self.listener.getsockname()[1]

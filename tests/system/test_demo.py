@@ -59,10 +59,10 @@ def test_the_demo_receives_by_afxdp_trades_and_adds_up(hwgw):
 
 
 @pytest.mark.root
-def test_the_demo_takes_events_from_the_rtl_of_the_card_whose_gate_agrees_with_the_hosts(hwgw):
+def test_the_demo_goes_from_the_wire_through_the_rtl_of_feed_gate_and_frames_to_the_venues_tcp(hwgw):
     if why := hwgw_sim.card.missing():
         pytest.skip(why)
-    done = hwgw("demo", "--card", "sim", "--risk", "both", "--seconds", "3", "--json")
+    done = hwgw("demo", "--card", "sim", "--risk", "both", "--send", "card", "--seconds", "3", "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     check(result, "card")
@@ -73,6 +73,12 @@ def test_the_demo_takes_events_from_the_rtl_of_the_card_whose_gate_agrees_with_t
     assert result["ledger"]["dropped"] == {
         "mold.drop_duplicate": result["ledger"]["sent"] - result["ledger"]["received"]
     }
+    # orders that left by the card, as the card, the gateway and the venue count them; cancels are the host's
+    loan, at_exchange = result["loan"], result["orders"]["at_exchange"]
+    assert loan["loan.orders"] == result["card_frames"] > 10
+    assert loan["loan.orders"] + loan.get("loan.by_host", 0) == at_exchange["new"] + at_exchange["replace"]
+    assert not {"loan.unknown", "loan.differs", "loan.untold", "loan.drop_wire"} & set(loan)
+    assert result["orders"]["dropped"] == {}
 
 
 def test_a_demo_with_bad_lines_repairs_every_hole_and_adds_up(hwgw):

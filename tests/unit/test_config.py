@@ -156,7 +156,10 @@ TOP = "name, pipelines, instruments, strategies, limits, session, confine, contr
 MISTAKES = [
     # whose gate judges
     ("control:\n", "risk: {where: nic}\ncontrol:\n", "42: risk.where: nic: unknown; one of host, card, both is allowed"),
-    ("control:\n", "risk: {wher: both}\ncontrol:\n", "42: risk.wher: unknown key (did you mean where?); where, card are allowed"),
+    ("control:\n", "risk: {wher: both}\ncontrol:\n", "42: risk.wher: unknown key (did you mean where?); where, card, send are allowed"),
+    ("control:\n", "risk: {send: card}\ncontrol:\n",
+     "42: risk.send: card: its gate does not judge; where: card or both is needed"),
+    ("control:\n", "risk: {where: both, send: nic}\ncontrol:\n", "42: risk.send: nic: unknown; one of host, card is allowed"),
     # numbers
     ("cpu: 3", "cpu: 017", f"3: pipelines[0].cpu: 017: octal is not taken (YAML would read 15); {CPU}"),
     ("cpu: 3", "cpu: 0o17", f"3: pipelines[0].cpu: 0o17: octal is not taken (YAML would read 15); {CPU}"),

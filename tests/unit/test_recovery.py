@@ -7,65 +7,23 @@ from __future__ import annotations
 
 import random
 import re
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from support import rig as r
 from support import soup_venue as sv
-from support.chains import Monkey, Venue, gate, open_orders, settle
+from support.chains import Monkey, Venue, gate, settle
 from support.desk import SYMBOLS, Desk, session_cfg
+from support.restored import RING, TYPES, Records, opening, restored
 from support.rig import Rig
 
 from hwgw import specs
 from hwgw.errors import CheckFailed
 from hwgw.native import ffi, lib
 
-RING = 2**21
 TURNS, PREFIXES = 60, 30
-TYPES = {code.slug: int(code.value) for code in specs.load("journal").enum("record_type").values}
-HEAD = specs.dtype("journal", "journal_record")
 ORDER = specs.dtype("order", "order")
 NEW, REPLACE = lib.HWGW_ORDER_KIND_NEW, lib.HWGW_ORDER_KIND_REPLACE
-
-
-def opening(symbols: tuple[str, ...] = SYMBOLS) -> tuple[bytes, int]:
-    """The block a writer begins with."""
-    names = b"".join(name.ljust(8).encode() for name in symbols)
-    parts = []
-    for kind, payload in (("open", bytes(specs.dtype("journal", "journal_open").itemsize)), ("symbols", names)):
-        head = bytearray(HEAD.itemsize)
-        head[0:4] = len(payload).to_bytes(4, "little")
-        head[4], head[5] = TYPES[kind], 255
-        parts.append(bytes(head) + payload + bytes(-len(payload) % 32))
-    return b"".join(parts), 2
-
-
-class Records:
-    """What the ring of a pipeline holds, cut into records."""
-
-    def __init__(self, rig: Rig) -> None:
-        ring = lib.hwgw_segment_journal(rig.segment.pointer, 0)
-        assert ring.head < RING, "it went round"
-        self.raw = bytes(ffi.buffer(ffi.cast("uint8_t *", ring) + ffi.sizeof("struct hwgw_journal_ring"), ring.head))
-        self.ends, at = [], 0
-        while at < len(self.raw):
-            length = int.from_bytes(self.raw[at : at + 4], "little")
-            at += -(-(32 + length) // 32) * 32
-            self.ends.append(at)
-
-    def __iter__(self) -> Iterator[tuple[int, int, bytes]]:
-        """Type, verdict and payload of each."""
-        at = 0
-        for end in self.ends:
-            length = int.from_bytes(self.raw[at : at + 4], "little")
-            yield self.raw[at + 4], int.from_bytes(self.raw[at + 6 : at + 8], "little"), self.raw[at + 32 :][:length]
-            at = end
-
-    def first(self, cnt: int) -> tuple[bytes, int]:
-        return (self.raw[: self.ends[cnt - 1]] if cnt else b""), cnt
 
 
 class Day:
@@ -122,61 +80,6 @@ class Day:
             if kind == TYPES["gate"] and payload[0] in (NEW, REPLACE) and not verdict:
                 ref = int.from_bytes(payload[8:12], "little")
         return messages, ref
-
-
-class Restored:
-    """A pipeline rebuilt from records, and a venue that waits for it."""
-
-    def __init__(self, *blocks: tuple[bytes, int], symbols: tuple[str, ...] = SYMBOLS) -> None:
-        self.venue = sv.Venue()
-        self.packets: list[bytes] = []
-        try:
-            self.rig = Rig(symbols, session=session_cfg(self.venue.port), replay=blocks, orders_max=1000)
-        except BaseException:
-            self.venue.close()
-            raise
-
-    def close(self) -> None:
-        self.rig.__exit__()
-        self.venue.close()
-
-    def until(self, done: Callable[[], bool], what: str = "") -> None:
-        end = time.monotonic() + sv.PATIENCE_S
-        while not done():
-            self.rig.step()
-            self.venue.step()
-            self.packets += self.venue.packets()
-            assert time.monotonic() < end, f"gave up waiting: {what} {self.rig.segment.halts}"
-
-    def log_in(self, seq: int, messages: list[bytes], next_ref: int) -> None:
-        self.until(lambda: len(self.packets) == 1, "a login")
-        assert self.packets[0] == sv.login_request(sv.SESSION, seq)
-        self.venue.send(sv.login_accepted(seq=seq))
-        self.until(lambda: len(self.packets) == 2, "the account query")
-        self.venue.sequenced(*messages, sv.query_response(next_ref))
-        self.until(lambda: int(self.rig.segment.threads[0]["session_state"]) == lib.HWGW_SEGMENT_SESSION_STATE_UP, "up")
-
-    def halts(self) -> dict[str, str]:
-        self.rig.publish()
-        return {row["reason"]: row["text"] for row in self.rig.segment.halts}
-
-    def state(self) -> dict[str, Any]:
-        self.rig.publish()
-        rows = zip(self.rig.segment.symbols, self.rig.segment.positions, strict=True)
-        return {
-            "orders": open_orders(gate(self)),  # type: ignore[arg-type]
-            "positions": {symbol: int(row["pos"]) for symbol, row in rows if int(row["pos"])},
-            "cash": int(self.rig.segment.threads[0]["cash"]),
-        }
-
-
-@contextmanager
-def restored(*blocks: tuple[bytes, int], **options: Any) -> Iterator[Restored]:
-    made = Restored(*blocks, **options)
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,29 @@
+"""The simulated card behind a library that lies.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import hwgw_sim.card
+from cffi import FFI
+
+from .rig import include_folder
+
+
+class Liar:
+    """A card that says what it is told to."""
+
+    def __init__(self, real: str, folder: Path) -> None:
+        self.path = str(folder / "lying.so")
+        source = Path(__file__).with_name("lying_card.c")
+        subprocess.run(
+            ["cc", "-O1", "-shared", "-fPIC", f'-DREAL="{real}"', "-I", hwgw_sim.card.HEADER.parent, "-I",
+             include_folder(), "-o", self.path, source], check=True, timeout=60,
+        )  # fmt: skip
+        own = FFI()
+        own.cdef("extern uint32_t lie_ref, lie_reason, lie_mute, lie_sent, lie_hidden;")
+        self.says = own.dlopen(self.path)
