@@ -3,8 +3,8 @@
 SPDX-License-Identifier: MIT
 
 Each group gives two macros: HWGW_<GROUP>_PORTS, declarations for the module that has them, and HWGW_<GROUP>_PINS,
-connections to wires of the same names. Both end with a comma, so that what follows goes on in the list. A group of what
-the registers drive gives HWGW_<GROUP>_WIRES too, for the module between them and the receive path.
+connections to wires of the same names. Both end with a comma, so that what follows goes on in the list.
+HWGW_<GROUP>_WIRES declares those wires, for a module that stands between two that have the group.
 """
 
 from __future__ import annotations
@@ -104,12 +104,11 @@ def macro(name: str, rows: Sequence[str]) -> str:
     return f"`define {name} \\\n" + " \\\n".join(f"  {row}" for row in rows) + "\n"
 
 
-def group(name: str, ports: list[Port], with_wires: bool = False) -> Iterator[str]:
+def group(name: str, ports: list[Port]) -> Iterator[str]:
     """The macros of a group."""
     yield macro(f"HWGW_{name}_PORTS", [f"{way:<6} wire {declared(width)} {port}," for way, width, port in ports])
     yield macro(f"HWGW_{name}_PINS", [f".{port}({port})," for _, _, port in ports])
-    if with_wires:
-        yield macro(f"HWGW_{name}_WIRES", [f"wire {declared(width)} {port};" for _, width, port in ports])
+    yield macro(f"HWGW_{name}_WIRES", [f"wire {declared(width)} {port};" for _, width, port in ports])
 
 
 def macros() -> Iterator[str]:
@@ -120,7 +119,7 @@ def macros() -> Iterator[str]:
     yield from group("EVENT", event())
     yield from group("ANSWER", answers())
     yield from group("AXIL", axil(table))
-    yield from group("CONTROL", [*settings(table, "feed"), *commands(table, "feed")], with_wires=True)
+    yield from group("CONTROL", [*settings(table, "feed"), *commands(table, "feed")])
     gate = [*settings(table, "gate"), *commands(table, "gate"), *status(table, "gate"), *windows(table)]
-    yield from group("GATE", gate, with_wires=True)
+    yield from group("GATE", gate)
     yield "`endif"
