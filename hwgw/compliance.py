@@ -151,6 +151,8 @@ class _Reader:
                         ]
                     elif record.type == "open":
                         self._open(record.open())
+                    elif record.type == "venue_halt":
+                        self._venue_halt(record.fields(), record.ts_ns + self.offset_ns)
                     elif record.type == "gate":
                         self._gate(record.order(), record.verdict, record.ts_ns + self.offset_ns)
 
@@ -159,6 +161,13 @@ class _Reader:
         text = {key: run[key].decode("ascii", "replace").rstrip("\0") for key in ("name", "version", "commit")}
         if self.report.day.holds(int(run["start_ns"])):
             self.report.versions.append({"time_ns": int(run["start_ns"]), **text})
+
+    def _venue_halt(self, row: dict[str, Any], time_ns: int) -> None:
+        if self.report.day.holds(time_ns):
+            reason = f"venue {row['name']}: {row['text']} (uid {row['uid']})"
+            self.report.halts.append({
+                "time_ns": time_ns, "what": "halt" if row["is_halted"] else "resume", "reason": reason,
+            })  # fmt: skip
 
     def _gate(self, order: Any, verdict: int, time_ns: int) -> None:
         if not self.report.day.holds(time_ns):

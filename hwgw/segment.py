@@ -137,6 +137,7 @@ class Segment(Closing):
                 raise UsageError(f"symbol {symbol!r} is not 1 to 8 ASCII characters")
         joined = "".join(f"{symbol:<8}" for symbol in symbols).encode()
         keep = [ffi.new("char[]", value) for value in (name.encode(), __version__.encode(), commit.encode(), joined)]
+        keep.append(ffi.new("char[]", b"".join(venue.encode().ljust(16, b"\0") for venue in venues)))
         keep.append(native_features(features or {}))
         cfg = ffi.new(
             "struct hwgw_segment_cfg *",
@@ -150,15 +151,13 @@ class Segment(Closing):
                 "journal_sz_bytes": journal_sz_bytes,
                 "fanout_sz_bytes": fanout_sz_bytes,
                 "depth_levels": depth_levels,
+                "venues": keep[-2],
+                "venue_cnt": len(venues),
                 "features": keep[-1],
             },
         )
         pointer = ffi.new("struct hwgw_segment **")
         call(lib.hwgw_segment_create, pointer, cfg)
-        thread = lib.hwgw_segment_thread(pointer[0], 0)
-        thread.session_cnt = len(venues)
-        for row, venue in zip(thread.session, venues, strict=False):
-            row.venue = venue.encode()
         return cls(pointer[0], name, owner=True)
 
     @property
@@ -373,6 +372,27 @@ class Segment(Closing):
     def resume_instrument(self, symbol: str) -> bool:
         """Let the orders of one instrument pass again; False when it was not halted."""
         return bool(lib.hwgw_resume_instrument(self._pointer, self.instrument(symbol)))
+
+    @property
+    def venue_halts(self) -> dict[str, dict[str, Any]]:
+        """The venues that are halted, by name, with the record as in halts."""
+        mask, rows = int(self.control["venue_halt"]), self.control["venue_halt_record"]
+        return {venue: self._record(rows[i], "operator") for i, venue in enumerate(self.venues) if mask >> i & 1}
+
+    def venue(self, name: str) -> int:
+        """The number of a venue; UsageError when the gateway does not have it."""
+        if name not in self.venues:
+            has = f"it has {', '.join(self.venues)}" if self.venues else "it has one session: halt the gateway"
+            raise UsageError(f"{self.name} has no venue {name!r}; {has}")
+        return self.venues.index(name)
+
+    def halt_venue(self, venue: str, text_: str) -> bool:
+        """Halt one venue: no order goes there; False when it is halted already (its record stays)."""
+        return bool(lib.hwgw_halt_venue(self._pointer, self.venue(venue), text_.encode()[:95]))
+
+    def resume_venue(self, venue: str, text_: str = "resumed") -> bool:
+        """Let orders go to a venue again; False when it was not halted."""
+        return bool(lib.hwgw_resume_venue(self._pointer, self.venue(venue), text_.encode()[:95]))
 
     def breakers(self) -> dict[str, dict[str, Any]]:
         """The circuit breaker rules by name: kind, scope, action, how often each tripped, and its last trip."""

@@ -75,6 +75,8 @@ class Twin:
         self.segment.resume()
         for symbol in self.segment.instrument_halts:
             self.segment.resume_instrument(symbol)
+        for venue in self.segment.venue_halts:
+            self.segment.resume_venue(venue)
         self.segment.close()
 
 

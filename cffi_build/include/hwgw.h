@@ -144,6 +144,7 @@ struct hwgw_route_quote {
   uint32_t shown; /* shares there */
   bool is_up;
   bool is_good;
+  bool is_halted; /* the venue */
 };
 
 struct hwgw_router; /* state of hwgw_router_sz_bytes(), 8-byte aligned */
@@ -265,11 +266,13 @@ struct hwgw_segment_cfg {
   uint64_t fanout_sz_bytes;                 /* of each pipeline's fan-out ring, a power of two; 0 = none */
   uint32_t depth_levels;                    /* of either side of each book that are shown, at most 10; 0 = none */
   const struct hwgw_features_cfg *features; /* shown of each instrument, but for queue_*; NULL = none */
+  const char *venues;                       /* venue_cnt names of 16 bytes, zeros behind: of the order sessions */
+  uint32_t venue_cnt;                       /* at most HWGW_SEGMENT_SESSIONS_MAX */
 };
 
 /* Makes the segment and holds an exclusive lock on it for as long as this process or a child lives: a second gateway of
  * that name is refused with the pid of the first. What a dead gateway left is replaced; what it was halted for is carried
- * over, but for control_lost, and instruments by symbol; one of another build, which cannot be read, counts as halted. */
+ * over, but for control_lost, instruments by symbol and venues by name; one of another build, which cannot be read, counts as halted. */
 int32_t hwgw_segment_create(struct hwgw_segment **segment, const struct hwgw_segment_cfg *cfg,
                             struct hwgw_error *error);
 /* maps a gateway's segment, read-only or (control tools) writable */
@@ -314,6 +317,10 @@ uint32_t hwgw_resume(struct hwgw_segment *segment, uint32_t reasons);
 bool hwgw_halt_instrument(struct hwgw_segment *segment, uint32_t instrument, uint32_t reason, const char *text);
 /* its orders pass again; false when it was not halted */
 bool hwgw_resume_instrument(struct hwgw_segment *segment, uint32_t instrument);
+/* the same for the venue of an order session (below session_cnt of the first thread): no order goes there, what is open stays or,
+ * with cancel_on_halt, is cancelled. text of a resume: for the journal, which has who said either */
+bool hwgw_halt_venue(struct hwgw_segment *segment, uint32_t venue, const char *text);
+bool hwgw_resume_venue(struct hwgw_segment *segment, uint32_t venue, const char *text);
 /* asks the gate to arm or disarm a strategy (id below strategies_max); one that is to be armed already is armed anew: its
  * run of fills and refusals starts again. True when that changes what was asked last. Any process and thread */
 bool hwgw_arm(struct hwgw_segment *segment, uint32_t id, bool is_armed);

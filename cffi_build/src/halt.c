@@ -5,7 +5,7 @@
  * Input: a reason of the risk table and a text. Output: its bit in control->halt, which every pipeline reads before every
  * order, and its record: when, who (uid, pid), what. As long as one bit is set no new order leaves. A reason that is set
  * keeps its first record; one more does not hide behind another, and clearing one leaves the others. An instrument has a
- * latch of its own, a bit and a record: none of its orders leaves.
+ * latch of its own, a bit and a record: none of its orders leaves; so has the venue of an order session: no order goes there.
  *
  * Cost: a clock read, two id reads, 128 bytes and one atomic or. No lock, no memory, no help of a running gateway. Thread:
  * any thread of any process that may write the segment. Two that set the same reason at the same moment may mix the text
@@ -51,6 +51,12 @@ static void instrument_set(struct hwgw_segment *segment, uint32_t instrument) {
   __atomic_add_fetch(&control->halt_seq, 1, __ATOMIC_RELEASE);
 }
 
+static void venue_set(struct hwgw_segment *segment, uint32_t venue) {
+  struct hwgw_control *control = hwgw_segment_control(segment);
+  __atomic_fetch_or(&control->venue_halt, (uint32_t)1 << venue, __ATOMIC_ACQ_REL);
+  __atomic_add_fetch(&control->halt_seq, 1, __ATOMIC_RELEASE);
+}
+
 static uint32_t find_symbol(struct hwgw_segment *segment, const char *symbol) {
   uint32_t cnt = hwgw_segment_head(segment)->instrument_cnt, i = 0;
   while (i < cnt && memcmp(hwgw_segment_symbols(segment) + i * 8, symbol, 8) != 0) i++;
@@ -75,6 +81,26 @@ static void inherit_instruments(struct hwgw_segment *to, struct hwgw_segment *fr
   }
 }
 
+static void inherit_venues(struct hwgw_segment *to, struct hwgw_segment *from) {
+  const struct hwgw_control *old = hwgw_segment_control(from);
+  const struct hwgw_thread *had = hwgw_segment_thread(from, 0), *has = hwgw_segment_thread(to, 0);
+  for (uint32_t i = 0; i < HWGW_SEGMENT_SESSIONS_MAX; i++) {
+    if (!halt_has_venue(old, i)) continue;
+    uint32_t now = 0;
+    while (now < has->session_cnt &&
+           memcmp(has->session[now].venue, had->session[i].venue, sizeof had->session[i].venue) != 0)
+      now++;
+    if (now < has->session_cnt) {
+      hwgw_segment_control(to)->venue_halt_record[now] = old->venue_halt_record[i];
+      venue_set(to, now);
+    } else {
+      char text[96];
+      snprintf(text, sizeof text, "%.16s was halted and is no venue of this gateway any more", had->session[i].venue);
+      halt_set(hwgw_segment_control(to), HWGW_RISK_REASON_STATE, text);
+    }
+  }
+}
+
 void halt_inherit(struct hwgw_segment *to, struct hwgw_segment *from) {
   struct hwgw_control *control = hwgw_segment_control(to);
   const struct hwgw_control *old = hwgw_segment_control(from);
@@ -85,10 +111,12 @@ void halt_inherit(struct hwgw_segment *to, struct hwgw_segment *from) {
     control->halt_seq = 1;
   }
   inherit_instruments(to, from);
+  inherit_venues(to, from);
 }
 
 bool halt_is_latched(const struct hwgw_control *control) {
   uint64_t any = __atomic_load_n(&control->halt, __ATOMIC_ACQUIRE);
+  any |= __atomic_load_n(&control->venue_halt, __ATOMIC_ACQUIRE);
   for (uint32_t i = 0; i < sizeof control->instrument_halt / 8; i++)
     any |= __atomic_load_n(&control->instrument_halt[i], __ATOMIC_ACQUIRE);
   return any != 0;
@@ -145,4 +173,23 @@ bool hwgw_resume_instrument(struct hwgw_segment *segment, uint32_t instrument) {
   bool was_halted = __atomic_fetch_and(&control->instrument_halt[instrument / 64], ~bit, __ATOMIC_ACQ_REL) & bit;
   if (was_halted) __atomic_add_fetch(&control->halt_seq, 1, __ATOMIC_RELEASE);
   return was_halted;
+}
+
+bool hwgw_halt_venue(struct hwgw_segment *segment, uint32_t venue, const char *text) {
+  struct hwgw_control *control = hwgw_segment_control(segment);
+  if (venue >= hwgw_segment_thread(segment, 0)->session_cnt || halt_has_venue(control, venue)) return false;
+  write_record(&control->venue_halt_record[venue], HWGW_RISK_REASON_OPERATOR, text);
+  venue_set(segment, venue);
+  return true;
+}
+
+bool hwgw_resume_venue(struct hwgw_segment *segment, uint32_t venue, const char *text) {
+  struct hwgw_control *control = hwgw_segment_control(segment);
+  if (venue >= hwgw_segment_thread(segment, 0)->session_cnt) return false;
+  uint32_t bit = (uint32_t)1 << venue;
+  if (!(__atomic_fetch_and(&control->venue_halt, ~bit, __ATOMIC_ACQ_REL) & bit)) return false;
+  write_record(&control->venue_halt_record[venue], HWGW_RISK_REASON_OPERATOR,
+               text); /* before the pipelines look for it */
+  __atomic_add_fetch(&control->halt_seq, 1, __ATOMIC_RELEASE);
+  return true;
 }

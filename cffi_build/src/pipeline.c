@@ -156,10 +156,11 @@ static void give_back(struct hwgw_pipeline *p, const struct hwgw_order *order, b
   if (is_known) pipeline_record(p, &back, verdict);
 }
 
-/* The gate, behind the latch of the instrument and before the circuit breakers: the order that is one too many for a
+/* The gate, behind the latches of the instrument and the venue, and before the circuit breakers: the order that is one too many for a
  * rule that halts does not leave either. */
 static uint32_t judge(struct hwgw_pipeline *p, const struct hwgw_order *order, uint32_t venue) {
   if (HWGW_UNLIKELY(is_held(p, order->instrument))) return HWGW_RISK_REASON_INSTRUMENT_HALT;
+  if (HWGW_UNLIKELY(halt_has_venue(p->control, venue))) return HWGW_RISK_REASON_VENUE_HALT;
   if (HWGW_UNLIKELY(is_blind(p, order->instrument, venue))) return HWGW_RISK_REASON_FEED;
   uint32_t reason = pipeline_judge(p, order, NULL);
   if (HWGW_LIKELY(!hwgw_breaker_event(p->breaker, p->risk, order, reason))) return reason;
@@ -257,7 +258,7 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
       p->is_halted = true;
       hwgw_halt(p->segment, latched, "the risk gate latched on an order");
     }
-    before.is_ahead = reason == HWGW_RISK_REASON_INSTRUMENT_HALT ||
+    before.is_ahead = reason == HWGW_RISK_REASON_INSTRUMENT_HALT || reason == HWGW_RISK_REASON_VENUE_HALT ||
                       (reason == HWGW_RISK_REASON_FEED && is_blind(p, order->instrument, venue));
     if (is_new) pipeline_record_basis(p, order, &before);
     pipeline_refused(p, strategy, order, venue, reason);

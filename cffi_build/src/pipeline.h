@@ -219,6 +219,7 @@ struct hwgw_pipeline {
   struct hwgw_breaker *breaker;
   bool is_halted;             /* what the gate was told last */
   bool has_halted_instrument; /* as of halt_seq */
+  uint32_t venue_halt;        /* as of halt_seq */
   uint64_t halt_seq;
   uint64_t beat_cnt;
   uint64_t limits_generation;
@@ -383,7 +384,8 @@ void pipeline_cancel_halted(struct hwgw_pipeline *p, uint64_t now);
 /* pipeline_entry.c: what is asked of a venue beside orders */
 /* asks one venue; symbol: of a mass cancel, UINT32_MAX = all. False when it could not be asked */
 bool pipeline_request(struct hwgw_pipeline *p, uint32_t venue, uint32_t kind, uint32_t symbol);
-void pipeline_entry(struct hwgw_pipeline *p); /* disables and enables order entry at the venues */
+void pipeline_venue_halts(struct hwgw_pipeline *p); /* venues that were halted or resumed */
+void pipeline_entry(struct hwgw_pipeline *p);       /* disables and enables order entry at the venues */
 
 /* what an event that the gate took does to the chain of replaces and to the money in the segment */
 void pipeline_venue_book(struct hwgw_pipeline *p, uint32_t venue, const struct hwgw_order *event);

@@ -1,10 +1,11 @@
-/* pipeline_entry.c: what is asked of a venue beside orders: to cancel everything at once, to take no new orders of the firm
- * while the gateway is halted, and to take them again.
+/* pipeline_entry.c: single venues: halted and resumed by a person; what is asked of one beside orders: to cancel everything at
+ * once, to take no new orders of the firm while the gateway or the venue is halted, and to take them again.
  *
  * SPDX-License-Identifier: MIT
  *
  * Contract
- *   Input: the halt latch, and of each session whether order entry is enabled at the venue. Output: requests, each with a
+ *   Input: the halt latches, and of each session whether order entry is enabled at the venue. Output: the record of who halted or
+ * resumed a venue; what is open there cancelled, with cancel_on_halt; requests, each with a
  * reference of its own, on record before its bytes leave. Where a session has disable_on_halt, orders leave it only when the
  * venue has said that entry is enabled; that is asked for after each login. A halt for reconcile alone asks for nothing: it is
  * over as soon as the venue agrees. The gateway's own halt does not wait for any of it.
@@ -12,7 +13,27 @@
  */
 #include "pipeline.h"
 
+#include "halt.h"
 #include "session.h"
+
+void pipeline_venue_halts(struct hwgw_pipeline *p) {
+  uint32_t now = __atomic_load_n(&p->control->venue_halt, __ATOMIC_ACQUIRE);
+  uint32_t changed = now ^ p->venue_halt;
+  p->venue_halt = now;
+  for (uint32_t venue = 0; changed >> venue; venue++) {
+    if (!(changed >> venue & 1)) continue;
+    const struct hwgw_halt_record *said = &p->control->venue_halt_record[venue];
+    struct hwgw_journal_venue_halt record = {
+        .number = venue, .is_halted = now >> venue & 1, .said_ns = said->ts_ns, .uid = said->uid, .pid = said->pid};
+    memcpy(record.name, hwgw_segment_thread(p->segment, 0)->session[venue].venue, sizeof record.name);
+    memcpy(record.text, said->text, sizeof record.text);
+    journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_VENUE_HALT, 0, pipeline_now_ns(p), &record, sizeof record);
+    if (!record.is_halted || !p->cancel_on_halt || venue >= p->session_cnt) continue;
+    p->session[venue].cancel_ref = p->last_ref;
+    p->session[venue].t_cancel = 0;
+    p->left_open = true;
+  }
+}
 
 bool pipeline_request(struct hwgw_pipeline *p, uint32_t venue, uint32_t kind, uint32_t symbol) {
   if (p->last_ref == UINT32_MAX) return false;
@@ -42,9 +63,9 @@ void pipeline_entry(struct hwgw_pipeline *p) {
     const struct pipeline_session *session = &p->session[venue];
     const struct hwgw_session *link = session->link;
     if (HWGW_LIKELY(!link->cfg.disable_on_halt) || session->state != HWGW_SEGMENT_SESSION_STATE_UP) continue;
-    bool is_to_stop = halt != 0;
-    if (HWGW_LIKELY(is_settled(link->orders.entry, is_to_stop)) || halt == (uint32_t)1 << HWGW_RISK_REASON_RECONCILE)
-      continue;
+    bool is_held = halt_has_venue(p->control, venue), is_to_stop = halt || is_held;
+    if (HWGW_LIKELY(is_settled(link->orders.entry, is_to_stop))) continue;
+    if (!is_held && halt == (uint32_t)1 << HWGW_RISK_REASON_RECONCILE) continue;
     uint32_t kind = is_to_stop ? HWGW_ORDER_KIND_DISABLE : HWGW_ORDER_KIND_ENABLE;
     if (link->orders.entry_refused != kind && pipeline_request(p, venue, kind, 0)) pipeline_flush(p);
   }

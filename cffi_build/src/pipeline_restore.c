@@ -41,8 +41,9 @@ struct restore {
   uint32_t halt;                                  /* as the records have it, 0 = not */
   uint32_t instrument[HWGW_RISK_INSTRUMENTS_MAX]; /* of now, by that of the run */
   uint8_t strategy[HWGW_RISK_STRATEGIES_MAX];
-  uint32_t venue[HWGW_SEGMENT_SESSIONS_MAX];                /* NONE: there is no such session any more */
-  struct hwgw_risk_strategy kept[HWGW_RISK_STRATEGIES_MAX]; /* run counters as the run before left them */
+  struct hwgw_journal_venue_halt venue_halt[HWGW_SEGMENT_SESSIONS_MAX]; /* by its name; the last word of each */
+  uint32_t venue[HWGW_SEGMENT_SESSIONS_MAX];                            /* NONE: there is no such session any more */
+  struct hwgw_risk_strategy kept[HWGW_RISK_STRATEGIES_MAX];             /* run counters as the run before left them */
   uint64_t counters[HWGW_COUNTER_CNT]; /* of no interest: the messages were counted when they came */
   struct hwgw_order offer;             /* the card had it, and no verdict is on record: kind none when there is none */
   uint32_t derived_cnt;
@@ -307,6 +308,46 @@ static int32_t session_named(struct restore *r, const struct hwgw_journal_record
   return HWGW_OK;
 }
 
+/* the row of a venue that is halted, or one that is free; NULL: there is none */
+static struct hwgw_journal_venue_halt *halt_of(struct restore *r, const char *name) {
+  struct hwgw_journal_venue_halt *free_row = NULL;
+  for (uint32_t i = 0; i < HWGW_SEGMENT_SESSIONS_MAX; i++) {
+    struct hwgw_journal_venue_halt *at = &r->venue_halt[i];
+    if (at->is_halted && memcmp(at->name, name, sizeof at->name) == 0) return at;
+    if (!at->is_halted && !free_row) free_row = at;
+  }
+  return free_row;
+}
+
+/* a person's word about a venue stands until the next, whatever number the venue has */
+static int32_t venue_halt(struct restore *r, const struct hwgw_journal_record *record, const void *payload) {
+  struct hwgw_journal_venue_halt row;
+  if (record->len != sizeof row) return CONTRADICTS(r, "a halt of a venue of %u bytes", record->len);
+  memcpy(&row, payload, sizeof row);
+  struct hwgw_journal_venue_halt *at = halt_of(r, row.name);
+  if (!at) return CONTRADICTS(r, "more venues are halted than a gateway has");
+  *at = row;
+  return HWGW_OK;
+}
+
+static void venue_halts_stand(const struct restore *r) {
+  for (uint32_t i = 0; i < HWGW_SEGMENT_SESSIONS_MAX; i++) {
+    const struct hwgw_journal_venue_halt *row = &r->venue_halt[i];
+    if (!row->is_halted) continue;
+    char text[96];
+    uint32_t venue = 0;
+    while (venue < r->p->session_cnt && memcmp(r->p->session[venue].row->venue, row->name, sizeof row->name) != 0)
+      venue++;
+    if (venue < r->p->session_cnt) {
+      snprintf(text, sizeof text, "uid %u, before a restart: %.60s", row->uid, row->text);
+      hwgw_halt_venue(r->p->segment, venue, text);
+    } else {
+      snprintf(text, sizeof text, "%.16s was halted and is no venue of this gateway any more", row->name);
+      hwgw_halt(r->p->segment, HWGW_RISK_REASON_STATE, text);
+    }
+  }
+}
+
 /* ---- runs ---- */
 
 /* the process ended here, in whatever way: what it had taken in counts, what it had sent without an answer is unknown */
@@ -446,6 +487,8 @@ static int32_t record_apply(struct restore *r, const struct hwgw_journal_record 
       return number(r, record, payload);
     case HWGW_JOURNAL_RECORD_TYPE_SESSION:
       return session_named(r, record, payload);
+    case HWGW_JOURNAL_RECORD_TYPE_VENUE_HALT:
+      return venue_halt(r, record, payload);
     case HWGW_JOURNAL_RECORD_TYPE_RESTORED:
       return restored(r, record, payload);
     default:
@@ -504,6 +547,7 @@ static void conclude(struct restore *r, const struct hwgw_pipeline_cfg *cfg) {
   for (uint32_t i = 0; i < p->symbol_cnt; i++) (void)pipeline_exposure_rows(p, i);
   if (cfg->replay_halts && !is_resolved(r->halt))
     hwgw_halt(p->segment, r->halt, "it was halted so when its journal ended");
+  if (cfg->replay_halts) venue_halts_stand(r);
   if (!p->is_reconciling) return;
   char text[96];
   snprintf(text, sizeof text, "rebuilt %u open orders, %u without an answer: the venue has not been asked yet",

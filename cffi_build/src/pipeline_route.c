@@ -10,9 +10,11 @@
  */
 #include "pipeline.h"
 
+#include "halt.h"
 #include "order.h"
 #include "risk.h"
 #include "router.h"
+#include "session.h"
 
 int32_t pipeline_route_open(struct hwgw_pipeline *p, const struct hwgw_router_cfg *cfg, struct hwgw_error *error) {
   struct hwgw_router_cfg own = *cfg;
@@ -47,7 +49,9 @@ static void quote(const struct hwgw_pipeline *p, uint32_t venue, uint32_t symbol
                   struct hwgw_route_quote *out) {
   memset(out, 0, sizeof *out);
   /* on paper the venues are those of the live orders */
-  out->is_up = (p->live ? p->live : p)->session[venue].state == HWGW_SEGMENT_SESSION_STATE_UP;
+  out->is_halted = halt_has_venue(p->control, venue);
+  out->is_up = (p->live ? p->live : p)->session[venue].state == HWGW_SEGMENT_SESSION_STATE_UP &&
+               (p->live ? p->live : p)->session[venue].link->orders.entry == HWGW_SEGMENT_ENTRY_STATE_ENABLED;
   if (symbol >= p->symbol_cnt) return; /* the gate refuses */
   uint32_t instrument = pipeline_instrument_of(p, venue, symbol);
   const struct hwgw_tob *top = hwgw_segment_tob(p->segment, instrument);

@@ -318,6 +318,7 @@ void pipeline_halts(struct hwgw_pipeline *p) {
   p->halt_seq = seq;
   p->t_cancel = 0;
   pipeline_control(p);
+  pipeline_venue_halts(p);
   p->has_halted_instrument = false;
   for (uint32_t i = 0; i < p->instrument_cnt; i++) p->has_halted_instrument |= halt_has_instrument(p->control, i);
   __atomic_store_n(&p->thread->halt_seq_ack, seq, __ATOMIC_RELEASE);

@@ -161,7 +161,8 @@ static void session_changed(struct hwgw_pipeline *p, uint32_t venue, uint32_t st
 
 /* a slow link keeps orders that passed before the halt in the send buffer: they must not leave after it */
 static void hold_when_halted(struct hwgw_pipeline *p, struct hwgw_session *link) {
-  if (HWGW_UNLIKELY(__atomic_load_n(&p->control->halt, __ATOMIC_ACQUIRE))) hwgw_session_withdraw(link);
+  if (HWGW_UNLIKELY(__atomic_load_n(&p->control->halt, __ATOMIC_ACQUIRE) || halt_has_venue(p->control, link->number)))
+    hwgw_session_withdraw(link);
 }
 
 void pipeline_venue(struct hwgw_pipeline *p) {

@@ -50,6 +50,10 @@ static bool is_off(const struct look *look) {
   return look->router->cfg.venue[look->at->venue].is_off;
 }
 
+static bool is_halted(const struct look *look) {
+  return look->quote->is_halted;
+}
+
 static bool is_down(const struct look *look) {
   return !look->quote->is_up;
 }
@@ -79,6 +83,7 @@ static const struct {
   bool (*holds)(const struct look *look);
 } refusals[] = {
     {HWGW_JOURNAL_ROUTE_CAUSE_OFF, is_off},
+    {HWGW_JOURNAL_ROUTE_CAUSE_HALTED, is_halted},
     {HWGW_JOURNAL_ROUTE_CAUSE_SESSION, is_down},
     {HWGW_JOURNAL_ROUTE_CAUSE_FEED, is_blind},
     {HWGW_JOURNAL_ROUTE_CAUSE_OPEN_ORDERS, is_full},

@@ -244,11 +244,15 @@ static int32_t segment_claim(int *old, const char *path, const char *name, struc
   return status;
 }
 
-static void segment_fill(struct hwgw_segment *segment, const struct hwgw_segment_header *head, const char *symbols,
-                         int old) {
+static void segment_fill(struct hwgw_segment *segment, const struct hwgw_segment_header *head,
+                         const struct hwgw_segment_cfg *cfg, int old) {
   struct hwgw_segment_header *to = segment->base;
   *to = *head;
-  if (head->instrument_cnt) memcpy(segment->base + head->symbol_offset, symbols, head->instrument_cnt * 8u);
+  if (head->instrument_cnt) memcpy(segment->base + head->symbol_offset, cfg->symbols, head->instrument_cnt * 8u);
+  struct hwgw_thread *first = hwgw_segment_thread(segment, 0);
+  first->session_cnt = cfg->venue_cnt;
+  for (uint32_t i = 0; i < cfg->venue_cnt; i++) /* before halts are carried over, which go by name */
+    memcpy(first->session[i].venue, cfg->venues + i * sizeof first->session->venue, sizeof first->session->venue);
   if (old >= 0) halt_carry_over(old, segment);
   for (uint32_t i = 0; i < head->thread_cnt; i++) hwgw_segment_thread(segment, i)->cpu = -1;
   for (uint32_t i = 0; journal_sz(head) && i < head->thread_cnt; i++)
@@ -276,6 +280,10 @@ int32_t hwgw_segment_create(struct hwgw_segment **segment, const struct hwgw_seg
     return hwgw_error_set(
         error, HWGW_ERR_CONFIG, 0, "a fan-out ring of %llu bytes: 0 or a power of two from %u to %u is allowed",
         (unsigned long long)cfg->fanout_sz_bytes, HWGW_SEGMENT_FANOUT_MIN_BYTES, HWGW_SEGMENT_FANOUT_MAX_BYTES);
+  }
+  if (cfg->venue_cnt > HWGW_SEGMENT_SESSIONS_MAX) {
+    return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "%u venues: at most %u are allowed", cfg->venue_cnt,
+                          (unsigned)HWGW_SEGMENT_SESSIONS_MAX);
   }
   if (cfg->depth_levels > HWGW_HOOK_LEVELS_MAX) {
     return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "depth of %u levels: 0 to %u are allowed", cfg->depth_levels,
@@ -318,7 +326,7 @@ int32_t hwgw_segment_create(struct hwgw_segment **segment, const struct hwgw_seg
     status = segment_map(segment, fd, sz, true, path, error);
   }
   if (!status) {
-    segment_fill(*segment, &head, cfg->symbols, old);
+    segment_fill(*segment, &head, cfg, old);
     if ((old >= 0 ? rename(fresh, path) : link(fresh, path)) != 0) {
       status =
           hwgw_error_set(error, HWGW_ERR_USAGE, errno, "gateway '%s' was started by somebody else just now", cfg->name);

@@ -18,7 +18,7 @@ from .settings import Rule
 
 __all__ = ["FAST", "GONE", "KINDS", "Marks", "Words"]
 
-FAST = frozenset(("halted", "instrument_halted", "breaker", "feed", "session", "receive"))
+FAST = frozenset(("halted", "instrument_halted", "venue_halted", "breaker", "feed", "session", "receive"))
 Found = dict[str, str]
 
 
@@ -45,7 +45,7 @@ class Words:
 
     def __init__(self, segment: Segment) -> None:
         control = lib.hwgw_segment_control(segment.pointer)
-        rows = [(control, name) for name in ("halt", "halt_seq", "instrument_halt")]
+        rows = [(control, name) for name in ("halt", "halt_seq", "instrument_halt", "venue_halt")]
         for number in range(segment.thread_cnt):
             thread = lib.hwgw_segment_thread(segment.pointer, number)
             rows += [(thread, name) for name in ("state", "session_state", "receive_state")]
@@ -69,6 +69,11 @@ def _halted(segment: Segment, rule: Rule, marks: Marks, now_ns: int) -> Found:
 def _instruments(segment: Segment, rule: Rule, marks: Marks, now_ns: int) -> Found:
     rows = segment.instrument_halts.items()
     return {symbol: f"{symbol} halted, {row['reason']}: {row['text']} (uid {row['uid']})" for symbol, row in rows}
+
+
+def _venues(segment: Segment, rule: Rule, marks: Marks, now_ns: int) -> Found:
+    rows = segment.venue_halts.items()
+    return {venue: f"venue {venue} halted: {row['text']} (uid {row['uid']})" for venue, row in rows}
 
 
 def _breaker(segment: Segment, rule: Rule, marks: Marks, now_ns: int) -> Found:
@@ -137,6 +142,7 @@ def _counter(segment: Segment, rule: Rule, marks: Marks, now_ns: int) -> Found:
 KINDS: dict[str, Callable[[Segment, Rule, Marks, int], Found]] = {
     "halted": _halted,
     "instrument_halted": _instruments,
+    "venue_halted": _venues,
     "breaker": _breaker,
     "feed": _feed,
     "session": _state("session", "the order session", frozenset(("up", "none"))),

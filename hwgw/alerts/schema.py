@@ -35,6 +35,7 @@ CHANNEL_KEYS = {
 RULE_KEYS = {
     "halted": ((), ()),
     "instrument_halted": ((), ()),
+    "venue_halted": ((), ()),
     "breaker": ((), ("window",)),
     "feed": ((), ()),
     "session": ((), ()),

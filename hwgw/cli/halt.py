@@ -14,15 +14,23 @@ from .common import Output, for_each, verb
 @click.argument("names", nargs=-1, metavar="NAME...")
 @click.option("--all", "all_", is_flag=True, help="Every gateway of this host.")
 @click.option("--instrument", "symbols", multiple=True, metavar="SYMBOL", help="Only this instrument; repeatable.")
+@click.option("--venue", "venues", multiple=True, metavar="VENUE", help="Only orders to this venue; repeatable.")
 @click.option("--cancel", is_flag=True, help="Also cancel what is open, and wait 5 s for the answers.")
 @click.option("--reason", default="halted by the operator", show_default=True, help="For the record; at most 95 bytes.")
 def command(
-    out: Output, names: tuple[str, ...], all_: bool, symbols: tuple[str, ...], cancel: bool, reason: str
+    out: Output,
+    names: tuple[str, ...],
+    all_: bool,
+    symbols: tuple[str, ...],
+    venues: tuple[str, ...],
+    cancel: bool,
+    reason: str,
 ) -> int:
     """Stop a gateway's orders at once.
 
     Latches the halt of every gateway NAME: from the next order on none leaves; cancels still pass. With --instrument
-    only that instrument's orders are stopped.
+    only that instrument's orders are stopped, with --venue only those to that venue: others go on, and the router
+    passes it over.
 
     One that cannot be halted is told and does not keep the others from it.
 
@@ -35,28 +43,33 @@ def command(
 
     if bool(names) == all_:
         raise UsageError("name the gateways to halt, or say --all; there are: " + (", ".join(gateways()) or "none"))
-    if cancel and symbols:
-        raise UsageError("--cancel goes with the whole gateway; with --instrument set control.cancel_on_halt")
+    if symbols and venues:
+        raise UsageError("--instrument and --venue: one of them is allowed at a time")
+    if cancel and (symbols or venues):
+        part = "--instrument" if symbols else "--venue"
+        raise UsageError(f"--cancel goes with the whole gateway; with {part} set control.cancel_on_halt")
     results = []
 
-    def halt_instruments(segment: Segment) -> None:
-        for symbol in symbols:
-            segment.instrument(symbol)  # all of them are known before the first is halted
-        for symbol in dict.fromkeys(symbols):
-            first = segment.halt_instrument(symbol, reason)
+    def halt_parts(segment: Segment) -> None:
+        kind = "instrument" if symbols else "venue"
+        number, act = (segment.instrument, segment.halt_instrument) if symbols else (segment.venue, segment.halt_venue)
+        for part in symbols + venues:
+            number(part)  # all of them are known before the first is halted
+        for part in dict.fromkeys(symbols + venues):
+            first = act(part, reason)
             try:
-                audit.record(segment.name, "halt", text=reason, instrument=symbol, newly=first)
+                audit.record(segment.name, "halt", text=reason, newly=first, **{kind: part})
             except HwgwError as error:
                 click.echo(f"hwgw halt: {error}", err=True)
-            row = segment.instrument_halts.get(symbol, {})
-            results.append({"name": segment.name, "instrument": symbol, "newly": first, "halts": [row]})
+            row = (segment.instrument_halts if symbols else segment.venue_halts).get(part, {})
+            results.append({"name": segment.name, kind: part, "newly": first, "halts": [row]})
             already = f"was halted already ({row.get('reason')}: {row.get('text')})"
-            out.say(f"{segment.name}: {symbol} {'halted' if first else already}")
+            out.say(f"{segment.name}: {part} {'halted' if first else already}")
 
     def halt(name: str) -> None:
         with Segment.attach(name, writable=True) as segment:
-            if symbols:
-                halt_instruments(segment)
+            if symbols or venues:
+                halt_parts(segment)
                 return
             first = segment.halt(reason)
             try:

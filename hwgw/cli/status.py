@@ -31,6 +31,8 @@ def _describe(out: Output, name: str, running: bool, look: dict[str, Any]) -> No
         out.say(f"  halt       {halt['reason']}: {halt['text']} (uid {halt['uid']}, pid {halt['pid']})")
     for symbol, halt in look["instrument_halts"].items():
         out.say(f"  {symbol:<10} HALTED, {halt['reason']}: {halt['text']} (uid {halt['uid']}, pid {halt['pid']})")
+    for venue, halt in look["venue_halts"].items():
+        out.say(f"  venue      {venue} HALTED: {halt['text']} (uid {halt['uid']}, pid {halt['pid']})")
     for rule, row in look["breakers"].items():
         trips = f"tripped {row['trips']:,} times, last by {row['of']}" if row["trips"] else "never tripped"
         out.say(f"  breaker    {rule}: {row['kind']} of {row['scope']}, {row['action']}; {trips}")
@@ -70,7 +72,8 @@ def _pipelines(out: Output, look: dict[str, Any]) -> None:
                 out.say(f"  session    order entry at the venue: {at['entry']}")
             if not at["venue"]:
                 continue
-            text = f"{at['state']}, {at['open_cnt']} open orders"
+            text = "HALTED, " if at["venue"] in look["venue_halts"] else ""
+            text += f"{at['state']}, {at['open_cnt']} open orders"
             text += f", order entry {at['entry']}" if at["entry"] != "enabled" else ""
             text += f", {at['unknown_cnt']} of them unknown" if at["unknown_cnt"] else ""
             text += ", does not agree with the journal yet" if at["reconciling"] else ""
@@ -157,7 +160,8 @@ def _figures(out: Output, look: dict[str, Any]) -> None:
 def command(out: Output, name: str | None) -> int:
     """What a running gateway does.
 
-    Shows gateway NAME, or every gateway of this host. Exit code 6 when one is halted, 1 when one is not running.
+    Shows gateway NAME, or every gateway of this host. Exit code 6 when one that runs is halted, else 1 when one does
+    not run, whatever it was halted for when it ended: the next of its name begins with that.
     """
     from hwgw.segment import Segment, gateways
     from hwgw.telemetry import snapshot
@@ -175,6 +179,6 @@ def command(out: Output, name: str | None) -> int:
 
     failed = for_each(out, names, show)
     out.emit({"gateways": looks})
-    if any(look["halted"] for look in looks):
+    if any(look["running"] and look["halted"] for look in looks):
         return 6
     return failed or (0 if all(look["running"] for look in looks) else 1)

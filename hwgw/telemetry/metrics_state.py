@@ -73,6 +73,8 @@ def _feed(families: Families, gateway: str, look: dict[str, Any]) -> None:
         labels = {"gateway": gateway, "pipeline": str(row["pipeline"]), "venue": row["venue"]}
         _states(families, labels, "hwgw_venue_state", "1 for the state of a venue's session", "session_state",
                 row["state"])  # fmt: skip
+        families.gauge("hwgw_venue_halted", "1 for a venue that is halted", labels,
+                       float(row["venue"] in look["venue_halts"]))  # fmt: skip
         families.gauge("hwgw_venue_open_orders", "Open at a venue", labels, row["open_cnt"])
         families.gauge("hwgw_venue_reconciling", "1 while a venue does not agree with what the journal says", labels,
                        float(row["reconciling"]))  # fmt: skip

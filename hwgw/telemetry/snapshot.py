@@ -53,6 +53,7 @@ def snapshot(segment: Segment) -> dict[str, Any]:
         "halted": segment.halted,
         "halts": segment.halts,
         "instrument_halts": segment.instrument_halts,
+        "venue_halts": segment.venue_halts,
         "breakers": segment.breakers(),
         "limits_generation": int(segment.control["limits_generation"]),
         "confined": segment.confined(),

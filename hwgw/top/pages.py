@@ -38,6 +38,8 @@ def headline(look: Look, ago_s: float = 0.0) -> Text:
     parts.append((f" HALTED: {halted} ", "bold white on red") if halted else ("orders pass", "green"))
     if look["instrument_halts"]:
         parts.append((f"  {len(look['instrument_halts'])} instruments halted", "bold red"))
+    if look["venue_halts"]:
+        parts.append((f"  venue {', '.join(look['venue_halts'])} halted", "bold red"))
     if ago_s >= 1:
         parts.append((f"  ◀ {ago_s:.0f} s ago ", "black on yellow"))
     return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
@@ -75,6 +77,7 @@ def overview(look: Look, history: History) -> RenderableType:
         *(
             line(
                 f"venue {at['venue']}",
+                ("HALTED ", "bold red") if at["venue"] in look["venue_halts"] else "",
                 state("reconciling" if at["reconciling"] else at["state"]),
                 f"  open orders {at['open_cnt']}  sent {short(at['sent'])}  shares {short(at['executed_qty'])}",
             )
@@ -267,8 +270,8 @@ def risk(look: Look, history: History) -> RenderableType:
             (f"tripped {row['trips']:,} times, last by {row['of']}", "bold red") if row["trips"] else "never tripped"
         )
         parts.append(line("breaker", f"{rule}: {row['kind']} of {row['scope']}, {row['action']}; ", trips))
-    for symbol, halt in look["instrument_halts"].items():
-        parts.append(line(symbol, (f"HALTED, {halt['reason']}: {halt['text']}", "red")))
+    for name, halt in (look["instrument_halts"] | look["venue_halts"]).items():
+        parts.append(line(name, (f"HALTED, {halt['reason']}: {halt['text']}", "red")))
     return Group(*parts, used)
 
 

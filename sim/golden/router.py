@@ -42,6 +42,7 @@ class Quote:
     shown: int
     is_up: bool = True
     is_good: bool = True
+    is_halted: bool = False
 
 
 @dataclass
@@ -99,6 +100,7 @@ class Router:
         rests = not no_limit and order["tif"] != IOC
         causes = {
             Cause.OFF: venue.is_off,
+            Cause.HALTED: quote.is_halted,
             Cause.SESSION: not quote.is_up,
             Cause.FEED: not quote.is_good,
             Cause.OPEN_ORDERS: recent.open_cnt >= venue.open_max,

@@ -159,6 +159,7 @@ class Rig:
         snapshot_port: int = 0,
         journal_sz_bytes: int = 0,
         replay: Sequence[tuple[bytes, int]] = (),
+        replay_halts: bool = False,
         fanout_bytes: int = 0,
         depth: int = 0,
         shown: Sequence[str] = (),
@@ -167,7 +168,8 @@ class Rig:
         venues: Sequence[str] = (),
         risk: tuple[str, ...] = ("host", ""),
     ) -> None:
-        """replay: blocks of a journal as records and how many these are; depth, shown: levels and features.
+        """replay: blocks of a journal as records and how many these are, replay_halts: with its halts;
+        depth, shown: levels and features.
 
         paper: strategies of a twin, whose model of the venue is 0 ns away; mode: what those of the pipeline say.
         venues: names of several; session is then an array of as many, and each has a channel of its own.
@@ -227,7 +229,7 @@ class Rig:
             self._keep.append(ffi.from_buffer(data))
             parts[number].data, parts[number].len = self._keep[-1], len(data)
             parts[number].record_cnt, parts[number].block = cnt, number + 1
-        cfg.replay, cfg.replay_cnt = parts, len(replay)
+        cfg.replay, cfg.replay_cnt, cfg.replay_halts = parts, len(replay), replay_halts
         self._keep.append(parts)
         self._keep += [cfg, flows, chosen]
         handle = ffi.new("struct hwgw_pipeline **")

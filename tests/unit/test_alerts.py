@@ -137,12 +137,18 @@ def test_every_kind_of_rule_begins_and_ends(segment):
     def halt_one() -> None:
         segment.halt_instrument("MSFT", "x")
 
+    def halt_venue() -> None:
+        segment.threads[0]["session_cnt"] = 2
+        segment.threads[0]["session"]["venue"][:2] = [b"NORTH", b"SOUTH"]
+        segment.halt_venue("SOUTH", "x")
+
     def set_(array: np.ndarray, field: str, value: int):
         return lambda: array.__setitem__(field, value)
 
     acts = {
         "halted": (lambda: segment.halt("x"), lambda: segment.resume(), "operator"),
         "instrument_halted": (halt_one, lambda: segment.resume_instrument("MSFT"), "MSFT"),
+        "venue_halted": (halt_venue, lambda: segment.resume_venue("SOUTH"), "SOUTH"),
         "breaker": (set_(breaker, "trips", 1), lambda: time.sleep(0.25), "rejects"),
         "feed": (set_(channel, "state", 2), set_(channel, "state", 1), "0/0"),
         "session": (set_(segment.threads, "session_state", 7), set_(segment.threads, "session_state", 3), "0"),

@@ -48,3 +48,23 @@ def test_status_shows_every_gateway_it_can_and_says_which_it_could_not(names, ca
     out, err = capsys.readouterr()
     assert [look["name"] for look in json.loads(out)["gateways"]] == [good, late]
     assert f"/dev/shm/hwgw-{broken}" in err
+
+
+def test_status_ends_with_6_for_a_halted_gateway_that_runs_alone_and_with_1_for_one_that_is_gone(capsys):
+    name = f"status-{os.getpid()}"
+
+    def status() -> tuple[int, dict]:
+        code = cli.execute(["status", name, "--json"])
+        (look,) = json.loads(capsys.readouterr().out)["gateways"]
+        return code, look
+
+    with Segment.create(name, ["AAPL"]) as segment:
+        assert status()[0] == 0
+        segment.halt("drill")
+        code, look = status()
+        assert (code, look["running"], look["halted"]["reason"]) == (6, True, "operator")
+    code, look = status()  # left over, because of the halt
+    assert (code, look["running"], look["halted"]["reason"]) == (1, False, "operator")
+    with Segment.create(name, ["AAPL"]) as segment:
+        assert status()[0] == 6
+        segment.resume("operator")

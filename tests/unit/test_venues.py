@@ -35,7 +35,13 @@ class Floor:
     """A rig with two sessions and their venues, logged in unless told to wait."""
 
     def __init__(
-        self, *, names: tuple[str, ...] = NAMES, wait: bool = False, halts: bool = False, **options: Any
+        self,
+        *,
+        names: tuple[str, ...] = NAMES,
+        wait: bool = False,
+        halts: bool = False,
+        session: dict[str, Any] | None = None,
+        **options: Any,
     ) -> None:
         self.names = names
         self.venues = [sv.Venue() for _ in names]
@@ -47,7 +53,7 @@ class Floor:
                 "requested_session": b" " * 10, "firm": b"    ", "capacity": b"P", "display": b"Y", "requested_seq": 1,
                 "login_timeout_ms": 5000, "dead_link_ms": 15000, "reconnect_ms": 1, "venue": name.encode(),
                 "halts_alone": halts,
-            }  # fmt: skip
+            } | (session or {})  # fmt: skip
             for key, value in values.items():
                 setattr(cfg, key, value)
         strategy = probe(**options.pop("probe", {}))
