@@ -121,7 +121,9 @@ struct pipeline_said {
 struct pipeline_card {
   struct card_gate *gate; /* NULL: the host alone judges */
   bool is_alone;          /* the card alone judges orders */
+  bool is_rebuilt;        /* from a journal, and the start has not ended: strategies are armed there */
   bool is_lost;
+  uint64_t related_ns; /* time of the last record of the past */
   uint64_t t_stats;
   struct pipeline_said said[HWGW_CARD_ENTRIES];
 };
@@ -294,6 +296,19 @@ void pipeline_messages(struct hwgw_pipeline *p, uint32_t channel, uint32_t line,
 void pipeline_frame(struct hwgw_pipeline *p, const struct hwgw_frame *frame);
 /* pipeline_judge.c: the answer that counts, of the gates that are to be asked */
 uint32_t pipeline_judge(struct hwgw_pipeline *p, const struct hwgw_order *event, const struct hwgw_limits *limits);
+/* A record to the card; is_judged: the host has an answer of its own, reason. false: the card is lost, and halted for */
+bool pipeline_judge_give(struct hwgw_pipeline *p, const struct hwgw_order *event, const struct hwgw_limits *limits,
+                         uint32_t reason, bool is_judged);
+/* the answer to the record that was given last; those before it are looked at on the way */
+bool pipeline_judge_await(struct hwgw_pipeline *p, struct hwgw_verdict *verdict);
+/* pipeline_rebuild.c: what a journal makes of both gates. begin: before the first of these; end: behind the last one, says
+ * whether the card answered all as the host does; started: the start has armed the strategies */
+int32_t pipeline_rebuild_begin(struct hwgw_pipeline *p, struct hwgw_error *error);
+uint32_t pipeline_rebuild_event(struct hwgw_pipeline *p, const struct hwgw_order *event);
+bool pipeline_rebuild_carry(struct hwgw_pipeline *p, const struct hwgw_order *order, uint32_t px);
+void pipeline_rebuild_refused(struct hwgw_pipeline *p, const struct hwgw_order *order);
+int32_t pipeline_rebuild_end(struct hwgw_pipeline *p, struct hwgw_error *error);
+void pipeline_rebuild_started(struct hwgw_pipeline *p);
 int32_t pipeline_judge_open(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error);
 void pipeline_judge_house(struct hwgw_pipeline *p, uint64_t now);
 void pipeline_judge_close(struct hwgw_pipeline *p);

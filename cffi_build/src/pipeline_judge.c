@@ -73,9 +73,8 @@ static bool look(struct hwgw_pipeline *p, struct hwgw_verdict *verdict, bool is_
   return true;
 }
 
-/* is_judged: the host has an answer of its own. false: the card is lost */
-static bool give(struct hwgw_pipeline *p, const struct hwgw_order *event, const struct hwgw_limits *limits,
-                 uint32_t reason, bool is_judged) {
+bool pipeline_judge_give(struct hwgw_pipeline *p, const struct hwgw_order *event, const struct hwgw_limits *limits,
+                         uint32_t reason, bool is_judged) {
   struct card_gate *gate = p->card.gate;
   struct hwgw_verdict verdict;
   if (HWGW_UNLIKELY(p->card.is_lost)) return lost(p);
@@ -91,8 +90,7 @@ static bool give(struct hwgw_pipeline *p, const struct hwgw_order *event, const 
   return card_gate_put(gate, event) || lost(p);
 }
 
-/* the answer to the record that was given last; those before it are looked at on the way */
-static bool await(struct hwgw_pipeline *p, struct hwgw_verdict *verdict) {
+bool pipeline_judge_await(struct hwgw_pipeline *p, struct hwgw_verdict *verdict) {
   while (card_gate_pending(p->card.gate))
     if (!look(p, verdict, true)) return lost(p);
   return true;
@@ -111,7 +109,7 @@ static uint32_t by_both(struct hwgw_pipeline *p, const struct hwgw_order *order)
   struct hwgw_verdict verdict;
   uint32_t reason = hwgw_risk_event(p->risk, order, NULL);
   if (reason == HWGW_RISK_REASON_PASS) pipeline_loan_offer(p, order);
-  bool has_answer = give(p, order, NULL, reason, true) && await(p, &verdict);
+  bool has_answer = pipeline_judge_give(p, order, NULL, reason, true) && pipeline_judge_await(p, &verdict);
   bool has_passed = has_answer && verdict.reason == HWGW_RISK_REASON_PASS;
   if (pipeline_loan_settle(p, has_answer, has_passed)) return HWGW_RISK_REASON_PASS;
   if (HWGW_LIKELY(has_answer && verdict.reason == reason)) return reason;
@@ -119,7 +117,7 @@ static uint32_t by_both(struct hwgw_pipeline *p, const struct hwgw_order *order)
     hwgw_risk_event(p->risk, &back, NULL);
     return has_answer ? verdict.reason : (uint32_t)HWGW_RISK_REASON_HALTED;
   }
-  if (has_passed) (void)give(p, &back, NULL, HWGW_RISK_REASON_PASS, true);
+  if (has_passed) (void)pipeline_judge_give(p, &back, NULL, HWGW_RISK_REASON_PASS, true);
   return reason;
 }
 
@@ -135,7 +133,8 @@ static bool carry(struct hwgw_risk *risk, const struct hwgw_order *order, uint32
 static uint32_t by_card(struct hwgw_pipeline *p, const struct hwgw_order *order) {
   struct hwgw_verdict verdict = {.px_judged = order->px};
   pipeline_loan_offer(p, order);
-  bool has_answer = give(p, order, NULL, HWGW_RISK_REASON_PASS, false) && await(p, &verdict);
+  bool has_answer =
+      pipeline_judge_give(p, order, NULL, HWGW_RISK_REASON_PASS, false) && pipeline_judge_await(p, &verdict);
   bool has_passed = has_answer && verdict.reason == HWGW_RISK_REASON_PASS;
   bool has_left = pipeline_loan_settle(p, has_answer, has_passed);
   if (!has_passed && !has_left) return has_answer ? verdict.reason : (uint32_t)HWGW_RISK_REASON_HALTED;
@@ -148,7 +147,7 @@ static uint32_t by_card(struct hwgw_pipeline *p, const struct hwgw_order *order)
   differs(p, &said, &verdict);
   if (has_left) return HWGW_RISK_REASON_PASS; /* what the venue says of it will halt once more */
   struct hwgw_order back = rejected(order);
-  (void)give(p, &back, NULL, HWGW_RISK_REASON_PASS, true);
+  (void)pipeline_judge_give(p, &back, NULL, HWGW_RISK_REASON_PASS, true);
   return HWGW_RISK_REASON_HALTED;
 }
 
@@ -157,8 +156,9 @@ uint32_t pipeline_judge(struct hwgw_pipeline *p, const struct hwgw_order *event,
   if (is_new(event)) return p->card.is_alone ? by_card(p, event) : by_both(p, event);
   uint32_t reason = hwgw_risk_event(p->risk, event, limits);
   struct hwgw_verdict verdict;
-  bool is_given = give(p, event, limits, reason, true);
-  if (is_given && event->kind == HWGW_ORDER_KIND_CANCEL) (void)await(p, &verdict);
+  if (HWGW_UNLIKELY(p->card.is_rebuilt) && event->kind == HWGW_ORDER_KIND_ARM) return reason;
+  bool is_given = pipeline_judge_give(p, event, limits, reason, true);
+  if (is_given && event->kind == HWGW_ORDER_KIND_CANCEL) (void)pipeline_judge_await(p, &verdict);
   return reason;
 }
 
@@ -168,10 +168,6 @@ int32_t pipeline_judge_open(struct hwgw_pipeline *p, const struct hwgw_pipeline_
   /* neither a backtest nor a strategy on paper has a card */
   if (cfg->risk_where == HWGW_RISK_WHERE_HOST || p->is_virtual || p->mode != HWGW_SEGMENT_STRATEGY_MODE_LIVE)
     return HWGW_OK;
-  if (cfg->replay_cnt)
-    return hwgw_error_set(error, HWGW_ERR_CONFIG, 0,
-                          "risk: the gate of the card knows nothing of what the journal has of an earlier run; begin "
-                          "anew, or judge on the host");
   p->card.is_alone = cfg->risk_where == HWGW_RISK_WHERE_CARD;
   int32_t status = card_gate_open(&p->card.gate, rx_card_device(p->rx), cfg->risk_card, error);
   return status ? status : pipeline_loan_open(p, cfg, error);
@@ -185,7 +181,7 @@ void pipeline_judge_house(struct hwgw_pipeline *p, uint64_t now) {
     return;
   }
   card_gate_beat(p->card.gate);
-  (void)await(p, &verdict);
+  (void)pipeline_judge_await(p, &verdict);
   pipeline_loan_house(p, pipeline_ns(p, now));
   if (now - p->card.t_stats < STATS_MS * pipeline_hz(p) / 1000) return;
   p->card.t_stats = now;

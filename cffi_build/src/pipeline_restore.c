@@ -36,7 +36,9 @@ struct restore {
   uint64_t block; /* at hand, for messages */
   uint32_t index; /* of the record in it */
   uint64_t record_cnt;
-  uint64_t next[HWGW_SEGMENT_THREADS_MAX];        /* number of the next record, 0 = any */
+  uint64_t next[HWGW_SEGMENT_THREADS_MAX]; /* number of the next record, 0 = any */
+  uint64_t last_ns;                        /* of the last order, on the clock of now */
+  bool is_started; /* the run at hand has said what it began with: from here on strategies are armed by people */
   int64_t clock_offset_ns;                        /* of the run at hand */
   uint32_t halt;                                  /* as the records have it, 0 = not */
   uint32_t instrument[HWGW_RISK_INSTRUMENTS_MAX]; /* of now, by that of the run */
@@ -67,7 +69,7 @@ __attribute__((format(printf, 2, 3))) static int32_t contradicts(struct restore 
 static void apply(struct restore *r, uint32_t venue, const struct hwgw_order *event) {
   struct hwgw_order told = *event;
   told.ts_ns = 0; /* clocks of other runs say nothing here */
-  if (hwgw_risk_event(r->p->risk, &told, NULL) == HWGW_RISK_REASON_STATE) r->halt = HWGW_RISK_REASON_STATE;
+  if (pipeline_rebuild_event(r->p, &told) == HWGW_RISK_REASON_STATE) r->halt = HWGW_RISK_REASON_STATE;
   pipeline_venue_book(r->p, venue, &told);
 }
 
@@ -153,6 +155,7 @@ static int32_t ordered(struct restore *r, struct hwgw_order *order, uint32_t ver
   struct hwgw_risk_strategy *strategy = &p->risk->strategy[order->strategy % HWGW_RISK_STRATEGIES_MAX];
   if (verdict != HWGW_RISK_REASON_PASS) {
     if (strategy->rejects != UINT32_MAX) strategy->rejects++;
+    pipeline_rebuild_refused(p, order);
     return HWGW_OK;
   }
   if (order->instrument == NONE)
@@ -163,7 +166,9 @@ static int32_t ordered(struct restore *r, struct hwgw_order *order, uint32_t ver
   int64_t ts_ns = (int64_t)order->ts_ns + r->clock_offset_ns; /* on the clock of this run, never in its future */
   uint64_t now_ns = hwgw_now_ns();
   order->ts_ns = ts_ns < 0 ? 0 : (uint64_t)ts_ns < now_ns ? (uint64_t)ts_ns : now_ns;
-  if (!hwgw_risk_carry(p->risk, order, px)) return CONTRADICTS(r, "order %u cannot have passed the gate", order->ref);
+  if (order->ts_ns < r->last_ns) order->ts_ns = r->last_ns; /* nor before the one before it */
+  r->last_ns = order->ts_ns;
+  if (!pipeline_rebuild_carry(p, order, px)) return CONTRADICTS(r, "order %u cannot have passed the gate", order->ref);
   uint64_t then = order->venue_ref >> HWGW_ORDER_VENUE_SHIFT;
   uint32_t venue = then < HWGW_SEGMENT_SESSIONS_MAX ? r->venue[then] : NONE;
   if (venue == NONE) return CONTRADICTS(r, "order %u went to a venue that this gateway does not have", order->ref);
@@ -231,7 +236,10 @@ static int32_t gate(struct restore *r, const struct hwgw_journal_record *record,
     case HWGW_ORDER_KIND_ARM:
     case HWGW_ORDER_KIND_DISARM:
       event.ts_ns = 0;
-      hwgw_risk_event(r->p->risk, &event, NULL);
+      if (r->is_started && event.kind == HWGW_ORDER_KIND_ARM) /* else it has begun no new run of executions */
+        (void)pipeline_rebuild_event(r->p, &event);
+      else
+        hwgw_risk_event(r->p->risk, &event, NULL);
       return HWGW_OK;
     case HWGW_ORDER_KIND_MASS_CANCEL:
     case HWGW_ORDER_KIND_DISABLE:
@@ -374,6 +382,7 @@ static int32_t opened(struct restore *r, const struct hwgw_journal_record *recor
   if (status) return status;
   settle(r);
   memset(r->next, 0, sizeof r->next);
+  r->is_started = false;
   r->clock_offset_ns = open.clock_offset_ns - (int64_t)(hwgw_realtime_ns() - hwgw_now_ns());
   for (uint32_t i = 0; i < HWGW_RISK_STRATEGIES_MAX; i++) r->strategy[i] = (uint8_t)i;
   for (uint32_t i = 0; i < HWGW_RISK_INSTRUMENTS_MAX; i++) r->instrument[i] = NONE;
@@ -447,6 +456,7 @@ static int32_t restored(struct restore *r, const struct hwgw_journal_record *rec
                        then.open_cnt, (unsigned long long)then.next_seq, (long long)then.cash, now.open_cnt,
                        (unsigned long long)now.next_seq, (long long)now.cash);
   memcpy(r->p->risk->strategy, r->kept, sizeof r->kept);
+  r->is_started = true;
   return HWGW_OK;
 }
 
@@ -542,7 +552,7 @@ static void conclude(struct restore *r, const struct hwgw_pipeline_cfg *cfg) {
     pipeline_session_publish(p, i);
   }
   pipeline_route_restored(p);
-  buckets_empty(p->risk, hwgw_now_ns());
+  if (!p->card.gate) buckets_empty(p->risk, hwgw_now_ns()); /* the card's cannot be emptied: both begin as new ones */
   p->risk->halt = 0;
   for (uint32_t i = 0; i < p->symbol_cnt; i++) (void)pipeline_exposure_rows(p, i);
   if (cfg->replay_halts && !is_resolved(r->halt))
@@ -567,10 +577,13 @@ int32_t pipeline_restore(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg
   r->error = error;
   uint32_t checks = p->risk->checks;
   p->risk->checks = 0;
-  int32_t status = HWGW_OK;
+  int32_t status = cfg->replay_cnt ? pipeline_rebuild_begin(p, error) : HWGW_OK;
   for (uint32_t i = 0; !status && i < cfg->replay_cnt; i++) status = part_apply(r, &cfg->replay[i]);
   if (!status) status = unanswered(r);
-  if (!status && cfg->replay_cnt) conclude(r, cfg);
+  if (!status && cfg->replay_cnt) {
+    conclude(r, cfg);
+    status = pipeline_rebuild_end(p, error);
+  }
   p->risk->checks = checks;
   memcpy(p->restored_strategy, p->risk->strategy, sizeof p->restored_strategy);
   p->restored = outline(r);
@@ -585,6 +598,7 @@ void pipeline_restored(struct hwgw_pipeline *p, bool is_replayed) {
     p->risk->strategy[i].fills = p->restored_strategy[i].fills;
     p->risk->strategy[i].rejects = p->restored_strategy[i].rejects;
   }
+  pipeline_rebuild_started(p);
   uint64_t now_ns = pipeline_now_ns(p);
   for (uint32_t i = 0; i < p->strategy_cnt; i++) {
     struct hwgw_journal_strategy row = {.id = p->strategy[i].id,

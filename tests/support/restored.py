@@ -1,10 +1,11 @@
-"""A pipeline rebuilt from the records that another one left in its ring, and a venue that waits for it.
+"""A day at random, and a pipeline rebuilt from the records that it left in its ring, with a venue that waits for it.
 
 SPDX-License-Identifier: MIT
 """
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,13 +14,15 @@ from typing import Any
 from hwgw import specs
 from hwgw.native import ffi, lib
 
+from . import rig as r
 from . import soup_venue as sv
-from .chains import gate, open_orders
-from .desk import SYMBOLS, session_cfg
+from .chains import Monkey, Venue, gate, open_orders, settle
+from .desk import SYMBOLS, Desk, session_cfg
 from .rig import Rig
 
 RING = 2**21
 TYPES = {code.slug: int(code.value) for code in specs.load("journal").enum("record_type").values}
+NEW, REPLACE = lib.HWGW_ORDER_KIND_NEW, lib.HWGW_ORDER_KIND_REPLACE
 HEAD = specs.dtype("journal", "journal_record")
 
 
@@ -60,14 +63,73 @@ class Records:
         return (self.raw[: self.ends[cnt - 1]] if cnt else b""), cnt
 
 
+class Day:
+    """A desk that traded at random, its records, and what the venue had at each reference it took."""
+
+    def __init__(self, rng: random.Random, turns: int, **options: Any) -> None:
+        """options: as in Desk."""
+        self.store: list[bytes] = [sv.query_response(1)]
+        self.refs: list[int] = []
+        self.states: list[tuple[int, Any]] = []  # before each of refs: messages sent, the venue
+        venue, monkey = Venue(rng), Monkey(rng)
+        answer = venue.answer
+
+        def answered(packet: bytes) -> list[bytes]:
+            if packet[3:4] in b"OU":
+                at = 4 if packet[3:4] == b"O" else 8
+                self.refs.append(int.from_bytes(packet[at : at + 4], "big"))
+                self.states.append((len(self.store), self.state(venue)))
+            self.store += (made := answer(packet))
+            return made
+
+        venue.answer = answered  # type: ignore[method-assign]
+        with Desk(strategy=monkey.desc, journal_sz_bytes=RING, **options) as desk:
+            for locate, symbol in enumerate(SYMBOLS, 1):
+                desk.rig.quote(symbol, locate)
+            seen = 2
+            for turn in range(turns):
+                desk.rig.feed(r.add(1, "AAPL", 10_000 + turn, "B", 1, 1_000_000))
+                fills = [message for _ in range(4) for message in venue.trade()]
+                self.store += fills
+                if fills:
+                    total = desk.cnt("session.sequenced") + len(fills)
+                    desk.venue.sequenced(*fills)
+                    desk.until(lambda: desk.cnt("session.sequenced") == total)  # noqa: B023
+                seen = settle(desk, venue, seen)
+            assert desk.rig.segment.halted is None
+            desk.rig.publish()
+            self.gate = gate(desk)
+            self.records = Records(desk.rig)
+        self.states.append((len(self.store), self.state(venue)))
+
+    @staticmethod
+    def state(venue: Venue) -> dict[str, Any]:
+        return {
+            "orders": {ref: order.leaves for ref, order in venue.live.items()},
+            "positions": {symbol.decode().strip(): pos for symbol, pos in venue.position.items() if pos},
+            "cash": venue.cash,
+        }
+
+    def until(self, cnt: int) -> tuple[int, int]:
+        """Of the first cnt records: messages of the venue, and the highest reference that passed."""
+        messages = ref = 0
+        for kind, verdict, payload in list(self.records)[:cnt]:
+            messages += kind == TYPES["venue"]
+            if kind == TYPES["gate"] and payload[0] in (NEW, REPLACE) and not verdict:
+                ref = int.from_bytes(payload[8:12], "little")
+        return messages, ref
+
+
 class Restored:
     """A pipeline rebuilt from records, and a venue that waits for it."""
 
-    def __init__(self, *blocks: tuple[bytes, int], symbols: tuple[str, ...] = SYMBOLS) -> None:
+    def __init__(self, *blocks: tuple[bytes, int], symbols: tuple[str, ...] = SYMBOLS, **options: Any) -> None:
+        """options: as in Rig."""
         self.venue = sv.Venue()
         self.packets: list[bytes] = []
         try:
-            self.rig = Rig(symbols, session=session_cfg(self.venue.port), replay=blocks, orders_max=1000)
+            cfg = session_cfg(self.venue.port)
+            self.rig = Rig(symbols, session=cfg, replay=blocks, orders_max=1000, **options)
         except BaseException:
             self.venue.close()
             raise

@@ -10,11 +10,10 @@ import re
 from typing import Any
 
 import pytest
-from support import rig as r
 from support import soup_venue as sv
-from support.chains import Monkey, Venue, gate, settle
+from support.chains import gate
 from support.desk import SYMBOLS, Desk, session_cfg
-from support.restored import RING, TYPES, Records, opening, restored
+from support.restored import RING, TYPES, Day, Records, opening, restored
 from support.rig import Rig
 
 from hwgw import specs
@@ -24,62 +23,6 @@ from hwgw.native import ffi, lib
 TURNS, PREFIXES = 60, 30
 ORDER = specs.dtype("order", "order")
 NEW, REPLACE = lib.HWGW_ORDER_KIND_NEW, lib.HWGW_ORDER_KIND_REPLACE
-
-
-class Day:
-    """A desk that traded at random, its records, and what the venue had at each reference it took."""
-
-    def __init__(self, rng: random.Random, turns: int) -> None:
-        self.store: list[bytes] = [sv.query_response(1)]
-        self.refs: list[int] = []
-        self.states: list[tuple[int, Any]] = []  # before each of refs: messages sent, the venue
-        venue, monkey = Venue(rng), Monkey(rng)
-        answer = venue.answer
-
-        def answered(packet: bytes) -> list[bytes]:
-            if packet[3:4] in b"OU":
-                at = 4 if packet[3:4] == b"O" else 8
-                self.refs.append(int.from_bytes(packet[at : at + 4], "big"))
-                self.states.append((len(self.store), self.state(venue)))
-            self.store += (made := answer(packet))
-            return made
-
-        venue.answer = answered  # type: ignore[method-assign]
-        with Desk(strategy=monkey.desc, journal_sz_bytes=RING) as desk:
-            for locate, symbol in enumerate(SYMBOLS, 1):
-                desk.rig.quote(symbol, locate)
-            seen = 2
-            for turn in range(turns):
-                desk.rig.feed(r.add(1, "AAPL", 10_000 + turn, "B", 1, 1_000_000))
-                fills = [message for _ in range(4) for message in venue.trade()]
-                self.store += fills
-                if fills:
-                    total = desk.cnt("session.sequenced") + len(fills)
-                    desk.venue.sequenced(*fills)
-                    desk.until(lambda: desk.cnt("session.sequenced") == total)  # noqa: B023
-                seen = settle(desk, venue, seen)
-            assert desk.rig.segment.halted is None
-            desk.rig.publish()
-            self.gate = gate(desk)
-            self.records = Records(desk.rig)
-        self.states.append((len(self.store), self.state(venue)))
-
-    @staticmethod
-    def state(venue: Venue) -> dict[str, Any]:
-        return {
-            "orders": {ref: order.leaves for ref, order in venue.live.items()},
-            "positions": {symbol.decode().strip(): pos for symbol, pos in venue.position.items() if pos},
-            "cash": venue.cash,
-        }
-
-    def until(self, cnt: int) -> tuple[int, int]:
-        """Of the first cnt records: messages of the venue, and the highest reference that passed."""
-        messages = ref = 0
-        for kind, verdict, payload in list(self.records)[:cnt]:
-            messages += kind == TYPES["venue"]
-            if kind == TYPES["gate"] and payload[0] in (NEW, REPLACE) and not verdict:
-                ref = int.from_bytes(payload[8:12], "little")
-        return messages, ref
 
 
 @pytest.fixture(scope="module")
