@@ -28,6 +28,7 @@ __all__ = ["FORMATS", "Day", "Report", "day_of", "make", "markdown", "page", "pa
 FORMATS = ("md", "html", "json", "pdf")
 NEAR_PCT = 90  # of a limit that one order can reach by itself
 _ORDERS = ("new", "replace")
+_ANSWERS = ("accepted", "replaced", "rejected", "executed", "canceled", "broken")
 _MONEY = 10_000
 
 
@@ -75,6 +76,7 @@ class Report:
     orders: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     by_symbol: Counter[tuple[str, str]] = field(default_factory=Counter)  # (symbol, reason)
+    venues: dict[str, Counter[str]] = field(default_factory=dict)  # of several: what went there and came back
     halts: list[dict[str, Any]] = field(default_factory=list)  # as the gate was told
     near: list[dict[str, Any]] = field(default_factory=list)
     near_all: int = 0
@@ -89,6 +91,7 @@ class Report:
             "acts": self.acts, "acts_on_record": self.acts_all, "orders": dict(self.orders),
             "refused": dict(self.refused),
             "refused_by_symbol": [{"symbol": s, "reason": r, "cnt": n} for (s, r), n in self.by_symbol.most_common()],
+            "venues": {venue: dict(counts) for venue, counts in sorted(self.venues.items())},
             "halts": self.halts, "near_misses": self.near, "near_miss_cnt": self.near_all, "versions": self.versions,
             "journal": self.journal, "reported_by": {"version": __version__, "commit": about.commit()},
         }  # fmt: skip
@@ -138,6 +141,9 @@ class _Reader:
         self.report, self.book = report, book
         self.symbols: list[str] = []
         self.offset_ns = 0
+        self.venue_shift = table.constant("venue_shift")
+        self.sessions: dict[int, str] = {}  # of the run at hand: the venue's name by number
+        self.went: dict[int, str] = {}  # where an order went, by its reference
 
     def read(self, files: Sequence[Path]) -> None:
         """Every file, up to the first block that is not what was written."""
@@ -151,6 +157,8 @@ class _Reader:
                         ]
                     elif record.type == "open":
                         self._open(record.open())
+                    elif record.type == "session":
+                        self._session(record.fields())
                     elif record.type == "venue_halt":
                         self._venue_halt(record.fields(), record.ts_ns + self.offset_ns)
                     elif record.type == "gate":
@@ -158,9 +166,28 @@ class _Reader:
 
     def _open(self, run: Any) -> None:
         self.offset_ns = int(run["clock_offset_ns"])
+        self.sessions = {}
+        if int(run["is_anew"]):
+            self.went = {}
         text = {key: run[key].decode("ascii", "replace").rstrip("\0") for key in ("name", "version", "commit")}
         if self.report.day.holds(int(run["start_ns"])):
             self.report.versions.append({"time_ns": int(run["start_ns"]), **text})
+
+    def _session(self, row: dict[str, Any]) -> None:
+        if row["name"]:  # one without a name is alone
+            self.sessions[int(row["number"])] = str(row["name"])
+            self.report.venues.setdefault(str(row["name"]), Counter())
+
+    def _venue_of(self, order: Any) -> str:
+        return self.sessions.get(int(order["venue_ref"]) >> self.venue_shift, "")
+
+    def _venue(self, order: Any, kind: str, verdict: int) -> None:
+        """Count an order, or what the venue said of it, at its venue."""
+        venue = self._venue_of(order) if kind in _ORDERS else self.went.get(int(order["ref"]), "")
+        what = "refused" if verdict and kind in _ORDERS else kind
+        if venue and kind in (*_ORDERS, *_ANSWERS):
+            self.report.venues[venue][what] += 1
+            self.report.venues[venue]["executed_qty"] += int(order["qty"]) if kind == "executed" else 0
 
     def _venue_halt(self, row: dict[str, Any], time_ns: int) -> None:
         if self.report.day.holds(time_ns):
@@ -170,10 +197,13 @@ class _Reader:
             })  # fmt: skip
 
     def _gate(self, order: Any, verdict: int, time_ns: int) -> None:
+        kind = self.kinds.get(int(order["kind"]), "?")
+        if kind in _ORDERS and not verdict:  # of a day before, too: it may be answered in this one
+            self.went[int(order["ref"])] = self._venue_of(order)
         if not self.report.day.holds(time_ns):
             return
-        kind = self.kinds.get(int(order["kind"]), "?")
         self.report.orders[kind] += 1
+        self._venue(order, kind, verdict)
         index = int(order["instrument"])
         symbol = self.symbols[index] if index < len(self.symbols) else ""
         if kind in ("halt", "resume"):
@@ -280,6 +310,11 @@ def _tables(report: Report) -> Iterator[Table]:
     yield "Refused by reason", f"{report.refused.total():,} of all orders", ["reason", "count", "means"], refused
     by_symbol = [[symbol, reason, f"{cnt:,}"] for (symbol, reason), cnt in report.by_symbol.most_common(50)]
     yield "Refused by instrument", "the 50 most frequent", ["instrument", "reason", "count"], by_symbol
+    if report.venues:
+        heads = ["new", "replace", "refused", "accepted", "rejected", "executed", "executed_qty", "canceled"]
+        venues = [[venue, *(f"{cnt[head]:,}" for head in heads)] for venue, cnt in sorted(report.venues.items())]
+        remark = "orders that passed and that were refused here; what the venue said of them; shares executed"
+        yield "Venues", remark, ["venue", *(head.replace("_qty", " shares") for head in heads)], venues
     halts = [[_when(row["time_ns"], zone), row["what"], row["reason"]] for row in report.halts]
     yield "Halts", "as the gate was told", ["time", "what", "reason"], halts
     near = [

@@ -2,15 +2,16 @@
 
 SPDX-License-Identifier: MIT
 
-Input: the files of a gateway. Output: a group per venue (user@address:port of the login) and strategy. An order is
-known by its reference; those of a run that began anew are others. A fill counts for the order, or replace, that it
-filled, and against the book that this one was decided on. Slippage is signed so that positive is worse than the
-reference: a buy above it, a sell below; weighted by shares, in basis points of the reference.
+Input: the files of a gateway. Output: a group per venue (its name; of a session without one user@address:port of the
+login) and strategy. Reasons of rejections are in the words of the venue's protocol. An order is known by its
+reference; those of a run that began anew are others. A fill counts for the order, or replace, that it filled, and
+against the book that this one was decided on. Slippage is signed so that positive is worse than the reference: a buy
+above it, a sell below; weighted by shares, in basis points of the reference.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import specs
+from ..specs import fix
+from ..specs.model import slug
 from .files import Record, blocks, records
 
 __all__ = ["Group", "Reader", "percentiles", "report"]
@@ -36,6 +39,7 @@ class _Order:
     group: Group
     sign: int
     decided_ns: int
+    rejects: dict[int, str]
     mid: float = 0.0  # 0: there was no book of two sides
     micro: float = 0.0
     sent_ns: int = 0
@@ -93,17 +97,37 @@ def percentiles(times: list[int]) -> dict[str, int]:
     return {"cnt": len(ordered), **row, "max": ordered[-1] if ordered else 0}
 
 
+@cache
+def _rejects(protocol: str, kind: str) -> dict[int, str]:
+    """Reasons of rejections of a new order or a replace, as the gate has them: numbers, of OUCH 4.2 letters."""
+    if protocol.startswith("fix"):
+        enum = "cxl_rej_reason_102" if kind == "replace" else "ord_rej_reason_103"
+        return {int(code): slug(text) for code, text in fix.load().enums[enum].items()}
+    codes = specs.load(protocol).enum("reject_reason").values
+    return {int(code.value) if protocol == "ouch50" else ord(str(code.value)): code.slug for code in codes}
+
+
+@dataclass(slots=True)
+class _Session:
+    """An order session of the run at hand."""
+
+    venue: str = "no venue"
+    protocol: str = "ouch50"
+    has_name: bool = False
+    unsent: list[int] = field(default_factory=list)
+
+
 class Reader:
     """Follows the records of one gateway."""
 
     def __init__(self) -> None:
         self.groups: dict[tuple[str, str], Group] = {}
         self.strategies: dict[int, str] = {}
-        self.venue = "no venue"
+        self.sessions: defaultdict[int, _Session] = defaultdict(_Session)  # by number
         self.orders: dict[int, _Order] = {}
-        self.unsent: list[int] = []
         self.reasons = {reason.code: reason.name for reason in specs.reasons()}
-        self.codes = _names("ouch50", "reject_reason")
+        self.protocols = _names("segment", "order_protocol")
+        self.venue_shift = specs.load("order").constant("venue_shift")
         self.kinds = _names("order", "kind")
 
     def take(self, record: Record) -> None:
@@ -113,21 +137,31 @@ class Reader:
         elif record.type == "arrival":
             self._arrival(record.fields())
         elif record.type == "sent":
-            self._sent(int(record.fields()["last_ref"]), record.ts_ns)
+            row = record.fields()
+            self._sent(self.sessions[int(row["venue"])], int(row["last_ref"]), record.ts_ns)
         elif record.type == "strategy":
             row = record.fields()
             self.strategies[int(row["id"])] = str(row["name"])
+        elif record.type == "session":
+            row = record.fields()
+            session = self.sessions[int(row["number"])]
+            session.protocol = self.protocols[int(row["protocol"])]
+            session.has_name = bool(row["name"])
+            session.venue = str(row["name"]) or session.venue
         elif record.type == "login":
             row = record.fields()
+            session = self.sessions[int(row["venue"])]
             address = ".".join(str(int(row["address"]) >> shift & 255) for shift in (24, 16, 8, 0))
-            self.venue = f"{row['username']}@{address}:{row['port']}"
+            if not session.has_name:
+                session.venue = f"{row['username']}@{address}:{row['port']}"
         elif record.type == "open":
-            self.unsent.clear()
+            for session in self.sessions.values():
+                session.unsent.clear()
             if int(record.open()["is_anew"]):
                 self.orders.clear()
 
-    def _group(self, strategy: int) -> Group:
-        key = (self.venue, self.strategies.get(strategy, f"strategy {strategy}"))
+    def _group(self, session: _Session, strategy: int) -> Group:
+        key = (session.venue, self.strategies.get(strategy, f"strategy {strategy}"))
         if key not in self.groups:
             self.groups[key] = Group(*key)
         return self.groups[key]
@@ -136,14 +170,16 @@ class Reader:
         event = record.order()
         kind, ref = self.kinds.get(int(event["kind"]), ""), int(event["ref"])
         if kind in ("new", "replace"):
-            group = self._group(int(event["strategy"]))
+            session = self.sessions[int(event["venue_ref"]) >> self.venue_shift]
+            group = self._group(session, int(event["strategy"]))
             if record.verdict:
                 group.refused[self.reasons.get(record.verdict, str(record.verdict))] += 1
                 return
             group.new += kind == "new"
             group.replaces += kind == "replace"
-            self.orders[ref] = _Order(group, 1 if int(event["side"]) == 1 else -1, record.ts_ns)
-            self.unsent.append(ref)
+            sign = 1 if int(event["side"]) == 1 else -1
+            self.orders[ref] = _Order(group, sign, record.ts_ns, _rejects(session.protocol, kind))
+            session.unsent.append(ref)
         elif order := self.orders.get(ref):
             self._answer(order, kind, event, record.ts_ns)
 
@@ -156,7 +192,7 @@ class Reader:
             group.acknowledged += order.acknowledged
             if kind == "rejected":
                 code = int(event["reason"])
-                group.rejected[self.codes.get(code, str(code))] += 1
+                group.rejected[order.rejects.get(code, str(code))] += 1
         elif kind == "rejected":
             group.lost += 1
         elif kind == "executed":
@@ -174,13 +210,13 @@ class Reader:
             order.mid = (bid + ask) / 2
             order.micro = (bid * asks + ask * bids) / (bids + asks)
 
-    def _sent(self, last_ref: int, now_ns: int) -> None:
-        for ref in self.unsent:
+    def _sent(self, session: _Session, last_ref: int, now_ns: int) -> None:
+        for ref in session.unsent:
             order = self.orders.get(ref)
             if order and ref <= last_ref:
                 order.sent_ns = now_ns
                 order.group.times["decided_to_sent"].append(now_ns - order.decided_ns)
-        self.unsent = [ref for ref in self.unsent if ref > last_ref]
+        session.unsent = [ref for ref in session.unsent if ref > last_ref]
 
 
 def _records(files: Sequence[Path]) -> Iterator[Record]:

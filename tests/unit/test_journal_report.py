@@ -5,19 +5,26 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import datetime
 import json
+import os
 import random
 from pathlib import Path
 
 import pytest
+from support import rig as r
 from support import soup_venue as sv
 from support.desk import Desk
 
-from hwgw import journal
+from hwgw import compliance, journal
+from hwgw.journal.report import _rejects as rejects
 from hwgw.journal.report import report
 from hwgw.journal.writer import Writer
 from hwgw.native import lib
 from hwgw.settings import Journal
+
+from .test_recovery import RING
+from .test_venues import PX, Floor
 
 AAPL = b"AAPL    "
 BID, ASK = 1_000_000, 1_000_200
@@ -62,6 +69,83 @@ def test_the_report_adds_up_what_the_venue_did(tmp_path: Path) -> None:
         "decided_to_sent": 2, "sent_to_acknowledged": 2, "decided_to_first_fill": 1,
     }  # fmt: skip
     assert 0 < times["decided_to_sent"]["p50"] < times["decided_to_first_fill"]["max"]
+
+
+def traded_at_two(folder: Path) -> list[Path]:
+    """A buy of 100 at each of two venues: filled at NORTH, half at SOUTH; then one refused and one rejected there."""
+    with Floor(probe={"every": 1, "qty": 100}) as floor:
+        segment = floor.rig.segment
+        floor.book(0, (PX - 4, 100), (PX + 4, 100))
+        floor.orders(0, 1)
+        floor.book(1, (PX - 6, 100), (PX + 2, 100))
+        floor.orders(1, 1)
+        floor.say(1, sv.accepted(2, b"B", 100, AAPL, PX + 2), sv.executed(2, 50, PX + 2, 1), sv.canceled(2, 50, b"I"))
+        floor.say(0, sv.accepted(1, b"B", 100, AAPL, PX + 4), sv.executed(1, 100, PX + 4, 1))
+        segment.halt_venue("SOUTH", "odd fills")
+        floor.rig.step()
+        floor.rig.feed(r.add(7, "AAPL", 31, "B", 10, PX - 5), channel=1)
+        floor.rig.feed(r.delete(7, 21), channel=1)
+        floor.rig.feed(r.add(7, "AAPL", 41, "S", 100, PX + 3), channel=1)
+        segment.resume_venue("SOUTH")
+        floor.rig.step()
+        floor.rig.feed(r.delete(7, 41), channel=1)
+        floor.rig.feed(r.add(7, "AAPL", 51, "S", 100, PX + 1), channel=1)
+        (order,) = floor.orders(1, 1)
+        floor.say(1, sv.rejected(int.from_bytes(order[1:5], "big"), 7))
+        floor.rig.publish()
+        writer = Writer(segment, Journal(str(folder), ring_bytes=RING), segment.name)
+        assert writer.close() == 0
+        return journal.files_of(folder, segment.name)
+
+
+def test_venues_are_told_apart_each_by_its_name(tmp_path: Path) -> None:
+    north, south = (group.as_dict() for group in report(traded_at_two(tmp_path)))
+    assert [(row["venue"], row["strategy"]) for row in (north, south)] == [("NORTH", "probe"), ("SOUTH", "probe")]
+    assert [(row["new"], row["acknowledged"], row["executed_qty"]) for row in (north, south)] == [
+        (1, 1, 100), (2, 1, 50),
+    ]  # fmt: skip
+    assert (north["refused"], north["rejected"], south["rejected"]) == ({}, {}, {"halted": 1})
+    assert set(south["refused"]) == {"venue_halt"}
+    mids = (PX, PX - 2)  # of the book of the order's own venue
+    for row, mid, px in zip((north, south), mids, (PX + 4, PX + 2), strict=True):
+        assert row["slippage_bps"]["mid"] == pytest.approx((px - mid) / mid * 10_000)
+        assert row["latency_ns"]["decided_to_sent"]["cnt"] == row["new"]
+        assert row["latency_ns"]["sent_to_acknowledged"]["cnt"] == row["new"]
+
+
+def test_market_access_counts_by_venue_and_names_who_halted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HWGW_STATE_DIR", str(tmp_path / "state"))
+    files = traded_at_two(tmp_path / "journal")
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    made = compliance.make(files[0].name.rsplit("-", 1)[0], compliance.day_of(today, "UTC"), files, None)
+    venues = made.as_dict()["venues"]
+    refused = made.as_dict()["refused"]["venue_halt"]
+    assert refused > 0
+    assert venues["NORTH"] == {"new": 1, "accepted": 1, "executed": 1, "executed_qty": 100}
+    assert venues["SOUTH"] == {
+        "new": 2, "accepted": 1, "executed": 1, "executed_qty": 50, "canceled": 1, "rejected": 1, "refused": refused,
+    }  # fmt: skip
+    by = f"(uid {os.getuid()})"
+    assert [(row["what"], row["reason"]) for row in made.halts] == [
+        ("halt", f"venue SOUTH: odd fills {by}"), ("resume", f"venue SOUTH: resumed {by}"),
+    ]  # fmt: skip
+    text = compliance.markdown(made)
+    assert "| SOUTH | 2 | 0 |" in text
+    assert "| NORTH | 1 | 0 | 0 | 1 | 0 | 1 | 100 | 0 |" in text
+
+
+@pytest.mark.parametrize(
+    ("protocol", "kind", "code", "word"),
+    [
+        ("ouch50", "new", 7, "halted"), ("ouch42", "new", ord("H"), "halted"), ("fix44", "new", 3, "exceeds_limit"),
+        ("fix42", "replace", 0, "too_late"),
+    ],
+)  # fmt: skip
+def test_reasons_are_those_of_the_protocol(protocol: str, kind: str, code: int, word: str) -> None:
+    """The codes of the specifications: OUCH 5.0 appendix, OUCH 4.2 letters, FIX tags 103 and 102."""
+    assert rejects(protocol, kind)[code] == word
 
 
 def test_the_command_says_it_and_shows_every_kind_of_record(hwgw, tmp_path: Path) -> None:
