@@ -158,7 +158,7 @@ INSTRUMENTS = Section(
 )
 
 
-def _parameter(name: str) -> Scalar:
+def parameter(name: str) -> Scalar:
     """The unit of a strategy's parameter is at the end of its name."""
     if name.endswith("_px"):
         return decimal(-PX_MAX, PX_MAX)
@@ -199,7 +199,7 @@ STRATEGY = Section(
     {
         "name": Key(NAME),
         "use": Key(Scalar(_use, "builtin:NAME, c:FILE.so, linear:FILE.npz or numba:MODULE:FUNCTION", quoted=True)),
-        "params": Key(Keyed(PARAMETER_NAME, integer(0, 0), by_name=_parameter), None),
+        "params": Key(Keyed(PARAMETER_NAME, integer(0, 0), by_name=parameter), None),
         "account": Key(ACCOUNT, 0),
         "armed": Key(FLAG, False),
         "features": Key(Listing(FEATURE, 0, len(specs.features())), ()),

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from . import native
+from . import native, parameters
 from .child import await_ready, fork
 from .closing import Closing
 from .deferral import Held
@@ -119,7 +119,7 @@ class NativeSettings:
         self.why = ""  # not the backend that "auto" would take
         self._segment = segment
         sessions = self._sessions()
-        strategies, strategy_cnt = self._strategies("live")
+        strategies, strategy_cnt = self._strategies("live", segment.name)
         twins = self._twins(beside)
         self.confine = ffi.new(
             "struct hwgw_confine_cfg *",
@@ -268,11 +268,11 @@ class NativeSettings:
         paper = self._settings.paper or Paper(0)
         for row, twin in zip(cfg, beside, strict=False):
             row.segment, row.mode = twin.segment.pointer, MODES.index(twin.mode)
-            row.strategy, row.strategy_cnt = self._strategies(twin.mode)
+            row.strategy, row.strategy_cnt = self._strategies(twin.mode, twin.segment.name)
             row.latency_ns, row.has_impact = paper.latency_ns, paper.impact
         return cfg
 
-    def _strategies(self, mode: str) -> tuple[Any, int]:
+    def _strategies(self, mode: str, gateway: str) -> tuple[Any, int]:
         chosen = self._settings.of_mode(mode)
         cfg = ffi.new("struct hwgw_strategy_cfg[]", max(1, len(chosen)))
         self._keep.append(cfg)
@@ -283,6 +283,7 @@ class NativeSettings:
             cfg[index].of = names.index(strategy.of) + 1 if strategy.of else 0
             cfg[index].strategy = desc
             cfg[index].params = self._params(strategy, desc)
+            cfg[index].version = parameters.begun(gateway, strategy, desc, cfg[index].params)
             cfg[index].name = self._string(strategy.name)
             cfg[index].id = number
             cfg[index].account = strategy.account

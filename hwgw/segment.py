@@ -104,6 +104,9 @@ class Segment(Closing):
         self.strategy_rows = self._view(
             lib.hwgw_segment_strategy(pointer, 0), "strategy_row", risk.constant("strategies_max")
         )
+        self.strategy_params = self._view(
+            lib.hwgw_segment_param(pointer, 0), "strategy_param", risk.constant("strategies_max")
+        )
 
     @classmethod
     def attach(cls, name: str, *, writable: bool = False) -> Self:

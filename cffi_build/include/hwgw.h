@@ -40,9 +40,11 @@ struct hwgw_strategy {
   const char *name;
   const char *const *param_names;
   const int64_t *param_defaults;
-  const int64_t *param_min;                         /* smallest value allowed of each; NULL = any */
-  const int64_t *param_max;                         /* largest, likewise */
-  void (*init)(void *state, const int64_t *params); /* NULL: the params become the first words of the state */
+  const int64_t *param_min; /* smallest value allowed of each; NULL = any */
+  const int64_t *param_max; /* largest, likewise */
+  /* NULL: the params become the first words of the state. Called again, with the state as it is, when they change: what
+   * it does not write stays, such as what is known of open orders */
+  void (*init)(void *state, const int64_t *params);
   hwgw_strategy_fn fn;
 };
 
@@ -295,6 +297,7 @@ struct hwgw_position *hwgw_segment_position(struct hwgw_segment *segment, uint32
 struct hwgw_exposure *hwgw_segment_exposure(struct hwgw_segment *segment,
                                             uint32_t account); /* accounts_max = gateway */
 struct hwgw_strategy_row *hwgw_segment_strategy(struct hwgw_segment *segment, uint32_t id);
+struct hwgw_strategy_param *hwgw_segment_param(struct hwgw_segment *segment, uint32_t id);
 struct hwgw_quality *hwgw_segment_quality(struct hwgw_segment *segment, uint32_t venue, uint32_t strategy);
 struct hwgw_limits *hwgw_segment_limits(struct hwgw_segment *segment, uint32_t index);
 struct hwgw_breaker_row *hwgw_segment_breaker(struct hwgw_segment *segment, uint32_t rule);
@@ -324,6 +327,11 @@ bool hwgw_resume_venue(struct hwgw_segment *segment, uint32_t venue, const char 
 /* asks the gate to arm or disarm a strategy (id below strategies_max); one that is to be armed already is armed anew: its
  * run of fills and refusals starts again. True when that changes what was asked last. Any process and thread */
 bool hwgw_arm(struct hwgw_segment *segment, uint32_t id, bool is_armed);
+/* new parameters of a strategy (as many as its row has) and their version; the number of the change, which param_seq of
+ * its row follows (param_refused too, when a value is not allowed), or 0 while the one before was not looked at. One
+ * writer at a time: the control plane */
+uint64_t hwgw_params_publish(struct hwgw_segment *segment, uint32_t id, const int64_t *values,
+                             const uint8_t version[16]);
 /* asks every pipeline to cancel what it has open at the venue now; the number of the request, which cancel_seq_ack of
  * each thread follows. Any process and thread */
 uint64_t hwgw_cancel_all(struct hwgw_segment *segment);
@@ -344,8 +352,9 @@ struct hwgw_strategy_cfg {
   uint32_t id;           /* 0 to 63, the index in limits, arm and the rows of the segment */
   uint32_t account;
   const struct hwgw_features_cfg *features; /* NULL = none */
-  uint32_t mode; /* enum hwgw_segment_strategy_mode; a pipeline takes those of its own mode alone */
-  uint32_t of;   /* of a shadow: 1 + the id of the live strategy that it is beside */
+  uint32_t mode;       /* enum hwgw_segment_strategy_mode; a pipeline takes those of its own mode alone */
+  uint32_t of;         /* of a shadow: 1 + the id of the live strategy that it is beside */
+  uint8_t version[16]; /* of code and parameters, for the record; zeros = not known */
 };
 
 /* A pipeline beside a live one: it sees the same events of the same books, has gate, limits, halts, journal and rows of its

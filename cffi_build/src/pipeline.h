@@ -250,6 +250,7 @@ struct hwgw_pipeline {
   bool cancel_on_halt;
   uint64_t stale_halt_ns;
   uint64_t t_cancel;        /* ticks of the last round of cancels while halted; 0 = none yet */
+  uint64_t param_seq;       /* the last change of parameters */
   uint64_t cancel_seq;      /* the last request to cancel everything */
   uint32_t cancel_ref;      /* it is of the orders up to here; 0 = all of them have ended */
   uint64_t t_cancel_all;    /* ticks of the last round of its cancels; 0 = none yet */
@@ -348,6 +349,11 @@ void pipeline_call(struct hwgw_pipeline *p, uint32_t index, bool sampled);
 /* tells a strategy that its order did not leave */
 void pipeline_refused(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, const struct hwgw_order *order,
                       uint32_t venue, uint32_t reason);
+/* pipeline_params.c */
+int32_t pipeline_params_open(struct hwgw_pipeline *p, struct pipeline_strategy *strategy,
+                             const struct hwgw_strategy_cfg *from, struct hwgw_error *error);
+void pipeline_params(struct hwgw_pipeline *p); /* looks whether the control plane has changed some */
+void pipeline_params_keep(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, uint64_t now_ns);
 /* pipeline_route.c: orders without a venue */
 int32_t pipeline_route_open(struct hwgw_pipeline *p, const struct hwgw_router_cfg *cfg, struct hwgw_error *error);
 void pipeline_route_restored(struct hwgw_pipeline *p); /* the orders that are open */

@@ -600,14 +600,7 @@ void pipeline_restored(struct hwgw_pipeline *p, bool is_replayed) {
   }
   pipeline_rebuild_started(p);
   uint64_t now_ns = pipeline_now_ns(p);
-  for (uint32_t i = 0; i < p->strategy_cnt; i++) {
-    struct hwgw_journal_strategy row = {.id = p->strategy[i].id,
-                                        .account = p->strategy[i].account,
-                                        .mode = p->strategy[i].row->mode,
-                                        .of = p->strategy[i].row->of};
-    memcpy(row.name, p->strategy[i].row->name, sizeof row.name);
-    journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_STRATEGY, 0, now_ns, &row, sizeof row);
-  }
+  for (uint32_t i = 0; i < p->strategy_cnt; i++) pipeline_params_keep(p, &p->strategy[i], now_ns);
   for (uint32_t i = 0; i < p->session_cnt; i++) {
     struct hwgw_journal_session row = {.number = i, .protocol = p->session[i].row->protocol};
     memcpy(row.name, p->session[i].row->venue, sizeof row.name);

@@ -75,17 +75,6 @@ static size_t state_sz(const struct hwgw_strategy *desc) {
   return desc->state_sz_bytes > params ? desc->state_sz_bytes : params;
 }
 
-static int32_t params_check(const struct hwgw_strategy *desc, const int64_t *params, struct hwgw_error *error) {
-  for (uint32_t i = 0; i < desc->param_cnt; i++) {
-    int64_t min = desc->param_min ? desc->param_min[i] : INT64_MIN;
-    int64_t max = desc->param_max ? desc->param_max[i] : INT64_MAX;
-    if (params[i] >= min && params[i] <= max) continue;
-    return hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "strategy '%s': %s is %lld; %lld to %lld are allowed", desc->name,
-                          desc->param_names[i], (long long)params[i], (long long)min, (long long)max);
-  }
-  return HWGW_OK;
-}
-
 static int32_t open_strategies(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error) {
   p->depth_max = 1;
   for (uint32_t i = 0; i < cfg->strategy_cnt; i++) {
@@ -108,14 +97,8 @@ static int32_t open_strategies(struct hwgw_pipeline *p, const struct hwgw_pipeli
     if (status) return status;
     to->row->mode = from->mode;
     to->row->of = from->of;
-    const int64_t *params = from->params ? from->params : to->desc->param_defaults;
-    status = params_check(to->desc, params, error);
+    status = pipeline_params_open(p, to, from, error);
     if (status) return status;
-    if (to->desc->init) {
-      to->desc->init(to->state, params);
-    } else {
-      memcpy(to->state, params, to->desc->param_cnt * sizeof *params);
-    }
     if (to->desc->depth > p->depth_max) p->depth_max = to->desc->depth;
     status = from->features ? pipeline_features_open(p, to, from->features, error) : HWGW_OK;
     if (status) return status;
@@ -355,6 +338,7 @@ void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
   stale_halt(p);
   pipeline_halts(p);
   pipeline_cancel_asked(p);
+  pipeline_params(p);
   pipeline_feed_age(p, now);
   pipeline_exposure_publish(p);
   for (uint32_t i = 0; i < p->session_cnt; i++) pipeline_session_publish(p, i);

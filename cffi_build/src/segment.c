@@ -78,6 +78,8 @@ static uint64_t segment_layout(struct hwgw_segment_header *head) {
   end += (HWGW_RISK_ACCOUNTS_MAX + 1) * sizeof(struct hwgw_exposure);
   head->strategy_offset = end;
   end += HWGW_RISK_STRATEGIES_MAX * sizeof(struct hwgw_strategy_row);
+  head->param_offset = end;
+  end += HWGW_RISK_STRATEGIES_MAX * sizeof(struct hwgw_strategy_param);
   head->breaker_offset = end;
   end += HWGW_BREAKER_RULES_MAX * sizeof(struct hwgw_breaker_row);
   head->instrument_halt_offset = end;
@@ -414,6 +416,10 @@ struct hwgw_strategy_row *hwgw_segment_strategy(struct hwgw_segment *segment, ui
   return segment->base + hwgw_segment_head(segment)->strategy_offset + id * sizeof(struct hwgw_strategy_row);
 }
 
+struct hwgw_strategy_param *hwgw_segment_param(struct hwgw_segment *segment, uint32_t id) {
+  return segment->base + hwgw_segment_head(segment)->param_offset + id * sizeof(struct hwgw_strategy_param);
+}
+
 struct hwgw_limits *hwgw_segment_limits(struct hwgw_segment *segment, uint32_t index) {
   return segment->base + hwgw_segment_head(segment)->limits_offset +
          (index & 1u) * block_up(sizeof(struct hwgw_limits));
@@ -473,6 +479,18 @@ bool hwgw_arm(struct hwgw_segment *segment, uint32_t id, bool is_armed) {
   } while (!__atomic_compare_exchange_n(&control->arm[id], &now, next, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
   if (next != now) __atomic_add_fetch(&control->arm_seq, 1, __ATOMIC_RELEASE);
   return is_armed != (now & 1);
+}
+
+uint64_t hwgw_params_publish(struct hwgw_segment *segment, uint32_t id, const int64_t *values,
+                             const uint8_t version[16]) {
+  struct hwgw_strategy_param *to = hwgw_segment_param(segment, id);
+  uint64_t seq = __atomic_load_n(&to->seq, __ATOMIC_ACQUIRE);
+  if (__atomic_load_n(&hwgw_segment_strategy(segment, id)->param_seq, __ATOMIC_ACQUIRE) != seq) return 0;
+  memcpy(to->value, values, to->cnt * sizeof *values);
+  memcpy(to->version, version, sizeof to->version);
+  __atomic_store_n(&to->seq, seq + 1, __ATOMIC_RELEASE);
+  __atomic_add_fetch(&hwgw_segment_control(segment)->param_seq, 1, __ATOMIC_RELEASE);
+  return seq + 1;
 }
 
 uint64_t hwgw_cancel_all(struct hwgw_segment *segment) {

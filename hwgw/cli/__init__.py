@@ -38,6 +38,7 @@ VERBS = {
     "resume": "Clear a gateway's halt.",
     "cancel": "Cancel everything a gateway has open.",
     "limits": "The limits that orders are checked against.",
+    "strategy": "The parameters of a running gateway's strategies.",
     "arm": "Let a strategy's orders pass.",
     "disarm": "Let none of a strategy's orders pass.",
     "audit": "Who told a gateway what, and whether the record is whole.",

@@ -72,7 +72,10 @@ class Record:
         return found
 
     def fields(self) -> dict[str, int | str]:
-        """What a record of a type with a layout of its own says, without what may follow; text without its padding."""
+        """What a record of a type with a layout of its own says, without what may follow; text without its padding.
+
+        Bytes that are a hash are in hexadecimal.
+        """
         dtype = specs.dtype("journal", f"journal_{self.type}")
         row = np.frombuffer(self.payload[: dtype.itemsize], dtype)[0]
         found: dict[str, int | str] = {}
@@ -81,6 +84,8 @@ class Record:
                 found[name] = bytes(row[name]).rstrip(b"\0").decode("ascii", "replace").strip()
             elif not dtype[name].shape:
                 found[name] = int(row[name])
+            elif dtype[name].base.itemsize == 1:
+                found[name] = row[name].tobytes().hex()
         return found
 
     def open(self) -> np.void:

@@ -65,7 +65,7 @@ LAYERS = (
         "hwgw.replay",
         "hwgw.strategies",
     ),
-    ("hwgw.twins",),
+    ("hwgw.parameters", "hwgw.twins"),
     (
         "hwgw.gateway",
         "hwgw.control",
