@@ -159,7 +159,9 @@ $(formal_stamp): fpga/requirements-formal.txt $(venv_stamp)
 
 rtl: $(build_stamp)
 	@echo "rtl: every bench at full length"
+	@rm -rf build/rtl/coverage
 	@HWGW_RTL_FULL=1 HWGW_RTL_JSON='$(if $(JSON),$(abspath $(JSON)))' $(bin)/python -m pytest tests/rtl $(ARGS)
+	@PYTHONPATH=.:tests $(bin)/python -m support.rtl_coverage '$(if $(JSON),$(abspath $(JSON)))'
 
 formal: $(build_stamp) $(formal_stamp)
 	@echo "formal: every proof and its planted bug, some minutes"

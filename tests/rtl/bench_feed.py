@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 from cocotbext.axi import AxiStreamBus, AxiStreamSink, AxiStreamSource
+from hwgw_sim import wire
 from hwgw_sim.layers import MoldUDP64, MoldUDP64Block, itch50
 from hwgw_sim.stream import Stream, split
 from rtl import traffic
@@ -30,6 +31,7 @@ SHARE = 3 if cocotb.SIM_NAME.startswith("Icarus") else 1  # it is slow, and ther
 STATE = {code.slug: int(code.value) for code in specs.load("segment").enum("feed_state").values}
 SYMBOLS = {1: 5, 2: 1023, 3: 0, 13: 77, 16383: 512}  # locate -> instrument
 VERIFIED = 18  # cycles from the last beat of a frame to the event of its one message
+SETTINGS = 4 * SIZE
 QUIET_SWITCH = 32  # cycles between frames of different lines, so that their order is certain
 
 
@@ -122,6 +124,65 @@ async def faults(dut, **settings: int) -> None:
 async def faults_and_special_frames(dut):
     """Verified: as C, whatever comes."""
     await faults(dut)
+
+
+def group_name(group: int) -> str:
+    """An address as wire.py takes it."""
+    return ".".join(map(str, group.to_bytes(4, "big")))
+
+
+@cocotb.test()
+async def any_settings_sessions_and_numbers(dut):
+    """Flows, session, numbers, bounds at random; numbers that cannot be; types that are none; the end; switched off."""
+    rng = generator()
+    rig, compared = Rig(dut), 0
+    for turn in range(SETTINGS):
+        flows = [(rng.getrandbits(32), rng.getrandbits(16)) for _ in "ab"]
+        jump_max, is_all = rng.choice((0, rng.randint(1, 2 ** rng.randint(1, 32) - 1))), rng.randrange(2)
+        channel, session = rng.getrandbits(16), rng.randbytes(10)
+        settings = {f"{name}_{line}": value for line, flow in zip("ab", flows, strict=True)
+                    for name, value in zip(("group", "port"), flow, strict=True)}  # fmt: skip
+        await rig.start(**settings, jump_max=jump_max, all=is_all, channel=channel, hold_cycles=rng.getrandbits(16))
+        model = Feed(flows, jump_max=jump_max, is_all=bool(is_all), channel=channel)
+        locate, instrument = rng.choice((1, 2, 13)), rng.getrandbits(10)
+        await rig.subscribe(locate, instrument)
+        model.symbols[locate] = instrument
+        seq = rng.getrandbits(rng.choice((4, 32, 64))) or 1
+        expected, lanes = [], ([], [])
+        far = (jump_max or 2**40) + rng.getrandbits(rng.choice((4, 30, 62))) + 1
+        for number, is_sound in enumerate((False, True, True, False, True, True)):
+            messages = [traffic.message(rng) for _ in range(rng.randint(1, 4))]
+            messages.insert(rng.randrange(2), bytes((rng.randrange(0x80, 0x100),)) + rng.randbytes(rng.randint(8, 40)))
+            line, first = rng.randrange(2), seq
+            if not is_sound:
+                first = seq + far if number and jump_max and seq + far + 4 < 2**64 else 0
+            group, port = flows[line]
+            data = wire.udp_frame(group_name(group), port, packet(first, messages, session=session))
+            expected += [record for record, _ in model.frame(line, data)]
+            if SIZE > 1 and turn == 1 and number == 1:
+                data += bytes(66_000 - len(data))  # the counter of a frame's length stays where it is
+            start = max(map(len, lanes)) + QUIET_SWITCH
+            lanes[line].extend([IDLE] * (start - len(lanes[line])) + beats(data))
+            if is_sound and model.mold.next_seq == seq + len(messages):
+                seq += len(messages)
+        line = rng.randrange(2)
+        data = wire.udp_frame(group_name(flows[line][0]), flows[line][1], packet(seq, [], 0xFFFF, session))
+        expected += [record for record, _ in model.frame(line, data)]
+        await rig.play(*lanes)
+        await rig.play(*([[], beats(data)] if line else [beats(data)]))
+        dut.cfg_enable.value = 0
+        await rig.play(beats(data), beats(data))
+        compared += await rig.check(model, expected)
+        assert int(dut.next_seq.value) == model.mold.next_seq
+        assert int(dut.state.value) == model.mold.state
+        assert int(dut.session.value).to_bytes(10, "little") == session
+        if turn == 0:
+            for restart in range(256):  # last trades carry the number of restarts, mod 256 (hwgw_top.v)
+                await rig.pulse("restart")
+                known = model.trades.last.get(instrument, (0, 0)) if restart == 255 else (0, 0)
+                assert await rig.price(instrument) == known
+            assert int(dut.next_seq.value) == 0
+    rtl.note(events_compared=compared)
 
 
 @cocotb.test()
@@ -370,8 +431,10 @@ async def what_does_not_fit_is_counted(dut):
     rig = Rig(dut)
     await rig.start(verified=1)
     many = [traffic.message(rng, "S") for _ in range(1100)]
-    await rig.play(beats(frame(0, packet(1, many))))
-    assert (await rig.counters())[0] == {"rx.drop_ring_full": 1}
+    for line in (0, 1):
+        run = beats(frame(line, packet(1, many)))
+        await rig.play(*([[], run] if line else [run]))
+        assert (await rig.counters())[line] == {"rx.drop_ring_full": 1}
     await rig.play(beats(frame(0, packet(1, many[:1000]))))
     assert len(await rig.events()) == 1000
 

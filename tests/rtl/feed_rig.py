@@ -64,7 +64,7 @@ class Rig:
         dut.m_axis_event_tready.value = 1
         dut.price_instrument.value = 0
         dut.log_idx.value = 0
-        dut.now_base.value = random.getrandbits(63)  # every bit of a time stamp is to change
+        dut.now_base.value = random.getrandbits(64)  # every bit of a time stamp is to change
         dut.rst.value = 1
         if self._clock is None:
             self._clock = cocotb.start_soon(Clock(dut.clk, 4, "ns").start())

@@ -37,18 +37,25 @@ def test_coverage_is_told_with_and_without_what_is_named(tmp_path: Path, monkeyp
     )
     names = tmp_path / "names.yaml"
     names.write_text(
+        "goals: {feed: {toggle: 66, line: 101}}\n"
         "exceptions:\n"
-        "- {kind: toggle, file: hwgw_hold.v, what: 'used\\[[013]\\].*', why: for the test}\n"
-        "- {kind: branch, file: hwgw_hold.v, what: '.*', why: for the test}\n",
+        "- {kind: toggle, file: hwgw_hold\\.v, what: 'used\\[1\\].*', why: for the test}\n"
+        "- {kind: toggle, file: .*, what: 'used\\[[0]\\].*', why: seen all the same}\n"
+        "- {kind: toggle, file: .*, what: 'used\\[2\\].*', why: not on that line, at: nothing that stands there}\n"
+        "- {kind: branch, file: hwgw_hold\\.v, what: '.*', why: there is none}\n",
         encoding="utf-8",
     )
     monkeypatch.setattr(rtl_coverage, "EXCEPTIONS", names)
     found = rtl_coverage.report(tmp_path)
-    assert found["toggle"] == 50.0
-    assert found["line"] == 100.0
-    assert found["after_exceptions"]["toggle"] == pytest.approx(66.67)  # one of four is excused, two of three are seen
-    assert found["excused"] == 1
-    assert found["unused_exceptions"] == ["hwgw_hold.v .*"]
+    assert found["feed"]["measured"] == {"line": 100.0, "toggle": 50.0}
+    assert found["feed"]["after_exceptions"]["toggle"] == pytest.approx(
+        66.67
+    )  # one of four is excused, two of three seen
+    assert found["order"]["measured"] == {"line": 100.0, "toggle": 100.0}  # nothing of it was measured
+    assert (found["excused"], found["missed"]) == (1, 1)
+    wrong = [r".* used\[[0]\].*: seen 1 times", r".* used\[2\].*: no such point", r"hwgw_hold\.v .*: no such point"]
+    assert found["wrong_exceptions"] == wrong
+    assert rtl_coverage.complaints(found) == ["feed: line 100.0 %, the goal is 101 %", *wrong]
     assert json.loads((tmp_path / "missed.json").read_text(encoding="utf-8")) == ["toggle hwgw_hold.v:9 used[2]:0->1"]
 
 
@@ -69,3 +76,4 @@ def test_the_names_that_are_committed_can_be_read_and_others_are_refused(
 
 def test_nothing_measured_is_nothing_told(tmp_path: Path) -> None:
     assert rtl_coverage.report(tmp_path) == {}
+    assert rtl_coverage.complaints({}) == ["no coverage was measured"]

@@ -21,7 +21,7 @@ def run(work: Path, seed: int, simulator: str, top: str, *tests: str) -> dict[st
     why = tools.missing("iverilog", "vvp") if simulator == "icarus" else tools.missing("verilator", "g++", "make")
     if why:
         pytest.skip(why)
-    with_coverage = rtl.IS_FULL and top == "hwgw_xgmii"
+    with_coverage = rtl.IS_FULL and simulator == "verilator"
     found = rtl.run("bench_xgmii", top, list(tests), work, simulator, seed, with_coverage=with_coverage)
     assert found["failed"] == {}, f"{found['failed']}; seed {seed}; log {found['log']}"
     return found
