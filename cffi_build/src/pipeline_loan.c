@@ -87,19 +87,21 @@ static bool unfit(struct hwgw_pipeline *p, const struct hwgw_error *error, uint6
   return false;
 }
 
-/* the header of the connection's frames; is_new: it is another one than the card has */
-static int32_t route(struct hwgw_pipeline *p, uint64_t now_ns, bool *is_new, struct hwgw_error *error) {
+/* the card has the header of this connection's frames; another one only between two loans */
+static int32_t route(struct hwgw_pipeline *p, uint64_t now_ns, struct hwgw_error *error) {
   struct pipeline_loan *loan = &p->loan;
   const struct hwgw_session *link = link_of(p);
-  *is_new = false;
   if (loan->login == link->login && now_ns - loan->header_ns < ROUTE_NS) return HWGW_OK;
   uint8_t header[HWGW_LOAN_HEADER_SZ];
   int32_t status = hwgw_loan_header(link->fd, header, &loan->ifindex, error);
   if (status) return status;
-  *is_new = memcmp(loan->header, header, sizeof header) != 0;
-  memcpy(loan->header, header, sizeof header);
+  if (loan->login != link->login || memcmp(loan->header, header, sizeof header) != 0) {
+    if (!take_back(p) || !card_send_header(p->card.gate, header))
+      return hwgw_error_set(error, HWGW_ERR_DEVICE, 0, "card: the header of its frames cannot be written");
+    memcpy(loan->header, header, sizeof header);
+    loan->login = link->login;
+  }
   loan->header_ns = now_ns;
-  loan->login = link->login;
   return HWGW_OK;
 }
 
@@ -109,11 +111,7 @@ static bool lend(struct hwgw_pipeline *p, uint64_t now_ns) {
   struct card_gate *gate = p->card.gate;
   struct hwgw_error error = {0};
   struct hwgw_loan_numbers numbers;
-  bool is_new;
-  if (route(p, now_ns, &is_new, &error) || hwgw_loan_numbers(link_of(p)->fd, &numbers, &error))
-    return unfit(p, &error, now_ns);
-  if (is_new && !take_back(p)) return false;
-  if (is_new && !card_send_header(gate, loan->header)) return false;
+  if (route(p, now_ns, &error) || hwgw_loan_numbers(link_of(p)->fd, &numbers, &error)) return unfit(p, &error, now_ns);
   if (loan->is_out && numbers.seq != loan->next) {
     give_up(p, HWGW_CNT_LOAN_DIFFERS, "the connection's numbers have moved while they were lent");
     return false;

@@ -120,6 +120,7 @@ void hwgw_card_dump(void (*function)(void *context, uint64_t cycles), void *cont
 
 hwgw_card *hwgw_card_open(void) {
   VerilatedContext *context = new (std::nothrow) VerilatedContext;
+  if (context) context->threads(1); // else a pool of threads waits for work that a model of one thread does not have
   Vhwgw_card *top = context ? new (std::nothrow) Vhwgw_card(context, "card") : nullptr;
   hwgw_card *card = top ? hwgw_card_attach(top) : nullptr;
   if (!card) {

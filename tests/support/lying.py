@@ -11,6 +11,8 @@ from pathlib import Path
 import hwgw_sim.card
 from cffi import FFI
 
+from hwgw.specs import registers
+
 from .rig import include_folder
 
 
@@ -20,10 +22,13 @@ class Liar:
     def __init__(self, real: str, folder: Path) -> None:
         self.path = str(folder / "lying.so")
         source = Path(__file__).with_name("lying_card.c")
+        control = next(row for row in registers.load().registers if row.name == "gate_control")
+        sends = next(part.bit for part in control.parts if part.name == "sends")
+        says = [f'-DREAL="{real}"', f"-DSENDS_AT={control.offset}", f"-DSENDS={1 << sends}"]
+        folders = ["-I", hwgw_sim.card.HEADER.parent, "-I", include_folder()]
         subprocess.run(
-            ["cc", "-O1", "-shared", "-fPIC", f'-DREAL="{real}"', "-I", hwgw_sim.card.HEADER.parent, "-I",
-             include_folder(), "-o", self.path, source], check=True, timeout=60,
-        )  # fmt: skip
+            ["cc", "-O1", "-shared", "-fPIC", *says, *folders, "-o", self.path, source], check=True, timeout=60
+        )
         own = FFI()
-        own.cdef("extern uint32_t lie_ref, lie_reason, lie_mute, lie_sent, lie_hidden;")
+        own.cdef("extern uint32_t lie_ref, lie_reason, lie_mute, lie_sent, lie_hidden, lie_late;")
         self.says = own.dlopen(self.path)

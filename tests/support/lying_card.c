@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * REAL is the path of the true library. A test loads this one, too, and says what is to be told.
+ * REAL is the path of the true library, SENDS_AT and SENDS are register and bit of the orders that leave. A test loads this one, too, and says what is to be told.
  */
 #include <dlfcn.h>
 #include <string.h>
@@ -15,6 +15,7 @@ uint32_t lie_reason = 0; /* what is told instead */
 uint32_t lie_mute = 0;   /* nothing is told any more */
 uint32_t lie_sent = 0;   /* so far beside it are the numbers of what was sent */
 uint32_t lie_hidden = 0; /* what was sent is not told */
+uint32_t lie_late = 0;   /* so many ns pass between a loan and the order */
 
 static void *find(const char *name) {
   static void *real;
@@ -36,14 +37,35 @@ PASS_ON(uint32_t, hwgw_card_abi, (void))
 PASS_ON(struct hwgw_card *, hwgw_card_open, (void))
 PASS_ON(void, hwgw_card_close, (CARD), card)
 PASS_ON(uint32_t, hwgw_card_read, (CARD, uint32_t offset, uint32_t *value), card, offset, value)
-PASS_ON(uint32_t, hwgw_card_write, (CARD, uint32_t offset, uint32_t value), card, offset, value)
 PASS_ON(void, hwgw_card_frame, (CARD, uint32_t line, const uint8_t *data, uint32_t len, uint64_t now), card, line, data,
         len, now)
 PASS_ON(void, hwgw_card_run, (CARD, uint32_t cycles), card, cycles)
 PASS_ON(uint32_t, hwgw_card_events, (CARD, void *events, uint32_t max), card, events, max)
 PASS_ON(uint32_t, hwgw_card_waiting, (const CARD), card)
 PASS_ON(uint32_t, hwgw_card_tx, (CARD, uint8_t *room), card, room)
-PASS_ON(void, hwgw_card_time, (CARD, uint64_t now_ns), card, now_ns)
+
+static uint64_t clock_ns;
+
+static void time_set(CARD, uint64_t now_ns) {
+  static void (*real)(CARD, uint64_t now_ns);
+  void *found = real ? NULL : find("hwgw_card_time");
+  if (!real) memcpy(&real, &found, sizeof real);
+  real(card, now_ns);
+}
+
+void hwgw_card_time(CARD, uint64_t now_ns) {
+  clock_ns = now_ns;
+  time_set(card, now_ns);
+}
+
+/* its clock runs on when an order is about to come that it may send */
+uint32_t hwgw_card_write(CARD, uint32_t offset, uint32_t value) {
+  static uint32_t (*real)(CARD, uint32_t offset, uint32_t value);
+  void *found = real ? NULL : find("hwgw_card_write");
+  if (!real) memcpy(&real, &found, sizeof real);
+  if (lie_late && offset == SENDS_AT && value & SENDS) time_set(card, clock_ns + lie_late);
+  return real(card, offset, value);
+}
 
 uint32_t hwgw_card_verdicts(CARD, void *verdicts, uint32_t max) {
   static uint32_t (*real)(CARD, void *verdicts, uint32_t max);

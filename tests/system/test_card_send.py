@@ -200,6 +200,23 @@ def test_a_card_that_sends_under_other_numbers_halts_and_the_venue_tells_what_it
         desk.rig.ledgers()
 
 
+def test_an_order_that_the_card_kept_is_given_back_and_the_next_one_leaves(
+    lab: Lab, library: str, tmp_path: Path
+) -> None:
+    liar = Liar(library, tmp_path)
+    with sender(lab, liar.path) as desk:
+        desk.arrive(1)
+        liar.says.lie_late = 200_000_000  # twice as long as a loan
+        desk.order()
+        assert (desk.cnt("order.drop_card_expired"), desk.cnt("loan.orders"), desk.cnt("order.encoded")) == (1, 1, 1)
+        assert open_orders(desk) == 1
+        liar.says.lie_late = 0
+        desk.order()
+        assert desk.arrive(2) == desk.enters(3)
+        assert desk.halts() == {}
+        desk.rig.ledgers()
+
+
 def test_a_loan_ends_by_itself_when_the_host_was_away_and_is_lent_anew(lab: Lab, library: str) -> None:
     with sender(lab, library) as desk:
         desk.arrive(1)

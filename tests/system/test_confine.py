@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hwgw_sim.card
 import pytest
 import yaml
 from hwgw_sim.lab import Lab
@@ -23,6 +24,7 @@ from hwgw.segment import Segment
 
 FORBIDDEN = 23  # calls of forbidden_strategy.c
 OPENAT, SOCKET = 257, 41  # of x86-64, asm/unistd_64.h
+CAP_NET_ADMIN = 12  # linux/capability.h
 
 
 @pytest.fixture
@@ -60,6 +62,29 @@ def test_every_thread_runs_without_capabilities_and_behind_the_filter(market: Ma
         }  # fmt: skip
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0
+        assert segment.confined()["refused_calls"] == 0
+        assert segment.halted is None
+
+
+def test_a_card_that_sends_keeps_one_capability_in_the_pipelines_thread_and_no_more_calls(market: Market) -> None:
+    if why := hwgw_sim.card.missing():
+        pytest.skip(why)
+    path = market.config()
+    settings = yaml.safe_load(path.read_text())
+    settings["risk"] = {"where": "both", "send": "card"}
+    path.write_text(yaml.safe_dump(settings, sort_keys=False))
+    market.start_file(path)
+    with market.attached("session.executed") as segment:
+        rows = {row["Pid"]: row for row in threads(segment)}
+        pipeline = str(int(segment.threads[0]["tid"]))
+        kept = {pid: int(row["CapEff"], 16) for pid, row in rows.items()}
+        assert kept == {pid: 1 << CAP_NET_ADMIN if pid == pipeline else 0 for pid in rows}
+        assert len(rows) == 2
+        assert {row["Seccomp"] for row in rows.values()} == {"2"}
+        # on loopback there is no Ethernet for the card, so the host sends; the questions to the kernel are on the list
+        counters = segment.counters()
+        assert counters["loan.unfit"] > 0
+        assert counters["loan.by_host"] > 0
         assert segment.confined()["refused_calls"] == 0
         assert segment.halted is None
 
