@@ -46,7 +46,7 @@ help:
 	@echo "make cycles [N=100]         kill -9 under load and start again, so many times: nothing may be left"
 	@echo "make determinism [N=100]    one feed, one strategy, one seed: so many backtests, two at a time, give one journal"
 	@echo "make seeds [SEEDS=10000]    the feed side under so many seeds of faults, under sanitizers: never a wrong book"
-	@echo "make soak-risk [EVENTS=1000000]  the gate: C against golden model and Verilog, the breakers, and every short sequence"
+	@echo "make soak-risk [EVENTS=1000000 RTL_EVENTS=EVENTS]  the gate: C against golden model and Verilog, breakers, every short sequence"
 	@echo "make mutants                the gate's C code changed in one place at a time: how many changes its tests notice"
 	@echo "make mutants-rtl [ARGS='--every 3']  the same for the gate's Verilog: all changes in one model, which is compiled once"
 	@echo "make rtl [JSON=out.json]    the card's Verilog in simulation, at full length: events compared, coverage, latency"
@@ -286,7 +286,7 @@ soak-risk: $(build_stamp)
 	@echo "soak-risk: $(EVENTS) events of C against the golden model, every sequence of 6 events, some minutes"
 	@HWGW_RISK_EVENTS=$(EVENTS) HWGW_BREAKER_EVENTS=$(EVENTS) HWGW_STATEFUL=500 $(bin)/python -m pytest -q -s --durations=0 \
 	  tests/unit/test_risk.py tests/unit/test_breaker.py tests/unit/test_risk_stateful.py -k 'long or random or stateful' $(ARGS)
-	@HWGW_RISK_RTL_EVENTS=$(EVENTS) $(bin)/python -m pytest -q -s --durations=0 tests/rtl/test_risk_rtl.py \
+	@HWGW_RISK_RTL_EVENTS=$(or $(RTL_EVENTS),$(EVENTS)) $(bin)/python -m pytest -q -s --durations=0 tests/rtl/test_risk_rtl.py \
 	  -k after_every_event $(ARGS)
 	@mkdir -p build
 	@$(bin)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_BUILD_TYPE=Release -DHWGW_SANITIZE=ON \

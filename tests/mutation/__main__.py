@@ -230,6 +230,8 @@ def main() -> int:
                 if len(verdicts) % 50 == 0:
                     print(f"mutants: {len(verdicts)} of {len(jobs)}", flush=True)
     compiled = [index for index, verdict in verdicts.items() if verdict != "does not compile"]
+    if len(compiled) * 10 < len(chosen) * 9:  # headers that changed meanwhile, rather than mutants
+        raise SystemExit(f"mutants: {len(compiled)} of {len(chosen)} compile: nothing can be said of the others")
     alive = sorted(index for index in compiled if not verdicts[index])
     for index in alive:
         mutant = chosen[index]
