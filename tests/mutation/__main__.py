@@ -17,11 +17,12 @@ import multiprocessing
 import os
 import pickle
 import re
-import select
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,15 +33,19 @@ from cffi import FFI
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support.gate_build import SOURCES, build  # noqa: E402
+from support.gate_build import build  # noqa: E402
 
 from hwgw.conformance import scenarios  # noqa: E402
 from tests.mutation.record import digest  # noqa: E402
 
 TESTS = tuple(f"test_risk{of}.py" for of in ("", "_contract", "_orders", "_carry", "_boundaries"))
-READOUTS = "bool hwgw_risk_halted("  # behind it only copies of state, which other tests compare
+# what decides, from and to: behind it only copies of state, which other tests compare, and requests for memory
+PARTS = {
+    "risk.c": ("#include", "bool hwgw_risk_halted("),
+    "risk_fact.c": ("#include", ""),
+    "risk.h": ("/* everything of an order that the duplicate check", "/* asks ahead for"),
+}
 MORE = ("risk_dump.c",)
-SECONDS_MAX = 300  # a mutant that takes longer hangs, which is noticed too
 DUMP_SZ = 8 << 20
 SWAPS = {
     "<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "&&": "||", "||": "&&",
@@ -69,9 +74,10 @@ class Mutant:
 def mutants(source: str) -> Iterator[Mutant]:
     """Every change of one token of what decides: each comparison, sign, connective, negation and constant."""
     text = (ROOT / "cffi_build" / "src" / source).read_text(encoding="utf-8")
-    readouts = text.find(READOUTS)
-    for match in TOKEN.finditer(text):
-        if match["skip"] or match.start() > readouts > 0:
+    begin, end = (text.find(mark) if mark else len(text) for mark in PARTS[source])
+    assert 0 <= begin < end
+    for match in TOKEN.finditer(text, begin, end):
+        if match["skip"]:
             continue
         old = match[0]
         if match["op"]:
@@ -145,6 +151,7 @@ class Known:
     def __init__(self) -> None:
         self.scenarios: list[tuple[str, list[tuple[bytes, bytes | None, int]]]] = []
         self.trace: list[tuple[Any, ...]] = []
+        self.seconds_max = 0  # of processor time: a mutant that takes longer hangs, which is noticed too
 
     def read(self, trace: Path) -> None:
         """The scenarios of the kit, and what the gate's tests said."""
@@ -177,19 +184,17 @@ def judge(job: tuple[int, Mutant, str]) -> tuple[int, str]:
         return index, "does not compile"
     ours, theirs = os.pipe()
     if (pid := os.fork()) == 0:
+        resource.setrlimit(resource.RLIMIT_CPU, (KNOWN.seconds_max, KNOWN.seconds_max + 5))
         try:
             os.write(theirs, f"said {noticed(built)}".encode())
         finally:
             os._exit(0)
     os.close(theirs)
-    is_over = bool(select.select([ours], [], [], SECONDS_MAX)[0])
-    if not is_over:
-        os.kill(pid, signal.SIGKILL)
     answer = os.read(ours, 4096).decode()
     os.close(ours)
-    os.waitpid(pid, 0)
+    _, status = os.waitpid(pid, 0)
     built.unlink()
-    if not is_over:
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
         return index, "hangs"
     return index, answer.removeprefix("said ") if answer else "ends the process"
 
@@ -206,21 +211,23 @@ def record(trace: Path, seed: int) -> int:
 def main() -> int:
     """Judge every mutant, print the survivors and the score."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__.splitlines()[0])
-    parser.add_argument("--only", help="only mutants whose line contains this text")
+    parser.add_argument("--only", default="", help="only mutants whose file or line contains this text")
     parser.add_argument("--every", type=int, default=1, help="judge every Nth mutant")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, help="write the result as JSON")
     options = parser.parse_args()
-    chosen = [mutant for source in SOURCES for mutant in mutants(source)]
-    chosen = [mutant for mutant in chosen if not options.only or options.only in mutant.code][:: options.every]
+    chosen = [mutant for source in PARTS for mutant in mutants(source)]
+    chosen = [mutant for mutant in chosen if options.only in f"{mutant.source}: {mutant.code}"][:: options.every]
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder) / "trace"
         print(f"mutants: recording the gate's tests: {record(trace, options.seed) >> 20} MiB", flush=True)
         whole = Path(folder) / "whole.so"
         KNOWN.read(trace)
+        begin = time.process_time()
         if not build(whole, None, MORE) or (wrong := noticed(whole)):
             raise SystemExit(f"mutants: the gate itself does not pass: {wrong}")
+        KNOWN.seconds_max = 10 + int(3 * (time.process_time() - begin))
         jobs = [(index, mutant, folder) for index, mutant in enumerate(chosen)]
         gc.freeze()
         with multiprocessing.Pool(options.jobs) as pool:

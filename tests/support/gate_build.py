@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import atexit
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -50,22 +52,24 @@ def library(built: Path, *sources: Path) -> None:
 
 
 def build(built: Path, changed: Mapping[str, str] | None = None, more: Sequence[str] = ()) -> bool:
-    """Compile the gate to built; changed maps a source's name to other text. False when that does not compile."""
-    objects: list[str] = []
-    temporary: list[Path] = []
-    for name in (*SOURCES, *more):
-        if changed and name in changed:
-            text = built.with_name(f"{built.stem}-{name}")
-            text.write_text(changed[name], encoding="utf-8")
-            temporary += [text, text.with_suffix(".o")]
-            if not _compile(str(text), temporary[-1]):
+    """Compile the gate to built; changed maps the name of a source or header to other text. False when it does not."""
+    changed = changed or {}
+    is_header_changed = any(name.endswith(".h") for name in changed)
+    objects = [_object(str(ROOT / "tests" / "conformance" / "gate.c"))]
+    with tempfile.TemporaryDirectory(dir=built.parent) as folder:
+        for name, text in changed.items():
+            Path(folder, name).write_text(text, encoding="utf-8")
+        for name in (*SOURCES, *more):
+            source, target = ROOT / "cffi_build" / "src" / name, Path(folder, name).with_suffix(".o")
+            if is_header_changed:  # beside the header, where the compiler looks first
+                source = Path(shutil.copy(source, folder))
+            elif name in changed:
+                source = Path(folder, name)
+            else:
+                objects.append(_object(str(source)))
+                continue
+            if not _compile(str(source), target):
                 return False
-            objects.append(str(temporary[-1]))
-        elif compiled := _object(str(ROOT / "cffi_build" / "src" / name)):
-            objects.append(compiled)
-    gate = _object(str(ROOT / "tests" / "conformance" / "gate.c"))
-    command = ["cc", *FLAGS, "-o", str(built), *objects, str(gate)]
-    done = subprocess.run(command, capture_output=True, timeout=120, check=False)
-    for path in temporary:
-        path.unlink(missing_ok=True)
-    return done.returncode == 0
+            objects.append(str(target))
+        command = ["cc", *FLAGS, "-o", str(built), *filter(None, objects)]
+        return subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == 0

@@ -10,15 +10,15 @@ import re
 
 import pytest
 
-from tests.mutation.__main__ import SOURCES, mutants
+from tests.mutation.__main__ import PARTS, mutants
 from tests.mutation.verilog import Module
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", PARTS)
 def test_each_mutant_differs_in_one_line_of_code(source, root):
     text = (root / "cffi_build" / "src" / source).read_text(encoding="utf-8")
     made = list(mutants(source))
-    assert len(made) > 80
+    assert len(made) > 20
     for mutant in made:
         changed = [line for line in difflib.ndiff(text.splitlines(), mutant.text.splitlines()) if line[0] in "+-"]
         assert len(changed) == 2, mutant.line
@@ -27,7 +27,7 @@ def test_each_mutant_differs_in_one_line_of_code(source, root):
 
 
 def test_every_limit_of_a_comparison_is_among_them():
-    codes = {(mutant.old, mutant.new) for source in SOURCES for mutant in mutants(source)}
+    codes = {(mutant.old, mutant.new) for source in PARTS for mutant in mutants(source)}
     assert {("<", "<="), (">", ">="), ("<=", "<"), (">=", ">"), ("+", "-"), ("!", ""), ("&&", "||")} <= codes
 
 
