@@ -111,10 +111,20 @@ class NativeSettings:
     """Settings as C structs. Keeps every Python-owned piece of memory alive as long as itself."""
 
     def __init__(
-        self, settings: Settings, segment: Segment, past: Replay, halts: bool, beside: tuple[Twin, ...] = ()
+        self,
+        settings: Settings,
+        segment: Segment,
+        past: Replay,
+        halts: bool,
+        beside: tuple[Twin, ...] = (),
+        keeps: bool = False,
     ) -> None:
-        """past: what the pipeline is rebuilt from; halts: with the halt that stands at its end."""
+        """past: what the pipeline is rebuilt from; halts: with the halt that stands at its end.
+
+        keeps: the versions of its strategies are kept, to come back to.
+        """
         self._keep: list[Any] = []
+        self._keeps = keeps
         self._settings = settings
         self.why = ""  # not the backend that "auto" would take
         self._segment = segment
@@ -283,7 +293,8 @@ class NativeSettings:
             cfg[index].of = names.index(strategy.of) + 1 if strategy.of else 0
             cfg[index].strategy = desc
             cfg[index].params = self._params(strategy, desc)
-            cfg[index].version = parameters.begun(gateway, strategy, desc, cfg[index].params)
+            if self._keeps:
+                cfg[index].version = parameters.begun(gateway, strategy, desc, cfg[index].params)
             cfg[index].name = self._string(strategy.name)
             cfg[index].id = number
             cfg[index].account = strategy.account
@@ -380,7 +391,8 @@ class Gateway(Closing):
         self.twins: tuple[Twin, ...] = ()
         try:
             self.twins = twins(settings, commit)
-            self._native = NativeSettings(settings, self.segment, self.past, not left_over, self.twins)
+            keeps = settings.path not in ("", "/dev/stdin")  # one of no file, such as a demo's, does not come again
+            self._native = NativeSettings(settings, self.segment, self.past, not left_over, self.twins, keeps)
             settled = {row["reason"] for row in self.segment.halts} & set(_RESOLVED)
             if settled and (self.past.blocks or anew):
                 self.segment.resume(*settled)

@@ -98,7 +98,7 @@ def begun(gateway: str, strategy: Strategy, desc: Any, params: Any) -> bytes:
     if desc.param_cnt <= lib.HWGW_SEGMENT_PARAMS_MAX:
         try:
             _keep(version)
-        except DeviceError as error:
+        except (DeviceError, RuntimeError) as error:  # the latter: who runs it has no home
             _log.info("%s", error)
     return bytes.fromhex(version.digest)
 
@@ -141,6 +141,8 @@ def _number(segment: Segment, strategy: str) -> int:
 def in_force(segment: Segment, strategy: str) -> Version:
     """The version of a strategy that runs. CheckFailed: it was not kept, or cannot be changed while it runs."""
     row = segment.strategy_params[_number(segment, strategy)]
+    if not row["version"].any():
+        raise CheckFailed(f"{segment.name}: it was started from no file, so that no version of {strategy} was kept")
     version = _load(segment.name, bytes(row["version"]).hex())
     cnt = int(row["cnt"])
     if list(version.params.values()) != row["value"][:cnt].tolist():

@@ -58,6 +58,7 @@ def test_a_load_sends_what_its_profile_says_and_every_sum_is_exact(hwgw, profile
     assert result["halted"] is None
     assert result["feed"]["exact"] is True
     assert result["entry_faults"] is result["faults"] is None
+    assert not list(Path(os.environ["HWGW_STATE_DIR"]).glob("load-*"))  # its gateway keeps nothing to come back to
 
 
 def test_bad_lines_and_a_bad_venue_are_accounted_for(hwgw) -> None:

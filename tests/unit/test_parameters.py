@@ -176,3 +176,9 @@ def test_nobody_waits_for_a_pipeline_that_does_not_turn(desk: Desk) -> None:
         parameters.apply(desk.rig.segment, version, "qty=7")
     desk.rig.publish()
     assert parameters.in_force(desk.rig.segment, "noting").params["qty"] == 7
+
+
+def test_a_gateway_of_no_file_has_no_versions(desk: Desk) -> None:
+    desk.rig.segment.strategy_params[0]["version"] = 0
+    with pytest.raises(CheckFailed, match="started from no file, so that no version of noting was kept"):
+        parameters.in_force(desk.rig.segment, "noting")
