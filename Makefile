@@ -51,7 +51,7 @@ help:
 	@echo "make mutants-rtl [ARGS='--every 3']  the same for the gate's Verilog: all changes in one model, which is compiled once"
 	@echo "make rtl [JSON=out.json]    the card's Verilog in simulation, at full length: events compared, coverage, latency"
 	@echo "make formal [JSON=out.json] the proofs on the card's Verilog, each with a planted bug that it has to find"
-	@echo "make synth [JSON=out.json]  the card placed and routed for ECP5 over three seeds, and mapped for UltraScale+"
+	@echo "make synth [JSON=out.json]  the modules of the card placed and routed for ECP5 over three seeds, and mapped for UltraScale+"
 	@echo "make promtool               Prometheus' own tool from Debian, unpacked to .deps/prometheus, for the tests of metrics"
 	@echo "make nats                   Debian's nats-server, unpacked to .deps/nats, for the tests of hwgw relay --nats"
 	@echo "make screenshots            the pictures of docs/, drawn anew from a gateway that trades with the simulated exchange"
@@ -168,7 +168,7 @@ formal: $(build_stamp) $(formal_stamp)
 	@$(bin)/python -m fpga.formal $(if $(JSON),--json '$(JSON)') $(ARGS)
 
 synth: $(build_stamp) $(formal_stamp)
-	@echo "synth: three seeds, some minutes"
+	@echo "synth: every module by itself, three seeds"
 	@$(bin)/python -m fpga.synth $(if $(JSON),--json '$(JSON)') $(ARGS)
 
 # TuneD to compare with, unpacked, not installed

@@ -61,6 +61,11 @@ def _run(proof: Proof, mode: str, with_bug: bool = False) -> str:
     probes = "".join(f"connect -set dut_{wire} \\dut.{wire}\n" for wire in proof.probes)
     if probes:
         probes = f"hierarchy -top {proof.harness}\nproc\nflatten\ncd {proof.harness}\n{probes}cd\n"
+    settle = "".join(f"techmap -map settled.v {module}\n" for module in proof.settled)
+    listed = [f"source/{path.name}" for path in sorted(source.iterdir())]
+    if settle:
+        shutil.copy(HERE / "settled.v", folder)
+        listed.append("settled.v")
     script = f"""[options]
 mode {mode}
 depth {depth}
@@ -69,8 +74,8 @@ smtbmc z3
 [script]
 read -formal -D{proof.rule} {verilog}
 {probes}prep -top {proof.harness}
-[files]
-{chr(10).join(f"source/{path.name}" for path in sorted(source.iterdir()))}
+{settle}[files]
+{chr(10).join(listed)}
 """
     (folder / "run.sby").write_text(script, encoding="utf-8")
     try:
@@ -98,7 +103,7 @@ def prove(proof: Proof) -> dict[str, Any]:
         "result": "pass" if result == "PASS" else result.lower() if result == "FAIL" else result,
         "covered": cover == "PASS",
         "depth": proof.depth,
-        "engine": f"smtbmc z3, {'k-induction' if proof.is_induction else 'bounded'}",
+        "engine": f"smtbmc z3, {proof.reach}",
         "seconds": round(seconds, 1),
         "planted_bug_found": bug == "FAIL",
         **({"cover_result": cover} if cover != "PASS" else {}),

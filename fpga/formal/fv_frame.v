@@ -88,7 +88,7 @@ module fv_frame (
     has_begun <= 1'b1;
     assume (rst == !has_begun);
     if (rst) assume (!cmd_lend && !cmd_renew);
-    assume ({1'b0, cmd_lend} + {1'b0, cmd_renew} + {1'b0, cmd_return} + {1'b0, template_we} < 2'd2);
+    assume ({2'd0, cmd_lend} + {2'd0, cmd_renew} + {2'd0, cmd_return} + {2'd0, template_we} < 3'd2);
 
     has_lent_q    <= cmd_lend && !is_out && !rst;
     has_renewed_q <= cmd_renew && is_out && !rst;
@@ -117,7 +117,9 @@ module fv_frame (
 `ifdef RULE_LOAN
   wire [31:0] dut_end_q;
   wire [63:0] dut_expiry_q;
-  wire        dut_is_over_q, dut_is_new_q;
+  wire        dut_is_over_q, dut_is_new_q, dut_is_left_wide_q, dut_is_left_bad_q;
+  wire [ 5:0] dut_left_q;
+  wire [31:0] left = loan_end_now - next_true;
 
   always @(posedge clk)
     if (!rst && has_begun) begin
@@ -131,6 +133,8 @@ module fv_frame (
       assert (dut_is_new_q == (is_lent_now || is_renewed_now));
       if (is_out) assert (loan_end_now == dut_end_q && expiry_now == dut_expiry_q && next_true == loan_next);
       if (is_out && !dut_is_new_q) assert (was_late_q == dut_is_over_q);
+      if (is_out && !dut_is_new_q && !(taken_q && is_sent))
+        assert (dut_left_q == left[5:0] && dut_is_left_wide_q == (left[31:6] != 26'd0) && dut_is_left_bad_q == (left > LOAN_MAX));
 
       cover (begins && room == {26'd0, len_q} && was_cancel_q && was_halted_q);
       cover (taken_q && outcome == `HWGW_SENT_OUTCOME_BEYOND && room == 32'd5 && len_q == 6'd6);

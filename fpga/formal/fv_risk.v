@@ -80,7 +80,7 @@ module fv_risk (
 `endif
 
 `ifdef RULE_ONCE
-  localparam [4:0] CLEAR = 0, IDLE = 1, S3 = 9, F1 = 10, F8 = 17, WALK = 18, M1 = 19, JUDGE = 23, DONE = 24;
+  localparam [4:0] CLEAR = 0, IDLE = 1, WALK = 18, M1 = 19, JUDGE = 23, DONE = 24;
   wire [4:0] dut_phase_q;
   wire [4:0] dut_count_q;
   reg        is_inside_q;

@@ -2,9 +2,8 @@
 //
 // SPDX-License-Identifier: MIT
 //
-// Everything at their inputs stands still, as it does in hwgw_risk while an order is judged, and their registers begin with
-// anything. They run free and forward: after five cycles every register is a function of the inputs, so what holds in the
-// cycle that is looked at holds in all, from any state. The answer is looked at in the cycle in which hwgw_risk stores the rows.
+// Everything at their inputs stands still, as it does in hwgw_risk while an order is judged. Their registers run forward only and
+// are wires here (settled.v): what holds of these holds in the cycle in which hwgw_risk stores the rows, from any state.
 // RULE_EXPOSURE  no order passes that takes an exposure above its limit: the worst-case position of its side, the shares sold
 //                short, the open orders of account and gateway; the position is stored as it was judged, and its sum never wraps
 // RULE_CREDIT    no order passes that takes open and filled notional of account or gateway above the credit; open notional
@@ -46,11 +45,10 @@ module fv_risk_check (
       .gateway_equity(96'd0), .strategy(strategy), .slot(slot), .orig(orig), .checks(checks),
       .beat_age_max_ns(beat_age_max_ns), .ref_age_max_ns(ref_age_max_ns), .dup_window_ns(dup_window_ns), .limit(limit),
       .account_limit(account_limit), .gateway_limit(gateway_limit), .strategy_limit(strategy_limit), .reason(reason),
-      .px_q3(px), .notional_q4(notional), .has_room(has_room), .left(left)
+      .px_q3(px), .notional_q5(notional), .has_room(has_room), .left(left)
   );
 
-  reg [7:0] reason_q;  // as in hwgw_risk
-  wire is_pass = reason_q == `HWGW_RISK_REASON_PASS;
+  wire is_pass = reason == `HWGW_RISK_REASON_PASS;
 
   hwgw_risk_apply u_apply (
       .clk(clk), .event_in(order), .is_pass(is_pass), .is_back(is_back), .is_in_force(1'b1),
@@ -81,80 +79,75 @@ module fv_risk_check (
 
   wire [67:0] open = {4'd0, account[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL]} + {4'd0, notional};
   wire [67:0] gateway_open = {4'd0, gateway[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL]} + {4'd0, notional};
-  wire [67:0] used = open + {4'd0, account[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL]};
-  wire [67:0] gateway_used = gateway_open + {4'd0, gateway[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL]};
+  // what the credit leaves, signed; a sum that is within it is one that is compared with it
+  wire [67:0] room = {4'd0, account_limit[`HWGW_LIMITS_ACCOUNT_CREDIT_MAX]} -
+      ({4'd0, account[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL]} + {4'd0, account[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL]});
+  wire [67:0] gateway_room = {4'd0, gateway_limit[`HWGW_LIMITS_ACCOUNT_CREDIT_MAX]} -
+      ({4'd0, gateway[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL]} + {4'd0, gateway[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL]});
 
-  reg [2:0] age_q = 3'd0;
-  always @(posedge clk) begin
-    age_q    <= age_q + {2'd0, age_q != 3'd6};
-    reason_q <= reason;
+  always @* begin
     assume (is_new || kind == `HWGW_ORDER_KIND_REPLACE);
     // two references of one row of memory read the same row
     assume (ref_id[11:0] != orig_ref[11:0] || slot == orig);
   end
 
-  wire looked_at = age_q == 3'd6;
-
 `ifdef RULE_EXPOSURE
-  always @(posedge clk)
-    if (looked_at) begin
-      if (is_pass) begin
-        assert (we_at && we_slot && stored == worst);
-        if (checks[`HWGW_RISK_CHECK_POSITION]) assert (worst <= worst_max);
-        if (is_buy) assert (at_d[`HWGW_ROW_AT_SHORT_WORST] == at[`HWGW_ROW_AT_SHORT_WORST]);
-        else assert (at_d[`HWGW_ROW_AT_LONG_WORST] == at[`HWGW_ROW_AT_LONG_WORST]);
-        if (!is_buy && flags != 16'd0) begin
-          assert ({8'd0, at_d[`HWGW_ROW_AT_SHORT_USED]} == short_used);
-          if (checks[`HWGW_RISK_CHECK_SHORT_SALE])
-            assert (short_used <= {8'd0, limit[`HWGW_LIMITS_INSTRUMENT_LOCATE_QTY]});
-        end
-        if (!is_buy && flags == 16'd0 && checks[`HWGW_RISK_CHECK_SHORT_SALE]) assert (worst <= 40'sd0);
-        if (checks[`HWGW_RISK_CHECK_OPEN_ORDERS]) begin
-          assert ({19'd0, account[`HWGW_ROW_ACCOUNT_OPEN_CNT]} < account_limit[`HWGW_LIMITS_ACCOUNT_OPEN_MAX]);
-          assert ({19'd0, gateway[`HWGW_ROW_ACCOUNT_OPEN_CNT]} < gateway_limit[`HWGW_LIMITS_ACCOUNT_OPEN_MAX]);
-        end
-      end else assert (!we_at && !we_slot);
-      cover (is_pass && is_buy && worst == worst_max && &checks);
-      cover (is_pass && !is_buy && flags != 16'd0 && worst == worst_max && &checks);
-    end
+  always @* begin
+    if (is_pass) begin
+      assert (we_at && we_slot && stored == worst);
+      if (checks[`HWGW_RISK_CHECK_POSITION]) assert (worst <= worst_max);
+      if (is_buy) assert (at_d[`HWGW_ROW_AT_SHORT_WORST] == at[`HWGW_ROW_AT_SHORT_WORST]);
+      else assert (at_d[`HWGW_ROW_AT_LONG_WORST] == at[`HWGW_ROW_AT_LONG_WORST]);
+      if (!is_buy && flags != 16'd0) begin
+        assert ({8'd0, at_d[`HWGW_ROW_AT_SHORT_USED]} == short_used);
+        if (checks[`HWGW_RISK_CHECK_SHORT_SALE])
+          assert (short_used <= {8'd0, limit[`HWGW_LIMITS_INSTRUMENT_LOCATE_QTY]});
+      end
+      if (!is_buy && flags == 16'd0 && checks[`HWGW_RISK_CHECK_SHORT_SALE]) assert (worst <= 40'sd0);
+      if (checks[`HWGW_RISK_CHECK_OPEN_ORDERS]) begin
+        assert ({19'd0, account[`HWGW_ROW_ACCOUNT_OPEN_CNT]} < account_limit[`HWGW_LIMITS_ACCOUNT_OPEN_MAX]);
+        assert ({19'd0, gateway[`HWGW_ROW_ACCOUNT_OPEN_CNT]} < gateway_limit[`HWGW_LIMITS_ACCOUNT_OPEN_MAX]);
+      end
+    end else assert (!we_at && !we_slot);
+    cover (is_pass && is_buy && worst == worst_max && &checks);
+    cover (is_pass && !is_buy && flags != 16'd0 && worst == worst_max && &checks);
+  end
 `endif
 
 `ifdef RULE_CREDIT
-  always @(posedge clk)
-    if (looked_at) begin
-      if (is_pass) begin
-        assert (we_account);
-        assert ({4'd0, account_d[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL]} == open);
-        assert ({4'd0, gateway_d[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL]} == gateway_open);
-        if (checks[`HWGW_RISK_CHECK_CREDIT]) begin
-          assert (used <= {4'd0, account_limit[`HWGW_LIMITS_ACCOUNT_CREDIT_MAX]});
-          assert (gateway_used <= {4'd0, gateway_limit[`HWGW_LIMITS_ACCOUNT_CREDIT_MAX]});
-        end
+  always @* begin
+    if (is_pass) begin
+      assert (we_account);
+      assert ({4'd0, account_d[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL]} == open);
+      assert ({4'd0, gateway_d[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL]} == gateway_open);
+      if (checks[`HWGW_RISK_CHECK_CREDIT]) begin
+        assert (!room[67] && {4'd0, notional} <= room);
+        assert (!gateway_room[67] && {4'd0, notional} <= gateway_room);
       end
-      cover (is_pass && used == {4'd0, account_limit[`HWGW_LIMITS_ACCOUNT_CREDIT_MAX]} && used > 68'd5 && &checks);
     end
+    cover (is_pass && room == {4'd0, notional} && room > 68'd5 && &checks);
+  end
 `endif
 
 `ifdef RULE_FORM
-  always @(posedge clk)
-    if (looked_at) begin
-      if (is_halted) assert (reason_q == `HWGW_RISK_REASON_HALTED);
-      if (is_pass) begin
-        assert (!is_halted && !is_back);
-        if (checks[`HWGW_RISK_CHECK_CONTROL_STALE])
-          assert (last_beat != 64'd0 && (ts <= last_beat || ts - last_beat <= beat_age_max_ns));
-        if (checks[`HWGW_RISK_CHECK_STRATEGY]) assert (strategy[`HWGW_ROW_STRATEGY_IS_ARMED]);
-        if (checks[`HWGW_RISK_CHECK_FEED]) assert (is_feed_good);
-        assert (is_buy || side == `HWGW_ORDER_SIDE_SELL);
-        assert (qty != 32'd0 && ref_id > last_ref && orig_ref != ref_id && slot[`HWGW_ROW_SLOT_LEAVES] == 32'd0);
-        if (is_new) assert (orig_ref == 32'd0);
-        else
-          assert (orig[`HWGW_ROW_SLOT_REF] == orig_ref && orig[`HWGW_ROW_SLOT_LEAVES] != 32'd0 &&
-                  {6'd0, orig[`HWGW_ROW_SLOT_SIDE]} == side && {14'd0, orig[`HWGW_ROW_SLOT_FLAGS]} == flags);
-      end
-      cover (is_pass && is_new);
-      cover (is_pass && !is_new);
+  always @* begin
+    if (is_halted) assert (reason == `HWGW_RISK_REASON_HALTED);
+    if (is_pass) begin
+      assert (!is_halted && !is_back);
+      if (checks[`HWGW_RISK_CHECK_CONTROL_STALE])
+        assert (last_beat != 64'd0 && (ts <= last_beat || ts - last_beat <= beat_age_max_ns));
+      if (checks[`HWGW_RISK_CHECK_STRATEGY]) assert (strategy[`HWGW_ROW_STRATEGY_IS_ARMED]);
+      if (checks[`HWGW_RISK_CHECK_FEED]) assert (is_feed_good);
+      assert (is_buy || side == `HWGW_ORDER_SIDE_SELL);
+      assert (qty != 32'd0 && ref_id > last_ref && orig_ref != ref_id && slot[`HWGW_ROW_SLOT_LEAVES] == 32'd0);
+      if (is_new) assert (orig_ref == 32'd0);
+      else
+        assert (orig[`HWGW_ROW_SLOT_REF] == orig_ref && orig[`HWGW_ROW_SLOT_LEAVES] != 32'd0 &&
+                {6'd0, orig[`HWGW_ROW_SLOT_SIDE]} == side && {14'd0, orig[`HWGW_ROW_SLOT_FLAGS]} == flags);
     end
+    cover (is_pass && is_new);
+    cover (is_pass && !is_new);
+  end
 `endif
 
 endmodule

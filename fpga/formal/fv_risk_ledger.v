@@ -2,7 +2,8 @@
 //
 // SPDX-License-Identifier: MIT
 //
-// An event is fetched with its rows, stands two cycles, and its rows are stored, the one of orig first, as hwgw_risk does it.
+// An event comes with its rows in each cycle, and its rows are stored at its end, the one of orig first, as hwgw_risk does it. The
+// registers of hwgw_risk_apply run forward only and are wires here (settled.v): in hwgw_risk an event stands until they are right.
 // Whether an order passes is anybody's choice, within what fv_risk_check proves of one that passes (RULE_FORM).
 // RULE_WORST  after every event the registers are what they are named for: long_worst is the position and what is open to buy,
 //             short_worst the negated position and what is open to sell (of 32 bits), and the counts are of orders that are open
@@ -12,25 +13,22 @@
 
 module fv_risk_ledger (
     input wire         clk,
-    input wire [511:0] any_event,
-    input wire         any_pass
+    input wire [511:0] event_in,
+    input wire         pass_in
 );
 
-  reg [1:0] turn_q = 2'd0;
-  reg [511:0] event_q;
-  reg pass_q;
   reg [31:0] last_ref_q = 32'd0;
   reg [`HWGW_ROW_AT_W-1:0] at_q = 0;
   reg [`HWGW_ROW_SLOT_W-1:0] slot0_q = 0, slot1_q = 0;
 
-  wire [ 7:0] kind = event_q[8*`HWGW_ORDER_KIND_OFF+:8];
-  wire [ 7:0] side = event_q[8*`HWGW_ORDER_SIDE_OFF+:8];
-  wire [31:0] ref_id = event_q[8*`HWGW_ORDER_REF_OFF+:32];
-  wire [31:0] orig_ref = event_q[8*`HWGW_ORDER_ORIG_REF_OFF+:32];
-  wire [31:0] qty = event_q[8*`HWGW_ORDER_QTY_OFF+:32];
+  wire [ 7:0] kind = event_in[8*`HWGW_ORDER_KIND_OFF+:8];
+  wire [ 7:0] side = event_in[8*`HWGW_ORDER_SIDE_OFF+:8];
+  wire [31:0] ref_id = event_in[8*`HWGW_ORDER_REF_OFF+:32];
+  wire [31:0] orig_ref = event_in[8*`HWGW_ORDER_ORIG_REF_OFF+:32];
+  wire [31:0] qty = event_in[8*`HWGW_ORDER_QTY_OFF+:32];
   wire        is_new = kind == `HWGW_ORDER_KIND_NEW;
   wire        is_replace = kind == `HWGW_ORDER_KIND_REPLACE;
-  wire        is_pass = (is_new || is_replace) && pass_q;
+  wire        is_pass = (is_new || is_replace) && pass_in;
   wire        is_replaced = kind == `HWGW_ORDER_KIND_REPLACED;
   wire [`HWGW_ROW_SLOT_W-1:0] slot = ref_id[0] ? slot1_q : slot0_q;
   wire [`HWGW_ROW_SLOT_W-1:0] orig = orig_ref[0] ? slot1_q : slot0_q;
@@ -40,7 +38,7 @@ module fv_risk_ledger (
   wire [`HWGW_ROW_SLOT_W-1:0] slot_d, orig_d;
 
   hwgw_risk_apply dut (
-      .clk(clk), .event_in(event_q), .is_pass(pass_q), .is_back(1'b0), .is_in_force(1'b1), .is_rate_on(1'b0),
+      .clk(clk), .event_in(event_in), .is_pass(pass_in), .is_back(1'b0), .is_in_force(1'b1), .is_rate_on(1'b0),
       .last_ref(last_ref_q), .px_priced(32'd1), .notional(64'd0), .released(64'd0), .filled(64'd0), .has_room(3'd0),
       .left(192'd0), .strategy_limit(256'd0), .at(at_q), .account({`HWGW_ROW_ACCOUNT_W{1'b0}}),
       .gateway({`HWGW_ROW_ACCOUNT_W{1'b0}}), .strategy({`HWGW_ROW_STRATEGY_W{1'b0}}), .slot(slot), .orig(orig),
@@ -48,31 +46,26 @@ module fv_risk_ledger (
       .account_d(), .gateway_d(), .we_strategy(), .strategy_d(), .we_slot(we_slot), .slot_d(slot_d), .orig_d(orig_d)
   );
 
+  always @* if (is_pass) begin  // what fv_risk_check proves of it
+    assume (side == `HWGW_ORDER_SIDE_BUY || side == `HWGW_ORDER_SIDE_SELL);
+    assume (qty != 32'd0 && ref_id > last_ref_q && orig_ref != ref_id && slot[`HWGW_ROW_SLOT_LEAVES] == 32'd0);
+    if (is_new) assume (orig_ref == 32'd0);
+    else
+      assume (orig[`HWGW_ROW_SLOT_REF] == orig_ref && orig[`HWGW_ROW_SLOT_LEAVES] != 32'd0 &&
+              {6'd0, orig[`HWGW_ROW_SLOT_SIDE]} == side);
+  end
+
   always @(posedge clk) begin
-    turn_q <= turn_q == 2'd2 ? 2'd0 : turn_q + 2'd1;
-    if (turn_q == 2'd0) begin
-      event_q <= any_event;
-      pass_q  <= any_pass;
-    end else if (is_pass) begin  // what fv_risk_check proves of it
-      assume (side == `HWGW_ORDER_SIDE_BUY || side == `HWGW_ORDER_SIDE_SELL);
-      assume (qty != 32'd0 && ref_id > last_ref_q && orig_ref != ref_id && slot[`HWGW_ROW_SLOT_LEAVES] == 32'd0);
-      if (is_new) assume (orig_ref == 32'd0);
-      else
-        assume (orig[`HWGW_ROW_SLOT_REF] == orig_ref && orig[`HWGW_ROW_SLOT_LEAVES] != 32'd0 &&
-                {6'd0, orig[`HWGW_ROW_SLOT_SIDE]} == side);
+    if (is_replaced && is_believed) begin
+      if (orig_ref[0]) slot1_q <= orig_d;
+      else slot0_q <= orig_d;
     end
-    if (turn_q == 2'd2) begin
-      if (is_replaced && is_believed) begin
-        if (orig_ref[0]) slot1_q <= orig_d;
-        else slot0_q <= orig_d;
-      end
-      if (we_slot) begin
-        if (ref_id[0]) slot1_q <= slot_d;
-        else slot0_q <= slot_d;
-      end
-      if (we_at) at_q <= at_d;
-      if (is_pass) last_ref_q <= ref_id;
+    if (we_slot) begin
+      if (ref_id[0]) slot1_q <= slot_d;
+      else slot0_q <= slot_d;
     end
+    if (we_at) at_q <= at_d;
+    if (is_pass) last_ref_q <= ref_id;
   end
 
   // ---- the sums over what is open ----
@@ -93,7 +86,6 @@ module fv_risk_ledger (
 
 `ifdef RULE_WORST
   always @* begin
-    assert (turn_q != 2'd3);
     assert (at_q[`HWGW_ROW_AT_LONG_WORST] == pos + buying);
     assert (at_q[`HWGW_ROW_AT_SHORT_WORST] == selling - pos);
     assert (at_q[`HWGW_ROW_AT_OPEN_BUY_CNT] == {12'd0, is_live0 && is_buy0} + {12'd0, is_live1 && is_buy1});
@@ -104,8 +96,8 @@ module fv_risk_ledger (
     if (is_live0 && is_live1 && (of0 == ref1 || of1 == ref0)) assert (is_buy0 == is_buy1);
   end
   always @(posedge clk) begin
-    cover (turn_q == 2'd0 && is_live0 && is_live1 && is_buy0 != is_buy1 && pos == 32'd7);
-    cover (turn_q == 2'd2 && is_replaced && is_believed && qty == 32'd3);
+    cover (is_live0 && is_live1 && is_buy0 != is_buy1 && pos == 32'd7);
+    cover (is_replaced && is_believed && qty == 32'd3);
   end
 `endif
 

@@ -16,13 +16,13 @@ module hwgw_risk_check #(parameter INSTRUMENT_W = 10) (
     input wire [`HWGW_ROW_SLOT_W-1:0] orig, input wire [31:0] checks, input wire [63:0] beat_age_max_ns,
     input wire [63:0] ref_age_max_ns, input wire [63:0] dup_window_ns, input wire [319:0] limit,
     input wire [319:0] account_limit, input wire [319:0] gateway_limit, input wire [255:0] strategy_limit,
-    output wire [7:0] reason, output wire [31:0] px_q3, output wire [63:0] notional_q4, output wire [2:0] has_room,
+    output wire [7:0] reason, output wire [31:0] px_q3, output wire [63:0] notional_q5, output wire [2:0] has_room,
     output wire [191:0] left
 );
   (* anyseq *) reg [4:0] any;
   assign reason = is_halted ? `HWGW_RISK_REASON_HALTED : {3'd0, any};
   assign px_q3 = 0;
-  assign notional_q4 = 0;
+  assign notional_q5 = 0;
   assign has_room = 0;
   assign left = 0;
 endmodule
@@ -30,6 +30,7 @@ endmodule
 module hwgw_risk_state #(parameter INSTRUMENT_W = 10, parameter SLOT_W = 12) (
     input wire clk, input wire clear, input wire [13:0] clear_addr, input wire fetch, input wire fetch_orig,
     input wire [INSTRUMENT_W-1:0] instrument, input wire [3:0] account, input wire [5:0] strategy,
+    input wire [INSTRUMENT_W-1:0] read_instrument, input wire [3:0] read_account, input wire [5:0] read_strategy,
     input wire [SLOT_W-1:0] slot_addr, output wire [`HWGW_ROW_SLOT_W-1:0] slot_now, output wire [`HWGW_ROW_AT_W-1:0] at_q,
     output wire [`HWGW_ROW_ACCOUNT_W-1:0] account_q, output wire [`HWGW_ROW_ACCOUNT_W-1:0] gateway_q,
     output wire [`HWGW_ROW_STRATEGY_W-1:0] strategy_q, output wire [`HWGW_ROW_SLOT_W-1:0] slot_q,
@@ -57,10 +58,11 @@ module hwgw_risk_limits #(parameter INSTRUMENT_W = 10) (
     output wire [31:0] checks, output wire [63:0] beat_age_max_ns, output wire [63:0] ref_age_max_ns,
     output wire [63:0] dup_window_ns, output wire [319:0] gateway, input wire [INSTRUMENT_W-1:0] instrument_addr,
     output wire [319:0] instrument, input wire [3:0] account_addr, output wire [319:0] account,
-    input wire [5:0] strategy_addr, output wire [255:0] strategy, output wire [2:0] is_torn, input wire rst
+    input wire [5:0] strategy_addr, output wire [255:0] strategy, output wire [4:0] instrument_parity,
+    output wire [4:0] account_parity, output wire [3:0] strategy_parity, input wire rst
 );
   (* anyseq *) reg any_sound;
-  (* anyseq *) reg [2:0] any_torn;
+  (* anyseq *) reg any_torn;
   reg in_force_q;
   always @(posedge clk)
     if (rst || drop) in_force_q <= 1'b0;
@@ -68,7 +70,9 @@ module hwgw_risk_limits #(parameter INSTRUMENT_W = 10) (
   assign is_sound = any_sound;
   assign is_in_force = in_force_q;
   assign generation = {63'd0, in_force_q};
-  assign is_torn = any_torn;
+  assign instrument_parity = {4'd0, any_torn};
+  assign account_parity = {4'd0, any_torn};
+  assign strategy_parity = 0;
   assign s_axis_limits_tready = 0;
   assign is_table_offered = 0;
   assign checks = {32{1'b1}};
@@ -114,7 +118,8 @@ endmodule
 
 module hwgw_risk_money #(parameter INSTRUMENT_W = 10) (
     input wire clk, input wire clear, input wire [13:0] clear_addr, input wire fetch,
-    input wire [INSTRUMENT_W-1:0] instrument, input wire [3:0] account, input wire walk, input wire [4:0] count,
+    input wire [INSTRUMENT_W-1:0] instrument, input wire [3:0] account, input wire [INSTRUMENT_W-1:0] read_instrument,
+    input wire [3:0] read_account, input wire walk, input wire [4:0] count,
     input wire is_judged, input wire signed [32:0] step, input wire [63:0] mul_a, input wire signed [32:0] mul_b,
     output wire signed [96:0] p, input wire trade_begin, input wire is_bought, input wire [31:0] qty,
     input wire [63:0] cash_moved, input wire [63:0] mark_moved, input wire commit, output wire [3:0] account_addr,

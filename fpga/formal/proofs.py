@@ -25,7 +25,13 @@ class Proof:
     depth_cover: int = 0  # to its covers and its bug, where that is further
     uses: tuple[str, ...] = ()  # more modules of fpga/rtl
     helpers: tuple[str, ...] = ()  # more files of fpga/formal
+    settled: tuple[str, ...] = ()  # modules whose flip-flops are wires in the proof, see settled.v
     probes: tuple[str, ...] = ()  # signals of the module that the harness sees, for what is to be invariant
+
+    @property
+    def reach(self) -> str:
+        """For how long it holds: what has no state but settled modules holds in every state."""
+        return "k-induction" if self.is_induction else "every state" if self.settled else "bounded"
 
 
 def _rules(name: str, depth: int, bugs: dict[str, tuple[str, str]], helpers: tuple[str, ...] = ()) -> list[Proof]:
@@ -37,6 +43,15 @@ def _rules(name: str, depth: int, bugs: dict[str, tuple[str, str]], helpers: tup
 
 def _stream(name: str, depth: int, bugs: dict[str, tuple[str, str]]) -> list[Proof]:
     return _rules(name, depth, bugs, helpers=("fv_stream",))
+
+
+def _settled(harness: str, module: str, bugs: dict[str, tuple[str, str]]) -> list[Proof]:
+    modules = ("hwgw_risk_check", "hwgw_risk_apply", "hwgw_risk_bucket")
+    return [
+        Proof(f"risk.{rule}", module, harness, f"RULE_{rule.upper()}", 1, bug, uses=modules[1:],
+              helpers=("fv_risk_product",), settled=modules)
+        for rule, bug in bugs.items()
+    ]  # fmt: skip
 
 
 PROOFS = (
@@ -64,7 +79,8 @@ PROOFS = (
           ("else if (take_a || take_b) expected_q", "else if (take_a) expected_q"), uses=("hwgw_line",)),
     Proof("arbiter.live", "hwgw_arbiter", "fv_arbiter", "RULE_LIVE", 16,
           ("is_jumping_q   <= is_measuring_q && is_still_ahead;", "is_jumping_q   <= 1'b0;"), uses=("hwgw_line",)),
-    Proof("risk.mul", "hwgw_risk_mul", "fv_risk_mul", "RULE_EXACT", 7, ("= {a_q[4*LIMB_W-1], a_q", "= {1'b0, a_q")),
+    Proof("risk.mul", "hwgw_risk_mul", "fv_risk_mul", "RULE_EXACT", 7,
+          ("{k == 3 && a_q[4*LIMB_W-1], a_q", "{1'b0, a_q")),
     Proof("risk.shut", "hwgw_risk", "fv_risk", "RULE_SHUT", 3,
           (".is_halted(halted_q != 8'd0 || halt || !is_in_force)", ".is_halted(halted_q != 8'd0 || halt)"),
           is_induction=True, depth_cover=14, helpers=("fv_risk_stubs",)),
@@ -72,17 +88,28 @@ PROOFS = (
           ("halted_d = halt ? wire_reason : halted_since_q;", "halted_d = 8'd0;"),
           is_induction=True, depth_cover=26, helpers=("fv_risk_stubs",), probes=("halted_since_q",)),
     Proof("risk.once", "hwgw_risk", "fv_risk", "RULE_ONCE", 3,
-          ("(phase_q == IDLE || phase_q == DONE) && is_free && !rst", "(phase_q == IDLE || phase_q == DONE) && !rst"),
+          ("phase_q == IDLE && !verdict_valid_q && !rst", "phase_q == IDLE && !rst"),
           is_induction=True, depth_cover=50, helpers=("fv_risk_stubs",), probes=("phase_q", "count_q")),
-    Proof("risk.form", "hwgw_risk_check", "fv_risk_check", "RULE_FORM", 8,  # all states: see there
-          ("STRATEGIES_MAX || ref_id <= last_ref", "STRATEGIES_MAX"),
-          uses=("hwgw_risk_apply", "hwgw_risk_bucket"), helpers=("fv_risk_product",)),
-    *_rules("trigger", 12, {
-        "shots": ("wire [         ARMED_W-1:0] count = has_fired_q && fired_row_q == row_q ? fired_count_q : count_q;",
-                  "wire [         ARMED_W-1:0] count = count_q;"),
+    *_settled("fv_risk_check", "hwgw_risk_check", {
+        "form": ("STRATEGIES_MAX || ref_id <= last_ref", "STRATEGIES_MAX"),
+        "exposure": ("is_position_bad_q  <= worst >", "is_position_bad_q  <= worst - 34'sd1 >"),
+    }),
+    *_rules("trigger", 13, {
+        "shots": ("count = has_fired_q && fired_row_q == row_q2 ? fired_count_q : count_q2;", "count = count_q2;"),
         "stable": ("wire                        is_free = !order_valid_q || m_axis_order_tready;",
                    "wire                        is_free = 1'b1;"),
     }),
+    Proof("frame.once", "hwgw_frame", "fv_frame", "RULE_ONCE", 3,
+          ("else if (m_axis_sent_tready) sent_valid_q", "else sent_valid_q"), is_induction=True, depth_cover=34),
+    Proof("udp.verdict", "hwgw_udp", "fv_udp", "RULE_VERDICT", 12,
+          ("is_payload_q <= (is_next || is_payload_q) && !prev_last_q;", "is_payload_q <= is_next || is_payload_q;"),
+          is_induction=True, depth_cover=18),
+    Proof("mold.apart", "hwgw_mold", "fv_mold", "RULE_APART", 7,
+          ("m_rollback    <= s_verdict_valid && !is_good;", "m_rollback    <= s_verdict_valid;"),
+          is_induction=True, depth_cover=16),
+    Proof("mold.room", "hwgw_mold", "fv_mold", "RULE_ROOM", 3,
+          ("wire       is_full = was_full_q || s_full;", "wire       is_full = was_full_q;"),
+          is_induction=True, depth_cover=16),
     Proof("hold.order", "hwgw_hold", "fv_hold", "RULE_ORDER", 11,
           ("write_q <= s_rollback ? commit_q : write_next;", "write_q <= write_next;"), depth_cover=13),
     *_rules("hold", 13, {
@@ -93,17 +120,14 @@ PROOFS = (
 
 # written, and not closed: the solver had no answer in ten minutes, or the induction needs a stronger invariant
 OPEN = (
-    *(Proof(f"risk.{rule}", "hwgw_risk_check", "fv_risk_check", f"RULE_{rule.upper()}", 8, bug,
-            uses=("hwgw_risk_apply", "hwgw_risk_bucket"), helpers=("fv_risk_product",)) for rule, bug in {
-        "exposure": ("is_position_bad_q  <= worst >", "is_position_bad_q  <= worst - 34'sd1 >"),
-        "credit": ("gateway_room_q2[65] || notional_q4 > gateway_room_q2[63:0]", "notional_q4 > gateway_room_q2[63:0]"),
-    }.items()),
-    Proof("risk.worst", "hwgw_risk_apply", "fv_risk_ledger", "RULE_WORST", 2,
-          ("side_qty = is_replaced ? orig_leaves + release_qty", "side_qty = is_replaced ? orig_leaves"),
-          is_induction=True, depth_cover=14),
+    *_settled("fv_risk_check", "hwgw_risk_check", {
+        "credit": ("is_room_bad_q3 || credit_left[65]", "credit_left[65]"),
+    }),
+    Proof("risk.worst", "hwgw_risk_apply", "fv_risk_ledger", "RULE_WORST", 1,
+          ("side_qty    <= is_replaced ? orig_leaves + release_q", "side_qty    <= is_replaced ? orig_leaves"),
+          is_induction=True, depth_cover=6, settled=("hwgw_risk_apply",)),
     Proof("frame.loan", "hwgw_frame", "fv_frame", "RULE_LOAN", 3,
-          ("if (len > left || left > LOAN_MAX)", "if (left > LOAN_MAX)"), is_induction=True, depth_cover=30,
-          probes=("end_q", "expiry_q", "is_over_q", "is_new_q")),
-    Proof("frame.once", "hwgw_frame", "fv_frame", "RULE_ONCE", 3,
-          ("assign s_ready = !is_sending && ", "assign s_ready = "), is_induction=True, depth_cover=34),
+          ("if (is_left_bad_q || (!is_left_wide_q && s_len > left_q))", "if (is_left_bad_q)"),
+          is_induction=True, depth_cover=30,
+          probes=("end_q", "expiry_q", "is_over_q", "is_new_q", "left_q", "is_left_wide_q", "is_left_bad_q")),
 )  # fmt: skip

@@ -14,7 +14,7 @@
 // numbers are the host's again, from loan_next on, when loan_is_out and is_busy are both low: the last frame and its record
 // have been taken then. What is refused changes nothing and is a pulse_refused.
 // Template: the 54 bytes before the packet, as 14 words, byte 0 lowest; written only while no loan is out. Lengths, numbers,
-// window and checksums in it are not read: the sums of the rest are made once after cmd_lend (20 cycles, in which packets wait),
+// window and checksums in it are not read: the sums of the rest are made once after cmd_lend (21 cycles, in which packets wait),
 // and each frame adds what is its own.
 // Latency: first beat 1 cycle after the packet. Throughput: a beat per cycle, a packet when the last beat of the one before is
 // taken. At the limit: waits for the MAC and for room at m_axis_sent; it never drops a packet without a record.
@@ -132,7 +132,9 @@ module hwgw_frame #(
   wire        lend;
 
   wire [32*WORDS-1:0] from_half = template_q >> {half_q, 4'd0};
-  wire [15:0] half = be16(from_half[15:0]);
+  reg  [15:0] half_value_q;  // and where it counts
+  reg         in_ip_q;
+  reg         in_tcp_q;
   wire in_ip = half_q < IP_END && half_q != IP_LENGTH && half_q != IP_CHECKSUM;
   wire is_number = half_q >= TCP_SEQ && half_q < TCP_FLAGS;
   wire in_tcp = half_q >= TCP_FIRST && !is_number && half_q != TCP_WINDOW && half_q != TCP_CHECKSUM;
@@ -144,10 +146,13 @@ module hwgw_frame #(
       tcp_base_q <= {8'd0, `ETHERNET_IP_PROTOCOL_TCP};
     end else if (is_summing_q) begin
       half_q     <= half_q + 5'd1;
-      ip_base_q  <= in_ip ? add_around(ip_base_q, half) : ip_base_q;
-      tcp_base_q <= in_tcp ? add_around(tcp_base_q, half) : tcp_base_q;
+      ip_base_q  <= in_ip_q ? add_around(ip_base_q, half_value_q) : ip_base_q;
+      tcp_base_q <= in_tcp_q ? add_around(tcp_base_q, half_value_q) : tcp_base_q;
     end
-    is_summing_q <= lend || (is_summing_q && half_q != LAST);
+    half_value_q <= be16(from_half[15:0]);
+    in_ip_q      <= is_summing_q && in_ip;
+    in_tcp_q     <= is_summing_q && in_tcp;
+    is_summing_q <= lend || (is_summing_q && half_q != LAST + 5'd1);
     if (rst) is_summing_q <= 1'b0;
   end
 
@@ -164,6 +169,9 @@ module hwgw_frame #(
   wire [31:0] loan_len = cfg_loan_end - cfg_loan_seq;
   wire        is_sane = is_sound && loan_len != 32'd0 && loan_len <= LOAN_MAX;
   wire [31:0] left = end_q - next_q;
+  reg  [ 5:0] left_q;  // right when a packet can be taken: a cycle behind what changes it
+  reg         is_left_wide_q;  // 64 or more
+  reg         is_left_bad_q;
   wire [31:0] left_renewed = cfg_loan_end - next_q;
   wire        is_over = is_over_q && !is_new_q;
   wire        take = s_valid && s_ready;
@@ -174,6 +182,9 @@ module hwgw_frame #(
   assign lend = cmd_lend && !is_lent_q && !is_busy && is_sane;
 
   always @(posedge clk) begin
+    left_q         <= left[5:0];
+    is_left_wide_q <= left[31:6] != 26'd0;
+    is_left_bad_q  <= left > LOAN_MAX;
     is_over_q <= now >= expiry_q;
     is_new_q  <= lend || renew;
     if (send) next_q <= next_q + len;
@@ -211,7 +222,7 @@ module hwgw_frame #(
 
   always @* begin
     outcome = `HWGW_SENT_OUTCOME_SENT;
-    if (len > left || left > LOAN_MAX) outcome = `HWGW_SENT_OUTCOME_BEYOND;
+    if (is_left_bad_q || (!is_left_wide_q && s_len > left_q)) outcome = `HWGW_SENT_OUTCOME_BEYOND;
     if (!is_lent_q) outcome = is_expired_q ? `HWGW_SENT_OUTCOME_EXPIRED : `HWGW_SENT_OUTCOME_NO_LOAN;
     else if (is_over) outcome = `HWGW_SENT_OUTCOME_EXPIRED;
     if (halt && !s_is_cancel) outcome = `HWGW_SENT_OUTCOME_HALTED;

@@ -13,7 +13,7 @@
 // until a resume record. After a reset no table is in force, so nothing but a cancel of a known order passes.
 // cmd_gate_reset acts when no frame is under way: everything here begins anew; an answer that waited is gone.
 // Counters: pulse is HWGW_GATE_CNT_*, each one per cycle at most.
-// Latency: record at the doorbell to its answer: 2 cycles, and those of the gate. At the limit: nothing hangs on what the host
+// Latency: record at the doorbell to its answer: 3 cycles, and those of the gate. At the limit: nothing hangs on what the host
 // writes; what cannot be is refused and counted.
 `default_nettype none
 `include "hwgw_specs.vh"
@@ -87,15 +87,33 @@ module hwgw_gate #(
     if (is_torn) record[8*`HWGW_ORDER_KIND_OFF+:8] = `HWGW_ORDER_KIND_NONE;
   end
 
+  // a record waits here, whole, before it goes into the gate
+  reg  [511:0] given_q;
+  reg          given_valid_q;
+  reg          given_torn_q;
+  reg  [ 31:0] given_number_q;
+  wire         given_ready;
+
+  assign record_ready = !given_valid_q || given_ready;
+
+  always @(posedge clk) begin
+    if (record_ready) begin
+      given_q        <= record;
+      given_torn_q   <= is_torn;
+      given_number_q <= sts_order_tail;
+    end
+    given_valid_q <= !clear && (record_valid || !record_ready);
+  end
+
   // one record is inside the gate at a time: an answer is that of the host's record, if one went in last
-  wire        take = record_valid && record_ready;
+  wire        take = given_valid_q && given_ready;
   reg         is_host_q;
   reg  [31:0] number_q;
   wire        verdict_valid, verdict_ready;
 
   always @(posedge clk) begin
     is_host_q <= take || (is_host_q && !(verdict_valid && verdict_ready));
-    if (take) number_q <= sts_order_tail;
+    if (take) number_q <= given_number_q;
     if (clear) begin
       is_host_q <= 1'b0;
       number_q  <= {32{1'b1}};
@@ -148,8 +166,8 @@ module hwgw_gate #(
       .cfg_template_we(cmd_template_data), .cfg_template_word(cfg_template_word), .cfg_template_data(cfg_template_data),
       .cfg_loan_seq(cfg_loan_seq), .cfg_loan_end(cfg_loan_end), .cfg_loan_ack(cfg_loan_ack),
       .cfg_loan_window(cfg_loan_window), .cfg_loan_expiry(cfg_loan_expiry), .cmd_lend(cmd_lend), .cmd_renew(cmd_renew),
-      .cmd_return(cmd_return), .s_axis_record_tdata(record), .s_axis_record_tvalid(record_valid),
-      .s_axis_record_tready(record_ready), .s_axis_limits_tdata(limits), .s_axis_limits_tvalid(limits_valid),
+      .cmd_return(cmd_return), .s_axis_record_tdata(given_q), .s_axis_record_tvalid(given_valid_q),
+      .s_axis_record_tready(given_ready), .s_axis_limits_tdata(limits), .s_axis_limits_tvalid(limits_valid),
       .s_axis_limits_tready(limits_ready), .s_axis_limits_tlast(limits_last), .m_axis_tdata(m_axis_tx_tdata),
       .m_axis_tkeep(m_axis_tx_tkeep), .m_axis_tvalid(m_axis_tx_tvalid), .m_axis_tready(m_axis_tx_tready),
       .m_axis_tlast(m_axis_tx_tlast), .m_axis_verdict_tdata(judged), .m_axis_verdict_tuser(reason),
@@ -203,7 +221,7 @@ module hwgw_gate #(
     pulse <= {`HWGW_GATE_CNT_W{1'b0}};
     pulse[`HWGW_RISK_REASON_LOSS:0] <= pulse_risk[`HWGW_RISK_REASON_LOSS:0];  // in the order of their codes
     pulse[`HWGW_GATE_CNT_CARD_RECORDS] <= take;
-    pulse[`HWGW_GATE_CNT_CARD_DROP_TORN] <= take && is_torn;
+    pulse[`HWGW_GATE_CNT_CARD_DROP_TORN] <= take && given_torn_q;
     pulse[`HWGW_GATE_CNT_CARD_DROP_OVERRUN] <= pulse_overrun;
     pulse[`HWGW_GATE_CNT_CARD_DROP_DOORBELL] <= pulse_order_doorbell || pulse_verdict_doorbell || pulse_sent_doorbell;
     pulse[`HWGW_GATE_CNT_CARD_DROP_LIMITS] <= (cmd_limits || ends) && !store_ready;

@@ -5,7 +5,7 @@
 // Input: one event record (hwgw/specs/order.yaml) at a time, in order of time. Output: the record with its answer: for new,
 // replace and cancel the verdict, for all else what the event latched, 0 = pass. Every record is answered once, in order.
 // One event is inside at a time, so each is judged on what the one before it left. A verdict stands at the port 8 cycles
-// after its new or replace, 10 after its cancel; the next record is taken in that cycle, when the verdict is taken.
+// after its new or replace, 10 after its cancel; the next record is taken in the cycle behind it, when the verdict is taken.
 // docs/decisions/0016-risk-gate-in-verilog.md has the latency of every kind.
 // Order of checks: see hwgw_risk_check. Limits: see hwgw_risk_limits.
 // halt: a level; it latches, and it counts until the cycle in which the reason is formed: nothing passes at or after it.
@@ -55,7 +55,7 @@ module hwgw_risk #(
 
   // ---- phases: an event goes through them from IDLE to DONE; those without a name only pass time ----
 
-  localparam [4:0] CLEAR = 0, IDLE = 1, LOOK = 2, FOUND = 3, READ = 4, OUT = 5, ROWS = 6, S3 = 9;
+  localparam [4:0] CLEAR = 0, IDLE = 1, FOUND = 2, READ = 3, OUT = 4, ROWS = 5, TORN = 6, S4 = 9;
   localparam [4:0] F1 = 10, F2 = 11, F5 = 14, F6 = 15, F7 = 16, F8 = 17, WALK = 18, M1 = 19;
   localparam [4:0] JUDGE = 23, DONE = 24;
   localparam [4:0] WALK_LAST = 23;
@@ -97,10 +97,9 @@ module hwgw_risk #(
 
   wire [7:0] kind_in = s_axis_event_tdata[8*`HWGW_ORDER_KIND_OFF+:8];
   wire is_look_in = kind_in >= `HWGW_ORDER_KIND_CANCEL && kind_in <= `HWGW_ORDER_KIND_REPLACED;
-  wire is_free = !verdict_valid_q || m_axis_verdict_tready;
   wire accept = s_axis_event_tvalid && s_axis_event_tready;
 
-  assign s_axis_event_tready   = (phase_q == IDLE || phase_q == DONE) && is_free && !rst;
+  assign s_axis_event_tready   = phase_q == IDLE && !verdict_valid_q && !rst;
   assign m_axis_verdict_tdata  = event_q;
   assign m_axis_verdict_tuser  = reason_q;
   assign m_axis_verdict_tvalid = verdict_valid_q;
@@ -113,12 +112,13 @@ module hwgw_risk #(
   always @(posedge clk) begin
     case (phase_q)
       CLEAR:   phase_q <= &clear_q[CLEAR_W-1:0] ? IDLE : CLEAR;
-      IDLE:    phase_q <= !accept ? IDLE : is_look_in ? LOOK : READ;
-      S3:      phase_q <= (is_trade || is_release) && is_believed ? F1 :
+      IDLE:    phase_q <= !accept ? IDLE : is_look_in ? FOUND : OUT;
+      FOUND:   phase_q <= READ;
+      S4:      phase_q <= (is_trade || is_release) && is_believed ? F1 :
                           (is_ref && is_believed) || is_feed_all ? WALK : JUDGE;
       F8:      phase_q <= !is_trade ? JUDGE : has_ref ? M1 : WALK;
       WALK:    phase_q <= count_q != WALK_LAST ? WALK : is_trade ? M1 : JUDGE;
-      DONE:    phase_q <= !accept ? IDLE : is_look_in ? LOOK : READ;
+      DONE:    phase_q <= IDLE;
       default: phase_q <= phase_q + 5'd1;
     endcase
     count_q <= phase_q == WALK ? count_q + 5'd1 : 5'd0;
@@ -130,8 +130,16 @@ module hwgw_risk #(
     end
   end
 
-  // ---- rows ----
+  // ---- rows: memories are asked in the cycle in which the record comes, or behind the slot that names them ----
 
+  wire                    is_idle = phase_q == IDLE;
+  wire [INSTRUMENT_W-1:0] instrument_in = s_axis_event_tdata[8*`HWGW_ORDER_INSTRUMENT_OFF+:INSTRUMENT_W];
+  wire [             3:0] account_in = s_axis_event_tdata[8*`HWGW_ORDER_ACCOUNT_OFF+:4];
+  wire [             5:0] strategy_in = s_axis_event_tdata[8*`HWGW_ORDER_STRATEGY_OFF+:6];
+  wire [      SLOT_W-1:0] ref_in = s_axis_event_tdata[8*`HWGW_ORDER_REF_OFF+:SLOT_W];
+  wire [INSTRUMENT_W-1:0] read_instrument = is_idle ? instrument_in : instrument_q;
+  wire [             3:0] read_account = is_idle ? account_in : account_id_q;
+  wire [             5:0] read_strategy = is_idle ? strategy_in : strategy_id_q;
   reg  [INSTRUMENT_W-1:0] instrument_q;
   reg  [             3:0] account_id_q;
   reg  [             5:0] strategy_id_q;
@@ -149,9 +157,9 @@ module hwgw_risk #(
 
   always @(posedge clk) begin
     if (accept) begin
-      instrument_q  <= s_axis_event_tdata[8*`HWGW_ORDER_INSTRUMENT_OFF+:INSTRUMENT_W];
-      account_id_q  <= s_axis_event_tdata[8*`HWGW_ORDER_ACCOUNT_OFF+:4];
-      strategy_id_q <= s_axis_event_tdata[8*`HWGW_ORDER_STRATEGY_OFF+:6];
+      instrument_q  <= instrument_in;
+      account_id_q  <= account_in;
+      strategy_id_q <= strategy_in;
     end
     if (phase_q == FOUND) begin
       instrument_q  <= slot_instrument[INSTRUMENT_W-1:0];
@@ -169,7 +177,8 @@ module hwgw_risk #(
       .clk(clk), .clear(phase_q == CLEAR), .clear_addr(clear_q),
       .fetch(phase_q == OUT), .fetch_orig(phase_q == ROWS),
       .instrument(instrument_q), .account(account_id_q), .strategy(strategy_id_q),
-      .slot_addr(phase_q == OUT ? orig_ref[SLOT_W-1:0] : ref_id[SLOT_W-1:0]), .slot_now(slot_now),
+      .read_instrument(read_instrument), .read_account(read_account), .read_strategy(read_strategy),
+      .slot_addr(is_idle ? ref_in : phase_q == OUT ? orig_ref[SLOT_W-1:0] : ref_id[SLOT_W-1:0]), .slot_now(slot_now),
       .at_q(at), .account_q(account), .gateway_q(gateway), .strategy_q(strategy), .slot_q(slot), .orig_q(orig),
       .feed_q(feed),
       .we_at(is_done && we_at), .at_d(at_d),
@@ -187,25 +196,45 @@ module hwgw_risk #(
 
   wire [319:0] limit_now, account_limit_now, gateway_limit;
   wire [255:0] strategy_limit_now;
+  wire [  4:0] parity_now, account_parity_now;
+  wire [  3:0] strategy_parity_now;
+  reg  [ 13:0] parity_q;
   reg  [319:0] limit_q, account_limit_q;
   reg  [255:0] strategy_limit_q;
   reg          is_torn_q;
-  wire [  2:0] is_torn;
+  reg          is_walk_torn_q;
   wire [ 31:0] checks;
   wire [ 63:0] beat_age_max_ns, ref_age_max_ns, dup_window_ns;
   wire [  3:0] limits_account_addr;
   wire         is_sound;
   wire         is_walk = phase_q == WALK && !is_feed;
-  wire         drop = is_in_force && ((phase_q == ROWS && is_torn_q) ||
-                                      (is_walk && count_q >= 5'd6 && count_q < 5'd22 && is_torn[1]));
+  wire         drop = is_in_force && ((phase_q == TORN && is_torn_q) ||
+                                      (is_walk && count_q >= 5'd7 && count_q < 5'd23 && is_walk_torn_q));
+  wire [ 13:0] is_odd;
+  wire [  4:0] is_walk_odd;
 
-  always @(posedge clk)
+  genvar word;
+  generate
+    for (word = 0; word < 5; word = word + 1) begin : g_parity
+      assign is_odd[word]      = ^limit_q[64*word+:64];
+      assign is_odd[5+word]    = ^account_limit_q[64*word+:64];
+      assign is_walk_odd[word] = ^account_limit_now[64*word+:64];
+      if (word < 4) begin : g_strategy
+        assign is_odd[10+word] = ^strategy_limit_q[64*word+:64];
+      end
+    end
+  endgenerate
+
+  always @(posedge clk) begin
     if (phase_q == OUT) begin
       limit_q          <= limit_now;
       account_limit_q  <= account_limit_now;
       strategy_limit_q <= strategy_limit_now;
-      is_torn_q        <= |is_torn;
+      parity_q         <= {strategy_parity_now, account_parity_now, parity_now};
     end
+    is_torn_q      <= is_odd != parity_q;
+    is_walk_torn_q <= is_walk_odd != account_parity_now;
+  end
 
   wire [319:0] limit = is_in_force ? limit_q : 320'd0;
   wire [319:0] account_limit = is_in_force ? account_limit_q : 320'd0;
@@ -224,8 +253,9 @@ module hwgw_risk #(
       .is_table_offered(is_table_offered), .drop(drop), .is_in_force(is_in_force), .generation(generation),
       .checks(checks), .beat_age_max_ns(beat_age_max_ns), .ref_age_max_ns(ref_age_max_ns), .dup_window_ns(dup_window_ns),
       .gateway(gateway_limit),
-      .instrument_addr(instrument_q), .instrument(limit_now), .account_addr(limits_account_addr),
-      .account(account_limit_now), .strategy_addr(strategy_id_q), .strategy(strategy_limit_now), .is_torn(is_torn),
+      .instrument_addr(read_instrument), .instrument(limit_now), .account_addr(limits_account_addr),
+      .account(account_limit_now), .strategy_addr(read_strategy), .strategy(strategy_limit_now),
+      .instrument_parity(parity_now), .account_parity(account_parity_now), .strategy_parity(strategy_parity_now),
       .rst(rst)
   );
 
@@ -299,7 +329,7 @@ module hwgw_risk #(
       .gateway_equity(gateway_equity), .strategy(strategy), .slot(slot), .orig(orig), .checks(checks),
       .beat_age_max_ns(beat_age_max_ns), .ref_age_max_ns(ref_age_max_ns), .dup_window_ns(dup_window_ns), .limit(limit),
       .account_limit(account_limit), .gateway_limit(gateway_limit), .strategy_limit(strategy_limit), .reason(verdict),
-      .px_q3(px_priced), .notional_q4(notional), .has_room(has_room), .left(left)
+      .px_q3(px_priced), .notional_q5(notional), .has_room(has_room), .left(left)
   );
 
   // ---- what it changes ----
@@ -337,7 +367,7 @@ module hwgw_risk #(
       .INSTRUMENT_W(INSTRUMENT_W)
   ) u_money (
       .clk(clk), .clear(phase_q == CLEAR), .clear_addr(clear_q), .fetch(phase_q == OUT), .instrument(instrument_q),
-      .account(account_id_q), .walk(is_walk), .count(count_q), .is_judged(is_ref),
+      .account(account_id_q), .read_instrument(read_instrument), .read_account(read_account), .walk(is_walk), .count(count_q), .is_judged(is_ref),
       .step({1'b0, px} - {1'b0, at[`HWGW_ROW_AT_MARK_PX]}), .mul_a({32'd0, mul_a}), .mul_b({1'b0, mul_b}), .p(product),
       .trade_begin(phase_q == M1), .is_bought(is_buy != is_broken), .qty(qty), .cash_moved(product_b_q),
       .mark_moved(product_c_q), .commit(is_done && is_trade && is_believed), .account_addr(limits_account_addr),

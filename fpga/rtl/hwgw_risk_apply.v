@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Input: the event, its rows, the answer, the products that the event needs. Output: each row as it is to be stored, and
-// whether it is. Combinational; only is_believed is a register, right a cycle after orig.
+// whether it is. Of inputs that stand still it is right 4 cycles later, is_believed a cycle after orig; only is_pass counts at once.
 // is_believed: what the venue says can be so (docs/risk.md, "What the venue says"); else nothing but the latch changes.
 // Buckets are written by a pass, and by a cancel where there is room; nothing else writes them.
 `default_nettype none
@@ -103,12 +103,21 @@ module hwgw_risk_apply #(
 
   // ---- how much of it ----
 
-  wire [31:0] side_qty = is_replaced ? orig_leaves + release_qty : release_qty;
-  wire        is_ended = is_replaced || leaves == release_qty;
+  reg  [31:0] release_q;
+  reg  [31:0] side_qty;
+  reg         is_ended;
+  reg  [31:0] leaves_left;
   wire        is_marked = is_order ? flags != 16'd0 : slot[`HWGW_ROW_SLOT_FLAGS] != 2'd0;
   wire [31:0] bought = is_buy == !is_broken ? qty : -qty;  // by an execution, or taken back
   assign release_qty = is_rejected ? leaves : is_replaced ? leaves - qty : qty;
   assign is_buy = (is_order || is_broken ? side : {6'd0, slot[`HWGW_ROW_SLOT_SIDE]}) == `HWGW_ORDER_SIDE_BUY;
+
+  always @(posedge clk) begin
+    release_q   <= release_qty;
+    side_qty    <= is_replaced ? orig_leaves + release_q : release_q;
+    is_ended    <= is_replaced || leaves == release_q;
+    leaves_left <= leaves - release_q;
+  end
 
   // ---- the instrument ----
 
@@ -169,6 +178,13 @@ module hwgw_risk_apply #(
   // a bit wider than needed, as in hwgw_risk_check
   wire [65:0] account_filled = {2'd0, account[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL]} + {2'd0, filled};
   wire [65:0] gateway_filled = {2'd0, gateway[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL]} + {2'd0, filled};
+  reg  [63:0] account_filled_q;
+  reg  [63:0] gateway_filled_q;
+
+  always @(posedge clk) begin
+    account_filled_q <= account_filled[64] ? {64{1'b1}} : account_filled[63:0];
+    gateway_filled_q <= gateway_filled[64] ? {64{1'b1}} : gateway_filled[63:0];
+  end
 
   always @* begin
     account_d  = account;
@@ -197,8 +213,8 @@ module hwgw_risk_apply #(
       gateway_d[`HWGW_ROW_ACCOUNT_OPEN_CNT] = gateway[`HWGW_ROW_ACCOUNT_OPEN_CNT] - {12'd0, is_ended};
     end
     if (is_executed && is_believed) begin
-      account_d[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL] = account_filled[64] ? {64{1'b1}} : account_filled[63:0];
-      gateway_d[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL] = gateway_filled[64] ? {64{1'b1}} : gateway_filled[63:0];
+      account_d[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL] = account_filled_q;
+      gateway_d[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL] = gateway_filled_q;
     end
   end
 
@@ -206,10 +222,20 @@ module hwgw_risk_apply #(
 
   wire [31:0] fills = strategy[`HWGW_ROW_STRATEGY_FILLS];
   wire [31:0] rejects = strategy[`HWGW_ROW_STRATEGY_REJECTS];
-  wire [31:0] fills_new = is_executed && fills != {32{1'b1}} ? fills + 32'd1 : fills;
-  wire [31:0] rejects_new = is_order && !is_pass && rejects != {32{1'b1}} ? rejects + 32'd1 : rejects;
-  wire        is_tired = is_in_force && (fills_new >= strategy_limit[`HWGW_LIMITS_STRATEGY_FILLS_MAX] ||
-      rejects_new >= strategy_limit[`HWGW_LIMITS_STRATEGY_REJECTS_RUN_MAX]);
+  reg  [31:0] fills_new;
+  reg  [31:0] rejects_more_q;  // when it is refused
+  reg         is_tired_q;
+  reg         is_tired_more_q;
+  wire [31:0] rejects_new = is_order && !is_pass ? rejects_more_q : rejects;
+  wire        is_tired = is_tired_q || (is_order && !is_pass && is_tired_more_q);
+  wire [31:0] rejects_max = strategy_limit[`HWGW_LIMITS_STRATEGY_REJECTS_RUN_MAX];
+
+  always @(posedge clk) begin
+    fills_new       <= is_executed && fills != {32{1'b1}} ? fills + 32'd1 : fills;
+    rejects_more_q  <= rejects != {32{1'b1}} ? rejects + 32'd1 : rejects;
+    is_tired_q      <= is_in_force && (fills_new >= strategy_limit[`HWGW_LIMITS_STRATEGY_FILLS_MAX] || rejects >= rejects_max);
+    is_tired_more_q <= is_in_force && rejects_more_q >= rejects_max;
+  end
 
   always @* begin
     strategy_d  = strategy;
@@ -259,7 +285,7 @@ module hwgw_risk_apply #(
     end else if (is_broken) begin
       slot_d[`HWGW_ROW_SLOT_EXECUTED] = slot[`HWGW_ROW_SLOT_EXECUTED] - qty;
     end else begin
-      slot_d[`HWGW_ROW_SLOT_LEAVES] = leaves - release_qty;
+      slot_d[`HWGW_ROW_SLOT_LEAVES] = leaves_left;
       if (is_executed) slot_d[`HWGW_ROW_SLOT_EXECUTED] = slot[`HWGW_ROW_SLOT_EXECUTED] + qty;
     end
   end

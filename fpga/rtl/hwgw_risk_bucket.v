@@ -2,7 +2,7 @@
 //
 // SPDX-License-Identifier: MIT
 //
-// Input: a bucket, the time, its limits, the cap (burst x refill, saturated), all still. Output: 3 cycles later.
+// Input: a bucket, the time, its limits, the cap (burst x refill, saturated), all still. Output: has_room 3 cycles later, left 4.
 // has_room: burst is not 0 and level + elapsed >= refill. The cap is never below refill then, so it does not matter here.
 // left: min(cap, level + elapsed) - refill; means something when has_room. Sums saturate at 2^64 - 1.
 `default_nettype none
@@ -21,6 +21,7 @@ module hwgw_risk_bucket (
 
   reg [63:0] elapsed_q;
   reg [63:0] content_q;
+  reg [63:0] capped_q;
 
   // a bit wider than needed, as in hwgw_risk_check
   wire [65:0] sum = {2'd0, level} + {2'd0, elapsed_q};
@@ -29,7 +30,8 @@ module hwgw_risk_bucket (
     elapsed_q <= ts > level_ts ? ts - level_ts : 64'd0;
     content_q <= sum[64] ? {64{1'b1}} : sum[63:0];
     has_room  <= burst != 32'd0 && content_q >= refill_ns;
-    left      <= (content_q < cap ? content_q : cap) - refill_ns;
+    capped_q  <= content_q < cap ? content_q : cap;
+    left      <= capped_q - refill_ns;
   end
 
   wire unused_bits = &{1'b0, sum};

@@ -3,8 +3,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Input: an order, the rows of state and limits that it touches, the time and what is latched; all still from the cycle of
-// the rows on (cycle 0 here). Output: reason, 0 = pass, a function of cycle 4 and of is_halted in that very cycle; px, the
-// price as priced, from cycle 3 on; what is left in the buckets.
+// the rows on (cycle 0 here). Output: reason, 0 = pass, a function of cycle 5 and of is_halted in that very cycle; px, the
+// price as priced, from cycle 3 on, and its product with qty from cycle 5 on; what is left in the buckets.
 // Order: halted, control_stale, clock, malformed, strategy, instrument, feed, qty, notional, collar, position, short_sale,
 // credit, open_orders, duplicate, self_cross, rate, loss: the first that fails is the answer. A check is off only by its bit
 // in checks; halted, clock, malformed, and the parts of others on which state rests, cannot be off (docs/risk.md).
@@ -43,7 +43,7 @@ module hwgw_risk_check #(
     input  wire [                                      255:0] strategy_limit,
     output wire [                                        7:0] reason,
     output reg  [                                       31:0] px_q3,
-    output wire [                                       63:0] notional_q4,
+    output reg  [                                       63:0] notional_q5,
     output wire [                                        2:0] has_room,          // strategy, account, gateway
     output wire [                                      191:0] left
 );
@@ -103,25 +103,46 @@ module hwgw_risk_check #(
 
   // ---- 9 and 10: the price ----
 
-  wire [ 63:0] share_q;
-  reg  [ 47:0] band_q2;
+  wire [ 63:0] share_ends;  // ref x share: three numbers; below bit 16 there is only this one, and it is cut off
+  wire [ 31:0] share_mid_a;
+  wire [ 31:0] share_mid_b;
+  reg  [ 48:0] high_share_q2;
+  reg  [ 48:0] low_share_q2;  // signed, as all that are low
+  reg          is_share_q2;  // the band is the share, else the least one
+  reg  [ 48:0] high_min_q;
+  reg  [ 48:0] low_min_q;
+  reg          is_high_min_wide_q2;
+  reg          is_low_min_none_q2;
   reg  [ 63:0] ref_age_q;
   reg          is_ref_old_q2;
   reg          is_above_q4;
   reg          is_below_q4;
   wire [ 31:0] ref_px = at[`HWGW_ROW_AT_REF_PX];
-  wire [ 47:0] band_min = {16'd0, limit[`HWGW_LIMITS_INSTRUMENT_COLLAR_PX_MIN]};
-  wire [ 48:0] high = {17'd0, ref_px} + {1'b0, band_q2};
-  wire [ 48:0] low = {17'd0, ref_px} - {1'b0, band_q2};  // signed
+  wire [ 48:0] ref_wide = {17'd0, ref_px};
+  wire [ 48:0] band_min = {17'd0, limit[`HWGW_LIMITS_INSTRUMENT_COLLAR_PX_MIN]};
+  wire [ 48:0] share = {1'b0, share_ends[63:16]};
+  wire [ 48:0] share_a = {17'd0, share_mid_a};
+  wire [ 48:0] share_b = {17'd0, share_mid_b};
+  wire [ 49:0] min_less_share = {1'b0, band_min} - {1'b0, share} - {1'b0, share_a} - {1'b0, share_b};  // signed
+  wire [ 48:0] high = is_share_q2 ? high_share_q2 : high_min_q;
+  wire [ 48:0] low = is_share_q2 ? low_share_q2 : low_min_q;
+  wire         is_high_wide = is_share_q2 ? high_share_q2 > {17'd0, PX_MAX} : is_high_min_wide_q2;
+  wire         is_low_none = is_share_q2 ? low_share_q2[48] || low_share_q2[31:0] == 32'd0 : is_low_min_none_q2;
   reg  [ 48:0] high_q3;
   reg  [ 48:0] low_q3;
-  wire [ 31:0] px_buy = high > {17'd0, PX_MAX} ? PX_MAX : high[31:0];
-  wire [ 31:0] px_sell = low[48] || low[31:0] == 32'd0 ? 32'd1 : low[31:0];
+  wire [ 31:0] px_buy = is_high_wide ? PX_MAX : high[31:0];
+  wire [ 31:0] px_sell = is_low_none ? 32'd1 : low[31:0];
   wire [ 31:0] px_market = ref_px == 32'd0 ? 32'd0 : is_buy ? px_buy : px_sell;
   wire         is_both = (instrument_flags & `HWGW_RISK_INSTRUMENT_FLAGS_COLLAR_BOTH) != 32'd0;
 
   always @(posedge clk) begin
-    band_q2       <= share_q[63:16] > band_min ? share_q[63:16] : band_min;
+    high_share_q2 <= ref_wide + share + share_a + share_b;
+    low_share_q2  <= ref_wide - share - share_a - share_b;
+    is_share_q2   <= min_less_share[49];
+    high_min_q    <= ref_wide + band_min;
+    low_min_q     <= ref_wide - band_min;
+    is_high_min_wide_q2 <= high_min_q > {17'd0, PX_MAX};
+    is_low_min_none_q2  <= low_min_q[48] || low_min_q[31:0] == 32'd0;
     ref_age_q     <= ts - at[`HWGW_ROW_AT_REF_TS];
     is_ref_old_q2 <= ref_px == 32'd0 || ref_age_q > ref_age_max_ns;
     high_q3       <= high;
@@ -132,11 +153,27 @@ module hwgw_risk_check #(
   end
 
   hwgw_risk_product u_share (
-      .clk(clk), .a(ref_px), .b(limit[`HWGW_LIMITS_INSTRUMENT_COLLAR_Q16]), .p(share_q)
+      .clk(clk), .a(ref_px), .b(limit[`HWGW_LIMITS_INSTRUMENT_COLLAR_Q16]), .ends(share_ends), .mid_a(share_mid_a),
+      .mid_b(share_mid_b)
   );
 
+  wire [63:0] notional_ends;
+  wire [31:0] notional_mid_a;
+  wire [31:0] notional_mid_b;
+  wire [65:0] notional_0 = {2'd0, notional_ends};
+  wire [65:0] notional_a = {18'd0, notional_mid_a, 16'd0};
+  wire [65:0] notional_b = {18'd0, notional_mid_b, 16'd0};
+  wire [65:0] notional = notional_0 + notional_a + notional_b;
+  wire [65:0] notional_left = {2'd0, limit[`HWGW_LIMITS_INSTRUMENT_NOTIONAL_MAX]} - notional_0 - notional_a - notional_b;  // signed
+  reg         is_notional_bad_q5;
+
+  always @(posedge clk) begin
+    notional_q5        <= notional[63:0];
+    is_notional_bad_q5 <= notional_left[65];
+  end
+
   hwgw_risk_product u_notional (
-      .clk(clk), .a(px_q3), .b(qty), .p(notional_q4)
+      .clk(clk), .a(px_q3), .b(qty), .ends(notional_ends), .mid_a(notional_mid_a), .mid_b(notional_mid_b)
   );
 
   // ---- 11 and 12: worst-case position and short shares ----
@@ -160,26 +197,35 @@ module hwgw_risk_check #(
 
   // ---- 13 and 14: credit and open orders ----
 
+  // with the check off the sum of what is open must not wrap all the same: there is room up to 2^64 - 1 then, and no fills
   reg  [64:0] used_q, gateway_used_q;
   reg  [65:0] room_q2, gateway_room_q2;  // signed
+  reg         is_room_bad_q3;
+  reg  [63:0] room_q3;
+  reg         is_credit_bad_q5;
   reg         is_open_bad_q;
   reg         is_slot_live_q;
   wire [63:0] open = account[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL];
   wire [63:0] gateway_open = gateway[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL];
+  wire        on_credit = checks[`HWGW_RISK_CHECK_CREDIT];
+  wire [63:0] filled = on_credit ? account[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL] : 64'd0;
+  wire [63:0] gateway_filled = on_credit ? gateway[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL] : 64'd0;
+  wire [63:0] credit_max = on_credit ? account_limit[`HWGW_LIMITS_ACCOUNT_CREDIT_MAX] : {64{1'b1}};
+  wire [63:0] gateway_credit_max = on_credit ? gateway_limit[`HWGW_LIMITS_ACCOUNT_CREDIT_MAX] : {64{1'b1}};
+  wire [65:0] credit_left = {2'd0, room_q3} - notional_0 - notional_a - notional_b;  // signed
 
   always @(posedge clk) begin
-    used_q          <= {1'b0, open} + {1'b0, account[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL]};
-    gateway_used_q  <= {1'b0, gateway_open} + {1'b0, gateway[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL]};
-    room_q2         <= {2'd0, account_limit[`HWGW_LIMITS_ACCOUNT_CREDIT_MAX]} - {1'b0, used_q};
-    gateway_room_q2 <= {2'd0, gateway_limit[`HWGW_LIMITS_ACCOUNT_CREDIT_MAX]} - {1'b0, gateway_used_q};
+    used_q          <= {1'b0, open} + {1'b0, filled};
+    gateway_used_q  <= {1'b0, gateway_open} + {1'b0, gateway_filled};
+    room_q2         <= {2'd0, credit_max} - {1'b0, used_q};
+    gateway_room_q2 <= {2'd0, gateway_credit_max} - {1'b0, gateway_used_q};
+    is_room_bad_q3  <= room_q2[65] || gateway_room_q2[65];
+    room_q3         <= room_q2[63:0] < gateway_room_q2[63:0] ? room_q2[63:0] : gateway_room_q2[63:0];
+    is_credit_bad_q5 <= is_room_bad_q3 || credit_left[65];
     is_open_bad_q   <= {19'd0, account[`HWGW_ROW_ACCOUNT_OPEN_CNT]} >= account_limit[`HWGW_LIMITS_ACCOUNT_OPEN_MAX] ||
         {19'd0, gateway[`HWGW_ROW_ACCOUNT_OPEN_CNT]} >= gateway_limit[`HWGW_LIMITS_ACCOUNT_OPEN_MAX];
     is_slot_live_q  <= slot[`HWGW_ROW_SLOT_LEAVES] != 32'd0;
   end
-
-  wire is_credit_bad = room_q2[65] || notional_q4 > room_q2[63:0] ||
-      gateway_room_q2[65] || notional_q4 > gateway_room_q2[63:0];
-  wire is_credit_wide = notional_q4 > ~open || notional_q4 > ~gateway_open;
 
   // ---- 15 and 16: beside what was sent before ----
 
@@ -242,35 +288,47 @@ module hwgw_risk_check #(
   wire [97:0] gateway_above = {{2{gateway_equity[95]}}, gateway_equity} + {34'd0, gateway_limit[`HWGW_LIMITS_ACCOUNT_LOSS_MAX]};
   always @(posedge clk) is_lost_q <= above[96] || gateway_above[96];
 
-  // ---- the first that fails ----
+  // ---- the first that fails: what the product does not decide is chosen a cycle before ----
 
   wire on_collar = checks[`HWGW_RISK_CHECK_COLLAR];
+  reg [7:0] before_q5;  // of the checks before notional
+  reg [7:0] between_q5;  // of those between notional and credit
+  reg [7:0] behind_q5;
+
+  always @(posedge clk) begin
+    before_q5 <=
+        is_stale_q2 && checks[`HWGW_RISK_CHECK_CONTROL_STALE] ? `HWGW_RISK_REASON_CONTROL_STALE :
+        is_back ? `HWGW_RISK_REASON_CLOCK :
+        is_form_bad_q || is_orig_bad_q2 ? `HWGW_RISK_REASON_MALFORMED :
+        is_disarmed_q && checks[`HWGW_RISK_CHECK_STRATEGY] ? `HWGW_RISK_REASON_STRATEGY :
+        is_instrument_bad_q ? `HWGW_RISK_REASON_INSTRUMENT :
+        is_instrument_off_q && checks[`HWGW_RISK_CHECK_INSTRUMENT] ? `HWGW_RISK_REASON_INSTRUMENT :
+        !is_feed_good && checks[`HWGW_RISK_CHECK_FEED] ? `HWGW_RISK_REASON_FEED :
+        is_big_q && checks[`HWGW_RISK_CHECK_QTY] ? `HWGW_RISK_REASON_QTY : `HWGW_RISK_REASON_PASS;
+    between_q5 <=
+        is_ref_old_q2 && (is_market || on_collar) ? `HWGW_RISK_REASON_COLLAR :
+        (is_buy || is_both) && is_above_q4 && on_collar ? `HWGW_RISK_REASON_COLLAR :
+        (!is_buy || is_both) && is_below_q4 && on_collar ? `HWGW_RISK_REASON_COLLAR :
+        is_position_wide_q || (is_position_bad_q && checks[`HWGW_RISK_CHECK_POSITION]) ? `HWGW_RISK_REASON_POSITION :
+        is_short_wide_q || (is_short_bad_q && checks[`HWGW_RISK_CHECK_SHORT_SALE]) ? `HWGW_RISK_REASON_SHORT_SALE :
+        `HWGW_RISK_REASON_PASS;
+    behind_q5 <=
+        is_slot_live_q || (is_open_bad_q && checks[`HWGW_RISK_CHECK_OPEN_ORDERS]) ? `HWGW_RISK_REASON_OPEN_ORDERS :
+        is_duplicate_q4 && checks[`HWGW_RISK_CHECK_DUPLICATE] ? `HWGW_RISK_REASON_DUPLICATE :
+        is_cross_q4 && checks[`HWGW_RISK_CHECK_SELF_CROSS] ? `HWGW_RISK_REASON_SELF_CROSS :
+        has_room != 3'b111 && checks[`HWGW_RISK_CHECK_RATE] ? `HWGW_RISK_REASON_RATE :
+        is_lost_q && checks[`HWGW_RISK_CHECK_LOSS] ? `HWGW_RISK_REASON_LOSS : `HWGW_RISK_REASON_PASS;
+  end
+
   assign reason =
       is_halted ? `HWGW_RISK_REASON_HALTED :
-      is_stale_q2 && checks[`HWGW_RISK_CHECK_CONTROL_STALE] ? `HWGW_RISK_REASON_CONTROL_STALE :
-      is_back ? `HWGW_RISK_REASON_CLOCK :
-      is_form_bad_q || is_orig_bad_q2 ? `HWGW_RISK_REASON_MALFORMED :
-      is_disarmed_q && checks[`HWGW_RISK_CHECK_STRATEGY] ? `HWGW_RISK_REASON_STRATEGY :
-      is_instrument_bad_q ? `HWGW_RISK_REASON_INSTRUMENT :
-      is_instrument_off_q && checks[`HWGW_RISK_CHECK_INSTRUMENT] ? `HWGW_RISK_REASON_INSTRUMENT :
-      !is_feed_good && checks[`HWGW_RISK_CHECK_FEED] ? `HWGW_RISK_REASON_FEED :
-      is_big_q && checks[`HWGW_RISK_CHECK_QTY] ? `HWGW_RISK_REASON_QTY :
-      notional_q4 > limit[`HWGW_LIMITS_INSTRUMENT_NOTIONAL_MAX] && checks[`HWGW_RISK_CHECK_NOTIONAL] ?
-          `HWGW_RISK_REASON_NOTIONAL :
-      is_ref_old_q2 && (is_market || on_collar) ? `HWGW_RISK_REASON_COLLAR :
-      (is_buy || is_both) && is_above_q4 && on_collar ? `HWGW_RISK_REASON_COLLAR :
-      (!is_buy || is_both) && is_below_q4 && on_collar ? `HWGW_RISK_REASON_COLLAR :
-      is_position_wide_q || (is_position_bad_q && checks[`HWGW_RISK_CHECK_POSITION]) ? `HWGW_RISK_REASON_POSITION :
-      is_short_wide_q || (is_short_bad_q && checks[`HWGW_RISK_CHECK_SHORT_SALE]) ? `HWGW_RISK_REASON_SHORT_SALE :
-      is_credit_wide || (is_credit_bad && checks[`HWGW_RISK_CHECK_CREDIT]) ? `HWGW_RISK_REASON_CREDIT :
-      is_slot_live_q || (is_open_bad_q && checks[`HWGW_RISK_CHECK_OPEN_ORDERS]) ? `HWGW_RISK_REASON_OPEN_ORDERS :
-      is_duplicate_q4 && checks[`HWGW_RISK_CHECK_DUPLICATE] ? `HWGW_RISK_REASON_DUPLICATE :
-      is_cross_q4 && checks[`HWGW_RISK_CHECK_SELF_CROSS] ? `HWGW_RISK_REASON_SELF_CROSS :
-      has_room != 3'b111 && checks[`HWGW_RISK_CHECK_RATE] ? `HWGW_RISK_REASON_RATE :
-      is_lost_q && checks[`HWGW_RISK_CHECK_LOSS] ? `HWGW_RISK_REASON_LOSS : `HWGW_RISK_REASON_PASS;
+      before_q5 != `HWGW_RISK_REASON_PASS ? before_q5 :
+      is_notional_bad_q5 && checks[`HWGW_RISK_CHECK_NOTIONAL] ? `HWGW_RISK_REASON_NOTIONAL :
+      between_q5 != `HWGW_RISK_REASON_PASS ? between_q5 :
+      is_credit_bad_q5 ? `HWGW_RISK_REASON_CREDIT : behind_q5;
 
-  wire unused_bits = &{1'b0, order, at, slot, orig, checks, strategy_limit, share_q, room_q2, gateway_room_q2, account,
-      gateway, limit, recent, above, gateway_above};
+  wire unused_bits = &{1'b0, order, at, slot, orig, checks, strategy_limit, share_ends[15:0], min_less_share, notional, notional_left,
+      credit_left, room_q2, gateway_room_q2, account, gateway, limit, recent, above, gateway_above};
 
 endmodule
 

@@ -20,6 +20,8 @@ module hwgw_risk_money #(
     input  wire                           fetch,
     input  wire        [INSTRUMENT_W-1:0] instrument,
     input  wire        [             3:0] account,
+    input  wire        [INSTRUMENT_W-1:0] read_instrument,  // of the rows that fetch keeps, in the cycle before
+    input  wire        [             3:0] read_account,
     input  wire                           walk,
     input  wire        [             4:0] count,
     input  wire                           is_judged,
@@ -57,7 +59,7 @@ module hwgw_risk_money #(
       .we(commit || clear),
       .waddr(clear ? clear_addr[INSTRUMENT_W+3:0] : held_row),
       .wdata(clear ? 64'd0 : is_bought ? held_q + {32'd0, qty} : held_q - {32'd0, qty}),
-      .raddr(walk ? {instrument, count[3:0]} : held_row),
+      .raddr(walk ? {instrument, count[3:0]} : {read_instrument, read_account}),
       .rdata(held_now)
   );
 
@@ -91,7 +93,7 @@ module hwgw_risk_money #(
       .we(commit || is_write || clear),
       .waddr(clear ? clear_addr[3:0] : walk ? write_row : account),
       .wdata(clear ? {ROW_W{1'b0}} : row_d),
-      .raddr(walk ? read_row : account),
+      .raddr(walk ? read_row : read_account),
       .rdata(money_now)
   );
 
@@ -99,22 +101,25 @@ module hwgw_risk_money #(
 
   reg  [2:0] trade_q;
   reg [95:0] cash_step_q, equity_step_q;
-  wire [95:0] cash_in = is_bought ? -{32'd0, cash_moved} : {32'd0, cash_moved};
-  wire [95:0] mark_in = is_bought ? {32'd0, mark_moved} : -{32'd0, mark_moved};
+  wire [95:0] cash_wide = {32'd0, cash_moved};
+  wire [95:0] mark_wide = {32'd0, mark_moved};
 
   // a bit wider than needed, as in hwgw_risk_check
   wire [97:0] above = {{2{equity_d[95]}}, equity_d} + {34'd0, walk ? walk_loss_max : loss_max};
   wire [97:0] gateway_above = {{2{gateway_equity_d[95]}}, gateway_equity_d} + {34'd0, gateway_loss_max};
   wire [97:0] gateway_walked = {{2{gateway_equity_q[95]}}, gateway_equity_q} + {34'd0, gateway_loss_max};
+  reg         is_above_q, is_gateway_above_q, is_gateway_walked_q;  // signs of these: below the limit
+  reg         is_write_q;
+  reg         is_held_q7;
   wire [95:0] cash_now = money_now[`HWGW_ROW_MONEY_CASH];
   wire [95:0] equity_now = money_now[`HWGW_ROW_MONEY_EQUITY];
 
-  assign account_addr = walk ? count[3:0] - 4'd5 : account;
+  assign account_addr = walk ? count[3:0] - 4'd5 : read_account;
 
   always @(posedge clk) begin
     trade_q       <= {trade_q[1:0], trade_begin};
-    cash_step_q   <= cash_in;
-    equity_step_q <= cash_in + mark_in;
+    cash_step_q   <= is_bought ? -cash_wide : cash_wide;
+    equity_step_q <= is_bought ? mark_wide - cash_wide : cash_wide - mark_wide;
     {is_held_q6, held_d} <= {held_d, held_now != 64'd0};
     if (fetch) begin
       held_q   <= held_now;
@@ -130,10 +135,15 @@ module hwgw_risk_money #(
     gateway_equity_d <= gateway_equity_q + equity_step_q;
     if (walk && count >= 5'd5 && count < 5'd21) gateway_equity_q <= gateway_equity_q + moved;
 
+    is_above_q          <= above[96];
+    is_gateway_above_q  <= gateway_above[96];
+    is_gateway_walked_q <= gateway_walked[96];
+    is_write_q          <= is_write;
+    is_held_q7          <= is_held_q6;
     if (fetch) is_lost <= 1'b0;
-    if (is_write && is_judged && is_held_q6 && above[96]) is_lost <= 1'b1;
-    if (walk && is_judged && count == 5'd22 && gateway_walked[96]) is_lost <= 1'b1;
-    if (trade_q[2] && (above[96] || gateway_above[96])) is_lost <= 1'b1;
+    if (is_write_q && is_judged && is_held_q7 && is_above_q) is_lost <= 1'b1;
+    if (walk && is_judged && count == 5'd22 && is_gateway_walked_q) is_lost <= 1'b1;
+    if (trade_q[2] && (is_above_q || is_gateway_above_q)) is_lost <= 1'b1;
     if (rst) begin
       trade_q          <= 3'd0;
       gateway_cash_q   <= 96'd0;

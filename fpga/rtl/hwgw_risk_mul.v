@@ -16,39 +16,47 @@ module hwgw_risk_mul #(
     output reg signed  [4*LIMB_W+B_W-1:0] p
 );
 
-  localparam PART_W = LIMB_W + 1 + B_W;
-  localparam PAIR_W = PART_W + LIMB_W + 1;
+  localparam HIGH_W = B_W - LIMB_W;  // of b, above its lowest limb
+  localparam LOW_PART_W = 2 * LIMB_W + 2;
+  localparam HIGH_PART_W = LIMB_W + 1 + HIGH_W;
+  localparam PAIR_W = B_W + 2 * LIMB_W + 2;
   localparam P_W = 4 * LIMB_W + B_W;
 
   reg signed [4*LIMB_W-1:0] a_q;
   reg signed [     B_W-1:0] b_q;
-  reg signed [  PART_W-1:0] part0_q, part1_q, part2_q, part3_q;
-  reg signed [  PAIR_W-1:0] low_q, high_q;
+  wire signed [LIMB_W:0] b_low = {1'b0, b_q[0+:LIMB_W]};
+  wire signed [HIGH_W-1:0] b_high = b_q[LIMB_W+:HIGH_W];
 
-  wire signed [LIMB_W:0] limb0 = {1'b0, a_q[0+:LIMB_W]};
-  wire signed [LIMB_W:0] limb1 = {1'b0, a_q[LIMB_W+:LIMB_W]};
-  wire signed [LIMB_W:0] limb2 = {1'b0, a_q[2*LIMB_W+:LIMB_W]};
-  wire signed [LIMB_W:0] limb3 = {a_q[4*LIMB_W-1], a_q[3*LIMB_W+:LIMB_W]};
+  // a limb of a by a limb of b, at its place in the pair of limbs
+  wire signed [PAIR_W-1:0] part[0:7];
 
-  wire signed [PAIR_W-1:0] low_even = {{(PAIR_W - PART_W) {part0_q[PART_W-1]}}, part0_q};
-  wire signed [PAIR_W-1:0] low_odd = {part1_q[PART_W-1], part1_q, {LIMB_W{1'b0}}};
-  wire signed [PAIR_W-1:0] high_even = {{(PAIR_W - PART_W) {part2_q[PART_W-1]}}, part2_q};
-  wire signed [PAIR_W-1:0] high_odd = {part3_q[PART_W-1], part3_q, {LIMB_W{1'b0}}};
+  genvar k;
+  generate
+    for (k = 0; k < 4; k = k + 1) begin : g_limb
+      localparam AT = (k % 2) * LIMB_W;
+      wire signed [LIMB_W:0] limb = {k == 3 && a_q[4*LIMB_W-1], a_q[k*LIMB_W+:LIMB_W]};
+      reg signed [LOW_PART_W-1:0] low_part_q;
+      reg signed [HIGH_PART_W-1:0] high_part_q;
+      always @(posedge clk) begin
+        low_part_q  <= limb * b_low;
+        high_part_q <= limb * b_high;
+      end
+      assign part[2*k]   = {{(PAIR_W - LOW_PART_W) {low_part_q[LOW_PART_W-1]}}, low_part_q} <<< AT;
+      assign part[2*k+1] = {{(PAIR_W - HIGH_PART_W) {high_part_q[HIGH_PART_W-1]}}, high_part_q} <<< (AT + LIMB_W);
+    end
+  endgenerate
 
+  reg signed [PAIR_W-1:0] low_q, high_q;
   wire signed [P_W-1:0] low = {{(P_W - PAIR_W) {low_q[PAIR_W-1]}}, low_q};
   wire signed [PAIR_W+2*LIMB_W-1:0] high = {high_q, {(2 * LIMB_W) {1'b0}}};
   wire unused_high = &{1'b0, high};
 
   always @(posedge clk) begin
-    a_q     <= a;
-    b_q     <= b;
-    part0_q <= limb0 * b_q;
-    part1_q <= limb1 * b_q;
-    part2_q <= limb2 * b_q;
-    part3_q <= limb3 * b_q;
-    low_q   <= low_even + low_odd;
-    high_q  <= high_even + high_odd;
-    p       <= low + $signed(high[P_W-1:0]);
+    a_q    <= a;
+    b_q    <= b;
+    low_q  <= part[0] + part[1] + part[2] + part[3];
+    high_q <= part[4] + part[5] + part[6] + part[7];
+    p      <= low + $signed(high[P_W-1:0]);
   end
 
 endmodule

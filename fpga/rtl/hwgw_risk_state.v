@@ -21,6 +21,9 @@ module hwgw_risk_state #(
     input  wire [              INSTRUMENT_W-1:0] instrument,
     input  wire [                           3:0] account,
     input  wire [                           5:0] strategy,
+    input  wire [              INSTRUMENT_W-1:0] read_instrument,  // of the rows that fetch keeps, in the cycle before
+    input  wire [                           3:0] read_account,
+    input  wire [                           5:0] read_strategy,
     input  wire [                    SLOT_W-1:0] slot_addr,
     output wire [          `HWGW_ROW_SLOT_W-1:0] slot_now,       // as the memory gives it, a cycle after its address
     output reg  [            `HWGW_ROW_AT_W-1:0] at_q,
@@ -50,7 +53,7 @@ module hwgw_risk_state #(
   wire [`HWGW_ROW_ACCOUNT_W-1:0] account_now;
   wire [`HWGW_ROW_STRATEGY_W-1:0] strategy_now;
   wire [63:0] feed_now;
-  wire [9:0] wide_instrument = {{(10 - INSTRUMENT_W) {1'b0}}, instrument};
+  wire [9:0] wide_instrument = {{(10 - INSTRUMENT_W) {1'b0}}, read_instrument};
 
   always @(posedge clk) begin
     if (fetch) begin
@@ -73,7 +76,7 @@ module hwgw_risk_state #(
       .we(we_at || clear),
       .waddr(clear ? clear_addr[INSTRUMENT_W-1:0] : instrument),
       .wdata(clear ? {`HWGW_ROW_AT_W{1'b0}} : at_d),
-      .raddr(instrument),
+      .raddr(read_instrument),
       .rdata(at_now)
   );
 
@@ -85,7 +88,7 @@ module hwgw_risk_state #(
       .we(we_account || clear),
       .waddr(clear ? clear_addr[3:0] : account),
       .wdata(clear ? {`HWGW_ROW_ACCOUNT_W{1'b0}} : account_d),
-      .raddr(account),
+      .raddr(read_account),
       .rdata(account_now)
   );
 
@@ -97,7 +100,7 @@ module hwgw_risk_state #(
       .we(we_strategy || clear),
       .waddr(clear ? clear_addr[5:0] : strategy),
       .wdata(clear ? {`HWGW_ROW_STRATEGY_W{1'b0}} : strategy_d),
-      .raddr(strategy),
+      .raddr(read_strategy),
       .rdata(strategy_now)
   );
 

