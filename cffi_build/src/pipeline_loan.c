@@ -116,7 +116,7 @@ static bool lend(struct hwgw_pipeline *p, uint64_t now_ns) {
     give_up(p, HWGW_CNT_LOAN_DIFFERS, "the connection's numbers have moved while they were lent");
     return false;
   }
-  if (numbers.room < sizeof((struct hwgw_sent *)0)->packet) return loan->is_out;
+  if (numbers.room < sizeof((struct hwgw_sent *)0)->packet) return false; /* the host's bytes wait in the socket */
   uint64_t expiry_ns = now_ns + LOAN_NS;
   uint32_t end = numbers.seq + numbers.room;
   bool is_renewed = loan->is_out && card_send_lend(gate, &numbers, end, expiry_ns, true);

@@ -195,8 +195,7 @@ static void translate(const struct restore *r, struct hwgw_order *event) {
   event->strategy = r->strategy[event->strategy % HWGW_RISK_STRATEGIES_MAX];
 }
 
-/* The card may have sent the order that it was offered last: without a verdict on record it is taken for one that left
- * and has no answer */
+/* the card may have sent the order that it was offered last: without a verdict it is one that left, without an answer */
 static int32_t unanswered(struct restore *r) {
   struct hwgw_order order = r->offer;
   r->offer.kind = HWGW_ORDER_KIND_NONE;
@@ -522,14 +521,6 @@ static int32_t part_apply(struct restore *r, const struct hwgw_replay_part *part
 
 /* ---- the end: as it is now ---- */
 
-/* a rate allowance begins empty: how much of it the last process had used is not worth knowing to the nanosecond */
-static void buckets_empty(struct hwgw_risk *risk, uint64_t now_ns) {
-  const struct hwgw_risk_bucket empty = {.level = 0, .level_ts = now_ns};
-  risk->gateway.bucket = empty;
-  for (uint32_t i = 0; i < HWGW_RISK_ACCOUNTS_MAX; i++) risk->account[i].bucket = empty;
-  for (uint32_t i = 0; i < HWGW_RISK_STRATEGIES_MAX; i++) risk->strategy[i].bucket = empty;
-}
-
 static bool is_resolved(uint32_t reason) { /* by this recovery, or it ended with its process */
   return reason == HWGW_RISK_REASON_PASS || reason == HWGW_RISK_REASON_RECONCILE ||
          reason == HWGW_RISK_REASON_SESSION || reason == HWGW_RISK_REASON_JOURNAL ||
@@ -552,7 +543,6 @@ static void conclude(struct restore *r, const struct hwgw_pipeline_cfg *cfg) {
     pipeline_session_publish(p, i);
   }
   pipeline_route_restored(p);
-  if (!p->card.gate) buckets_empty(p->risk, hwgw_now_ns()); /* the card's cannot be emptied: both begin as new ones */
   p->risk->halt = 0;
   for (uint32_t i = 0; i < p->symbol_cnt; i++) (void)pipeline_exposure_rows(p, i);
   if (cfg->replay_halts && !is_resolved(r->halt))
