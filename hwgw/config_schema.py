@@ -336,6 +336,7 @@ ROUTER = Section(
         "children_max": Key(integer(1, SESSIONS_MAX), SESSIONS_MAX),
         "latency_cost": Key(decimal(0, lib.HWGW_ROUTE_LATENCY_MAX), 0),
         "fill_cost": Key(decimal(0, lib.HWGW_ROUTE_FILL_MAX), 0),
+        "retries_max": Key(integer(0, 3), 0),
     }
 )
 CONTROL = Section(

@@ -64,4 +64,4 @@ def router(node: Node, found: tuple[Session, ...], bad: Bad) -> Router:
                 if key in at:
                     bad(at.where(key), "there is one venue; it is of sessions with several")
     at = node["router"]
-    return Router(at["children_max"], at["latency_cost"], at["fill_cost"]) if at else Router()
+    return Router(at["children_max"], at["latency_cost"], at["fill_cost"], at["retries_max"]) if at else Router()

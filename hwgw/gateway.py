@@ -234,7 +234,7 @@ class NativeSettings:
     def _router(self, cfg: Any) -> None:
         router, sessions = self._settings.router, self._settings.sessions
         cfg.venue_cnt, cfg.children_max = len(sessions), router.children_max
-        cfg.latency_px, cfg.fill_px = router.latency_px, router.fill_px
+        cfg.latency_px, cfg.fill_px, cfg.retries_max = router.latency_px, router.fill_px, router.retries_max
         for row, session in zip(cfg.venue, sessions, strict=False):
             route = session.route
             row.is_off, row.take_fee, row.make_fee = not route.enabled, route.take_fee, route.make_fee

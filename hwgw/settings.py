@@ -161,6 +161,7 @@ class Router:
     children_max: int = 8
     latency_px: int = 0
     fill_px: int = 0
+    retries_max: int = 0
 
 
 @dataclass(frozen=True, slots=True)

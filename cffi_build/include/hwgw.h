@@ -137,6 +137,7 @@ struct hwgw_router_cfg {
   uint32_t children_max; /* of one parent, 1 = it is not split */
   uint32_t latency_px;   /* what a millisecond until the answer is worth, in price units per share */
   uint32_t fill_px;      /* what it is worth that an order is filled and not missed */
+  uint32_t retries_max;  /* times in a row that shares of a refused child go to another venue, at most 3; 0 = never */
   struct hwgw_route_venue venue[8];
 };
 
@@ -146,7 +147,8 @@ struct hwgw_route_quote {
   uint32_t shown; /* shares there */
   bool is_up;
   bool is_good;
-  bool is_halted; /* the venue */
+  bool is_halted;  /* the venue */
+  bool is_refused; /* it had these shares before */
 };
 
 struct hwgw_router; /* state of hwgw_router_sz_bytes(), 8-byte aligned */

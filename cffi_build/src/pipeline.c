@@ -130,6 +130,7 @@ static void hook_order(struct hwgw_pipeline *p, const struct pipeline_strategy *
  * was for lives on */
 void pipeline_refused(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, const struct hwgw_order *order,
                       uint32_t venue, uint32_t reason) {
+  if (HWGW_UNLIKELY(p->child != NULL) && pipeline_route_refused(p, strategy, order, venue, reason)) return;
   struct hwgw_order refused = *order;
   if (order->kind != HWGW_ORDER_KIND_CANCEL) refused.kind = HWGW_ORDER_KIND_REJECTED;
   refused.reason = reason;

@@ -107,6 +107,27 @@ struct pipeline_quality {
   bool is_filled;
 };
 
+#define ROUTE_RETRIES_MAX 3
+#define ROUTE_AGAIN_MAX 16
+
+/* a child of a routed order, by its reference: what is needed to route its shares again */
+struct pipeline_child {
+  struct hwgw_order order; /* as the router was given it, with the shares of the child */
+  uint64_t parent;
+  uint32_t ref;     /* 0 = none */
+  uint32_t refused; /* bit per venue that had its shares before */
+  uint32_t retries;
+};
+
+/* a child that was refused, until its turn */
+struct pipeline_again {
+  struct pipeline_child child;
+  const struct pipeline_strategy *strategy;
+  struct hwgw_order order; /* as the strategy is to be told of it */
+  uint32_t venue;
+  uint32_t reason;
+};
+
 /* a record that the card's gate was given */
 struct pipeline_said {
   uint64_t ts_ns;
@@ -228,7 +249,12 @@ struct hwgw_pipeline {
   uint64_t arm_seq;
   uint16_t arm[HWGW_RISK_STRATEGIES_MAX]; /* what the gate was told last */
 
-  struct hwgw_router *router; /* NULL with one venue */
+  struct hwgw_router *router;   /* NULL with one venue */
+  struct pipeline_child *child; /* NULL: shares of refused children are not routed again. Direct-mapped by reference */
+  struct pipeline_again again[ROUTE_AGAIN_MAX];
+  uint32_t again_cnt;
+  uint32_t retries_max;
+  uint64_t given[HWGW_SEGMENT_SESSIONS_MAX]; /* shares that children of the order at hand were given, by venue */
   struct pipeline_session session[HWGW_SEGMENT_SESSIONS_MAX];
   uint32_t session_cnt;
   uint32_t last_ref;
@@ -358,6 +384,12 @@ void pipeline_params_keep(struct hwgw_pipeline *p, const struct pipeline_strateg
 int32_t pipeline_route_open(struct hwgw_pipeline *p, const struct hwgw_router_cfg *cfg, struct hwgw_error *error);
 void pipeline_route_restored(struct hwgw_pipeline *p); /* the orders that are open */
 void pipeline_route(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, struct hwgw_order *parent);
+/* an order did not leave: true when it is a child whose shares may go elsewhere; the strategy is told after that */
+bool pipeline_route_refused(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy,
+                            const struct hwgw_order *order, uint32_t venue, uint32_t reason);
+/* a venue has rejected an order: when it is a child its shares go elsewhere, before the strategy is told; event then says of
+ * how many that is not so (qty), and a counter of the router as the reason */
+void pipeline_route_rejected(struct hwgw_pipeline *p, uint32_t venue, struct hwgw_order *event);
 /* pipeline_feed.c: what the books of a channel are worth, and their repair */
 int32_t pipeline_feed_open(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error);
 void pipeline_feed_close(struct hwgw_pipeline *p);

@@ -255,6 +255,7 @@ void hwgw_pipeline_close(struct hwgw_pipeline *p) {
   free(p->risk);
   free(p->breaker);
   free(p->router);
+  free(p->child);
   free(p->instrument);
   free(p);
 }

@@ -91,6 +91,7 @@ void pipeline_answer(struct hwgw_pipeline *p, uint32_t venue, struct hwgw_order 
 
   const struct pipeline_strategy *strategy = pipeline_strategy_of(p, event->strategy);
   if (!strategy || event->instrument >= p->symbol_cnt) return;
+  if (HWGW_UNLIKELY(p->child && event->kind == HWGW_ORDER_KIND_REJECTED)) pipeline_route_rejected(p, venue, event);
   struct hwgw_position own;
   hwgw_risk_position(p->risk, event->instrument, &own);
   event->instrument = pipeline_instrument_of(p, venue, event->instrument);

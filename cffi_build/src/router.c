@@ -54,6 +54,10 @@ static bool is_halted(const struct look *look) {
   return look->quote->is_halted;
 }
 
+static bool has_refused(const struct look *look) {
+  return look->quote->is_refused;
+}
+
 static bool is_down(const struct look *look) {
   return !look->quote->is_up;
 }
@@ -84,6 +88,7 @@ static const struct {
 } refusals[] = {
     {HWGW_JOURNAL_ROUTE_CAUSE_OFF, is_off},
     {HWGW_JOURNAL_ROUTE_CAUSE_HALTED, is_halted},
+    {HWGW_JOURNAL_ROUTE_CAUSE_REFUSED, has_refused},
     {HWGW_JOURNAL_ROUTE_CAUSE_SESSION, is_down},
     {HWGW_JOURNAL_ROUTE_CAUSE_FEED, is_blind},
     {HWGW_JOURNAL_ROUTE_CAUSE_OPEN_ORDERS, is_full},

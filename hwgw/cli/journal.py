@@ -221,7 +221,12 @@ class _Reader:
 def _route(row: dict[str, Any]) -> str:
     at = f" at {row['px'] / 10_000:.4f}" if row["px"] else ""
     what = f"{row['side']} {row['qty']} {row['symbol']} {row['order_type']} {row['tif']}{at}"
-    return f"route     parent {row['parent']}  {what}: {row['placed_qty']} placed in {row['child_cnt']} children"
+    why = (
+        f" (retry {row['retry']}: ref {row['refused_ref']} was refused, {row['refused_reason']})"
+        if row["retry"]
+        else ""
+    )
+    return f"route     parent {row['parent']}  {what}{why}: {row['placed_qty']} placed in {row['child_cnt']} children"
 
 
 def _candidate(at: dict[str, Any]) -> str:

@@ -43,6 +43,7 @@ class Quote:
     is_up: bool = True
     is_good: bool = True
     is_halted: bool = False
+    is_refused: bool = False
 
 
 @dataclass
@@ -101,6 +102,7 @@ class Router:
         causes = {
             Cause.OFF: venue.is_off,
             Cause.HALTED: quote.is_halted,
+            Cause.REFUSED: quote.is_refused,
             Cause.SESSION: not quote.is_up,
             Cause.FEED: not quote.is_good,
             Cause.OPEN_ORDERS: recent.open_cnt >= venue.open_max,

@@ -151,7 +151,7 @@ class Market:
         return self.started[-1]
 
     @contextlib.contextmanager
-    def attached(self, sign: str = "order.encoded") -> Iterator[Segment]:
+    def attached(self, sign: str = "order.encoded", seconds: float = PATIENCE_S) -> Iterator[Segment]:
         """The segment of the gateway that was started last, once a counter (orders sent) has moved."""
         found: list[Segment] = []
 
@@ -165,6 +165,6 @@ class Market:
                 segment.close()
             return False
 
-        until(runs, f"the gateway counts {sign}")
+        until(runs, f"the gateway counts {sign}", seconds)
         with found[0] as segment:
             yield segment

@@ -167,6 +167,7 @@ class Rig:
         mode: str = "live",
         venues: Sequence[str] = (),
         risk: tuple[str, ...] = ("host", ""),
+        router: dict[str, int] | None = None,
     ) -> None:
         """replay: blocks of a journal as records and how many these are, replay_halts: with its halts;
         depth, shown: levels and features.
@@ -229,6 +230,8 @@ class Rig:
             self._keep.append(ffi.from_buffer(data))
             parts[number].data, parts[number].len = self._keep[-1], len(data)
             parts[number].record_cnt, parts[number].block = cnt, number + 1
+        for key, value in (router or {}).items():
+            setattr(cfg.router, key, value)
         cfg.replay, cfg.replay_cnt, cfg.replay_halts = parts, len(replay), replay_halts
         self._keep.append(parts)
         self._keep += [cfg, flows, chosen]

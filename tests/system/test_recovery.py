@@ -51,7 +51,7 @@ def has(segment: Segment) -> dict[str, Any]:
 def started(market: Market) -> Iterator[Segment]:
     """The gateway that was started last; when it does not come up, what it and the machine say of that."""
     try:
-        with market.attached("pipeline.loops") as segment:
+        with market.attached("pipeline.loops", PATIENCE_S) as segment:
             yield segment
     except AssertionError as error:
         if "gave up waiting until the gateway counts" not in str(error):
@@ -181,8 +181,9 @@ def agreed_with(market: Market, segment: Segment, acceptor: FixAcceptor) -> dict
 
 
 def test_a_fix_session_killed_under_load_comes_back_with_what_the_venue_has(tmp_path: Path, rng: random.Random) -> None:
+    seconds = 60 + 30 * CRASHES
     with (
-        Market(tmp_path, rate=5_000, seconds=120, recovery=[]) as market,
+        Market(tmp_path, rate=5_000, seconds=seconds, recovery=[]) as market,
         FixAcceptor(market.exchange.address, user=("DEMO", "DEMO")) as acceptor,
     ):
         market.journal = {"folder": str(tmp_path / "journal"), "stall": "10s"}

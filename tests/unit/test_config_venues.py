@@ -32,12 +32,13 @@ def test_one_session_is_as_it_was() -> None:
 
 def test_each_channel_tells_of_its_venue_and_each_session_says_what_the_router_may() -> None:
     south = "    when_lost: halt\n    route: {take_fee: 0.0030, make_fee: -0.0020, order_max: 500, open_max: 3}\n"
-    settings = load(two(south=south, router="router: {children_max: 2, latency_cost: 0.01, fill_cost: 0.005}\n"))
+    said = "router: {children_max: 2, latency_cost: 0.01, fill_cost: 0.005, retries_max: 2}\n"
+    settings = load(two(south=south, router=said))
     assert [(session.venue, session.when_lost) for session in settings.sessions] == [
         ("NORTH", "others"), ("SOUTH", "halt"),
     ]  # fmt: skip
     assert settings.sessions[1].route == Route(True, 30, -20, 500, 3)
-    assert settings.router == Router(2, 100, 50)
+    assert settings.router == Router(2, 100, 50, 2)
     assert [channel.venue for channel in settings.pipelines[0].channels] == [0, 1]
     assert load(two(south="    route: {enabled: false}\n")).sessions[1].route.enabled is False
 

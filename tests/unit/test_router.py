@@ -50,7 +50,7 @@ class Both:
         parent = order(**fields)
         placed, found = self.golden.route(parent, quotes)
         for row, quote in zip(self._quotes, quotes, strict=True):
-            row.px, row.shown, row.is_up, row.is_good, row.is_halted = dataclasses.astuple(quote)
+            row.px, row.shown, row.is_up, row.is_good, row.is_halted, row.is_refused = dataclasses.astuple(quote)
         assert lib.hwgw_router_route(self.native, ffi.new("struct hwgw_order *", parent), self._quotes,
                                      self._candidates) == placed  # fmt: skip
         for native, want in zip(self._candidates, found, strict=True):
@@ -116,7 +116,7 @@ class Stream:
         quotes = [
             Quote(
                 rng.choice((0, PX - 2, PX - 1, PX, PX + 1)), rng.choice((0, 1, 50, 100, 1000)), rng.random() < 0.9,
-                rng.random() < 0.9, rng.random() < 0.1,
+                rng.random() < 0.9, rng.random() < 0.1, rng.random() < 0.1,
             )
             for _ in range(self.both.cnt)
         ]  # fmt: skip
@@ -261,6 +261,8 @@ def test_open_max_counts_orders_that_have_not_ended():
         (Venue(is_off=True), Quote(0, 0, is_up=False), Cause.OFF),
         (Venue(is_off=True), Quote(PX, 1, is_halted=True), Cause.OFF),
         (Venue(), Quote(PX, 1, is_up=False, is_halted=True), Cause.HALTED),
+        (Venue(), Quote(PX, 1, is_halted=True, is_refused=True), Cause.HALTED),
+        (Venue(), Quote(PX, 1, is_up=False, is_refused=True), Cause.REFUSED),
         (Venue(), Quote(PX, 1, is_up=False, is_good=False), Cause.SESSION),
         (Venue(), Quote(PX, 1, is_good=False), Cause.FEED),
         (Venue(), Quote(0, 0), Cause.NO_PRICE),

@@ -41,22 +41,24 @@ class Floor:
         wait: bool = False,
         halts: bool = False,
         session: dict[str, Any] | None = None,
+        sessions: dict[int, dict[str, Any]] | None = None,
         **options: Any,
     ) -> None:
+        """session: settings of each; sessions: of single ones, by number; strategy: instead of the probe."""
         self.names = names
         self.venues = [sv.Venue() for _ in names]
         self.packets: list[list[bytes]] = [[] for _ in names]
         cfgs = ffi.new("struct hwgw_session_cfg[]", len(names))
-        for cfg, venue, name in zip(cfgs, self.venues, names, strict=True):
+        for number, (cfg, venue, name) in enumerate(zip(cfgs, self.venues, names, strict=True)):
             values = {
                 "address": 0x7F000001, "port": venue.port, "username": sv.USERNAME, "password": sv.PASSWORD,
                 "requested_session": b" " * 10, "firm": b"    ", "capacity": b"P", "display": b"Y", "requested_seq": 1,
                 "login_timeout_ms": 5000, "dead_link_ms": 15000, "reconnect_ms": 1, "venue": name.encode(),
                 "halts_alone": halts,
-            } | (session or {})  # fmt: skip
+            } | (session or {}) | (sessions or {}).get(number, {})  # fmt: skip
             for key, value in values.items():
                 setattr(cfg, key, value)
-        strategy = probe(**options.pop("probe", {}))
+        strategy = options.pop("strategy", None) or probe(**options.pop("probe", {}))
         try:
             self.rig = Rig(SYMBOLS, strategy, session=cfgs, venues=names, journal_sz_bytes=RING, **options)
         except BaseException:
