@@ -70,6 +70,9 @@ class Mutant:
     code: str
     text: str
 
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}: {self.old} -> {self.new or 'nothing'}: {self.code}"
+
 
 def mutants(source: str) -> Iterator[Mutant]:
     """Every change of one token of what decides: each comparison, sign, connective, negation and constant."""
@@ -234,15 +237,14 @@ def main() -> int:
             verdicts = {}
             for index, verdict in pool.imap_unordered(judge, jobs):
                 verdicts[index] = verdict
+                if not verdict:
+                    print(f"survives: {chosen[index]}", flush=True)
                 if len(verdicts) % 50 == 0:
                     print(f"mutants: {len(verdicts)} of {len(jobs)}", flush=True)
     compiled = [index for index, verdict in verdicts.items() if verdict != "does not compile"]
     if len(compiled) * 10 < len(chosen) * 9:  # headers that changed meanwhile, rather than mutants
         raise SystemExit(f"mutants: {len(compiled)} of {len(chosen)} compile: nothing can be said of the others")
-    alive = sorted(index for index in compiled if not verdicts[index])
-    for index in alive:
-        mutant = chosen[index]
-        print(f"survives: {mutant.source}:{mutant.line}: {mutant.old} -> {mutant.new or 'nothing'}: {mutant.code}")
+    alive = [index for index in compiled if not verdicts[index]]
     caught = len(compiled) - len(alive)
     by_kit = sum(verdicts[index].startswith("scenario") for index in compiled)
     share = f"{caught} of {len(compiled)} noticed ({caught / len(compiled):.1%})"

@@ -82,6 +82,12 @@ def test_the_last_of_each_range_can(bench, fields, px):
     assert bench.carry(order(6) | fields, px)
 
 
+def test_a_reference_that_has_ended_does_not_come_again(bench):
+    assert bench.carry(order(5), PX)
+    assert bench.say("rejected", ref=5) == "pass"
+    assert not bench.carry(order(5), PX)
+
+
 @pytest.mark.parametrize("side", [BUY, SELL])
 def test_exposure_may_fill_its_width_and_no_more(bench, side):
     assert bench.carry(order(1, side=side, qty=100), 1)

@@ -164,6 +164,15 @@ def test_duplicate_looks_at_the_last_eight_passed_orders(bench):
     assert bench.order(BUY) == "pass"
 
 
+def test_duplicate_is_found_where_all_recent_orders_are_like_it(bench):
+    bench.limit(dup_window_ns=2000)
+    for _ in range(8):
+        bench.ts += 2000
+        assert bench.order(BUY) == "pass"
+    assert len(set(bench.golden.recent)) == len({recent.ts for recent in bench.golden.recent}) == 8
+    assert bench.order(BUY) == "duplicate"
+
+
 # ---- rate ----
 
 
