@@ -2,7 +2,8 @@
 //
 // SPDX-License-Identifier: MIT
 //
-// Assumed, and not proven of hwgw_mold: no record is given while the store is full; a packet is committed or taken back, not both.
+// Assumed: nothing is committed and taken back in one cycle, which fv_mold proves of hwgw_mold; no record is given while the store is
+// full, where hwgw_mold may do so in one cycle more (fv_mold), for which the margin of the real store is larger.
 // RULE_ORDER  the records that were committed leave in their order, each once; what was taken back never leaves
 // RULE_STABLE a record that waits at the port stays as it is
 // RULE_LIVE   a committed record is at the port within 3 cycles when the reader takes what is there

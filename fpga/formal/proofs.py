@@ -99,6 +99,10 @@ PROOFS = (
         "stable": ("wire                        is_free = !order_valid_q || m_axis_order_tready;",
                    "wire                        is_free = 1'b1;"),
     }),
+    Proof("frame.loan", "hwgw_frame", "fv_frame", "RULE_LOAN", 3,
+          ("if (is_left_bad_q || (!is_left_wide_q && s_len > left_q))", "if (is_left_bad_q)"),
+          is_induction=True, depth_cover=30,
+          probes=("end_q", "expiry_q", "is_over_q", "is_new_q", "left_q", "is_left_wide_q", "is_left_bad_q")),
     Proof("frame.once", "hwgw_frame", "fv_frame", "RULE_ONCE", 3,
           ("else if (m_axis_sent_tready) sent_valid_q", "else sent_valid_q"), is_induction=True, depth_cover=34),
     Proof("udp.verdict", "hwgw_udp", "fv_udp", "RULE_VERDICT", 12,
@@ -118,7 +122,7 @@ PROOFS = (
     }),
 )  # fmt: skip
 
-# written, and not closed: the solver had no answer in ten minutes, or the induction needs a stronger invariant
+# written, and not closed: the solver had no answer in minutes
 OPEN = (
     *_settled("fv_risk_check", "hwgw_risk_check", {
         "credit": ("is_room_bad_q3 || credit_left[65]", "credit_left[65]"),
@@ -126,8 +130,4 @@ OPEN = (
     Proof("risk.worst", "hwgw_risk_apply", "fv_risk_ledger", "RULE_WORST", 1,
           ("side_qty    <= is_replaced ? orig_leaves + release_q", "side_qty    <= is_replaced ? orig_leaves"),
           is_induction=True, depth_cover=6, settled=("hwgw_risk_apply",)),
-    Proof("frame.loan", "hwgw_frame", "fv_frame", "RULE_LOAN", 3,
-          ("if (is_left_bad_q || (!is_left_wide_q && s_len > left_q))", "if (is_left_bad_q)"),
-          is_induction=True, depth_cover=30,
-          probes=("end_q", "expiry_q", "is_over_q", "is_new_q", "left_q", "is_left_wide_q", "is_left_bad_q")),
 )  # fmt: skip

@@ -63,7 +63,7 @@ module hwgw_arbiter #(
   wire [63:0] a_seq, a_t_rx, b_seq, b_t_rx;
   wire [79:0] a_session, b_session;
 
-  // ---- a hole is given up in two steps, in which nothing is delivered ----
+  // ---- a hole is given up in two steps, in which nothing is delivered, and no known copy of the other line skipped ----
 
   reg         is_measuring_q;
   reg         is_jumping_q;
@@ -153,6 +153,7 @@ module hwgw_arbiter #(
       .is_taken      (take_a),
       .is_other_taken(take_b),
       .is_jump       (is_jumping_q && !is_b_q),
+      .is_other_chosen(is_busy_q && is_b_q),
       .is_other_jump (is_jumping_q && is_b_q),
       .other_ahead   (b_ahead),
       .wants         (a_wants),
@@ -182,6 +183,7 @@ module hwgw_arbiter #(
       .is_taken      (take_b),
       .is_other_taken(take_a),
       .is_jump       (is_jumping_q && is_b_q),
+      .is_other_chosen(is_busy_q && !is_b_q),
       .is_other_jump (is_jumping_q && !is_b_q),
       .other_ahead   (a_ahead),
       .wants         (b_wants),

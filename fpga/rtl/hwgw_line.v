@@ -28,7 +28,8 @@ module hwgw_line #(
     input  wire                        is_taken,  // the message at the head goes to the decoder
     input  wire                        is_other_taken,  // one of the other line does
     input  wire                        is_jump,  // the expected number becomes this line's
-    input  wire                        is_other_jump,  // or the other's, which was that far ahead
+    input  wire                        is_other_chosen,  // it may become the other's in the next cycle, or does in this one
+    input  wire                        is_other_jump,  // it does, which was that far ahead in the cycle before
     input  wire [                17:0] other_ahead,
     output wire                        wants,  // a message with the expected number is at the head
     output wire                        is_ahead,  // what is at the head is behind a hole
@@ -72,8 +73,12 @@ module hwgw_line #(
   reg         is_known_number_q;  // and that is of this packet
   reg         is_other_session_q;
   reg  [63:0] apart_q;
+  reg  [17:0] apart_less_1_q;
+  reg  [17:0] apart_less_2_q;
   reg         was_taken_q;  // the other line's message, in the cycle in which apart_q was made
   reg         is_far_q;
+  reg  [17:0] apart_other_q;
+  reg         was_judged_q;  // ahead_q is of this cycle, apart_other_q is not
 
   reg         is_run_q;  // state_q is RUN and the packet is not too far ahead
   reg         is_unwanted_q;  // state_q is IDLE or one that skips
@@ -84,7 +89,7 @@ module hwgw_line #(
   wire        is_message = s_valid && kind == KIND_MESSAGE;
   wire        is_end = s_valid && kind == KIND_END;
   wire        has_blocks = !is_heartbeat_q && !is_end_q;
-  wire        is_known = is_run_q && is_message && is_old && !is_other_jump;  // ahead_q moves by one cause at a time
+  wire        is_known = is_run_q && is_message && is_old && !is_other_chosen;  // ahead_q stands while apart_other_q is made
   wire        is_done = is_run_q && is_end && (has_blocks || is_next_q || is_old);
   wire        take_header = is_header && (is_unwanted_q || is_run_q);
 
@@ -95,20 +100,52 @@ module hwgw_line #(
   assign is_session_end = is_done && is_end_q && is_next_q;
 
   // how far ahead the next message will be, by what happens to this one: each case has its own sum, as the cause comes late
-  wire [18:0] apart_other = {ahead_q[17], ahead_q} - {other_ahead[17], other_ahead};
-  wire [17:0] apart_limited = apart_other[18] == apart_other[17] ? apart_other[17:0] : apart_other[18] ? AHEAD_MIN : AHEAD_MAX;
-  wire        is_lowest = ahead_q == AHEAD_MIN;
   wire [64:0] apart = {1'b0, seq_q} - {1'b0, expected};
   wire [15:0] apart_low = apart_q[15:0];
-  wire        is_near_above = apart_q[63:16] == 48'd0;
-  wire        is_near_below = apart_q[63:16] == {48{1'b1}};
-  wire [17:0] apart_0 = apart_q[17:0] - {17'd0, was_taken_q};
-  wire [17:0] apart_1 = apart_q[17:0] - {17'd0, was_taken_q} - 18'd1;
-  wire        is_too_far = cfg_jump_max != 32'd0 && (apart_q[63:32] != 32'd0 || apart_q[31:0] > cfg_jump_max);
+  // whether the difference is small follows from the highest 48 bits of both numbers, while it is being made
+  reg         is_same_q;
+  reg         is_above_q;  // seq_q has one more there
+  reg         is_below_q;  // one less
+  reg         is_borrow_q;
+  wire [47:0] seq_high = seq_q[63:16];
+  wire [47:0] expected_high = expected[63:16];
+  wire        is_near_above = is_borrow_q ? is_above_q : is_same_q;
+  wire        is_near_below = is_borrow_q ? is_same_q : is_below_q;
+
+  // is a one more than b, without a carry chain: a bit changes where the one below it went from 1 to 0
+  function is_one_more;
+    input [47:0] a;
+    input [47:0] b;
+    is_one_more = (a ^ b ^ {~a[46:0] & b[46:0], 1'b1}) == 48'd0;
+  endfunction
+  wire [17:0] apart_0 = was_taken_q ? apart_less_1_q : apart_q[17:0];
+  wire [17:0] apart_1 = was_taken_q ? apart_less_2_q : apart_less_1_q;
+  reg         is_judge;  // state_q is JUDGE
+  wire        is_near = is_far_q ? is_near_below : is_near_above;
+  wire        is_close = !is_far_q && is_near_above && apart_low[15:2] == 14'd0;
+  wire [17:0] apart_end = is_far_q ? AHEAD_MIN : AHEAD_MAX;
+  // ahead_q means something in RUN: as it is or becomes there when nothing is taken (0), and when one of the other line is (1)
+  wire [17:0] ahead_0 = is_judge ? (is_near ? apart_0 : apart_end) : is_jump ? 18'd0 :
+      !is_other_jump ? ahead_q : apart_other_q[17] ? apart_other_q : AHEAD_MIN;
+  wire [17:0] ahead_1 = is_judge ? (is_near ? apart_1 : apart_end) : ahead_q == AHEAD_MIN ? AHEAD_MIN : ahead_q - 18'd1;
+  wire        is_next_0 = is_judge ? is_close && apart_low[1:0] == {1'b0, was_taken_q} : is_jump || (!is_other_jump && is_next_q);
+  wire        is_next_1 = is_judge ? is_close && apart_low[1:0] == {was_taken_q, !was_taken_q} : ahead_q == 18'd1;
+  reg  [31:0] jump_max_q;
+  reg         has_jump_max_q;
+  wire        is_too_far = has_jump_max_q && (apart_q[63:32] != 32'd0 || apart_q[31:0] > jump_max_q);
   wire        is_believable = !is_other_session_q && !is_number_bad_q;
 
   always @(posedge clk) begin
-    was_taken_q <= is_other_taken;
+    jump_max_q     <= cfg_jump_max;
+    has_jump_max_q <= cfg_jump_max != 32'd0;
+    was_taken_q   <= is_other_taken;
+    is_judge      <= state_q == DIFFER && is_joined && !is_other_jump && !rst && !is_restart;
+    was_judged_q  <= is_judge;
+    apart_other_q <= ahead_q - other_ahead;
+    if (is_known) ahead_q <= is_other_taken ? ahead_q : ahead_q + 18'd1;
+    else ahead_q <= is_other_taken ? ahead_1 : ahead_0;
+    if (is_known) is_next_q <= !is_other_taken && ahead_q == 18'h3ffff;
+    else is_next_q <= is_other_taken ? is_next_1 : is_next_0;
     case (state_q)
       DIFFER: begin
         if (is_joined) state_q <= JUDGE;
@@ -118,6 +155,12 @@ module hwgw_line #(
         end
         is_other_session_q <= session_q != session;
         apart_q            <= apart[63:0];
+        is_borrow_q        <= seq_q[15:0] < expected[15:0];
+        is_same_q          <= seq_high == expected_high;
+        is_above_q         <= is_one_more(seq_high, expected_high);
+        is_below_q         <= is_one_more(expected_high, seq_high);
+        apart_less_1_q     <= seq_q[17:0] - expected[17:0] - 18'd1;
+        apart_less_2_q     <= seq_q[17:0] - expected[17:0] - 18'd2;
         is_far_q           <= apart[64];  // until JUDGE: the number is below the expected one
       end
       JUDGE: begin
@@ -125,10 +168,6 @@ module hwgw_line #(
         is_run_q      <= is_believable && (is_far_q || !is_too_far);
         is_unwanted_q <= !is_believable;
         is_far_q      <= !is_far_q && is_too_far;
-        if (is_far_q ? is_near_below : is_near_above) ahead_q <= is_other_taken ? apart_1 : apart_0;
-        else ahead_q <= is_far_q ? AHEAD_MIN : AHEAD_MAX;
-        is_next_q <= !is_far_q && is_near_above && apart_low[15:2] == 14'd0 &&
-                     (is_other_taken ? apart_low[1:0] == {was_taken_q, !was_taken_q} : apart_low[1:0] == {1'b0, was_taken_q});
       end
       RUN: begin
         if (is_far_q) begin
@@ -136,20 +175,7 @@ module hwgw_line #(
           is_unwanted_q <= 1'b1;
         end
         is_far_q <= 1'b0;
-        if (is_jump) begin
-          ahead_q   <= 18'd0;
-          is_next_q <= 1'b1;
-        end else if (is_other_jump) begin
-          ahead_q   <= apart_limited;
-          is_next_q <= ahead_q == other_ahead;
-        end else if (is_other_taken && !is_known) begin
-          if (!is_lowest) ahead_q <= ahead_q - 18'd1;
-          is_next_q <= ahead_q == 18'd1;
-        end else if (is_known && !is_other_taken) begin
-          ahead_q   <= ahead_q + 18'd1;
-          is_next_q <= ahead_q == 18'h3ffff;
-        end
-        if (is_end && s_ready) begin
+        if (is_done) begin
           state_q       <= IDLE;
           is_run_q      <= 1'b0;
           is_unwanted_q <= 1'b1;
@@ -160,8 +186,9 @@ module hwgw_line #(
         is_unwanted_q <= 1'b1;
       end
     endcase
-    // the expected number has gone past what was compared with
-    if (is_other_jump && (state_q == DIFFER || state_q == JUDGE || (state_q == RUN && !is_old && !is_next_q))) begin
+    // the expected number has gone past what was compared with; else this line was not ahead, and is behind now
+    if (is_other_jump && (state_q == DIFFER || state_q == JUDGE ||
+                          (state_q == RUN && ((!is_old && !is_next_q) || was_judged_q)))) begin
       state_q       <= DIFFER;
       is_run_q      <= 1'b0;
       is_unwanted_q <= 1'b0;
