@@ -60,6 +60,11 @@ def _levels(run: Run, told: list[dict[str, int]]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def _cut_pct(exchange: Mapping[str, Any], asked_msgs_per_s: float) -> float:
+    """What a run that was cut off had reached, in percent of the rate asked for on the whole."""
+    return 100 * float(exchange["messages_per_s"]) / asked_msgs_per_s
+
+
 def _load(run: Run, exchange: Mapping[str, Any]) -> dict[str, Any]:
     asked = sum(step.messages for step in run.steps)
     asked_s = sum(step.us for step in run.steps) / 1e6
@@ -72,7 +77,7 @@ def _load(run: Run, exchange: Mapping[str, Any]) -> dict[str, Any]:
         "asked_seconds": asked_s,
         "seconds": round(took_s, 6) if is_whole else round(float(exchange["elapsed_s"]), 6),
         "is_whole": is_whole,
-        "reached_pct": round(100 * asked_s / took_s, 1) if is_whole else 0.0,
+        "reached_pct": round(100 * asked_s / took_s if is_whole else _cut_pct(exchange, asked / asked_s), 1),
         "levels": _levels(run, exchange["steps"]),
         "lateness_ns": exchange["lateness_ns"],
     }

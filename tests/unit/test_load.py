@@ -148,3 +148,14 @@ def test_requests_get_lost_with_a_connection_only() -> None:
     ):  # fmt: skip
         found = report._requests(counters(order__encoded=sent), venue, refused, cuts)
         assert (found["lost_in_cuts"], found["exact"]) == (lost, is_exact)
+
+
+def test_what_a_run_that_was_cut_off_had_reached_is_told() -> None:
+    run = report.Run(find("steady"), 1_000, tuple(schedule(find("steady"), 1_000, 2)), None, "X")
+    told = {"steps": [{"messages": 2_000, "us": 2_000_000, "ended_ns": 0}], "lateness_ns": {}}
+    cut = report._load(run, {**told, "elapsed_s": 13.0, "messages_per_s": 100.0})
+    assert (cut["is_whole"], cut["reached_pct"], cut["seconds"], cut["levels"]) == (False, 10.0, 13.0, [])
+    late = {**told, "steps": [{**told["steps"][0], "ended_ns": 4_000_000_000}], "elapsed_s": 4.0, "messages_per_s": 1.0}
+    whole = report._load(run, late)
+    assert (whole["is_whole"], whole["reached_pct"], whole["seconds"]) == (True, 50.0, 4.0)
+    assert [level["reached_msgs_per_s"] for level in whole["levels"]] == [500.0]
