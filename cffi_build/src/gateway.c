@@ -25,7 +25,7 @@
 #define WATCH_NS 5000000
 
 /* Threads are made one by one and confined together: each takes its core and its priority, which needs privileges, then
- * gives these up and waits until the process is as it shall be. */
+ * gives these up and waits until the process is as it shall be, threads of drivers and strategies included. */
 struct start {
   pthread_mutex_t lock;
   pthread_cond_t changed;
@@ -40,12 +40,14 @@ struct worker {
   struct hwgw_pipeline *pipeline;
   struct start *start;
   pthread_t thread;
+  int32_t tid;
 };
 
 static void *thread_main(void *argument) {
   struct worker *worker = argument;
   struct start *start = worker->start;
   struct hwgw_error error = {0};
+  worker->tid = gettid();
   hwgw_placement_thread(worker->pipeline);
   uint64_t lends = worker->pipeline->loan.is_on ? (uint64_t)1 << CAP_NET_ADMIN : 0; /* TCP_REPAIR */
   if (start->drop_privileges) hwgw_confine_privileges(start->keep_caps | lends, &error);
@@ -61,7 +63,7 @@ static void *thread_main(void *argument) {
 }
 
 /* waits for every thread, then confines the process; what goes wrong is in start->error */
-static void settle(struct start *start, uint32_t started, struct hwgw_segment *segment,
+static void settle(struct start *start, const struct worker *worker, uint32_t started, struct hwgw_segment *segment,
                    const struct hwgw_confine_cfg *confine) {
   pthread_mutex_lock(&start->lock);
   while (start->settled < started) pthread_cond_wait(&start->changed, &start->lock);
@@ -69,11 +71,14 @@ static void settle(struct start *start, uint32_t started, struct hwgw_segment *s
   if (!confine || start->error.status) return;
   struct hwgw_segment_header *head = hwgw_segment_head(segment);
   if (confine->drop_privileges) {
+    int32_t done[HWGW_SEGMENT_THREADS_MAX];
+    for (uint32_t i = 0; i < started; i++) done[i] = worker[i].tid;
+    if (hwgw_confine_others(start->keep_caps, done, started, &start->error)) return;
     if (hwgw_confine_privileges(start->keep_caps, &start->error)) return;
     head->confined |= HWGW_SEGMENT_CONFINED_PRIVILEGES_DROPPED;
   }
-  bool wide = !confine->drop_privileges || start->keep_caps;
-  if (!confine->seccomp || hwgw_confine_calls(segment, wide, &start->error)) return;
+  uint32_t sets = (confine->drop_privileges ? 0u : HWGW_CALLS_REOPEN) | (start->keep_caps ? HWGW_CALLS_DRIVER : 0u);
+  if (!confine->seccomp || hwgw_confine_calls(segment, sets, &start->error)) return;
   head->confined |= HWGW_SEGMENT_CONFINED_CALLS_FILTERED;
 }
 
@@ -146,7 +151,7 @@ int32_t hwgw_gateway_run(struct hwgw_segment *segment, const struct hwgw_pipelin
   }
   bool is_on = started == pipeline_cnt;
   if (is_on) hwgw_placement_process(segment, placement);
-  if (is_on) settle(&start, started, segment, confine);
+  if (is_on) settle(&start, worker, started, segment, confine);
   is_on &= error->status == HWGW_OK;
   if (is_on) {
     answer(ready_fd, "0", 1);

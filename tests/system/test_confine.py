@@ -20,11 +20,13 @@ from hwgw_sim.lab import Lab
 from support.market import Market, is_alive, until
 from support.rig import compile_strategy
 
+from hwgw import native
 from hwgw.segment import Segment
 
-FORBIDDEN = 23  # calls of forbidden_strategy.c
 OPENAT, SOCKET = 257, 41  # of x86-64, asm/unistd_64.h
 CAP_NET_ADMIN = 12  # linux/capability.h
+REOPEN, DRIVER = 1, 2  # what is allowed besides, confine.h
+FORBIDDEN = {0: 41, REOPEN: 38, DRIVER: 32}  # calls of forbidden_strategy.c
 
 
 @pytest.fixture
@@ -89,6 +91,25 @@ def test_a_card_that_sends_keeps_one_capability_in_the_pipelines_thread_and_no_m
         assert segment.halted is None
 
 
+@pytest.mark.parametrize("deaf", [0, 1])
+def test_threads_of_others_give_up_their_privileges_too_or_the_gateway_does_not_start(
+    market: Market, deaf: int
+) -> None:
+    built = compile_strategy("threaded_strategy.c", market.folder / "threaded.so")
+    use = {"name": "own", "use": f"c:{built}", "account": 1, "armed": True, "params": {"deaf": deaf}}
+    market.strategies = [use]
+    process = market.start()
+    if deaf:
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 7, said
+        assert re.search(rb"thread \d+, which is not ours, does not give up its privileges", said)
+        return
+    with market.attached("strategy.calls") as segment:
+        rows = threads(segment)
+        assert len(rows) == 3
+        assert {(int(row["CapPrm"], 16), row["NoNewPrivs"], row["Seccomp"]) for row in rows} == {(0, "1", "2")}
+
+
 def test_what_is_kept_is_kept_and_said(market: Market, hwgw) -> None:
     start(market, privileges="keep", seccomp=False)
     with market.attached() as segment:
@@ -98,19 +119,28 @@ def test_what_is_kept_is_kept_and_said(market: Market, hwgw) -> None:
         assert "privileges kept, system calls not filtered" in hwgw("status", market.name).stdout
 
 
-def test_calls_that_are_not_on_the_list_fail_are_counted_and_halt(market: Market, hwgw) -> None:
+def forbid(market: Market, sets: int) -> None:
+    """A strategy that makes calls which nobody may make, or nobody but these."""
     built = compile_strategy("forbidden_strategy.c", market.folder / "forbidden.so")
-    market.strategies = [{"name": "bad", "use": f"c:{built}", "account": 1, "armed": True}]
-    process = market.start()
+    market.strategies = [{"name": "bad", "use": f"c:{built}", "account": 1, "armed": True, "params": {"sets": sets}}]
+
+
+@pytest.mark.parametrize(("confine", "sets"), [({}, 0), ({"privileges": "keep"}, REOPEN)])
+def test_calls_that_are_not_on_the_list_fail_are_counted_and_halt(
+    market: Market, confine: dict[str, str], sets: int, hwgw
+) -> None:
+    forbid(market, sets)
+    start(market, **confine)
+    process = market.started[-1]
     with market.attached("risk.refused_halted") as segment:
         assert segment.halted is not None
         text = f"the data process was refused system call {OPENAT}"
         assert (segment.halted["reason"], " ".join(segment.halted["text"].split())) == ("state", text)
-        assert (segment.confined()["refused_calls"], segment.confined()["refused_call"]) == (FORBIDDEN, SOCKET)
+        assert (segment.confined()["refused_calls"], segment.confined()["refused_call"]) == (FORBIDDEN[sets], SOCKET)
         assert is_alive(int(segment.head["data_pid"]))
         look = json.loads(hwgw("status", market.name, "--json").stdout)["gateways"][0]
-        assert look["confined"]["refused_calls"] == FORBIDDEN
-        assert f"{FORBIDDEN} system calls refused, last {SOCKET}" in hwgw("status", market.name).stdout
+        assert look["confined"]["refused_calls"] == FORBIDDEN[sets]
+        assert f"{FORBIDDEN[sets]} system calls refused, last {SOCKET}" in hwgw("status", market.name).stdout
         # a person looks and decides: it trades, which it would not if one of the calls had been made
         assert segment.resume() == ("state",)
         until(lambda: segment.counters()["session.filled"] > 0, "it trades")
@@ -119,6 +149,25 @@ def test_calls_that_are_not_on_the_list_fail_are_counted_and_halt(market: Market
         counters = segment.counters()
     user = market.exchange.stop()["users"]["DEMO"]
     assert sum(user["positions"].values()) == counters["session.executed_shares"]
+
+
+@pytest.mark.root
+def test_a_backend_that_keeps_capabilities_may_make_the_calls_of_its_driver_and_no_others(tmp_path: Path) -> None:
+    if not native.backend("dpdk").available:
+        pytest.skip(native.backend("dpdk").reason)
+    with Lab() as lab, Market(tmp_path, lab) as market:
+        market.receive["backend"] = "dpdk"
+        forbid(market, DRIVER)
+        process = market.start()
+        with market.attached("risk.refused_halted") as segment:
+            for row in threads(segment):
+                assert (int(row["CapEff"], 16), row["Seccomp"]) == (1 << 12 | 1 << 13, "2")  # NET_ADMIN and NET_RAW
+            assert segment.confined()["refused_calls"] == FORBIDDEN[DRIVER]
+            assert segment.resume() == ("state",)
+            until(lambda: segment.counters()["session.filled"] > 0, "it trades")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(15) == 0
+            assert segment.confined()["refused_calls"] == FORBIDDEN[DRIVER]
 
 
 def test_the_order_session_reconnects_behind_the_filter(market: Market) -> None:
@@ -140,15 +189,25 @@ def test_the_order_session_reconnects_behind_the_filter(market: Market) -> None:
 @pytest.mark.root
 @pytest.mark.afxdp
 @pytest.mark.parametrize(
-    ("backend", "confine", "can_reopen"),
-    [("afxdp", {}, False), ("afxdp", {"privileges": "keep"}, True), ("udp", {}, True)],
-    ids=["dropped", "kept", "udp"],
+    ("backend", "port", "confine", "can_reopen"),
+    [
+        ("afxdp", "", {}, False),
+        ("afxdp", "", {"privileges": "keep"}, True),
+        ("packet", "", {"privileges": "keep"}, True),
+        ("udp", "", {}, True),
+        ("dpdk", "", {"privileges": "keep"}, True),
+        ("dpdk", "net_pcap0,rx_iface={device},tx_iface={device}", {}, True),
+    ],
 )
 def test_what_dropped_privileges_cannot_do_is_said_and_the_rest_is_done(
-    tmp_path, backend, confine, can_reopen, hwgw
+    tmp_path, backend, port, confine, can_reopen, hwgw
 ) -> None:
+    if not native.backend(backend).available:
+        pytest.skip(native.backend(backend).reason)
     with Lab() as lab, Market(tmp_path, lab) as market:
         market.receive["backend"] = backend
+        if port:
+            market.receive["port"] = port.format(device=lab.gateway.interface)
         start(market, **confine)
         with market.attached() as segment:
             device = lab.gateway.interface
