@@ -85,6 +85,7 @@ def result(**changed: Any) -> dict[str, Any]:
         "recovery": {"lost": 0}, "position_match": True, "halted": None, "halt_expected": [],
         "feed": {"exact": True}, "requests": {"exact": True, "lost_in_cuts": 0}, "answers": {"exact": True},
         "load": {"is_whole": True, "reached_pct": 99.0, "seconds": 1.0},
+        "orders": {"by_card": 0}, "card_frames": 0,
     }  # fmt: skip
     return {**fine, **changed}
 
