@@ -212,7 +212,7 @@ int32_t pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pipelin
   p->instrument = zeroed(p->instrument_cnt * sizeof *p->instrument + 1);
 
   int32_t status = segment_resident(cfg->segment, error);
-  if (!status) status = open_venues(p, cfg, error);
+  if (!status && !live) status = open_venues(p, cfg, error); /* a twin has those of its live pipeline */
   if (!status && !p->instrument) status = no_memory(error, "the instruments");
   if (!status) status = live ? share_feed(p, error) : open_feed(p, cfg, error);
   for (uint32_t i = 0; !status && i < p->instrument_cnt; i++) {

@@ -275,7 +275,10 @@ class Rig:
     def _twin(
         self, cfg: Any, given: Sequence[tuple[Any, dict[str, int]]], journal_sz_bytes: int, limits: np.ndarray | None
     ) -> Segment:
-        segment = Segment.create(f"{self.segment.name}-paper", self.symbols, journal_sz_bytes=journal_sz_bytes)
+        venues = self.segment.venues
+        symbols = self.symbols * max(1, len(venues))
+        name = f"{self.segment.name}-paper"
+        segment = Segment.create(name, symbols, journal_sz_bytes=journal_sz_bytes, venues=venues)
         segment.publish_limits(open_limits(len(self.symbols)) if limits is None else limits)
         segment.beat()
         twin = ffi.new("struct hwgw_twin_cfg[]", 1)
