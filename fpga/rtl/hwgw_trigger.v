@@ -83,12 +83,10 @@ module hwgw_trigger #(
   wire [                 7:0] when_code = rule_q[8*`HWGW_RULE_WHEN_OFF+:8];
   wire [                31:0] when_px = rule_q[8*`HWGW_RULE_WHEN_PX_OFF+:32];
   wire [                31:0] when_qty = rule_q[8*`HWGW_RULE_WHEN_QTY_OFF+:32];
-  wire                        is_at_or_below = px_q <= when_px;
-  wire                        is_at_or_above = px_q >= when_px;
-  wire                        is_hit = (when_code == `HWGW_RULE_WHEN_OFFERED && is_offer_q && is_at_or_below) ||
-                                       (when_code == `HWGW_RULE_WHEN_BID && is_bid_q && is_at_or_above) ||
-                                       (when_code == `HWGW_RULE_WHEN_TRADED_DOWN && is_trade_q && is_at_or_below) ||
-                                       (when_code == `HWGW_RULE_WHEN_TRADED_UP && is_trade_q && is_at_or_above);
+  wire                        wants_below = (when_code == `HWGW_RULE_WHEN_OFFERED && is_offer_q) ||
+                                            (when_code == `HWGW_RULE_WHEN_TRADED_DOWN && is_trade_q);
+  wire                        wants_above = (when_code == `HWGW_RULE_WHEN_BID && is_bid_q) ||
+                                            (when_code == `HWGW_RULE_WHEN_TRADED_UP && is_trade_q);
 
   // the row that was read is not what stands there now: an event before took a shot, or the host stored a rule; either is
   // seen a cycle later, here or at the next stage
@@ -97,18 +95,32 @@ module hwgw_trigger #(
   reg  [         ARMED_W-1:0] fired_count_q;
   reg                         has_stored_q;
   reg  [    INSTRUMENT_W-1:0] stored_row_q;
-  reg                         is_hit_q2;
+  reg                         wants_below_q2;
+  reg                         wants_above_q2;
+  reg                         is_at_or_below_q2;
+  reg                         is_at_or_above_q2;
+  reg                         is_large_q2;
   reg                         is_stale_q2;
   reg  [         ARMED_W-1:0] count_q2;
+  reg                         is_armed_q2;  // that is not 0
+  reg                         is_same_q2;  // of the row of the event before
+  reg                         is_fired_left_q;  // fired_count_q is not 0
+  wire [         ARMED_W-1:0] count_seen = has_fired_q && fired_row_q == row_q ? fired_count_q : count_q;
   reg  [          RULE_W-1:0] rule_q2;
   reg  [    INSTRUMENT_W-1:0] row_q2;
   reg  [                63:0] seq_q2;
   reg  [                63:0] t_rx_q2;
 
   always @(posedge clk) begin
-    is_hit_q2   <= valid_q && is_hit && qty_q >= when_qty && !rst;
+    wants_below_q2    <= valid_q && wants_below && !rst;
+    wants_above_q2    <= valid_q && wants_above && !rst;
+    is_at_or_below_q2 <= px_q <= when_px;
+    is_at_or_above_q2 <= px_q >= when_px;
+    is_large_q2       <= qty_q >= when_qty;
     is_stale_q2 <= has_stored_q && stored_row_q == row_q;
-    count_q2    <= has_fired_q && fired_row_q == row_q ? fired_count_q : count_q;
+    count_q2    <= count_seen;
+    is_armed_q2 <= count_seen != {ARMED_W{1'b0}};
+    is_same_q2  <= row_q == row_q2;
     rule_q2     <= rule_q;
     row_q2      <= row_q;
     seq_q2      <= seq_q;
@@ -117,14 +129,16 @@ module hwgw_trigger #(
 
   // ---- 3: does it fire ----
 
-  wire [         ARMED_W-1:0] count = has_fired_q && fired_row_q == row_q2 ? fired_count_q : count_q2;
+  wire [         ARMED_W-1:0] count = has_fired_q && is_same_q2 ? fired_count_q : count_q2;
+  wire                        is_armed = has_fired_q && is_same_q2 ? is_fired_left_q : is_armed_q2;
   wire                        is_stale = is_stale_q2 || (has_stored_q && stored_row_q == row_q2);
 
   reg                         order_valid_q;
   reg  [8*`HWGW_ORDER_LEN-1:0] order_q;
   reg  [8*`HWGW_ORDER_LEN-1:0] order;
   wire                        is_free = !order_valid_q || m_axis_order_tready;
-  wire                        match = is_hit_q2 && is_ready && !cmd_disarm && count != 0 && !is_stale;
+  wire                        is_hit = ((wants_below_q2 && is_at_or_below_q2) || (wants_above_q2 && is_at_or_above_q2)) && is_large_q2;
+  wire                        match = is_hit && is_ready && !cmd_disarm && is_armed && !is_stale;
   wire                        fire = match && cfg_enable && is_feed_good && is_free;
 
   always @* begin
@@ -154,11 +168,12 @@ module hwgw_trigger #(
     seq_q      <= s_event[8*`HWGW_EVENT_SEQ_OFF+:64];
     t_rx_q     <= s_event[8*`HWGW_EVENT_T_RX_OFF+:64];
 
-    if (fire) order_q <= order;
+    if (is_free) order_q <= order;
     order_valid_q       <= fire || (order_valid_q && !m_axis_order_tready);
     has_fired_q         <= fire;
     fired_row_q         <= row_q2;
     fired_count_q       <= count - 1'b1;
+    is_fired_left_q     <= count != {{(ARMED_W - 1) {1'b0}}, 1'b1};
 
     pulse_fired         <= fire;
     pulse_drop_disabled <= match && !cfg_enable;
