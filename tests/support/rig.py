@@ -253,7 +253,8 @@ class Rig:
 
     def _give_up(self) -> None:
         for segment in filter(None, (self.segment, self.paper)):
-            segment.control["halt"] = segment.control["instrument_halt"] = 0  # so that nothing is left behind
+            for latch in ("halt", "instrument_halt", "venue_halt"):  # so that nothing is left behind
+                segment.control[latch] = 0
             segment.close()
 
     def _strategies(self, given: Sequence[tuple[Any, dict[str, int]]], features: Sequence[str], mode: str) -> Any:
