@@ -63,7 +63,7 @@ def test_changed_source_is_built_again(root: Path, source: str) -> None:
 # `pip install --help` of pip 23.0.1, which is what python3-venv of Debian 12 puts into a new .venv
 PIP_23_0 = {
     *("--quiet", "--no-compile", "--no-build-isolation", "--no-deps", "--editable", "--config-settings"),
-    *("--dry-run", "--report", "--ignore-installed"),
+    *("--dry-run", "--report", "--ignore-installed", "--target"),
     *("--requirement", "-r", "--upgrade", "--find-links", "--only-binary", "--no-index", "--ignore-requires-python"),
 }
 
