@@ -322,6 +322,10 @@ class Segment(Closing):
         """Wait until no order that was judged before the last halt or resume is on its way; False after so long."""
         return bool(lib.hwgw_halt_wait(self._pointer, int(seconds * 1e9)))
 
+    def halt_listen(self, seq: int, seconds: float) -> int:
+        """Sleep until there are not seq halts and resumes any more, for so long at most; how many there are."""
+        return int(lib.hwgw_halt_listen(self._pointer, seq, int(seconds * 1e9)))
+
     def resume(self, *reasons: str) -> tuple[str, ...]:
         """Take reasons (all of them when none is named) from those it is halted for; the ones that were among them."""
         mask = sum(1 << _reason_code(reason) for reason in set(reasons)) if reasons else 2**32 - 1
@@ -332,12 +336,8 @@ class Segment(Closing):
     def halts(self) -> tuple[dict[str, Any], ...]:
         """What the gateway is halted for, oldest first: reason, text, time_ns, uid and pid of who said so."""
         mask = int(self.control["halt"])
-        rows = []
-        for entry in specs.reasons():
-            if not mask >> entry.code & 1:
-                continue
-            row = self.control["halt_record"][entry.code]
-            rows.append(self._record(row, entry.name))
+        records = self.control["halt_record"] if mask else ()
+        rows = [self._record(records[entry.code], entry.name) for entry in specs.reasons() if mask >> entry.code & 1]
         return tuple(sorted(rows, key=lambda row: row["time_ns"]))
 
     def _record(self, row: Any, reason: str) -> dict[str, Any]:
@@ -354,9 +354,9 @@ class Segment(Closing):
         """The instruments that are halted, by symbol, with the record as in halts."""
         rows = self._view(lib.hwgw_segment_instrument_halt(self._pointer, 0), "halt_record", self.instrument_cnt)
         words = self.control["instrument_halt"].tolist()
-        names = {entry.code: entry.name for entry in specs.reasons()}
+        names = specs.reasons()
         return {
-            symbol: self._record(rows[i], names[int(rows[i]["reason"])])
+            symbol: self._record(rows[i], names[int(rows[i]["reason"])].name)
             for i, symbol in enumerate(self.symbols)
             if words[i // 64] >> i % 64 & 1
         }

@@ -315,6 +315,9 @@ bool hwgw_halt(struct hwgw_segment *segment, uint32_t reason, const char *text);
  * after timeout_ns: it is stopped, or has no core; the halt is in force all the same, but an order that was past the check
  * may leave when it goes on. */
 bool hwgw_halt_wait(struct hwgw_segment *segment, uint64_t timeout_ns);
+/* sleeps until halts and resumes, of instruments too, are no longer seq in number, for timeout_ns at most, or until a signal;
+ * their number now. Reading the segment is enough. A store by hand that bypasses these functions wakes nobody */
+uint64_t hwgw_halt_listen(struct hwgw_segment *segment, uint64_t seq, uint64_t timeout_ns);
 /* takes reasons (bit per reason code) from that set and returns those that were in it; orders pass when none is left */
 uint32_t hwgw_resume(struct hwgw_segment *segment, uint32_t reasons);
 /* the same for one instrument (below instrument_cnt of the segment): none of its orders leaves but cancels. false when it

@@ -33,6 +33,7 @@ Say = Callable[[str, str], None]
 QUEUE_MAX, TRIES, TIMEOUT_SECONDS, RETRY_SECONDS = 256, 3, 10.0, 1.0
 _PRIORITY = {"page": 2, "ticket": 4, "note": 6}  # critical, warning, informational of RFC 5424 section 6.2.1
 _FACILITY = 3  # system daemons
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # dumps() makes an encoder each time
 
 
 def subject(notice: Notice) -> str:
@@ -74,7 +75,7 @@ def _exec(channel: Channel, notice: Notice) -> None:
 def _unix(channel: Channel, notice: Notice) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
         line.settimeout(TIMEOUT_SECONDS)
-        line.sendto(json.dumps(notice, separators=(",", ":")).encode(), channel.path)
+        line.sendto(_encode(notice).encode(), channel.path)
 
 
 _ACTS: dict[str, Callable[[Channel, Notice], None]] = {
@@ -147,7 +148,7 @@ class Local:
     def send(self, notice: Notice) -> None:
         """Never waits: a subscriber that does not listen or take loses it, and that is counted."""
         try:
-            self._socket.sendto(json.dumps(notice, separators=(",", ":")).encode(), self.channel.path)
+            self._socket.sendto(_encode(notice).encode(), self.channel.path)
             self.sent_cnt += 1
         except OSError as error:
             self.failed_cnt += 1

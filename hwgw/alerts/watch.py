@@ -59,6 +59,7 @@ class Watcher:
         self._segment: Segment | None = None
         self._words: Words | None = None
         self._last = b""
+        self._seq = 0
 
     def attach(self, segment: Segment | None) -> None:
         """Look at this segment from now on; the one before may be closed."""
@@ -140,7 +141,14 @@ class Watcher:
             else:
                 self.look()
                 return
-            time.sleep(poll_s)
+            self._sleep(poll_s)
+
+    def _sleep(self, seconds: float) -> None:
+        """Until the next poll is due or a halt or resume wakes the watcher."""
+        if self._segment is None:
+            time.sleep(seconds)
+        else:
+            self._seq = self._segment.halt_listen(self._seq, seconds)
 
     def close(self) -> None:
         """Let the channels send what waits."""

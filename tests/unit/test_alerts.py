@@ -92,6 +92,68 @@ def test_an_alert_is_told_once_and_its_end_once(segment):
     assert told.states() == [("recovered", "stop", "loss")]
 
 
+CAUSES = {
+    "a halt": lambda segment: segment.halt("x"),
+    "another reason": lambda segment: segment.halt("money", "loss"),
+    "an instrument": lambda segment: segment.halt_instrument("MSFT", "x"),
+    "its resume": lambda segment: segment.resume_instrument("MSFT"),
+    "a resume": lambda segment: segment.resume(),
+}
+
+
+def test_every_halt_and_resume_wakes_those_who_listen_in_other_processes(segment):
+    """They read the segment and cannot write it; the first call is to return at once, as one halt has been before."""
+    segment.halt("before", "breaker")
+    code = (
+        "import sys; from hwgw.segment import Segment; segment = Segment.attach(sys.argv[1]); seq = 0\n"
+        "for _ in range(int(sys.argv[2]) + 1): seq = segment.halt_listen(seq, 3600); print(seq, flush=True)"
+    )
+    command = [sys.executable, "-c", code, segment.name, str(len(CAUSES))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as listener:
+        guard = threading.Timer(3 * PATIENCE_S, listener.kill)
+        guard.start()
+        try:
+            assert listener.stdout.readline() == "1\n"
+            for seq, (what, act) in enumerate(CAUSES.items(), 2):
+                time.sleep(0.01)  # most often it sleeps by now; it is told all the same if not
+                assert act(segment), what
+                assert listener.stdout.readline() == f"{seq}\n", what
+        finally:
+            guard.cancel()
+    assert listener.returncode == 0
+
+
+def test_who_listens_for_long_enough_hears_that_there_was_nothing(segment):
+    assert segment.halt_listen(0, 0.01) == 0
+
+
+def test_a_halt_is_told_without_waiting_for_the_next_poll(segment, tmp_path):
+    """The next poll and the next look are an hour away."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as local:
+        local.bind(str(tmp_path / "local"))
+        local.settimeout(PATIENCE_S)
+        channel = Channel("local", "unix", path=str(tmp_path / "local"))
+        times = {"poll_ns": 3600 * SECOND, "interval_ns": 3600 * SECOND, "settle_ns": 0}
+        watcher, stop = (
+            Watcher("gw", Alerts((channel,), (Rule("stop", "halted", ("local",)),), **times)),
+            threading.Event(),
+        )
+        watcher.attach(segment)
+        thread = threading.Thread(target=watcher.run, args=(stop,))
+        thread.start()
+        try:
+            for act, state in ((lambda: segment.halt("x"), "firing"), (segment.resume, "recovered")) * 3:
+                time.sleep(0.01)
+                act()
+                assert json.loads(local.recv(65_536))["state"] == state
+        finally:
+            stop.set()
+            segment.halt("wakes it")
+            thread.join(PATIENCE_S)
+            watcher.close()
+        assert not thread.is_alive()
+
+
 def test_what_flickers_is_told_once(segment):
     told = Told(segment, Rule("stop", "halted", ()), settle_ns=3600 * SECOND)
     for _ in range(5):
