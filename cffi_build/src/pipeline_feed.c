@@ -184,11 +184,19 @@ static void session_new(struct hwgw_pipeline *p, uint32_t channel) {
   books_publish(p, channel);
 }
 
+/* nothing in sequence for the time after which a channel is stale */
+static bool is_silent(const struct hwgw_pipeline *p, uint32_t channel, uint64_t now) {
+  uint64_t last = p->t_packet[channel];
+  return p->stale_ticks[channel] && now > last && now - last > p->stale_ticks[channel];
+}
+
+/* A sequence that has begun again looks like copies of the line behind. Those come while the channel goes on, though, and it
+ * may be stale then, by a stray: only one that is silent begins anew. */
 bool pipeline_feed_odd(struct hwgw_pipeline *p, uint32_t channel, uint32_t line, uint32_t outcome) {
   struct hwgw_mold *mold = &p->mold[channel];
   bool is_new = outcome == HWGW_CNT_MOLD_DROP_SESSION && mold->state == HWGW_SEGMENT_FEED_STATE_WAITING;
   if (outcome == HWGW_CNT_MOLD_DROP_DUPLICATE && mold->is_stale && mold->slot && !mold->is_open &&
-      ++p->behind[channel] == RESTART_PACKETS) {
+      is_silent(p, channel, pipeline_ticks(p)) && ++p->behind[channel] == RESTART_PACKETS) {
     hwgw_mold_restart(mold, p->counters);
     mold->line[line].frames--; /* it comes again */
     is_new = true;
@@ -226,8 +234,8 @@ void pipeline_feed_age(struct hwgw_pipeline *p, uint64_t now) {
   if (p->doubtful_cnt) doubts_age(p, now);
   for (uint32_t i = 0; i < p->channel_cnt; i++) {
     struct hwgw_mold *mold = &p->mold[i];
-    bool is_old = p->stale_ticks[i] && now > p->t_packet[i] && now - p->t_packet[i] > p->stale_ticks[i];
-    if (mold->state == HWGW_SEGMENT_FEED_STATE_GOOD && (is_old || !p->receive_is_up)) hwgw_mold_stale(mold, true);
+    if (mold->state == HWGW_SEGMENT_FEED_STATE_GOOD && (is_silent(p, i, now) || !p->receive_is_up))
+      hwgw_mold_stale(mold, true);
     if (mold->state != p->channel_state[i]) pipeline_feed_sync(p, i);
     channel_publish(p, i);
   }

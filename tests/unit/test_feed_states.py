@@ -119,6 +119,25 @@ def test_the_same_session_from_the_beginning_is_noticed_when_the_channel_is_stal
         assert int(rig.segment.tob(0)["bid_px"]) == 999_002
 
 
+def test_copies_behind_a_stray_are_not_taken_for_a_new_beginning():
+    """A damaged session name makes the channel stale until its next packet; the other line's copies come before that."""
+    with Rig(SYMBOLS, hold_max=64, window_ns=LONG_NS, stale_ns=60_000_000_000) as rig:
+        rig.quote()
+        sent = [bid(70 + n, 1_000_010 + n) for n in range(5)]
+        first = rig.seq
+        for message in sent:
+            rig.feed(message)
+        rig.push(r.frame(r.mold(rig.seq, [bid(80, 1_000_020)], session=b"D?MAGED   ")))
+        assert (state(rig), rig.cnt("mold.drop_session")) == ("stale", 1)
+        for n, message in enumerate(sent):
+            rig.push(r.frame(r.mold(first + n, [message])))
+        assert (rig.cnt("mold.drop_duplicate"), rig.cnt("mold.sessions"), state(rig)) == (5, 0, "stale")
+        rig.feed(bid(81, 1_000_030))
+        assert (state(rig), is_good(rig)) == ("good", True)
+        assert lib.hwgw_books_live(lib.hwgw_pipeline_books(rig.handle)) == 2 + 5 + 1
+        assert rig.ledgers() > 5
+
+
 @pytest.mark.parametrize("hold_max", [0, 64])
 def test_a_message_of_a_wrong_length_makes_the_channel_gapped(hold_max):
     with Rig(SYMBOLS, hold_max=hold_max, window_ns=LONG_NS) as rig:
