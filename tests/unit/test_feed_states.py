@@ -120,7 +120,7 @@ def test_the_same_session_from_the_beginning_is_noticed_when_the_channel_is_stal
 
 
 def test_copies_behind_a_stray_are_not_taken_for_a_new_beginning():
-    """A damaged session name makes the channel stale until its next packet; the other line's copies come before that."""
+    """A damaged session name makes the channel stale until its next packet; copies of the other line come before."""
     with Rig(SYMBOLS, hold_max=64, window_ns=LONG_NS, stale_ns=60_000_000_000) as rig:
         rig.quote()
         sent = [bid(70 + n, 1_000_010 + n) for n in range(5)]
