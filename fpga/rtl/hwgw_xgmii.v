@@ -117,15 +117,18 @@ module hwgw_xgmii (
   endfunction
 
   reg  [31:0] crc_q;
-  wire [31:0] crc[0:8];
-  assign crc[0] = first_q ? {32{1'b1}} : crc_q;
+  reg  [287:0] crc;  // of none to 8 bytes of the word and all before it
+  reg  [31:0] sum;
+  integer     k;
 
-  genvar k;
-  generate
-    for (k = 0; k < 8; k = k + 1) begin : g_crc
-      assign crc[k+1] = crc32(crc[k], word_q[8*k+:8]);
+  always @* begin
+    sum        = first_q ? {32{1'b1}} : crc_q;
+    crc[0+:32] = sum;
+    for (k = 0; k < 8; k = k + 1) begin
+      sum               = crc32(sum, word_q[8*k+:8]);
+      crc[32*(k+1)+:32] = sum;
     end
-  endgenerate
+  end
 
   reg  [ 6:0] len_q;  // of the words before, up to 64
   reg         was_bad_q;
@@ -133,7 +136,7 @@ module hwgw_xgmii (
   wire [ 6:0] len = len_before + {3'd0, cnt_q};
   wire        is_symbol = is_bad_q || (was_bad_q && !first_q);
   wire        is_runt = !len_before[6] && len < LEN_MIN;
-  wire        is_fcs = crc[cnt_q] != RESIDUE;
+  wire        is_fcs = crc[{cnt_q, 5'd0}+:32] != RESIDUE;
 
   // ---- 3: a beat is held until it is known how many of its bytes are FCS ----
 
@@ -150,7 +153,7 @@ module hwgw_xgmii (
     if (valid_q) begin
       held_q    <= word_q;
       is_held_q <= !last_q;
-      crc_q     <= crc[8];
+      crc_q     <= crc[32*8+:32];
       len_q     <= len_before[6] ? len_before : len;
       was_bad_q <= is_symbol;
     end
