@@ -141,7 +141,7 @@ def test_an_execution_that_the_venue_did_not_tell_contradicts_the_model_of_order
         (["--journal", "."], "--journal FOLDER and --verify go together"),
         (["--journal", ".", "--verify", "--to", "lo"], "--to: goes with a capture"),
         (["--journal", "nowhere", "--verify"], "nowhere: no such file or folder"),
-        ([], "FILE --to IF|gateway replays a capture"),
+        ([], "FILE --to IF|GROUP:PORT|gateway replays a capture"),
     ],
 )
 def test_what_makes_no_sense_is_named(hwgw, args: list[str], says: str) -> None:

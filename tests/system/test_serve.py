@@ -378,7 +378,7 @@ def test_the_page_draws_a_running_gateway_and_halts_when_told_twice(market, tmp_
         assert shown["#latency rect"] == steps * 25
         assert shown["#feed .node"] == 8
         assert shown["#feed .node.now"] == 1
-        assert shown["#ledger .row"] == 10
+        assert shown["#ledger .row"] == 11
         assert shown["#limits .row"] > 5
         window.press(" ")  # hold: the picture and the numbers beside it are of one look
         notes = window.run("return [...document.querySelectorAll('#depth text.ink')].map((each) => each.textContent)")

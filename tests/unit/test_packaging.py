@@ -31,7 +31,7 @@ def built(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a source distribution of this tree and the wheel made from it, without clang."""
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), "-Ccmake.define.HWGW_XDP=OFF",
-               "-Ccmake.define.HWGW_DPDK=OFF",
+               "-Ccmake.define.HWGW_DPDK=OFF", "-Ccmake.define.HWGW_LTO=OFF",
                "-Cbuild-dir=", str(root)]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
