@@ -327,22 +327,24 @@ async def latency_is_constant_per_alignment(dut):
     await rig.play(run)
     events = await rig.events()
     assert len(events) == 400
+    first = unpack(events[0][1])["t_rx"]
     seen: dict[str, set[int]] = {}
     by_type: dict[str, int] = {}
     for cycle, record in events:
         event = unpack(record)
         beat, lane, letter = ends[event["seq"]]
         latency = cycle - (event["t_rx"] + beat)
-        if event["seq"] == 1:
-            continue  # the packet that sets session and number takes longer
-        # a first message of 12 bytes waits for its header, and what follows at once waits behind it
-        key = ("now" if lane < 2 else "next") + " early" * (event["seq"] in early)
+        # a first message of 12 bytes waits for its header, the first packet of all to set session and number; what follows at
+        # once waits behind them
+        waits = event["seq"] in early, event["t_rx"] == first
+        key = ("now" if lane < 2 else "next") + " early" * waits[0] + " first" * waits[1]
         seen.setdefault(key, set()).add(latency)
         kind = letter.decode()
         key = f"{kind} {latency}"
         by_type[key] = by_type.get(key, 0) + 1
-    assert seen.pop("now early", set()) <= {9, 10, 11}
-    assert seen.pop("next early", set()) <= {10, 11, 12}
+    for fastest, lanes in ((9, "now"), (10, "next")):
+        for wait, which in ((2, " early"), (2, " first"), (3, " early first")):
+            assert seen.pop(lanes + which, set()) <= set(range(fastest, fastest + wait + 1)), (lanes, which)
     assert seen == {"now": {9}, "next": {10}}, seen
     await ReadOnly()
     store = int(dut.store_min.value), int(dut.store_max.value)
