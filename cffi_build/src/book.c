@@ -372,17 +372,18 @@ static inline uint32_t apply_replace(struct hwgw_books *books, const struct hwgw
   uint32_t side_number = level->owner & ~HWGW_BOOK_IS_LEVEL;
   struct hwgw_book_side *side = &books->side[side_number];
   uint32_t key = hwgw_book_key(side_number & 1, event->px);
-  bool is_there = level_is(books, hint.level, side_number, event->px);
-  /* a new price needs a place, which the old one may leave */
-  if (!is_there && !place_find(books, side_number, key).level &&
-      HWGW_UNLIKELY(!level_room(books, side_number, level->cnt == 1)))
-    return HWGW_CNT_BOOK_DROP_FULL;
+  bool is_hinted = level_is(books, hint.level, side_number, event->px);
+  uint32_t there = is_hinted ? hint.level : place_find(books, side_number, key).level;
+  /* a new price needs a place, which the old one may leave; so does the old one when this is its last order: from the
+   * line it may come back to the ladder */
+  bool leaves = level->cnt == 1, opens = !there || (leaves && there == named.level);
+  if (opens && HWGW_UNLIKELY(!level_room(books, side_number, leaves))) return HWGW_CNT_BOOK_DROP_FULL;
 
   union hwgw_book_block was = books->block[side->level[0]];
   index_erase(books, hint.entry / HWGW_BOOK_BUCKET_WORDS, named.at);
   order_end(books, side_number, named.level, named.cell);
   uint32_t cell;
-  if (is_there && level_is(books, hint.level, side_number, event->px)) {
+  if (is_hinted && level_is(books, hint.level, side_number, event->px)) {
     cell = level_append(books, hint.level, event->ref_new, event->qty);
   } else {
     struct hwgw_book_place place = place_find(books, side_number, key);

@@ -5,7 +5,7 @@
  * An input byte chooses kind, instrument, side and price, another reference and shares: few of each, so that levels grow
  * long and close, ladders fill and empty, references come again, with another upper half, strided onto one line of the
  * index, or dense. fuzz_itch judges results and order; this one counts: every block is in one level or free, sums and
- * numbers of orders fit, prices are sorted, each order is found by its reference and nothing else is.
+ * numbers of orders fit, prices are sorted and have room, each order is found by its reference and nothing else is.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +73,7 @@ static void check(const struct hwgw_books *books) {
     uint32_t cnt = hwgw_book_level_cnt(books, side), before = 0;
     expect(cnt <= LEVELS_MAX, "more prices than are allowed");
     expect(!hwgw_book_has_far(&books->side[side]) || hwgw_book_near_cnt(&books->side[side]), "nothing before a ladder");
+    expect(books->ladder[side].cnt <= books->ladder[side].cap, "more prices in a ladder than it has places");
     for (uint32_t n = 0; n < cnt; n++) {
       uint32_t number = hwgw_book_level_at(books, side, n), key = hwgw_book_key(side & 1, books->block[number].px);
       expect(n == 0 || key < before, "prices out of order");

@@ -159,6 +159,65 @@ def test_ladder_of_thousands_of_prices_stays_sorted_while_it_grows_and_shrinks(s
     assert native.depth(0, side, 9) == [(77, 1, 5)]
 
 
+def test_an_order_replaced_at_its_own_price_finds_room_in_a_ladder_that_is_full():
+    """The last price of the line leaves it, is worse than all that stay, and so comes back into the ladder."""
+    native, golden = NativeBooks(1, orders_max=200, levels_max=100), Books(1, 200, 100)
+
+    ref = 0
+    for side, sign in ((BUY, -1), (SELL, 1)):
+        for step in (*range(4, 20), 3, 2, 1):  # 7 in the line; 12 of 16 places of the ladder used
+            ref += 1
+            native.apply(add := event(ADD, side=side, ref=ref, qty=100, px=1_000 + sign * 10 * step))
+            golden.apply(add)
+    for side, sign in ((BUY, -1), (SELL, 1)):  # three leave the line, and with the new one the ladder is full
+        ref += 1
+        native.apply(add := event(ADD, side=side, ref=ref, qty=100, px=1_000 + sign * 65))
+        golden.apply(add)
+    for side in SIDES:
+        px = golden.depth(0, side, 4)[-1][0]
+        [old] = [order[0] for order in golden.orders(0, side) if order[2] == px]
+        ref += 1
+        native.apply(replace := event(REPLACE, ref=old, ref_new=ref, qty=50, px=px))
+        golden.apply(replace)
+        assert_equal_books(native, golden, 0)
+    for side in SIDES:
+        for order in golden.orders(0, side):
+            native.apply(delete := event(DELETE, ref=order[0]))
+            golden.apply(delete)
+            assert_equal_books(native, golden, 0)
+    assert native.live() == 0
+
+
+@pytest.mark.parametrize("prices", [12, 24, 60])
+def test_orders_alone_at_their_price_that_are_replaced_there_and_elsewhere(prices, rng):
+    """Levels of one order open and close with every event, near the best price and far from it."""
+    native, golden = NativeBooks(2, orders_max=200, levels_max=100), Books(2, 200, 100)
+    live: dict[int, dict[str, int]] = {}
+    updates = 0
+    for ref in range(1, 30_001):
+        kind = rng.choice((ADD, DELETE, REPLACE, REPLACE)) if live else ADD
+        if kind == ADD:
+            new = {"instrument": rng.randrange(2), "side": rng.choice(SIDES), "px": 1 + rng.randrange(prices)}
+            change = event(ADD, ref=ref, qty=1 + rng.randrange(9), **new)
+        else:
+            old = rng.choice(list(live))
+            new = live.pop(old)
+            px = new["px"] if rng.random() < 0.7 else 1 + rng.randrange(prices)
+            change = event(kind, ref=old, ref_new=ref, qty=5, px=px, instrument=new["instrument"])
+            new = new | {"px": px}
+        outcome = native.apply(change)
+        assert outcome == golden.apply(dict(change)), ref
+        updates += outcome[0] == "book.updates"
+        if kind != DELETE and outcome[0] == "book.updates":
+            live[ref] = new
+        elif kind == REPLACE:
+            live[old] = new
+        for side in SIDES:
+            assert native.depth(change["instrument"], side, 100) == golden.depth(change["instrument"], side, 100), ref
+    assert updates > 25_000
+    assert native.hash() == golden.hash()
+
+
 def test_each_event_beyond_a_bound_is_dropped_and_changes_nothing():
     native = NativeBooks(2, orders_max=3, levels_max=2)
     for ref, px in ((1, 100), (2, 101), (3, 101)):
