@@ -17,7 +17,6 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -544,15 +543,3 @@ class Gateway(Closing):
         for twin in given:
             twin.close()
         self.segment.close()
-
-
-@contextlib.contextmanager
-def signals_stop() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set instead of raising, for a command that runs until told to end."""
-    event = threading.Event()
-    before = {number: signal.signal(number, lambda *_: event.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwgw.segment import Segment
+from hwgw.stopping import Stop
 
 from .channels import Local, Say, Sender, open_channel
 from .conditions import FAST, GONE, KINDS, Marks, Words
@@ -121,7 +122,7 @@ class Watcher:
                 self._rule(rule, now_ns)
         return True
 
-    def run(self, stop: threading.Event, at_look: Callable[[], bool] = lambda: True) -> None:
+    def run(self, stop: Stop | threading.Event, at_look: Callable[[], bool] = lambda: True) -> None:
         """Poll until told to stop. at_look is called before each look at everything and ends it by returning False."""
         ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)  # sleeps end when they should
         if priority := self._alerts.fifo_priority:

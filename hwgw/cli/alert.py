@@ -89,9 +89,9 @@ def _watch(out: Output, config: Path, until_gone: bool, form: str) -> int:
     """
     from hwgw.alerts.watch import Watcher
     from hwgw.errors import HwgwError
-    from hwgw.gateway import signals_stop
     from hwgw.logs import Log
     from hwgw.segment import Segment, gateways
+    from hwgw.stopping import signals_stop
 
     gateway, alerts = _alerts(config)
 

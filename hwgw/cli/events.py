@@ -43,7 +43,7 @@ def command(
     import hwgw
     from hwgw import specs
     from hwgw.errors import UsageError
-    from hwgw.gateway import signals_stop
+    from hwgw.stopping import signals_stop
 
     enum = specs.load("event").enum("kind")
     names = {int(code.value): code.meaning for code in enum.values}

@@ -31,7 +31,7 @@ def command(out: Output, names: tuple[str, ...], listen: str | None, seconds: fl
     """
     from prometheus_client import CollectorRegistry, generate_latest
 
-    from hwgw.gateway import signals_stop
+    from hwgw.stopping import signals_stop
     from hwgw.telemetry.metrics import GatewayCollector
 
     registry = CollectorRegistry(auto_describe=False)

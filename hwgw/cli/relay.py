@@ -54,8 +54,8 @@ def command(
     """
     import hwgw
     from hwgw.errors import UsageError
-    from hwgw.gateway import signals_stop
     from hwgw.relay import Relay
+    from hwgw.stopping import signals_stop
 
     if make_key:
         from hwgw.relay_zeromq import make_key as made

@@ -157,7 +157,7 @@ def command(out: Output, config: Path, seconds: float | None, anew: str, form: s
     from hwgw.card import with_cards
     from hwgw.config import load
     from hwgw.errors import CheckFailed
-    from hwgw.gateway import Gateway, signals_stop
+    from hwgw.gateway import Gateway
     from hwgw.logs import Log
     from hwgw.notify import Notifier
     from hwgw.risk.control import of_settings
@@ -168,6 +168,7 @@ def command(out: Output, config: Path, seconds: float | None, anew: str, form: s
     log = Log(settings.name, form)
     _leave_no_core()
     with closing(Notifier()) as notifier, signals_stop() as stop, Gateway(settings, commit(), anew) as gateway:
+    from hwgw.stopping import signals_stop
         gateway.start()
         head = snapshot(gateway.segment)
         out.say(f"{settings.name}: running, {head['receive']}, data process {head['data_pid']}")

@@ -47,8 +47,8 @@ def command(
     import threading
 
     from hwgw.errors import ConfigError, UsageError
-    from hwgw.gateway import signals_stop
     from hwgw.logs import Log
+    from hwgw.stopping import signals_stop
     from hwgw.web.guard import Access, is_loopback, read_token
     from hwgw.web.looks import Looks
     from hwgw.web.server import Server

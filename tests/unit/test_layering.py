@@ -18,7 +18,7 @@ from hwgw import specs
 LAYERS = (
     ("hwgw", "hwgw.errors", "hwgw.specs", "hwgw.settings", "hwgw.alerts.settings"),
     ("hwgw.native",),
-    ("hwgw.child", "hwgw.closing"),
+    ("hwgw.child", "hwgw.closing", "hwgw.private_file", "hwgw.stopping"),
     (
         "hwgw.about",
         "hwgw.alerts",
