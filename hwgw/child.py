@@ -52,7 +52,9 @@ def await_ready(ready: int, what: str, meanwhile: Callable[[], object] = lambda:
                     break
                 answer += chunk
             elif time.monotonic() > end:
-                raise InternalError(f"{what} was not ready within {READY_SECONDS:g} s")
+                raise InternalError(
+                    f"{what} was not ready within {READY_SECONDS:g} s: is the host that busy, or its memory that short?"
+                )
     finally:
         os.close(ready)
     if answer == b"0":

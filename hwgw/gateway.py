@@ -30,6 +30,7 @@ from .errors import (
     CheckFailed,
     ConfigError,
     DeviceError,
+    HwgwError,
     PrivilegeError,
     UsageError,
 )
@@ -461,8 +462,15 @@ class Gateway(Closing):
         )
         try:
             await_ready(ready, "the data process", self._beats)
+        except HwgwError as cause:
+            try:
+                self._end()
+            except CheckFailed as late:  # comes of the first, which is what has to be read
+                raise type(cause)(f"{cause}; {late}") from cause
+            raise
         except BaseException:
-            self.stop()
+            with contextlib.suppress(CheckFailed):
+                self._end()
             raise
 
     def _leave_the_pipelines_alone(self) -> None:
@@ -499,19 +507,24 @@ class Gateway(Closing):
             twin.poll()
         return self._status
 
+    def _end(self) -> None:
+        """Ask the data process to cancel, log out and end; CheckFailed when it does not and is killed."""
+        if not self._pid or self.poll() is not None:
+            return
+        self.segment.control["stop"] = 1
+        end = time.monotonic() + _STOP_SECONDS
+        while self.poll() is None and time.monotonic() < end:
+            time.sleep(0.005)
+        if self.poll() is None:
+            os.kill(self._pid, signal.SIGKILL)
+            _, status = os.waitpid(self._pid, 0)
+            self._ended(os.waitstatus_to_exitcode(status))
+            raise CheckFailed(f"the data process did not stop within {_STOP_SECONDS:g} s and was killed")
+
     def stop(self) -> int:
-        """Ask the data process to cancel, log out and end; kill it when it does not. Its exit status."""
+        """End the data process in order, then the heartbeat and the journal. Its exit status."""
         try:
-            if self._pid and self.poll() is None:
-                self.segment.control["stop"] = 1
-                end = time.monotonic() + _STOP_SECONDS
-                while self.poll() is None and time.monotonic() < end:
-                    time.sleep(0.005)
-                if self.poll() is None:
-                    os.kill(self._pid, signal.SIGKILL)
-                    _, status = os.waitpid(self._pid, 0)
-                    self._ended(os.waitstatus_to_exitcode(status))
-                    raise CheckFailed(f"the data process did not stop within {_STOP_SECONDS:g} s and was killed")
+            self._end()
         finally:  # in every case: it writes into the segment, which goes next
             self._beat_stop.set()
             if self._beat_thread:

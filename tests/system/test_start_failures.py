@@ -9,6 +9,7 @@ import contextlib
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -20,9 +21,12 @@ import yaml
 from hwgw_sim.lab import Lab
 from hwgw_sim.receiver import Receiver
 from support import forked
+from support.forked import inside
+from support.market import PATIENCE_S, until
 from support.without_call import refuse
 
-from hwgw.segment import remove_left_over
+from hwgw.errors import HwgwError
+from hwgw.segment import Segment, remove_left_over
 
 BPF, SOCKET, SECCOMP = 321, 41, 317  # of x86-64, asm/unistd_64.h
 HUGE_PAGES = Path("/proc/sys/vm/nr_hugepages")
@@ -42,10 +46,27 @@ def lab() -> Iterator[Lab]:
         yield lab
 
 
+NAME = f"start-{os.getpid()}"
+
+
+def config(folder: Path, lab: Lab, receive: dict[str, object], priority: int = 0, **keys: object) -> Path:
+    """The file of a gateway in the lab."""
+    line = {"group": "239.1.2.3", "port": 26400}
+    receive = {"interface": lab.gateway.interface, **receive}
+    settings = {
+        "name": NAME,
+        "pipelines": [{"fifo_priority": priority, "receive": receive, "channels": [{"name": "feed", "lines": [line]}]}],
+        "instruments": {"symbols": ["AAPL"], "orders_max": 1024},
+        **keys,
+    }
+    path = folder / "gateway.yaml"
+    path.write_text(yaml.safe_dump(settings, sort_keys=False))
+    return path
+
+
 @pytest.fixture
 def run(lab: Lab, tmp_path: Path) -> Iterator[Run]:
     """Runs a gateway in the lab for a moment, behind a command or a function when one is given."""
-    name = f"start-{os.getpid()}"
 
     def run(
         receive: dict[str, object],
@@ -54,18 +75,7 @@ def run(lab: Lab, tmp_path: Path) -> Iterator[Run]:
         priority: int = 0,
         **keys: object,
     ) -> subprocess.CompletedProcess[str]:
-        line = {"group": "239.1.2.3", "port": 26400}
-        receive = {"interface": lab.gateway.interface, **receive}
-        settings = {
-            "name": name,
-            "pipelines": [
-                {"fifo_priority": priority, "receive": receive, "channels": [{"name": "feed", "lines": [line]}]}
-            ],
-            "instruments": {"symbols": ["AAPL"], "orders_max": 1024},
-            **keys,
-        }
-        path = tmp_path / "gateway.yaml"
-        path.write_text(yaml.safe_dump(settings, sort_keys=False))
+        path = config(tmp_path, lab, receive, priority, **keys)
         prefix, before = ([], behind) if callable(behind) else (behind, None)
         command = [*prefix, sys.executable, "-m", "hwgw.cli", "run", str(path), "--seconds", "0.05", *options]
         with lab.gateway.entered():
@@ -76,7 +86,7 @@ def run(lab: Lab, tmp_path: Path) -> Iterator[Run]:
 
     yield run
     with contextlib.suppress(Exception):
-        remove_left_over(name)
+        remove_left_over(NAME)
 
 
 def without(number: int, code: int) -> Callable[[], None]:
@@ -107,11 +117,41 @@ def test_another_program_on_the_interface_is_named(run: Run, lab: Lab) -> None:
         assert done.returncode == 0, done.stderr
         assert "running, udp: 1 socket on" in done.stdout
         assert f"; no afxdp: rx afxdp: {lab.gateway.interface} is held" in done.stdout
-        assert done.stderr.startswith(f"start-{os.getpid()}: FELL BACK to udp, no afxdp: rx afxdp: ")
+        assert done.stderr.startswith(f"{NAME}: FELL BACK to udp, no afxdp: rx afxdp: ")
         assert json.loads(run({"backend": "auto"}, options=["--json"]).stdout)["fell_back"]
         done = run({"backend": "auto", "fallback": "none"})
         assert done.returncode == 5
         assert 'is held by XDP program "hwgw_steer"' in done.stderr
+
+
+def test_a_gateway_that_fell_back_beats_on_and_its_journal_is_written_to_the_end(
+    lab: Lab, tmp_path: Path, hwgw: Run
+) -> None:
+    path = config(tmp_path, lab, {"backend": "auto"}, journal={"folder": "journal"})
+    with lab.gateway.entered():
+        holder = Receiver("afxdp", [("239.1.2.3", 26400)], interface=lab.gateway.interface)
+    with holder:
+        command = [sys.executable, "-m", "hwgw.cli", "run", str(path)]
+        process = inside(lab.gateway)(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        found: list[Segment] = []
+
+        def fell_back() -> bool:
+            assert process.poll() is None, process.communicate()[1]
+            with contextlib.suppress(HwgwError):
+                found[:] = [Segment.attach(NAME)]
+                return int(found[0].head["control_pid"]) == process.pid and bool(found[0].head["fell_back"])
+            return False
+
+        until(fell_back, "it fell back")
+        with found[0] as segment:
+            before = int(segment.control["beat_ns"])
+            until(lambda: int(segment.control["beat_ns"]) > before, "its heart beats")
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=PATIENCE_S)
+            assert (process.returncode, segment.halted) == (0, None), said
+    proof = hwgw("journal", "verify", tmp_path / "journal", "--json")
+    assert proof.returncode == 0, proof.stdout + proof.stderr
+    assert json.loads(proof.stdout)["runs"] == 1
 
 
 def test_a_process_without_privileges_gets_udp_and_the_reason(run: Run) -> None:

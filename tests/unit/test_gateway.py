@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
+from hwgw import child
 from hwgw import gateway as module
-from hwgw.errors import CheckFailed
+from hwgw.errors import CheckFailed, InternalError
 from hwgw.gateway import Gateway
 from hwgw.segment import Segment
 from hwgw.settings import AccountLimits, Channel, Control, InstrumentLimits, Limits, Line, Pipeline, Receive, Settings
@@ -51,4 +53,30 @@ def test_the_heart_stops_before_the_segment_goes_even_when_the_data_process_had_
             assert left.halted["text"] == "the data process was killed by SIGKILL"
     finally:
         gateway._beat_stop.set()
+        Path(f"/dev/shm/hwgw-{gateway.settings.name}").unlink(missing_ok=True)
+
+
+def test_a_start_that_takes_too_long_says_so_first_whatever_comes_of_it(monkeypatch):
+    """One that is still opening does not hear that it shall stop."""
+    monkeypatch.setattr(module, "_STOP_SECONDS", 0.2)
+    monkeypatch.setattr("hwgw.child.READY_SECONDS", 0.2)
+    started: list[int] = []
+
+    def fork(_: object) -> tuple[int, int]:
+        pid, ready = child.fork(lambda _: time.sleep(600) or 0)
+        started.append(pid)
+        return pid, ready
+
+    monkeypatch.setattr(module, "fork", fork)
+    gateway = Gateway(settings("slow"))
+    try:
+        with pytest.raises(InternalError) as error:
+            gateway.start()
+        first, _, then = str(error.value).partition("; ")
+        assert first.startswith("the data process was not ready within 0.2 s")
+        assert then == "the data process did not stop within 0.2 s and was killed"
+        with pytest.raises(ChildProcessError):  # it is gone and was waited for
+            os.waitpid(started[0], os.WNOHANG)
+        gateway.close()
+    finally:
         Path(f"/dev/shm/hwgw-{gateway.settings.name}").unlink(missing_ok=True)
