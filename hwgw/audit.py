@@ -3,7 +3,8 @@
 SPDX-License-Identifier: MIT
 
 One append-only file per gateway name, NAME.audit in the state folder ($HWGW_STATE_DIR, else /var/lib/hwgw for root and
-the XDG state folder for others). Every line carries its number, the time, who (uid, pid,
+the user whose folder that is, else the XDG state folder). What root makes there belongs to that user, so that a gateway
+can go on with what an administrator has begun. Every line carries its number, the time, who (uid, pid,
 and login_uid where the kernel knows the login), what, and the BLAKE2b hash of
 the line before, so that a change, a deletion or a swap in the middle is found by verify(); that whole lines are missing
 at the end can only be told by the number that somebody else kept. Writers append under a lock, one fsync per line:
@@ -12,6 +13,7 @@ these are acts of people, not of the data path.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -23,19 +25,58 @@ from typing import Any
 
 from .errors import CheckFailed, DeviceError, UsageError
 
-__all__ = ["path", "record", "state_folder", "verify"]
+__all__ = ["keep", "make_folder", "open_ours", "path", "record", "state_folder", "verify"]
 
 _FIRST = "0" * 32
 _NO_LOGIN = 2**32 - 1  # include/linux/audit.h, AUDIT_UID_UNSET
+_OF_THE_HOST = Path("/var/lib/hwgw")  # of deploy/systemd
 
 
 def state_folder() -> Path:
     """Where hwgw keeps what must outlive a gateway; not made here."""
     if named := os.environ.get("HWGW_STATE_DIR"):
         return Path(named)
-    if os.geteuid() == 0:
-        return Path("/var/lib/hwgw")
+    if os.geteuid() == 0 or _owner(_OF_THE_HOST)[0] == os.geteuid():  # by sudo, too, which drops the variable
+        return _OF_THE_HOST
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "hwgw"
+
+
+def _owner(target: Path) -> tuple[int, int]:
+    """User and group of a file; -1 when there is none."""
+    try:
+        found = target.stat()
+    except OSError:
+        return -1, -1
+    return found.st_uid, found.st_gid
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for state; one that root makes belongs to whom the folder around it belongs."""
+    if folder.is_dir():
+        return
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o750, parents=True)
+        if os.geteuid() == 0:
+            os.chown(folder, *_owner(folder.parent), follow_symlinks=False)
+
+
+def open_ours(file: Path, flags: int) -> int:
+    """Open a file of state, made with mode 640; one that root makes belongs to whom its folder belongs. No link."""
+    fd = os.open(file, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+    if flags & os.O_CREAT and os.geteuid() == 0:
+        found = os.fstat(fd)
+        if found.st_uid == 0 and found.st_size == 0:
+            os.fchown(fd, *_owner(file.parent))
+    return fd
+
+
+def keep(file: Path, data: bytes) -> None:
+    """Write a file of state, whole or not at all."""
+    make_folder(file.parent)
+    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    with os.fdopen(open_ours(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as stream:
+        stream.write(data)
+    fresh.replace(file)
 
 
 def path(name: str) -> Path:
@@ -74,8 +115,8 @@ def record(name: str, action: str, **what: Any) -> int:
     """
     file = path(name)
     try:
-        file.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        with open(file, "a+b", opener=lambda at, flags: os.open(at, flags, 0o640)) as stream:
+        make_folder(file.parent)
+        with open(file, "a+b", opener=lambda _, flags: open_ours(file, flags)) as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             stream.seek(0)
             seq, before = _last(stream.read(), file)
@@ -96,6 +137,9 @@ def record(name: str, action: str, **what: Any) -> int:
 def verify(name: str) -> Iterator[dict[str, Any]]:
     """Every act on record, oldest first; CheckFailed at the first line that is not what was written."""
     file = path(name)
+    if not os.path.lexists(file) and not os.environ.get("HWGW_STATE_DIR"):
+        shown = _OF_THE_HOST / file.name  # to who may look at it, and not write there
+        file = shown if os.access(shown, os.R_OK, effective_ids=True) else file
     try:
         raw = file.read_bytes()
     except FileNotFoundError:

@@ -110,11 +110,8 @@ def _folder(gateway: str) -> Path:
 def _keep(version: Version) -> None:
     file = _folder(version.gateway) / version.digest
     try:
-        file.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         if not file.exists():
-            fresh = file.with_name(f".{file.name}.{os.getpid()}")
-            fresh.write_bytes(version.canonical)
-            fresh.replace(file)
+            audit.keep(file, version.canonical)
     except OSError as error:
         raise DeviceError(f"{file}: {error.strerror}; versions of strategies are kept there") from error
 
@@ -170,8 +167,8 @@ def changed(version: Version, assignments: Sequence[str]) -> Version:
 def _only_writer(name: str) -> Iterator[None]:
     file = audit.state_folder() / f"{name}.strategies.lock"
     try:
-        file.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        audit.make_folder(file.parent)
+        fd = audit.open_ours(file, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise DeviceError(f"{file}: {error.strerror}") from error
     try:

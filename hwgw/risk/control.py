@@ -137,8 +137,8 @@ def _only_writer(name: str) -> Iterator[None]:
     """Nobody else changes the limits of this gateway meanwhile."""
     file = audit.state_folder() / f"{name}.limits.lock"
     try:
-        file.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        audit.make_folder(file.parent)
+        fd = audit.open_ours(file, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise DeviceError(f"{file}: {error.strerror}") from error
     try:

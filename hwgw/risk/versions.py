@@ -9,7 +9,6 @@ record says when each came into force, and what was before.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,15 +46,12 @@ def keep(name: str, canonical: bytes, signed: Path | None = None) -> Path:
     """Write a table's canonical bytes, once; signed: the file whose signature is kept with them."""
     file = _folder(name) / signature.digest(canonical)
     try:
-        file.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         for target, data in (
             (file, canonical),
             (signature.signature_file(file), signature.signature_file(signed).read_bytes() if signed else b""),
         ):
             if data and not target.exists():
-                fresh = target.with_name(f".{target.name}.{os.getpid()}")
-                fresh.write_bytes(data)
-                fresh.replace(target)
+                audit.keep(target, data)
     except OSError as error:
         raise DeviceError(f"{file}: {error.strerror}; versions of limits are kept there") from error
     return file

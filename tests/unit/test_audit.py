@@ -5,17 +5,25 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from hwgw import audit, cli
 from hwgw.errors import CheckFailed, DeviceError, UsageError
+from hwgw.risk import control, versions
 from hwgw.segment import Segment
+
+OWNER, VIEWER, GROUP = 65_534, 65_533, 65_534  # who runs gateways, who may look at them, and what both are in
 
 
 @pytest.fixture
@@ -121,3 +129,82 @@ def test_resume_repeats_each_reason_and_leaves_the_others(name, capsys):
         ]  # fmt: skip
         assert cli.execute(["audit", name]) == 0
         assert "3 acts, the chain is whole" in capsys.readouterr().out
+
+
+@contextlib.contextmanager
+def being(uid: int) -> Iterator[None]:
+    """Act as another user of GROUP."""
+    gid = os.getegid()
+    os.setegid(GROUP)
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(gid)
+
+
+@pytest.fixture
+def of_the_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A state folder as deploy/systemd makes it: 0750 of the user that runs gateways."""
+    place = Path(tempfile.mkdtemp())  # not below a folder of root's, as pytest's are
+    place.chmod(0o755)
+    folder = place / "hwgw"
+    folder.mkdir()
+    os.chown(folder, OWNER, GROUP)
+    folder.chmod(0o750)
+    monkeypatch.setattr(audit, "_OF_THE_HOST", folder)
+    monkeypatch.delenv("HWGW_STATE_DIR")
+    monkeypatch.setenv("XDG_STATE_HOME", str(place / "home"))
+    yield folder
+    shutil.rmtree(place)
+
+
+@pytest.mark.root
+def test_what_root_begins_the_user_of_the_gateway_goes_on_with(name, of_the_host):
+    def act() -> int:
+        versions.keep(name, b"limits of " + str(os.geteuid()).encode())
+        with control._only_writer(name):
+            return audit.record(name, "halt")
+
+    assert act() == 1
+    with being(OWNER):
+        assert act() == 2
+    assert act() == 3
+    assert [entry["action"] for entry in audit.verify(name)] == ["halt"] * 3
+    made = [of_the_host, *of_the_host.rglob("*")]
+    assert len(made) == 6  # record, lock, folder of limits and two of them
+    assert {(file.stat().st_uid, file.stat().st_gid) for file in made} == {(OWNER, GROUP)}
+
+
+@pytest.mark.root
+def test_one_record_whoever_acts_and_who_may_look_sees_it(name, of_the_host):
+    """The user of the gateway without the variable of its unit, as under sudo."""
+    with being(OWNER):
+        assert audit.state_folder() == of_the_host
+        audit.record(name, "resume")
+    with being(VIEWER):
+        assert audit.state_folder() == of_the_host.parent / "home/hwgw"
+        assert [entry["action"] for entry in audit.verify(name)] == ["resume"]
+        with pytest.raises(DeviceError, match="Permission denied"):
+            audit.record(name, "halt")  # what he could write would be a record of his own
+
+
+@pytest.mark.root
+def test_who_may_not_look_finds_nothing(name, of_the_host):
+    audit.record(name, "resume")
+    os.seteuid(VIEWER)
+    try:
+        with pytest.raises(UsageError, match="nothing is on record"):
+            list(audit.verify(name))
+    finally:
+        os.seteuid(0)
+
+
+def test_a_link_in_the_place_of_the_record_is_not_followed(name, tmp_path):
+    other = tmp_path / "other"
+    other.write_bytes(b"")
+    audit.path(name).symlink_to(other)
+    with pytest.raises(DeviceError, match="symbolic link"):
+        audit.record(name, "halt")
+    assert other.read_bytes() == b""
