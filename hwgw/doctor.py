@@ -188,7 +188,7 @@ def _afxdp() -> Row:
         return Row(
             name, WARN, "not tried", "trying it takes CAP_SYS_ADMIN and unshare(1), for a network namespace of its own"
         )
-    command = ["unshare", "-n", sys.executable, "-c", "from hwgw.doctor import probe; probe()"]
+    command = ["unshare", "-n", sys.executable, "-P", "-c", "from hwgw.doctor import probe; probe()"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
         answer = json.loads(done.stdout)

@@ -110,7 +110,8 @@ class _Alerts:
         if self._starts > self.STARTS_MAX:
             self._log.say("alerts", f"NO ALERTS: their watcher ended {self.STARTS_MAX} times", "error")
             return
-        command = [sys.executable, "-m", "hwgw.cli", "alert", "watch", str(self._config), "--until-gone", "-q"]
+        self._began = now
+        command = [sys.executable, "-P", "-m", "hwgw.cli", "alert", "watch", str(self._config), "--until-gone", "-q"]
         command += ["--log", self._log.form]
         quiet = subprocess.DEVNULL
         # a session of its own: it tells of an end that Ctrl-C or a kill of the group brings

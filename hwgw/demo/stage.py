@@ -260,7 +260,7 @@ def gateway_process(sides: Sides, made: dict[str, Any]) -> Iterator[subprocess.P
     with tempfile.TemporaryFile("w+", encoding="utf-8") as config:
         yaml.safe_dump(made, config, sort_keys=False)
         config.flush()
-        command = [sys.executable, "-m", "hwgw.cli", "-q", "run", "/dev/stdin"]
+        command = [sys.executable, "-P", "-m", "hwgw.cli", "-q", "run", "/dev/stdin"]
         process = sides.gateway(command, stdin=config, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
             yield process

@@ -69,7 +69,7 @@ class Hold:
         if value == NONE:
             return
         process = subprocess.Popen(
-            [sys.executable, "-m", "hwgw.tune.hold", target, value],
+            [sys.executable, "-P", "-m", "hwgw.tune.hold", target, value],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
             text=True,
         )  # fmt: skip

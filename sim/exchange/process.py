@@ -39,7 +39,7 @@ class ExchangeProcess:
     """
 
     def __init__(self, options: Sequence[str], popen: Popen = subprocess.Popen, ready_timeout_s: float = 20.0) -> None:
-        command = [sys.executable, "-m", "hwgw_sim.exchange", *options]
+        command = [sys.executable, "-P", "-m", "hwgw_sim.exchange", *options]
         self.process = popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
             self.ready: dict[str, Any] = self._read_ready(ready_timeout_s)

@@ -2,11 +2,10 @@
 
 SPDX-License-Identifier: MIT
 
-Forked stands where subprocess.Popen does, for a command `python [-W error] -m MODULE ...` or `python -c CODE ...`; any
-other is executed as always. The
-process has descriptors, environment, folder and signal handlers as a new one would have; what differs is that the
-interpreter did not start anew, which takes 0.3 s of a core. Not for tests of the start itself, nor for what must be
-told the dynamic linker (LD_PRELOAD).
+Forked stands where subprocess.Popen does, for a command `python [-W error] [-P] -m MODULE ...` or `python -c CODE ...`;
+any other is executed as always. The process has descriptors, environment, folder and signal handlers as a new one would
+have; what differs is that the interpreter did not start anew, which takes 0.3 s of a core. Not for tests of the start
+itself, nor for what must be told the dynamic linker (LD_PRELOAD).
 """
 
 from __future__ import annotations
@@ -81,6 +80,8 @@ class Forked(subprocess.Popen):  # type: ignore[type-arg]
         is_strict = words[1:3] == ["-W", "error"]
         if is_strict:
             del words[1:3]
+        if words[1:2] == ["-P"]:  # which a fork has anyway: its path is the parent's
+            del words[1]
         if words[0] != sys.executable or words[1] not in ("-m", "-c") or _is_for_the_start(environment):
             super()._execute_child(args, executable, preexec_fn, close_fds, pass_fds, cwd, env, *rest)
             return

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -40,6 +41,15 @@ def outcome(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
         monkeypatch.setitem(sys.modules, "hwgw.cli.version", module)
 
     return arrange
+
+
+def test_no_process_that_is_started_takes_a_module_from_the_folder_it_is_started_in(root: Path) -> None:
+    """Without -P Python looks there first, and whoever may write it runs what he likes as who calls hwgw there."""
+    start = re.compile(r"\[[^\[\]]*sys\.executable, (\S+), (\S+),")
+    files = [file for folder in ("hwgw", "sim") for file in (root / folder).rglob("*.py")]
+    found = [match.groups() for file in files for match in start.finditer(file.read_text(encoding="utf-8"))]
+    assert {option for option, _ in found} == {'"-P"'}
+    assert len(found) >= 5
 
 
 def test_every_exit_code_has_one_exception() -> None:
