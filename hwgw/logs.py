@@ -16,15 +16,23 @@ import threading
 import time
 from typing import Any, TextIO
 
-__all__ = ["FORMS", "Log"]
+__all__ = ["FORMS", "Log", "plain"]
 
 FORMS = ("human", "json")
 BURST, PER_SECOND = 50, 5.0
 _NAMES_MAX = 256  # of events with a bucket of their own
 
 
+def plain(text: str) -> str:
+    """A text in one line without control characters: what others wrote makes no lines and moves no cursor."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 class Log:
-    """Lines to a stream, stderr unless another is given, each written whole; from any thread.
+    """Lines to a stream, stderr unless another is given, each written whole; from any thread. What the stream does not
+    take is counted as held back.
 
     human: "who: text". json: one object a line with time (UTC, microseconds), level, who, pid, event, text, the fields
     of the event and, when lines were held back, suppressed.
@@ -47,16 +55,22 @@ class Log:
                 return False
             line = self._line(event, text, level, suppressed, fields)
             stream = self._stream or sys.stderr
-            stream.write(line + "\n")
-            stream.flush()
+            try:
+                stream.write(line + "\n")
+                stream.flush()
+            except OSError:  # a reader that went away, a full disk: no reason for who writes to end
+                self._buckets[self._bucket(event)][2] += suppressed + 1
+                return False
         return True
+
+    def _bucket(self, event: str) -> str:
+        """The name under which lines of an event are counted."""
+        return event if event in self._buckets or len(self._buckets) < _NAMES_MAX else "other"
 
     def _take(self, event: str) -> int:
         """How many lines of the event were held back before this one, or -1 when it is held back too."""
         now = time.monotonic()
-        if event not in self._buckets and len(self._buckets) >= _NAMES_MAX:
-            event = "other"
-        bucket = self._buckets.setdefault(event, [float(BURST), now, 0.0])
+        bucket = self._buckets.setdefault(self._bucket(event), [float(BURST), now, 0.0])
         bucket[0] = min(BURST, bucket[0] + (now - bucket[1]) * PER_SECOND)
         bucket[1] = now
         if bucket[0] < 1:
@@ -69,7 +83,7 @@ class Log:
     def _line(self, event: str, text: str, level: str, suppressed: int, fields: dict[str, Any]) -> str:
         if self.form == "human":
             held = f" ({suppressed:,} more of these were not written)" if suppressed else ""
-            return f"{self.who}: {text}{held}"
+            return f"{self.who}: {plain(text)}{held}"
         when = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
         row = {
             "time": when,

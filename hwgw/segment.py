@@ -20,6 +20,7 @@ from . import specs
 from .closing import Closing
 from .errors import CheckFailed, UsageError
 from .feature_choice import Wanted, native_features
+from .logs import plain
 from .native import call, ffi, lib, text
 
 __all__ = ["PERCENTILES", "STAGES", "Segment", "gateways", "process_alive", "remove_left_over"]
@@ -58,7 +59,8 @@ def _enum_names(enum: str, table: str = "segment") -> dict[int, str]:
 
 
 def _plain(field: Any) -> str:
-    return bytes(field).split(b"\0")[0].decode("utf-8", "replace")
+    """What stands in a field, of which others may have written every byte: a venue, a feed, a person."""
+    return plain(bytes(field).split(b"\0")[0].decode("utf-8", "replace"))
 
 
 def _reason_code(name: str) -> int:
@@ -207,7 +209,7 @@ class Segment(Closing):
         """Memory and power states of the data process, checked after they were set, and what was not had."""
         bits, head = int(self.head["placement"]), self.head
         held = {name: bool(bits & bit) for bit, name in _enum_names("placement").items()}
-        reason = bytes(head["placement_reason"]).split(b"\0")[0].decode("utf-8", "replace")
+        reason = _plain(head["placement_reason"])
         latency = int(head["dma_latency_us"])
         return {
             **held, "locked_kib": int(head["locked_kib"]), "huge_kib": int(head["huge_kib"]),
@@ -343,7 +345,7 @@ class Segment(Closing):
     def _record(self, row: Any, reason: str) -> dict[str, Any]:
         return {
             "reason": reason,
-            "text": bytes(row["text"]).rstrip(b"\0").decode("utf-8", "replace"),
+            "text": _plain(row["text"]),
             "time_ns": int(row["ts_ns"]),
             "uid": int(row["uid"]),
             "pid": int(row["pid"]),
@@ -487,7 +489,7 @@ class Segment(Closing):
                         "pipeline": thread,
                         "channel": index,
                         "state": states[int(row["state"])],
-                        "session": bytes(row["session"]).rstrip(b"\0").decode("ascii", "replace").strip(),
+                        "session": _plain(row["session"]).strip(),
                         **{key: int(row[key]) for key in _CHANNEL_KEYS},
                         "changes": self.feed_changes(thread, index),
                         "lines": lines,
@@ -562,7 +564,7 @@ class Segment(Closing):
                 "reconciling": bool(row["is_reconciling"]),
                 "feed": feeds[int(row["feed_state"])],
                 "receive": receives[int(row["receive_state"])],
-                "receive_reason": bytes(row["receive_reason"]).split(b"\0")[0].decode("utf-8", "replace"),
+                "receive_reason": _plain(row["receive_reason"]),
                 "next_seq": int(row["next_seq"]),
                 "last_ref": int(row["last_ref"]),
                 "open_orders": int(row["open_cnt"]),

@@ -9,6 +9,7 @@ or driver, 6 halted by risk, 7 internal, 130 interrupted, 141 the reader of a pi
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import os
@@ -16,11 +17,13 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 import click
 
 from hwgw import __version__
 from hwgw.errors import HwgwError
+from hwgw.logs import plain
 
 # what --help says of a verb without loading it; a test holds it against the verb's own text
 VERBS = {
@@ -98,8 +101,8 @@ def cli(ctx: click.Context, quiet: int, verbose: int, debug: bool) -> None:
 
 
 def _fail(verb: str, message: str, exit_code: int) -> int:
-    line = " ".join(message.split())
-    print(f"{verb}: {line}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # the exit code says it to who does not read
+        print(f"{verb}: {plain(' '.join(message.split()))}", file=sys.stderr)
     return exit_code
 
 
@@ -112,12 +115,12 @@ def _os_error(error: OSError) -> tuple[str, int]:
     return message, EXIT_DEVICE
 
 
-def _abandon_stdout() -> None:
-    """Where stdout takes nothing more, lead it to nowhere: the interpreter flushes it once more at its end."""
+def _abandon(stream: TextIO) -> None:
+    """Where it takes nothing more, lead it to nowhere: the interpreter flushes it once more at its end."""
     try:
-        sys.stdout.flush()
+        stream.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _run(args: list[str]) -> int:
@@ -144,7 +147,7 @@ def execute(args: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        _abandon_stdout()
+        _abandon(sys.stdout)
         return EXIT_PIPE
     except HwgwError as error:
         if debug:
@@ -153,7 +156,7 @@ def execute(args: list[str]) -> int:
     except OSError as error:
         if debug:
             traceback.print_exc()
-        _abandon_stdout()
+        _abandon(sys.stdout)
         return _fail(verb, *_os_error(error))
     except Exception as error:
         if debug:
@@ -172,4 +175,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.stdout.reconfigure(errors="replace")  # what a terminal cannot show is no reason to end
     if "_HWGW_COMPLETE" in os.environ:
         cli.main(args, prog_name="hwgw")
-    sys.exit(execute(args))
+    exit_code = execute(args)
+    _abandon(sys.stderr)
+    sys.exit(exit_code)

@@ -20,13 +20,14 @@ def command(out: Output, name: str) -> int:
     import time
 
     from hwgw import audit
+    from hwgw.logs import plain
 
     entries = []
     fixed = ("seq", "time_ns", "uid", "pid", "gateway", "action", "prev", "halts")
     for entry in audit.verify(name):
         entries.append(entry)
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(entry["time_ns"] // 10**9))
-        what = ", ".join(f"{key} {value}" for key, value in entry.items() if key not in fixed)
+        what = plain(", ".join(f"{key} {value}" for key, value in entry.items() if key not in fixed))
         out.row(f"{entry['seq']:>4}  {when}Z  uid {entry['uid']:<5} {entry['action']:<8} ", what)
     out.say(f"{name}: {len(entries)} acts, the chain is whole")
     out.emit({"name": name, "acts": entries, "whole": True})

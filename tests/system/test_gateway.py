@@ -140,6 +140,23 @@ def test_a_control_process_that_does_not_beat_stops_orders(market):
         until(lambda: flow(segment, "order.encoded", 0.1) > 0, "orders leave again")
 
 
+def test_a_gateway_whose_words_nobody_reads_goes_on(market):
+    """A log collector that died is no reason to stop, nor one for an exit code."""
+    process = market.start()
+    with market.attached("session.executed") as segment:
+        process.stderr.close()
+        for _ in range(3):
+            segment.halt("nobody reads this")
+            time.sleep(0.2)  # some looks of the control process
+            segment.resume()
+            time.sleep(0.2)
+        assert process.poll() is None
+        before = segment.counters()["session.executed"]
+        until(lambda: segment.counters()["session.executed"] > before, "it trades")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+
+
 def test_killing_the_control_process_cancels_and_ends_and_a_second_start_works(market, hwgw):
     process = market.start()
     with market.attached() as segment:

@@ -178,6 +178,13 @@ def test_a_full_disk_is_one_line(root: Path) -> None:
     assert (done.returncode, done.stderr) == (5, "hwgw version: No space left on device\n")
 
 
+def test_an_error_that_nobody_reads_is_an_exit_code_all_the_same() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "hwgw.cli", "halt"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+
+
 def test_a_reader_that_goes_away_ends_a_command_without_a_word() -> None:
     command = f"{sys.executable} -m hwgw.cli doctor | head -c 1 >/dev/null; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)

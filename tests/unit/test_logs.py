@@ -55,6 +55,41 @@ def test_a_storm_is_cut_and_counted_and_another_event_passes(now):
     assert [log.say("feed", "w") for _ in range(BURST + 1)] == [True] * BURST + [False]
 
 
+class Gone(io.StringIO):
+    """What a pipe is whose reader went away, while it is."""
+
+    is_gone = True
+
+    def write(self, text: str) -> int:
+        if self.is_gone:
+            raise BrokenPipeError
+        return super().write(text)
+
+
+def test_nobody_ends_because_nobody_reads_and_what_was_not_written_is_told(now):
+    out = Gone()
+    log = Log("gw", "json", out)
+    assert [log.say("feed", "x") for _ in range(3)] == [False] * 3
+    out.is_gone = False
+    assert log.say("feed", "y")
+    assert json.loads(out.getvalue())["suppressed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("halted\ngw: resumed", r"halted\ngw: resumed"),
+        ("\x1b[2J\x9b2J\r\x07", r"\x1b[2J\x9b2J\r\x07"),
+        ("a \u202e b \u2028", r"a \u202e b \u2028"),
+        ("Prix trop élevé, 価格", "Prix trop élevé, 価格"),
+    ],
+)
+def test_what_others_wrote_is_one_line_and_moves_no_cursor(text, line):
+    out = io.StringIO()
+    Log("gw", stream=out).say("halted", text)
+    assert out.getvalue() == f"gw: {line}\n"
+
+
 def test_names_of_events_are_bounded(now):
     log = Log("gw", stream=io.StringIO())
     passed = sum(log.say(f"event {number}", "x") for number in range(2000))

@@ -131,6 +131,27 @@ def test_a_second_reason_does_not_hide_behind_the_first_and_each_is_cleared_by_n
         owner.resume()
 
 
+def test_what_others_wrote_into_it_makes_no_lines_and_moves_no_cursor(name, hwgw):
+    """A person into a halt, a feed into the name of its session, a venue into the reason of a session."""
+    bad = b"x\n\x1b[2Jy"
+    with Segment.create(name, ["AAPL"]) as owner:
+        owner.halt(bad.decode())
+        kind = specs.dtype("segment", "channel")
+        channel = np.frombuffer(ffi.buffer(lib.hwgw_segment_channel(owner.pointer, 0, 0), kind.itemsize), kind)
+        channel["line_cnt"], channel["session"] = 1, bad
+        owner.threads["session_cnt"], owner.threads["receive_reason"] = 1, bad
+        owner.threads["session"]["reason"] = bad
+        said = r"x\n\x1b[2Jy"
+        assert owner.halts[0]["text"] == said
+        assert owner.channel_status()[0]["session"] == said
+        assert owner.sessions()[0]["reason"] == said
+        assert owner.thread_status()[0]["receive_reason"] == said
+        shown = hwgw("status", name).stdout
+        assert f"operator: {said}" in shown
+        assert all(line.isprintable() for line in shown.splitlines())
+        owner.resume()
+
+
 def test_an_unknown_reason_is_refused_with_those_there_are(name):
     with Segment.create(name, []) as owner:
         with pytest.raises(UsageError, match=r"'pass': unknown; allowed: halted, control_stale, .*session"):
