@@ -27,6 +27,7 @@ from .config_schema import (
 )
 from .errors import ConfigError
 from .native import builtin_strategies
+from .private_file import others_mode
 from .risk import breakers
 from .settings import (
     MODES,
@@ -339,13 +340,13 @@ class Maker:
     def password(self, where: tuple[int, str], path: Path) -> str:
         """One line of a file that nobody else can read."""
         try:
-            mode, text = path.stat().st_mode, path.read_text(encoding="ascii")
+            mode, text = others_mode(path), path.read_text(encoding="ascii")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not ASCII text"
             self.bad(where, f"{path}: {reason}")
             return ""
-        if mode & 0o077:
-            self.bad(where, f"{path}: others can read it (mode {mode & 0o777:04o}); chmod 600 it")
+        if mode:
+            self.bad(where, f"{path}: others can read it (mode {mode:04o}); chmod 600 it")
         text = text.removesuffix("\n")
         if not 1 <= len(text) <= 10 or not all("!" <= char <= "~" for char in text):
             self.bad(where, f"{path}: not one line of 1 to 10 printable characters")

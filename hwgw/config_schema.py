@@ -5,6 +5,8 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from . import feature_choice, specs
 from .alerts.schema import ALERTS
 from .errors import UsageError
@@ -59,7 +61,7 @@ RECOVER = Section(
     }
 )
 USERNAME = pattern(r"[!-~]{1,6}", "1 to 6 printable characters")
-PASSWORD = pattern(r"[!-~]{1,10}", "1 to 10 printable characters")
+PASSWORD = replace(pattern(r"[!-~]{1,10}", "1 to 10 printable characters"), is_secret=True)
 SNAPSHOT = Section(
     {
         "protocol": Key(choice("glimpse"), "glimpse"),

@@ -64,11 +64,15 @@ class BadValueError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """One value: parse takes its text and raises BadValueError; allowed completes the sentence '... is allowed'."""
+    """One value: parse takes its text and raises BadValueError; allowed completes the sentence '... is allowed'.
+
+    is_secret: what is wrong with it is said without it.
+    """
 
     parse: Callable[[str], Any]
     allowed: str
     quoted: bool = False
+    is_secret: bool = False
 
 
 def _number_mistake(text: str) -> str:
@@ -293,7 +297,7 @@ class _Walk:
         wanted = yaml.SequenceNode if isinstance(schema, Listing) else yaml.MappingNode
         if not isinstance(node, wanted):
             kind = "a list" if isinstance(schema, Listing) else "a mapping of keys to values"
-            self.add(line, path, f"{_found(node)} instead of {kind}")
+            self.add(line, path, f"{_found(node, is_shown=bool(path))} instead of {kind}")
             return None
         if isinstance(schema, Listing):
             items = [self.value(item, schema.item, f"{path}[{i}]") for i, item in enumerate(node.value)]
@@ -308,13 +312,14 @@ class _Walk:
             self.add(line, path, f"{_found(node)} instead of a value; {schema.allowed} is allowed")
             return None
         text, plain = node.value, node.style is None
+        said = "(not shown)" if schema.is_secret else text
         if plain and text in ("", "~", "null", "Null", "NULL"):
             self.add(line, path, f"no value; {schema.allowed} is allowed")
         elif len(text) > TEXT_LEN_MAX:
-            self.add(line, path, f"{text[:16]}...: {len(text)} characters; {schema.allowed} is allowed")
+            self.add(line, path, f"{said[:16]}...: {len(text)} characters; {schema.allowed} is allowed")
         elif schema.quoted and plain and _RESOLVER.resolve(yaml.ScalarNode, text, (True, False)) != _TEXT_TAG:
             self.add(
-                line, path, f"{text}: YAML does not read this as text, put it in quotes; {schema.allowed} is allowed"
+                line, path, f"{said}: YAML does not read this as text, put it in quotes; {schema.allowed} is allowed"
             )
         elif not schema.quoted and not plain:
             self.add(line, path, f"{text!r}: quoted text instead of a plain value; {schema.allowed} is allowed")
@@ -322,7 +327,7 @@ class _Walk:
             try:
                 return schema.parse(text)
             except BadValueError as error:
-                self.add(line, path, f"{text or repr(text)}: {error}; {schema.allowed} is allowed")
+                self.add(line, path, f"{said or repr(said)}: {error}; {schema.allowed} is allowed")
         return None
 
     def mapping(self, node: yaml.MappingNode, schema: Section | Keyed, path: str, line: int) -> Node:
@@ -368,9 +373,12 @@ def _allowed(schema: Schema) -> str:
     return "a list" if isinstance(schema, Listing) else "a mapping of keys to values"
 
 
-def _found(node: yaml.Node) -> str:
+def _found(node: yaml.Node, *, is_shown: bool = True) -> str:
+    """What stands there; a whole file that is none of ours is not shown, it may be a secret."""
     if isinstance(node, yaml.ScalarNode):
-        return f"{node.value}: a single value" if node.value else "nothing"
+        if not node.value:
+            return "nothing"
+        return f"{node.value}: a single value" if is_shown else "a single value"
     return "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from hwgw.errors import ConfigError, UsageError
+from hwgw.private_file import others_mode
 
 __all__ = ["canonical", "digest", "generate", "holder", "private", "public_key", "sign", "signature_file", "verify"]
 
@@ -83,12 +84,8 @@ def _line(file: Path) -> str:
 
 
 def private(file: Path) -> None:
-    """ConfigError for a file that others than its owner can read; one that is not there is for its reader to name.
-
-    systemd may give a credential by an access control list, whose mask stands where the group's mode does.
-    """
-    is_credential = str(file.parent) == os.environ.get("CREDENTIALS_DIRECTORY")
-    if file.exists() and file.stat().st_mode & (0o037 if is_credential else 0o077):
+    """ConfigError for a file that others than its owner can read; one that is not there is for its reader to name."""
+    if file.exists() and others_mode(file):
         raise ConfigError(f"{file}: others can read it; chmod 600 it")
 
 

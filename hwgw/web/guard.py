@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hwgw.errors import ConfigError
+from hwgw.private_file import others_mode
 
 __all__ = ["COOKIE", "Access", "RefusedError", "is_loopback", "read_token"]
 
@@ -48,13 +49,13 @@ def is_loopback(address: str) -> bool:
 def read_token(file: Path) -> str:
     """The token in a file that nobody else may read: one line of at least 20 characters."""
     try:
-        mode, text = file.stat().st_mode, file.read_text(encoding="ascii").strip()
+        mode, text = others_mode(file), file.read_text(encoding="ascii").strip()
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{file}: a token is of ASCII characters") from None
-    if mode & 0o077:
-        raise ConfigError(f"{file}: others may read it (mode {mode & 0o777:o}); chmod 600 {file}")
+    if mode:
+        raise ConfigError(f"{file}: others may read it (mode {mode:o}); chmod 600 {file}")
     if len(text) < TOKEN_MIN or not text.isprintable() or " " in text:
         raise ConfigError(f"{file}: one line of at least {TOKEN_MIN} printable characters is a token")
     return text

@@ -366,7 +366,15 @@ def test_file_names_count_from_the_folder_of_the_configuration(tmp_path: Path) -
     assert settings.pipelines[0].receive.path == str(tmp_path / "feed.pcap")
 
 
-def test_password_file_must_be_private_and_short(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wrong", ["hunter2hunter2", "123456", "null", "'a b'", "x" * 5000])
+def test_a_password_that_cannot_be_is_told_without_it(tmp_path: Path, wrong: str) -> None:
+    (said,) = problems(changed("  password: secret\n", f"  password: {wrong}\n"), tmp_path)
+    assert said.startswith("41: session.password: ")
+    assert "1 to 10 printable characters is allowed" in said
+    assert wrong.strip("'")[:6] not in said
+
+
+def test_password_file_must_be_private_and_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = changed("  password: secret\n", "  password_file: venue.secret\n")
     file = tmp_path / "venue.secret"
     file.write_text("hidden\n")
@@ -378,6 +386,13 @@ def test_password_file_must_be_private_and_short(tmp_path: Path) -> None:
     (session,) = load(text, tmp_path).sessions
     assert session
     assert session.password == "hidden"
+    file.chmod(0o440)  # as an access control list of systemd's looks
+    assert problems(text, tmp_path) != []
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert load(text, tmp_path).sessions[0].password == "hidden"
+    file.chmod(0o444)
+    assert problems(text, tmp_path) != []
+    file.chmod(0o600)
     file.write_text("far too long a password\n")
     assert problems(text, tmp_path) == [
         f"41: session.password_file: {file}: not one line of 1 to 10 printable characters"
@@ -389,7 +404,7 @@ def test_password_file_must_be_private_and_short(tmp_path: Path) -> None:
     [
         (b"", "1: the file is empty"),
         (b"- name: x\n", "1: a list instead of a mapping of keys to values"),
-        (b"text", "1: text: a single value instead of a mapping of keys to values"),
+        (b"text", "1: a single value instead of a mapping of keys to values"),
         (b"name: \xff\n", "1: not UTF-8 text"),
         (b"a: 1\n\x00", "1: not YAML: "),
         (b"[" * 500 + b"]" * 500, "1: nested too deeply"),
