@@ -9,6 +9,7 @@ and told with the next notice that goes out. What fails is tried again twice.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import queue
 import smtplib
@@ -22,6 +23,8 @@ from collections.abc import Callable, Mapping
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
+
+from hwgw.logs import plain
 
 from .settings import Channel
 
@@ -37,23 +40,44 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode  # dumps() makes an enc
 
 
 def subject(notice: Notice) -> str:
-    """One line."""
-    return f"hwgw {notice['gateway']}: {notice['state'].upper()} {notice['rule']}: {notice['text']}"
+    """One line, whatever stands in the text."""
+    return plain(f"hwgw {notice['gateway']}: {notice['state'].upper()} {notice['rule']}: {notice['text']}")
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """An answer that leads elsewhere is an error: followed, it would lose the notice and take the token along."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Never."""
+
+
+_open = urllib.request.build_opener(_NoRedirect).open
+
+
+def _token(file: str) -> str:
+    """What stands in the file of a token; the error of a wrong one does not repeat it."""
+    try:
+        text = Path(file).read_text(encoding="ascii").strip()
+    except UnicodeDecodeError:
+        text = ""
+    if not text or not text.isprintable():
+        raise ValueError(f"{file}: a token is one line of printable ASCII characters")
+    return text
 
 
 def _webhook(channel: Channel, notice: Notice) -> None:
     headers = {"Content-Type": "application/json"}
     if channel.token_file:
-        headers["Authorization"] = f"Bearer {Path(channel.token_file).read_text(encoding='ascii').strip()}"
+        headers["Authorization"] = f"Bearer {_token(channel.token_file)}"
     request = urllib.request.Request(channel.url, json.dumps(notice).encode(), headers)  # noqa: S310 (http or https by the schema)
-    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):  # noqa: S310
+    with _open(request, timeout=TIMEOUT_SECONDS):
         pass
 
 
 def _smtp(channel: Channel, notice: Notice) -> None:
     mail = EmailMessage()
     mail["Subject"], mail["From"], mail["To"] = subject(notice), channel.sender, ", ".join(channel.recipients)
-    mail.set_content("\n".join(f"{key}: {value}" for key, value in notice.items()))
+    mail.set_content("\n".join(f"{key}: {plain(str(value))}" for key, value in notice.items()))
     with smtplib.SMTP(channel.server, channel.port, timeout=TIMEOUT_SECONDS) as server:
         if channel.tls == "starttls":
             server.starttls(context=ssl.create_default_context())
@@ -61,7 +85,7 @@ def _smtp(channel: Channel, notice: Notice) -> None:
 
 
 def _syslog(channel: Channel, notice: Notice) -> None:
-    priority = _FACILITY * 8 + (_PRIORITY[notice["severity"]] if notice["state"] == "firing" else 6)
+    priority = _FACILITY * 8 + (_PRIORITY[notice["severity"]] if notice["state"] in ("firing", "repeated") else 6)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
         line.settimeout(TIMEOUT_SECONDS)
         line.sendto(f"<{priority}>hwgw: {subject(notice)}".encode(), channel.path or "/dev/log")
@@ -83,7 +107,7 @@ _ACTS: dict[str, Callable[[Channel, Notice], None]] = {
 }  # fmt: skip
 
 
-ERRORS = (OSError, smtplib.SMTPException, subprocess.SubprocessError, ValueError)
+ERRORS = (OSError, http.client.HTTPException, smtplib.SMTPException, subprocess.SubprocessError, ValueError)
 """What a channel that does not work raises."""
 
 

@@ -5,10 +5,14 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import ipaddress
+import urllib.parse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from hwgw import specs
+from hwgw.private_file import others_mode
 from hwgw.strict_yaml import Key, Keyed, Listing, Node, Section, choice, decimal, duration, integer, pattern
 
 from .settings import Alerts, Channel, Rule
@@ -98,13 +102,37 @@ def _fit(node: Node, kind: str, keys: tuple[tuple[str, ...], tuple[str, ...]], o
             bad(node.where(key), f"{kind} has no use for it; its keys are {some}")
 
 
+def _is_in_the_clear(url: str) -> bool:
+    """Whether others than this host can read what is sent there."""
+    if not url.startswith("http:"):
+        return False
+    try:
+        host = urllib.parse.urlsplit(url).hostname or ""
+        return host != "localhost" and not ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, or nothing that can be
+        return True
+
+
+def _others_mode(file: str) -> int:
+    """As others_mode; 0 for one that is not there, which is told when it is needed."""
+    try:
+        return others_mode(Path(file))
+    except OSError:
+        return 0
+
+
 def alerts(node: Node, path: Callable[[str], str], bad: Bad) -> Alerts:
     """The settings of what was read; path makes a file name absolute, bad notes what does not fit together."""
     channels: list[Channel] = []
     for name, at in node["channels"].values.items():
         _fit(at, at["kind"], CHANNEL_KEYS[at["kind"]], ("kind",), bad)
+        token_file = path(at["token_file"])
+        if token_file and _is_in_the_clear(at["url"]):
+            bad(at.where("token_file"), "sent in the clear; a token goes over https, or to this host")
+        if token_file and (mode := _others_mode(token_file)):
+            bad(at.where("token_file"), f"{token_file}: others can read it (mode {mode:04o}); chmod 600 it")
         values: dict[str, Any] = {key: at[key] for key in ("url", "server", "port", "tls")}
-        token_file, place = path(at["token_file"]), at["path"] and path(at["path"])
+        place = at["path"] and path(at["path"])
         to, command = tuple(at["to"]), tuple(at["command"])
         channels.append(Channel(name, at["kind"], **values, token_file=token_file, sender=at["from"], recipients=to,
                                 path=place, command=command))  # fmt: skip

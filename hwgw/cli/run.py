@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,12 +92,15 @@ def _leave_no_core() -> None:
 
 
 class _Alerts:
-    """The watcher of the section alerts, a process of its own; started anew when it ends, a few times at most."""
+    """The watcher of the section alerts, a process of its own; started anew when it ends.
 
-    STARTS_MAX = 5
+    After STARTS_MAX that each ended within SOUND_SECONDS there is none any more.
+    """
+
+    STARTS_MAX, SOUND_SECONDS = 5, 60.0
 
     def __init__(self, config: Path, log: Log) -> None:
-        self._config, self._log, self._starts = config, log, 0
+        self._config, self._log, self._starts, self._began = config, log, 0, 0.0
         self._process: subprocess.Popen[bytes] | None = None
         self.look()
 
@@ -106,9 +110,11 @@ class _Alerts:
             return
         if self._process:
             self._log.say("alerts", f"the watcher of alerts ended with status {self._process.returncode}", "warning")
-        self._starts += 1
+        now = time.monotonic()
+        self._starts = 1 if now - self._began > self.SOUND_SECONDS else self._starts + 1
         if self._starts > self.STARTS_MAX:
-            self._log.say("alerts", f"NO ALERTS: their watcher ended {self.STARTS_MAX} times", "error")
+            text = f"NO ALERTS: their watcher ended {self.STARTS_MAX} times, each within {self.SOUND_SECONDS:g} s"
+            self._log.say("alerts", text, "error")
             return
         self._began = now
         command = [sys.executable, "-P", "-m", "hwgw.cli", "alert", "watch", str(self._config), "--until-gone", "-q"]
@@ -151,7 +157,6 @@ def command(out: Output, config: Path, seconds: float | None, anew: str, form: s
     when it is stopped while halted.
     """
     import signal
-    import time
     from contextlib import closing
 
     from hwgw.about import commit
@@ -163,13 +168,13 @@ def command(out: Output, config: Path, seconds: float | None, anew: str, form: s
     from hwgw.notify import Notifier
     from hwgw.risk.control import of_settings
     from hwgw.risk.ramp import Ramp
+    from hwgw.stopping import signals_stop
     from hwgw.telemetry import snapshot
 
     settings = with_cards(load(config), lambda line: click.echo(f"hwgw run: {line}", err=True))
     log = Log(settings.name, form)
     _leave_no_core()
     with closing(Notifier()) as notifier, signals_stop() as stop, Gateway(settings, commit(), anew) as gateway:
-    from hwgw.stopping import signals_stop
         gateway.start()
         head = snapshot(gateway.segment)
         out.say(f"{settings.name}: running, {head['receive']}, data process {head['data_pid']}")

@@ -47,7 +47,11 @@ def test_a_halt_is_told_and_an_end_unless_it_was_asked_for(tmp_path: Path, end: 
 
         with market.attached() as segment:
             until(lambda: bool(watchers(path)), "the watcher runs", 3 * PATIENCE_S)
+            (killed,) = watchers(path)
+            os.kill(killed, signal.SIGKILL)
+            until(lambda: watchers(path) not in ([], [killed]), "it is started anew", 3 * PATIENCE_S)
             (watcher,) = watchers(path)
+            assert [row["text"] for row in said("alerts")] == ["the watcher of alerts ended with status -9"]
             data = int(segment.head["data_pid"])
             segment.halt("drill")
             until(lambda: bool(said("halted")), "hwgw run says so", 3 * PATIENCE_S)

@@ -9,6 +9,7 @@ import dataclasses
 import http.server
 import json
 import os
+import re
 import signal
 import socket
 import socketserver
@@ -25,7 +26,7 @@ from support.market import PATIENCE_S, until
 from support.rig import open_limits
 
 from hwgw import config
-from hwgw.alerts.channels import QUEUE_MAX, Sender, deliver, subject
+from hwgw.alerts.channels import ERRORS, QUEUE_MAX, Sender, deliver, subject
 from hwgw.alerts.conditions import KINDS, Marks
 from hwgw.alerts.schema import CHANNEL_KEYS, RULE_KEYS
 from hwgw.alerts.settings import Alerts, Channel, Rule
@@ -281,10 +282,13 @@ class Hook(http.server.BaseHTTPRequestHandler):
     status = 200
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.got.append((self.headers.get("Authorization", ""), json.loads(body)))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.got.append((self.headers.get("Authorization", ""), json.loads(body or b"{}")))
         self.send_response(self.status)
+        self.send_header("Location", "/elsewhere")
         self.end_headers()
+
+    do_GET = do_POST  # noqa: N815 (the name of the base class)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -296,6 +300,7 @@ def receivers(tmp_path: Path) -> Iterator[tuple[dict[str, Channel], socket.socke
     Mail.got, Hook.got, Hook.status = [], [], 200
     token = tmp_path / "token"
     token.write_text("secret\n")
+    token.chmod(0o600)
     log, local = (socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2))
     log.bind(str(tmp_path / "log"))
     local.bind(str(tmp_path / "local"))
@@ -358,6 +363,60 @@ def test_a_receiver_that_fails_is_tried_again_and_then_told_of(receivers, monkey
     assert sender.sent_cnt == 1
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_receiver_that_leads_elsewhere_has_not_taken_it_and_the_token_does_not_go_there(receivers, status):
+    Hook.status = status
+    with pytest.raises(ERRORS, match=str(status)):
+        deliver(receivers[0]["webhook"], NOTICE)
+    assert Hook.got == [("Bearer secret", NOTICE)]
+
+
+@pytest.mark.parametrize(
+    "said", [b"garbage\r\n\r\n", b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n" + b"x: y\r\n" * 200]
+)
+def test_whatever_a_receiver_answers_its_channel_goes_on(monkeypatch, said):
+    monkeypatch.setattr("hwgw.alerts.channels.RETRY_SECONDS", 0.001)
+
+    class Answer(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.rfile.readline()
+            self.wfile.write(said)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        sender = Sender(
+            Channel("hook", "webhook", url=f"http://127.0.0.1:{server.server_address[1]}/"), lambda *_: None
+        )
+        for cnt in (1, 2):
+            sender.send(NOTICE)
+            until(lambda cnt=cnt: sender.failed_cnt == cnt, "it gave up")
+        sender.close()
+        server.shutdown()
+
+
+@pytest.mark.parametrize("raw", [b"secret\nmore\n", b"secret\xff\n", b" \n", b"secret\0"])
+def test_a_token_that_is_none_is_told_without_it(receivers, tmp_path, raw):
+    (tmp_path / "token").write_bytes(raw)
+    with pytest.raises(ERRORS, match="one line of printable ASCII") as error:
+        deliver(receivers[0]["webhook"], NOTICE)
+    assert "secret" not in str(error.value)
+    assert Hook.got == []
+
+
+def test_a_text_of_several_lines_is_one_line_of_a_mail_and_of_the_log(receivers):
+    """As `hwgw halt --reason` may have it, or a venue."""
+    channels, log, _ = receivers
+    notice = {**NOTICE, "text": "a\nBcc: x@y.z\x1b[2J", "state": "repeated"}
+    for name in ("smtp", "syslog"):
+        deliver(channels[name], notice)
+    (mail,) = Mail.got
+    assert r"a\nBcc: x@y.z\x1b[2J" in mail.replace("\r\n ", " ")
+    assert not re.search(r"^Bcc:", mail, re.MULTILINE)
+    line = log.recv(4096).decode()
+    assert line == f"<26>hwgw: {subject(notice)}"  # told again it is as urgent
+    assert line.isprintable()
+
+
 def test_a_receiver_that_hangs_holds_nobody_up_and_what_it_misses_is_counted(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as dead:  # takes connections and never answers
         url = f"http://127.0.0.1:{dead.getsockname()[1]}/"
@@ -381,6 +440,9 @@ alerts:
     halted: {when: halted, channels: [local]}
     gone: {when: gone, channels: [local]}
 """
+
+
+WITH_TOKEN = "kind: webhook, token_file: t, url:"
 
 
 @pytest.fixture
@@ -417,6 +479,9 @@ def test_the_example_of_the_example_is_read(root: Path, tmp_path: Path):
         ("when: halted", "when: counter, counter: rx.nonsense", "rx.nonsense"),
         ("poll: 1ms", "poll: 1ns", "1ns: out of range"),
         ("kind: unix, path: local", "kind: webhook, url: 'file:///etc/passwd'", "a URL of http or https"),
+        ("kind: unix, path: local", f"{WITH_TOKEN} 'http://hooks.example/x'", "token_file: sent in the clear"),
+        ("kind: unix, path: local", f"{WITH_TOKEN} 'http://10.0.0.1/x'", "token_file: sent in the clear"),
+        ("kind: unix, path: local", f"{WITH_TOKEN} 'http://[::ffff/x'", "token_file: sent in the clear"),
     ],
 )
 def test_mistakes_are_named(example, old, new, said):
@@ -426,6 +491,27 @@ def test_mistakes_are_named(example, old, new, said):
     with pytest.raises(ConfigError) as error:
         config.load(example)
     assert said in "\n".join(str(each) for each in error.value.problems)
+
+
+@pytest.mark.parametrize(
+    "place", ["https://hooks.example", "http://127.0.0.1:80", "http://localhost", "http://[::1]:80"]
+)
+def test_a_token_goes_over_tls_or_to_this_host(example, place):
+    example.write_text(example.read_text().replace("kind: unix, path: local", f"{WITH_TOKEN} '{place}/x'"))
+    assert config.load(example).alerts.by_name["local"].url == f"{place}/x"
+
+
+def test_a_token_that_others_can_read_is_none(example):
+    example.write_text(
+        example.read_text().replace("kind: unix, path: local", f"{WITH_TOKEN} 'https://hooks.example/x'")
+    )
+    token = example.with_name("t")
+    token.write_text("secret")
+    token.chmod(0o640)
+    with pytest.raises(ConfigError, match=r"token_file: .*/t: others can read it \(mode 0640\)"):
+        config.load(example)
+    token.chmod(0o600)
+    assert config.load(example).alerts.by_name["local"].token_file == str(token)
 
 
 def test_a_test_says_of_each_channel_whether_it_was_taken(hwgw, example, tmp_path):
