@@ -2,8 +2,9 @@
 
 SPDX-License-Identifier: MIT
 
-hwgw.json is for the person on watch, hwgw-stages.json has every counter of every stage. Nothing in them is typed that
-hwgw/specs already says: stages, counters, causes, states and ledgers come from there.
+hwgw.json is for the person on watch; hwgw-trading.json for who trades: money, positions, strategies, venues, execution;
+hwgw-stages.json has every counter of every stage, feed channels and the process. What is exported is in one of them.
+Nothing in them is typed that hwgw/specs already says: stages, counters, causes, states and ledgers come from there.
 """
 
 from __future__ import annotations
@@ -84,11 +85,13 @@ def now() -> Iterator[dict[str, Any]]:
     yield panel("stat", "Runs", (4, 4), target(f"hwgw_up{{{WHO}}}", "{{gateway}}"), defaults=steps(red, green))
     halted = f"max by (gateway) (hwgw_halted{{{WHO}}})"
     yield panel("stat", "Halted", (4, 4), target(halted, "{{gateway}}"), defaults=steps(("green", None), ("red", 1)))
+    venues = f"sum by (gateway) (hwgw_venue_halted{{{WHO}}})"
     yield panel(
         "stat",
-        "Instruments halted",
+        "Instruments and venues halted",
         (4, 4),
         target(f"hwgw_instruments_halted{{{WHO}}}", "{{gateway}}"),
+        target(venues, "{{gateway}} venues"),
         defaults=steps(("green", None), ("red", 1)),
     )
     yield panel("stat", "Open orders", (4, 4), target(f"hwgw_open_orders{{{WHO}}}", "{{gateway}}"))
@@ -268,7 +271,107 @@ def overview() -> Iterator[dict[str, Any]]:
         yield from part()
 
 
+def lines(title: str, legend: str, *metrics: str, unit: str = "short", width: int = 12) -> dict[str, Any]:
+    """Metrics over time: counters as events a second, others as they are; each is told by the end of its name."""
+    shown = []
+    for metric in metrics:
+        told = metric.removeprefix("hwgw_").removesuffix("_total").partition("_")[2].replace("_", " ")
+        shown.append(target(rate(metric) if metric.endswith("_total") else f"{metric}{{{WHO}}}", f"{legend} {told}"))
+    return panel("timeseries", title, (width, 7), *shown, unit=unit)
+
+
+def trading() -> Iterator[dict[str, Any]]:
+    """What a gateway trades: money and positions, by strategy, by venue, and how well."""
+    yield row("Money and positions")
+    who = "{{gateway}} {{account}}"
+    at_stake = ("hwgw_exposure_open_notional", "hwgw_exposure_filled_notional")
+    yield lines("At stake", who, *at_stake)
+    yield lines(
+        "Cash, and positions at their marks", who, "hwgw_exposure_cash", "hwgw_exposure_mark", "hwgw_exposure_pnl"
+    )
+    yield lines("Limits in money", "{{gateway}} {{limit}}", "hwgw_limit_money")
+    yield lines("Open orders", who, "hwgw_exposure_open_orders")
+    yield lines("Positions", "{{gateway}} {{symbol}}", "hwgw_position_shares")
+    yield lines("Instruments halted", "{{gateway}} {{symbol}} {{reason}}", "hwgw_instrument_halted")
+    yield row("Strategies")
+    who = "{{gateway}} {{strategy}}"
+    yield lines("Profit and loss, by strategy", who, "hwgw_strategy_pnl")
+    yield lines("Armed, live", who, "hwgw_strategy_armed", "hwgw_strategy_live")
+    yield lines(
+        "Orders that passed or were refused",
+        who,
+        "hwgw_strategy_passed_total",
+        "hwgw_strategy_refused_total",
+        unit="ops",
+    )
+    yield lines("Fills, rejects", who, "hwgw_strategy_fills_total", "hwgw_strategy_rejects_total", unit="ops")
+    yield row("Venues")
+    who = "{{gateway}} {{venue}}"
+    told = ("sent", "cancels", "accepted", "rejected", "canceled", "executed")
+    yield lines("Said to a venue and by it", who, *(f"hwgw_venue_{key}_total" for key in told), unit="ops")
+    yield lines("Shares executed", who, "hwgw_venue_executed_qty_total", unit="ops")
+    yield lines("Open orders, by venue", who, "hwgw_venue_open_orders")
+    held = ("hwgw_venue_halted", "hwgw_venue_reconciling", "hwgw_venue_losses_total")
+    yield lines("Halted, reconciling, lost", who, *held)
+    yield row("Execution")
+    who = "{{gateway}} {{strategy}} {{venue}}"
+    counts = ("sent", "acknowledged", "rejected", "lost", "filled", "executed_qty")
+    yield lines("Orders, and shares executed", who, *(f"hwgw_execution_{key}_total" for key in counts), unit="ops")
+    yield lines(
+        "Rejections, by the venue's reason", f"{who} {{{{code}}}}", "hwgw_execution_reject_reasons_total", unit="ops"
+    )
+    yield lines("Fill rate", who, "hwgw_execution_fill_ratio", unit="percentunit")
+    yield lines(
+        "Slippage against the book at arrival", f"{who} {{{{of}}}}", "hwgw_execution_slippage_ratio", unit="percentunit"
+    )
+    spans = ("hwgw_execution_sent_to_ack_seconds", "hwgw_execution_ack_to_fill_seconds")
+    yield lines("To the venue's answer, to the fill", f"{who} {{{{percentile}}}}", *spans, unit="s", width=24)
+
+
+def process() -> Iterator[dict[str, Any]]:
+    """Feed channels one by one, and the process: what it runs by, its memory, its clock, its journal."""
+    yield row("Feed channels")
+    who = "{{gateway}} {{pipeline}}/{{channel}}"
+    repaired = ("state_changes", "repairs", "requests", "snapshots", "snapshot_failures")
+    yield lines("Changes and repairs", who, *(f"hwgw_feed_{key}_total" for key in repaired), unit="ops")
+    yield lines("Next message that is expected", who, "hwgw_feed_next_sequence")
+    late = ("hwgw_feed_line_frames_total", "hwgw_feed_line_late_total", "hwgw_feed_line_missed_total")
+    yield lines("Packets, late and missed messages, by line", f"{who} {{{{line}}}}", *late, unit="ops", width=24)
+    yield row("Process")
+    yield lines("Runs", "{{gateway}} {{version}} {{backend}}", "hwgw_gateway_info")
+    yield lines("Limits in force", "{{gateway}} {{hash}}", "hwgw_limits_info", "hwgw_limits_generation")
+    up = panel(
+        "stat",
+        "Up since",
+        (12, 7),
+        target(f"hwgw_start_time_seconds{{{WHO}}} * 1000", "{{gateway}}"),
+        unit="dateTimeAsIso",
+    )
+    yield up
+    yield lines("Given up by the data process", "{{gateway}} {{what}}", "hwgw_confined")
+    yield lines("Memory", "{{gateway}}", "hwgw_memory_locked_bytes", "hwgw_memory_huge_bytes", unit="bytes")
+    yield lines("Clock: what is still slewed", "{{gateway}}", "hwgw_clock_offset_seconds", unit="s")
+    yield lines("Clock of latencies", "{{gateway}}", "hwgw_tsc_hertz", unit="hertz")
+    yield lines("Does not agree with the venue yet", "{{gateway}} {{pipeline}}", "hwgw_reconciling")
+    yield lines("Journal: records", "{{gateway}} {{pipeline}}", "hwgw_journal_records_total", unit="ops")
+    yield lines(
+        "Journal: its ring, errno of its writer",
+        "{{gateway}} {{pipeline}}",
+        "hwgw_journal_ring_bytes",
+        "hwgw_journal_error",
+    )
+    yield lines("Processes that are there", "{{gateway}} {{process}}", "hwgw_process_up")
+    yield lines("Clock disciplined; fell back to udp", "{{gateway}}", "hwgw_clock_synchronized", "hwgw_fell_back")
+    yield lines("System calls refused", "{{gateway}}", "hwgw_refused_system_calls_total", unit="ops")
+
+
 def stages() -> Iterator[dict[str, Any]]:
+    """Every counter, stage by stage, in the order of the data flow; then feed channels and the process."""
+    yield from counters()
+    yield from process()
+
+
+def counters() -> Iterator[dict[str, Any]]:
     """Every counter, stage by stage, in the order of the data flow."""
     grouped: dict[str, dict[str, str]] = defaultdict(dict)
     for counter in specs.counters():
@@ -345,6 +448,7 @@ def made() -> dict[str, str]:
     """File name and text of every dashboard."""
     found = {
         "hwgw.json": dashboard("hwgw", "hwgw", overview()),
+        "hwgw-trading.json": dashboard("hwgw-trading", "hwgw: money, venues, execution", trading()),
         "hwgw-stages.json": dashboard("hwgw-stages", "hwgw: every counter", stages()),
     }
     return {name: json.dumps(each, indent=1, ensure_ascii=False) + "\n" for name, each in found.items()}

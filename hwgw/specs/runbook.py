@@ -16,7 +16,23 @@ from typing import Any
 from . import reader, reasons
 from .docs import rows
 
-__all__ = ["page", "texts"]
+__all__ = ["RULES", "page", "texts"]
+
+# what a rule of the section alerts of gateway.yaml looks at, and the alert that says the same
+RULES = {
+    "halted": "HwgwHalted",
+    "instrument_halted": "HwgwInstrumentHalted",
+    "venue_halted": "HwgwVenueHalted",
+    "breaker": "HwgwBreakerTripped",
+    "feed": "HwgwFeedNotGood",
+    "session": "HwgwSessionDown",
+    "receive": "HwgwReceiveDown",
+    "gone": "HwgwDown",
+    "heartbeat": "HwgwHeartbeatLate",
+    "limit": "HwgwLimitNear",
+    "journal": "HwgwJournalFilling",
+    "counter": "HwgwFramesDropped",  # or of whatever else it counts
+}
 
 
 def texts() -> dict[str, dict[str, str]]:
@@ -31,18 +47,28 @@ def _plain(text: str) -> str:
     return re.sub(r"\{\{ *\$labels\.(\w+) *\}\}", lambda match: match[1].upper(), text)
 
 
+def _look_and_do(rule: dict[str, Any]) -> tuple[str, str]:
+    """The two sentences of a description: "Look: ... Do: ..."."""
+    look, middle, do = _plain(rule["annotations"]["description"]).partition(" Do: ")
+    if not look.startswith("Look: ") or not middle:
+        raise ValueError(f"{rule['alert']}: its description is not of the form Look: ... Do: ...")
+    return look.removeprefix("Look: "), do
+
+
 def page(rules: dict[str, Any]) -> Iterator[str]:
     """The whole page as lines of Markdown."""
     yield "# Runbook\n"
     yield "Made from the tables (`make docs`): alerts from `deploy/prometheus`, reasons from `hwgw/specs`.\n"
     yield "First, always: no order leaves a halted gateway, so there is time. The venue knows what is open.\n"
     yield "## Alerts\n"
+    yield "Of Prometheus, and beside each the rule of a `gateway.yaml` (`when`) that tells the same.\n"
+    own = {alert: when for when, alert in RULES.items()}
     alerts = [rule for group in rules["groups"] for rule in group["rules"] if "alert" in rule]
     yield from rows(
-        "alert | means | look and do | severity",
+        "alert | when | means | look | do | severity",
         (
-            [f"`{rule['alert']}`", *(_plain(rule["annotations"][key]) for key in ("summary", "description")),
-             rule["labels"]["severity"]]
+            [f"`{rule['alert']}`", f"`{own[rule['alert']]}`" if rule["alert"] in own else "",
+             _plain(rule["annotations"]["summary"]), *_look_and_do(rule), rule["labels"]["severity"]]
             for rule in alerts
         ),
     )  # fmt: skip
@@ -50,7 +76,7 @@ def page(rules: dict[str, Any]) -> Iterator[str]:
     yield "For which an order is refused, or a gateway or instrument halted.\n"
     known = texts()
     for reason in reasons()[1:]:
-        said = known.get(reason.name, {"look": "hwgw status NAME", "do": "see risk.md"})
+        said = known[reason.name]
         yield f"### {reason.name}\n"
         yield f"- **Means:** {reason.note}\n- **Look:** {said['look']}\n- **Do:** {said['do']}\n"
 

@@ -12,13 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
-
-from hwgw.cli import cli
-
-OPTION = re.compile(r"(?<![\w/-])(--[a-z][a-z0-9-]+|-[a-zA-Z])(?![\w-])")
-WORD = re.compile(r"[a-z][a-z-]*")
-OF_ALL = {"--help", "-h", "--json", "-q", "-v", "--quiet", "--verbose", "--debug", "--version"}
+from support.shown import wrong
 
 
 def pages(root: Path) -> Iterator[tuple[Path, str]]:
@@ -39,31 +33,6 @@ def shown(text: str) -> Iterator[str]:
             yield from re.split(r"\s{3,}(?=hwgw )", line.split(" #")[0].strip())
     outside = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     yield from (" ".join(code.split()) for code in re.findall(r"`([^`]+)`", outside))
-
-
-def wrong(line: str) -> str:
-    """What is wrong with a line that calls hwgw; empty when nothing is."""
-    rest = re.split(r"[|;&>]{1,2} |[|]$", re.sub(r"^(.*?/)?hwgw ", "", line))[0]
-    words = rest.replace("\\|", "|").split()
-    command: click.Command = cli
-    context = click.Context(cli, info_name="hwgw")
-    known = set(OF_ALL)
-    while isinstance(command, click.Group):
-        known |= {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
-        words = words[1:] if words and words[0] in OF_ALL else words
-        if not words or not WORD.fullmatch(words[0].strip("[],.;:")):
-            break
-        inner = command.get_command(context, words[0].strip("[],.;:"))
-        if inner is None:
-            return f"no verb {words[0]} of {context.command_path}"
-        command, context, words = inner, click.Context(inner, context, words[0]), words[1:]
-    known |= {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
-    if isinstance(command, click.Group):  # every member, where a group is spoken of
-        for member in command.list_commands(context):
-            if inner := command.get_command(context, member):
-                known |= {name for parameter in inner.params for name in parameter.opts}
-    unknown = [option for option in OPTION.findall(" ".join(words)) if option not in known]
-    return f"no {', '.join(unknown)} of {context.command_path}" if unknown else ""
 
 
 def test_every_call_of_hwgw_on_a_page_is_one_that_there_is(root: Path) -> None:
@@ -94,3 +63,16 @@ def test_every_target_of_make_on_a_page_is_in_the_makefile(root: Path) -> None:
                     found.append(f"{page.relative_to(root)}: {line}")
     assert found == []
     assert cnt > 30
+
+
+def test_every_test_that_a_page_names_is_there(root: Path) -> None:
+    """A page that says what was tried says it of a test that tries it."""
+    found, cnt = [], 0
+    for page, text in pages(root):
+        for file, name in re.findall(r"(tests/[a-z_0-9/]+\.py)(?:::(\w+))?", text):
+            cnt += 1
+            there = (root / file).read_text(encoding="utf-8") if (root / file).is_file() else ""
+            if not there or (name and not re.search(rf"^def {name}\(", there, re.MULTILINE)):
+                found.append(f"{page.relative_to(root)}: {file} {name}")
+    assert found == []
+    assert cnt > 60
