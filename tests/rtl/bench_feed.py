@@ -334,8 +334,8 @@ async def latency_is_constant_per_alignment(dut):
         event = unpack(record)
         beat, lane, letter = ends[event["seq"]]
         latency = cycle - (event["t_rx"] + beat)
-        # a first message of 12 bytes waits for its header, the first packet of all to set session and number; what follows at
-        # once waits behind them
+        # a first message of 12 bytes waits for its header, the first packet of all to set session and number; what
+        # follows at once waits behind them
         waits = event["seq"] in early, event["t_rx"] == first
         key = ("now" if lane < 2 else "next") + " early" * waits[0] + " first" * waits[1]
         seen.setdefault(key, set()).add(latency)
