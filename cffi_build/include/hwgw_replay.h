@@ -38,15 +38,22 @@ struct hwgw_replay_result {
   uint64_t refused;      /* of orders, as recorded */
   uint64_t ahead;        /* refused ahead of the gate: taken from the record */
   uint64_t without;      /* not compared: a crash cut off what they were judged by */
-  uint64_t rebuilt_runs; /* not compared: begun with what was rebuilt from records before them */
-  uint64_t rebuilt_records;
+  uint64_t messages;     /* of the venue */
+  uint64_t rebuilt_runs; /* compared: begun, per pipeline, with what is rebuilt here from records before them */
+  uint64_t unknown_runs; /* not compared: likewise, and it cannot be rebuilt */
+  uint64_t unknown_records;
   uint64_t differences;
 };
 
-/* Every record, in order, of proven blocks. The first max differences are written to out. HWGW_ERR_CHECK when a record
- * cannot be, or a table of limits that came into force is not on record */
-int32_t hwgw_replay_verify(const struct hwgw_replay_part *parts, uint32_t cnt, struct hwgw_replay_result *result,
-                           struct hwgw_replay_difference *out, uint32_t max, struct hwgw_error *error);
+/* Every record, in order, of proven blocks that begin where a journal does, or was begun anew. The first max differences are
+ * written to out. pipelines: of each thread of the journal one that is as new, with the symbols, strategies and sessions of
+ * all its runs; in it the orders are rebuilt from the venue's messages, as at a start. NULL: they are not, and runs that
+ * began with what was rebuilt are not compared. contradiction: where the records say of an order what the venue's messages do
+ * not, status 0 when nowhere. HWGW_ERR_CHECK when a record cannot be, or a table of limits that came into force is not on
+ * record */
+int32_t hwgw_replay_verify(const struct hwgw_replay_part *parts, uint32_t cnt, struct hwgw_pipeline *const *pipelines,
+                           uint32_t pipeline_cnt, struct hwgw_replay_result *result, struct hwgw_replay_difference *out,
+                           uint32_t max, struct hwgw_error *contradiction, struct hwgw_error *error);
 
 /* hwgw cdef end */
 

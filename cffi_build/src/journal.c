@@ -1,4 +1,4 @@
-/* journal.c: the pipeline's side of the journal.
+/* journal.c: the pipeline's side of the journal, and the walk over records that were read back.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -90,6 +90,23 @@ void journal_table(struct hwgw_journal *journal, const struct hwgw_limits *table
     if (!journal_put_two(journal, HWGW_JOURNAL_RECORD_TYPE_TABLE, 0, ts_ns, &part, sizeof part, data + at, part.len))
       return;
   }
+}
+
+bool journal_next(struct journal_cursor *c) {
+  while (c->part < c->end && c->index == c->part->record_cnt) {
+    c->part++;
+    c->at = 0;
+    c->index = 0;
+  }
+  if (c->part == c->end || c->part->len - c->at < sizeof c->record) return false;
+  const uint8_t *from = (const uint8_t *)c->part->data + c->at;
+  memcpy(&c->record, from, sizeof c->record);
+  uint64_t sz = journal_record_sz(c->record.len);
+  if (sz > c->part->len - c->at) return false;
+  c->payload = from + sizeof c->record;
+  c->at += sz;
+  c->index++;
+  return true;
 }
 
 struct hwgw_journal *hwgw_journal_open(struct hwgw_segment *segment, uint32_t thread) {

@@ -62,6 +62,27 @@ static inline bool journal_gate(struct hwgw_journal *journal, const struct hwgw_
  * part that found no room: a table that is not whole cannot be replayed, and that is all */
 void journal_table(struct hwgw_journal *journal, const struct hwgw_limits *table, uint64_t ts_ns);
 
+/* a walk over the records of proven blocks, oldest first */
+struct journal_cursor {
+  const struct hwgw_replay_part *part; /* of the record at hand, which journal_next has found */
+  const struct hwgw_replay_part *end;
+  uint64_t at;    /* in the part, behind it */
+  uint32_t index; /* likewise, in records */
+  struct hwgw_journal_record record;
+  const uint8_t *payload;
+};
+
+static inline struct journal_cursor journal_from(const struct hwgw_replay_part *parts, uint32_t cnt) {
+  return (struct journal_cursor){.part = parts, .end = parts + cnt};
+}
+
+/* the next record; false at the end, and before one that is behind the end of its block: then journal_is_cut */
+bool journal_next(struct journal_cursor *cursor);
+
+static inline bool journal_is_cut(const struct journal_cursor *cursor) {
+  return cursor->part < cursor->end;
+}
+
 /* bytes of a record in ring and file */
 static inline uint64_t journal_record_sz(uint64_t len) {
   uint64_t align = HWGW_JOURNAL_RECORD_ALIGN_BYTES;

@@ -449,7 +449,7 @@ bool pipeline_any_session(const struct hwgw_pipeline *p, uint32_t state);
 /* the row in the segment */
 void pipeline_session_publish(struct hwgw_pipeline *p, uint32_t venue);
 
-/* pipeline_restore.c: what an earlier process left, from its journal */
+/* pipeline_restored.c: what an earlier process left, from its journal */
 int32_t pipeline_restore(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error);
 /* when the control plane's words were taken: puts on record what the pipeline begins with */
 void pipeline_restored(struct hwgw_pipeline *p, bool is_replayed);

@@ -11,7 +11,7 @@
  * event that cannot be the card's latch is taken off, as the host's is in the end. The card has every strategy armed from
  * the beginning on, because arming begins a new run of executions: the start tells it of those alone that are not to be.
  *   Not carried over, on both: reference prices, feeds, the heartbeat, and rate allowances, which begin as those of a new
- * gate. Cost: a record and its answer per order and event, some 70 cycles of the card. Thread: the pipeline's opener.
+ * gate (risk_restart.c). Cost: a record and its answer per order and event, some 70 cycles of the card. Thread: the pipeline's opener.
  */
 #include <stdlib.h>
 
@@ -93,20 +93,9 @@ void pipeline_rebuild_refused(struct hwgw_pipeline *p, const struct hwgw_order *
   relate(p, &refused, HWGW_RISK_REASON_MALFORMED);
 }
 
-/* a rate allowance begins empty: how much of it the last process had used is not worth knowing to the nanosecond */
-static void buckets_empty(struct hwgw_risk *risk, uint64_t now_ns) {
-  const struct hwgw_risk_bucket empty = {.level = 0, .level_ts = now_ns};
-  risk->gateway.bucket = empty;
-  for (uint32_t i = 0; i < HWGW_RISK_ACCOUNTS_MAX; i++) risk->account[i].bucket = empty;
-  for (uint32_t i = 0; i < HWGW_RISK_STRATEGIES_MAX; i++) risk->strategy[i].bucket = empty;
-}
-
 int32_t pipeline_rebuild_end(struct hwgw_pipeline *p, struct hwgw_error *error) {
   struct hwgw_verdict verdict;
-  if (!p->card.gate) { /* the card's allowances cannot be emptied: with it both gates begin with those of new ones */
-    buckets_empty(p->risk, hwgw_now_ns());
-    return HWGW_OK;
-  }
+  if (!p->card.gate) return HWGW_OK;
   bool is_answered = pipeline_judge_await(p, &verdict);
   if (is_answered && !p->counters[HWGW_CNT_CARD_DIFFERS]) return HWGW_OK;
   return hwgw_error_set(error, is_answered ? HWGW_ERR_CHECK : HWGW_ERR_DEVICE, 0,

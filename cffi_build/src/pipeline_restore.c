@@ -1,4 +1,4 @@
-/* pipeline_restore.c: order entry as an earlier process of this gateway left it, rebuilt from its journal.
+/* pipeline_restore.c: order entry as an earlier process of this gateway left it, rebuilt record by record.
  *
  * SPDX-License-Identifier: MIT
  *
@@ -11,50 +11,21 @@
  *   What the records say twice is compared: every event the gate was told of must be what the venue's messages make of the
  * orders; a run that was itself rebuilt must have begun with what is rebuilt here. A difference is an error, and nothing
  * starts.
- *   Then the gateway is halted with reason reconcile until the venue agrees (pipeline_reconcile.c).
+ *   What is made of the end is said in pipeline_restored.c; a replay (replay.c) goes through the same.
  *   Cost: once, before the pipeline runs. Thread: the pipeline's opener.
  */
+#include "pipeline_restore.h"
+
 #include <stdlib.h>
 
-#include "halt.h"
-#include "pipeline.h"
 #include "risk.h"
 #include "session.h"
 
 #define DERIVED_MAX 16384 /* events of one poll, and all orders lost at once */
-#define NONE UINT32_MAX
-
-/* an event, and the session that made it */
-struct derived {
-  struct hwgw_order event;
-  uint32_t venue;
-};
-
-struct restore {
-  struct hwgw_pipeline *p;
-  struct hwgw_error *error;
-  uint64_t block; /* at hand, for messages */
-  uint32_t index; /* of the record in it */
-  uint64_t record_cnt;
-  uint64_t next[HWGW_SEGMENT_THREADS_MAX]; /* number of the next record, 0 = any */
-  uint64_t last_ns;                        /* of the last order, on the clock of now */
-  bool is_started; /* the run at hand has said what it began with: from here on strategies are armed by people */
-  int64_t clock_offset_ns;                        /* of the run at hand */
-  uint32_t halt;                                  /* as the records have it, 0 = not */
-  uint32_t instrument[HWGW_RISK_INSTRUMENTS_MAX]; /* of now, by that of the run */
-  uint8_t strategy[HWGW_RISK_STRATEGIES_MAX];
-  struct hwgw_journal_venue_halt venue_halt[HWGW_SEGMENT_SESSIONS_MAX]; /* by its name; the last word of each */
-  uint32_t venue[HWGW_SEGMENT_SESSIONS_MAX];                            /* NONE: there is no such session any more */
-  struct hwgw_risk_strategy kept[HWGW_RISK_STRATEGIES_MAX];             /* run counters as the run before left them */
-  uint64_t counters[HWGW_COUNTER_CNT]; /* of no interest: the messages were counted when they came */
-  struct hwgw_order offer;             /* the card had it, and no verdict is on record: kind none when there is none */
-  uint32_t derived_cnt;
-  struct derived *derived; /* DERIVED_MAX: what the sessions made of messages and the gate was not told yet */
-};
 
 #define CONTRADICTS(r, ...) contradicts(r, __VA_ARGS__)
 
-__attribute__((format(printf, 2, 3))) static int32_t contradicts(struct restore *r, const char *format, ...) {
+__attribute__((format(printf, 2, 3))) static int32_t contradicts(struct pipeline_restore *r, const char *format, ...) {
   char what[160];
   va_list args;
   va_start(args, format);
@@ -66,7 +37,7 @@ __attribute__((format(printf, 2, 3))) static int32_t contradicts(struct restore 
 
 /* ---- events, when the gate was told of them ---- */
 
-static void apply(struct restore *r, uint32_t venue, const struct hwgw_order *event) {
+static void apply(struct pipeline_restore *r, uint32_t venue, const struct hwgw_order *event) {
   struct hwgw_order told = *event;
   told.ts_ns = 0; /* clocks of other runs say nothing here */
   if (pipeline_rebuild_event(r->p, &told) == HWGW_RISK_REASON_STATE) r->halt = HWGW_RISK_REASON_STATE;
@@ -74,21 +45,21 @@ static void apply(struct restore *r, uint32_t venue, const struct hwgw_order *ev
 }
 
 /* the session an order went to; NULL without any */
-static struct hwgw_session *link_of(const struct restore *r, uint32_t ref) {
+static struct hwgw_session *link_of(const struct pipeline_restore *r, uint32_t ref) {
   return r->p->session[*pipeline_venue_of(r->p, ref)].link;
 }
 
-static int32_t derive(struct restore *r, uint32_t venue, const struct hwgw_order *event) {
+static int32_t derive(struct pipeline_restore *r, uint32_t venue, const struct hwgw_order *event) {
   if (event->kind == HWGW_ORDER_KIND_HALT) {
     r->halt = HWGW_RISK_REASON_STATE;
     return HWGW_OK;
   }
   if (r->derived_cnt == DERIVED_MAX) return CONTRADICTS(r, "more events wait than a gateway ever had");
-  r->derived[r->derived_cnt++] = (struct derived){*event, venue};
+  r->derived[r->derived_cnt++] = (struct restore_derived){*event, venue};
   return HWGW_OK;
 }
 
-static int32_t derive_follows(struct restore *r, uint32_t venue) {
+static int32_t derive_follows(struct pipeline_restore *r, uint32_t venue) {
   struct hwgw_order event;
   int32_t status = HWGW_OK;
   struct hwgw_session *link = r->p->session[venue].link;
@@ -97,8 +68,8 @@ static int32_t derive_follows(struct restore *r, uint32_t venue) {
   return status;
 }
 
-static bool take(struct restore *r, uint32_t at) {
-  struct derived made = r->derived[at];
+static bool take(struct pipeline_restore *r, uint32_t at) {
+  struct restore_derived made = r->derived[at];
   memmove(&r->derived[at], &r->derived[at + 1], (--r->derived_cnt - at) * sizeof made);
   apply(r, made.venue, &made.event);
   return true;
@@ -106,7 +77,7 @@ static bool take(struct restore *r, uint32_t at) {
 
 /* An event on record is applied as the venue's messages make it, in the order of its session; only what the session took
  * back may be out of turn */
-static bool take_recorded(struct restore *r, const struct hwgw_order *event) {
+static bool take_recorded(struct pipeline_restore *r, const struct hwgw_order *event) {
   bool is_own = event->kind == HWGW_ORDER_KIND_REJECTED && event->reason == 0;
   uint32_t passed = 0; /* sessions whose turn another event is */
   for (uint32_t i = 0; i < r->derived_cnt; i++) {
@@ -121,7 +92,7 @@ static bool take_recorded(struct restore *r, const struct hwgw_order *event) {
   return false;
 }
 
-static int32_t told(struct restore *r, const struct hwgw_order *event) {
+static int32_t told(struct pipeline_restore *r, const struct hwgw_order *event) {
   if (take_recorded(r, event)) return HWGW_OK;
   if (event->kind ==
       HWGW_ORDER_KIND_REJECTED) { /* it never left: taken back by the session, or given back by the pipeline */
@@ -142,14 +113,14 @@ static int32_t told(struct restore *r, const struct hwgw_order *event) {
 }
 
 /* the session of a number of the run at hand; NULL when there is none now */
-static struct hwgw_session *session_of(const struct restore *r, uint32_t number) {
-  uint32_t venue = number < HWGW_SEGMENT_SESSIONS_MAX ? r->venue[number] : NONE;
-  return venue == NONE ? NULL : r->p->session[venue].link;
+static struct hwgw_session *session_of(const struct pipeline_restore *r, uint32_t number) {
+  uint32_t venue = number < HWGW_SEGMENT_SESSIONS_MAX ? r->venue[number] : RESTORE_NONE;
+  return venue == RESTORE_NONE ? NULL : r->p->session[venue].link;
 }
 
 /* ---- orders ---- */
 
-static int32_t ordered(struct restore *r, struct hwgw_order *order, uint32_t verdict) {
+static int32_t ordered(struct pipeline_restore *r, struct hwgw_order *order, uint32_t verdict) {
   struct hwgw_pipeline *p = r->p;
   if (order->ref > p->last_ref) p->last_ref = order->ref;
   struct hwgw_risk_strategy *strategy = &p->risk->strategy[order->strategy % HWGW_RISK_STRATEGIES_MAX];
@@ -158,20 +129,19 @@ static int32_t ordered(struct restore *r, struct hwgw_order *order, uint32_t ver
     pipeline_rebuild_refused(p, order);
     return HWGW_OK;
   }
-  if (order->instrument == NONE)
+  if (order->instrument == RESTORE_NONE)
     return CONTRADICTS(r, "order %u is of an instrument that this gateway does not have any more", order->ref);
   bool is_replace = order->kind == HWGW_ORDER_KIND_REPLACE;
   uint32_t before = is_replace ? *pipeline_executed(p, order->orig_ref) : 0;
   uint32_t px = order->type == HWGW_ORDER_TYPE_MARKET ? order->reason : order->px;
-  int64_t ts_ns = (int64_t)order->ts_ns + r->clock_offset_ns; /* on the clock of this run, never in its future */
-  uint64_t now_ns = hwgw_now_ns();
-  order->ts_ns = ts_ns < 0 ? 0 : (uint64_t)ts_ns < now_ns ? (uint64_t)ts_ns : now_ns;
+  order->ts_ns = restore_time(order->ts_ns, r->run_clock_offset_ns - r->clock_offset_ns, r->now_ns);
   if (order->ts_ns < r->last_ns) order->ts_ns = r->last_ns; /* nor before the one before it */
   r->last_ns = order->ts_ns;
   if (!pipeline_rebuild_carry(p, order, px)) return CONTRADICTS(r, "order %u cannot have passed the gate", order->ref);
   uint64_t then = order->venue_ref >> HWGW_ORDER_VENUE_SHIFT;
-  uint32_t venue = then < HWGW_SEGMENT_SESSIONS_MAX ? r->venue[then] : NONE;
-  if (venue == NONE) return CONTRADICTS(r, "order %u went to a venue that this gateway does not have", order->ref);
+  uint32_t venue = then < HWGW_SEGMENT_SESSIONS_MAX ? r->venue[then] : RESTORE_NONE;
+  if (venue == RESTORE_NONE)
+    return CONTRADICTS(r, "order %u went to a venue that this gateway does not have", order->ref);
   struct hwgw_order wire = *order;
   wire.qty += before;
   wire.venue_ref &= ((uint64_t)1 << HWGW_ORDER_VENUE_SHIFT) - 1;
@@ -183,33 +153,33 @@ static int32_t ordered(struct restore *r, struct hwgw_order *order, uint32_t ver
 }
 
 /* what it did, the venue says: of each order, or after the next login */
-static void requested(struct restore *r, const struct hwgw_order *request) {
+static void requested(struct pipeline_restore *r, const struct hwgw_order *request) {
   struct hwgw_session *link = session_of(r, (uint32_t)(request->venue_ref >> HWGW_ORDER_VENUE_SHIFT));
   if (link) hwgw_session_orders_requested(&link->orders, request->kind, request->ref);
   if (request->ref > r->p->last_ref) r->p->last_ref = request->ref;
 }
 
 /* numbers of the run at hand to those of now */
-static void translate(const struct restore *r, struct hwgw_order *event) {
-  event->instrument = event->instrument < HWGW_RISK_INSTRUMENTS_MAX ? r->instrument[event->instrument] : NONE;
+static void translate(const struct pipeline_restore *r, struct hwgw_order *event) {
+  event->instrument = event->instrument < HWGW_RISK_INSTRUMENTS_MAX ? r->instrument[event->instrument] : RESTORE_NONE;
   event->strategy = r->strategy[event->strategy % HWGW_RISK_STRATEGIES_MAX];
 }
 
 /* the card may have sent the order that it was offered last: without a verdict it is one that left, without an answer */
-static int32_t unanswered(struct restore *r) {
+static int32_t unanswered(struct pipeline_restore *r) {
   struct hwgw_order order = r->offer;
   r->offer.kind = HWGW_ORDER_KIND_NONE;
   return order.kind == HWGW_ORDER_KIND_NONE ? HWGW_OK : ordered(r, &order, HWGW_RISK_REASON_PASS);
 }
 
-static int32_t offer(struct restore *r, const struct hwgw_journal_record *record, const void *payload) {
+static int32_t offer(struct pipeline_restore *r, const struct hwgw_journal_record *record, const void *payload) {
   if (record->len != sizeof r->offer) return CONTRADICTS(r, "an offer of %u bytes", record->len);
   memcpy(&r->offer, payload, sizeof r->offer);
   translate(r, &r->offer);
   return HWGW_OK;
 }
 
-static int32_t gate(struct restore *r, const struct hwgw_journal_record *record, const void *payload) {
+static int32_t gate(struct pipeline_restore *r, const struct hwgw_journal_record *record, const void *payload) {
   struct hwgw_order event;
   if (record->len != sizeof event) return CONTRADICTS(r, "an event of %u bytes", record->len);
   memcpy(&event, payload, sizeof event);
@@ -252,7 +222,7 @@ static int32_t gate(struct restore *r, const struct hwgw_journal_record *record,
 
 /* ---- session ---- */
 
-static int32_t login(struct restore *r, const struct hwgw_journal_record *record, const void *payload) {
+static int32_t login(struct pipeline_restore *r, const struct hwgw_journal_record *record, const void *payload) {
   struct hwgw_journal_login at;
   if (record->len != sizeof at) return CONTRADICTS(r, "a login of %u bytes", record->len);
   memcpy(&at, payload, sizeof at);
@@ -262,7 +232,9 @@ static int32_t login(struct restore *r, const struct hwgw_journal_record *record
   uint32_t unknown_cnt;
   if (session->login && is_other && hwgw_session_orders_open(&session->orders, &unknown_cnt))
     return CONTRADICTS(r, "another session of the venue begins with orders of the last one open");
-  bool may_jump = session->protocol->numbers_all; /* over messages of the session itself; the first begins anew */
+  bool may_jump = session->protocol->numbers_all;  /* over messages of the session itself; the first begins anew */
+  if (may_jump && r->is_replay && !session->login) /* whose it was is not on record, but for this */
+    memcpy(session->own_session, at.session, sizeof session->own_session);
   if (may_jump && memcmp(at.session, session->own_session, sizeof at.session) != 0)
     return CONTRADICTS(r, "it was another FIX session: SenderCompID or TargetCompID was not what is configured");
   if (may_jump && at.login == 1 && session->login && session->orders.open_cnt)
@@ -275,7 +247,7 @@ static int32_t login(struct restore *r, const struct hwgw_journal_record *record
   return HWGW_OK;
 }
 
-static int32_t message(struct restore *r, const struct hwgw_journal_record *record, const uint8_t *payload) {
+static int32_t message(struct pipeline_restore *r, const struct hwgw_journal_record *record, const uint8_t *payload) {
   struct hwgw_journal_venue head = {.venue = UINT16_MAX};
   memcpy(&head, payload, record->len < sizeof head ? 0 : sizeof head);
   struct hwgw_session *session = session_of(r, head.venue);
@@ -292,7 +264,7 @@ static int32_t message(struct restore *r, const struct hwgw_journal_record *reco
   return status ? status : derive_follows(r, session->number);
 }
 
-static int32_t number(struct restore *r, const struct hwgw_journal_record *record, const void *payload) {
+static int32_t number(struct pipeline_restore *r, const struct hwgw_journal_record *record, const void *payload) {
   struct hwgw_journal_number at;
   if (record->len != sizeof at) return CONTRADICTS(r, "a number of %u bytes", record->len);
   memcpy(&at, payload, sizeof at);
@@ -304,19 +276,20 @@ static int32_t number(struct restore *r, const struct hwgw_journal_record *recor
 }
 
 /* a session keeps its place by the name of its venue, so that sessions may be added or change their order */
-static int32_t session_named(struct restore *r, const struct hwgw_journal_record *record, const void *payload) {
+static int32_t session_named(struct pipeline_restore *r, const struct hwgw_journal_record *record,
+                             const void *payload) {
   struct hwgw_journal_session row;
   if (record->len != sizeof row) return CONTRADICTS(r, "a session of %u bytes", record->len);
   memcpy(&row, payload, sizeof row);
   if (row.number >= HWGW_SEGMENT_SESSIONS_MAX) return CONTRADICTS(r, "a session of number %u", row.number);
-  r->venue[row.number] = NONE;
+  r->venue[row.number] = RESTORE_NONE;
   for (uint32_t i = 0; i < r->p->session_cnt; i++)
     if (memcmp(r->p->session[i].row->venue, row.name, sizeof row.name) == 0) r->venue[row.number] = i;
   return HWGW_OK;
 }
 
 /* the row of a venue that is halted, or one that is free; NULL: there is none */
-static struct hwgw_journal_venue_halt *halt_of(struct restore *r, const char *name) {
+static struct hwgw_journal_venue_halt *halt_of(struct pipeline_restore *r, const char *name) {
   struct hwgw_journal_venue_halt *free_row = NULL;
   for (uint32_t i = 0; i < HWGW_SEGMENT_SESSIONS_MAX; i++) {
     struct hwgw_journal_venue_halt *at = &r->venue_halt[i];
@@ -327,7 +300,7 @@ static struct hwgw_journal_venue_halt *halt_of(struct restore *r, const char *na
 }
 
 /* a person's word about a venue stands until the next, whatever number the venue has */
-static int32_t venue_halt(struct restore *r, const struct hwgw_journal_record *record, const void *payload) {
+static int32_t venue_halt(struct pipeline_restore *r, const struct hwgw_journal_record *record, const void *payload) {
   struct hwgw_journal_venue_halt row;
   if (record->len != sizeof row) return CONTRADICTS(r, "a halt of a venue of %u bytes", record->len);
   memcpy(&row, payload, sizeof row);
@@ -337,29 +310,13 @@ static int32_t venue_halt(struct restore *r, const struct hwgw_journal_record *r
   return HWGW_OK;
 }
 
-static void venue_halts_stand(const struct restore *r) {
-  for (uint32_t i = 0; i < HWGW_SEGMENT_SESSIONS_MAX; i++) {
-    const struct hwgw_journal_venue_halt *row = &r->venue_halt[i];
-    if (!row->is_halted) continue;
-    char text[96];
-    uint32_t venue = 0;
-    while (venue < r->p->session_cnt && memcmp(r->p->session[venue].row->venue, row->name, sizeof row->name) != 0)
-      venue++;
-    if (venue < r->p->session_cnt) {
-      snprintf(text, sizeof text, "uid %u, before a restart: %.60s", row->uid, row->text);
-      hwgw_halt_venue(r->p->segment, venue, text);
-    } else {
-      snprintf(text, sizeof text, "%.16s was halted and is no venue of this gateway any more", row->name);
-      hwgw_halt(r->p->segment, HWGW_RISK_REASON_STATE, text);
-    }
-  }
-}
-
 /* ---- runs ---- */
 
-/* the process ended here, in whatever way: what it had taken in counts, what it had sent without an answer is unknown */
-static void settle(struct restore *r) {
+/* what it had taken in counts, what it had sent without an answer is unknown */
+int32_t pipeline_restore_settle(struct pipeline_restore *r) {
   struct hwgw_pipeline *p = r->p;
+  int32_t status = unanswered(r);
+  if (status) return status;
   while (r->derived_cnt) take(r, 0);
   for (uint32_t i = 0; i < p->session_cnt; i++) hwgw_session_orders_doubt(&p->session[i].link->orders);
   for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX; i++) { /* passed, and the session would not have it */
@@ -371,62 +328,75 @@ static void settle(struct restore *r) {
     apply(r, *pipeline_venue_of(p, order.ref), &order);
   }
   memcpy(r->kept, p->risk->strategy, sizeof r->kept);
-}
-
-static int32_t opened(struct restore *r, const struct hwgw_journal_record *record, const void *payload) {
-  struct hwgw_journal_open open;
-  if (record->len != sizeof open) return CONTRADICTS(r, "the beginning of a run has %u bytes", record->len);
-  memcpy(&open, payload, sizeof open);
-  int32_t status = unanswered(r);
-  if (status) return status;
-  settle(r);
-  memset(r->next, 0, sizeof r->next);
-  r->is_started = false;
-  r->clock_offset_ns = open.clock_offset_ns - (int64_t)(hwgw_realtime_ns() - hwgw_now_ns());
-  for (uint32_t i = 0; i < HWGW_RISK_STRATEGIES_MAX; i++) r->strategy[i] = (uint8_t)i;
-  for (uint32_t i = 0; i < HWGW_RISK_INSTRUMENTS_MAX; i++) r->instrument[i] = NONE;
-  for (uint32_t i = 0; i < HWGW_SEGMENT_SESSIONS_MAX; i++) r->venue[i] = i ? NONE : 0;
   return HWGW_OK;
 }
 
-static void symbols(struct restore *r, const struct hwgw_journal_record *record, const char *payload) {
+static int32_t opened(struct pipeline_restore *r, const struct hwgw_journal_record *record, const void *payload) {
+  struct hwgw_journal_open open;
+  if (record->len != sizeof open) return CONTRADICTS(r, "the beginning of a run has %u bytes", record->len);
+  memcpy(&open, payload, sizeof open);
+  int32_t status = pipeline_restore_settle(r);
+  if (status) return status;
+  r->next_seq = 0;
+  r->is_started = false;
+  r->run_clock_offset_ns = open.clock_offset_ns;
+  for (uint32_t i = 0; i < HWGW_RISK_STRATEGIES_MAX; i++) r->strategy[i] = (uint8_t)i;
+  for (uint32_t i = 0; i < HWGW_RISK_INSTRUMENTS_MAX; i++) r->instrument[i] = RESTORE_NONE;
+  for (uint32_t i = 0; i < HWGW_SEGMENT_SESSIONS_MAX; i++) r->venue[i] = i ? RESTORE_NONE : 0;
+  return HWGW_OK;
+}
+
+static void symbols(struct pipeline_restore *r, const struct hwgw_journal_record *record, const char *payload) {
   const char *own = hwgw_segment_symbols(r->p->segment);
   for (uint32_t i = 0; i < record->len / 8 && i < HWGW_RISK_INSTRUMENTS_MAX; i++) {
-    for (uint32_t now = 0; now < r->p->symbol_cnt && r->instrument[i] == NONE; now++)
+    for (uint32_t now = 0; now < r->p->symbol_cnt && r->instrument[i] == RESTORE_NONE; now++)
       if (memcmp(payload + i * 8, own + now * 8, 8) == 0) r->instrument[i] = now;
   }
 }
 
-/* a strategy keeps its run by its name; one that is gone keeps a number that nobody has, if there is one */
-static void strategy(struct restore *r, const void *payload) {
-  struct hwgw_journal_strategy row;
-  memcpy(&row, payload, sizeof row);
+bool pipeline_restore_strategy(const struct pipeline_restore *r, const char *name, uint8_t *id) {
   for (uint32_t i = 0; i < r->p->strategy_cnt; i++) {
     const struct pipeline_strategy *now = &r->p->strategy[i];
-    if (strncmp(row.name, now->row->name, sizeof row.name) == 0)
-      r->strategy[row.id % HWGW_RISK_STRATEGIES_MAX] = (uint8_t)now->id;
+    if (strncmp(name, now->row->name, sizeof now->row->name) != 0) continue;
+    *id = (uint8_t)now->id;
+    return true;
   }
+  return false;
 }
 
-/* what was rebuilt, in a form that a later recovery can compare */
-static struct hwgw_journal_restored outline(const struct restore *r) {
+/* a strategy keeps its run by its name; one that is gone keeps a number that nobody has, if there is one */
+static int32_t strategy(struct pipeline_restore *r, const struct hwgw_journal_record *record, const void *payload) {
+  struct hwgw_journal_strategy row;
+  if (record->len != sizeof row) return CONTRADICTS(r, "a strategy of %u bytes", record->len);
+  memcpy(&row, payload, sizeof row);
+  uint8_t *number = &r->strategy[row.id % HWGW_RISK_STRATEGIES_MAX];
+  if (pipeline_restore_strategy(r, row.name, number)) return HWGW_OK;
+  uint64_t used = 0;
+  for (uint32_t i = 0; i < r->p->strategy_cnt; i++) used |= (uint64_t)1 << r->p->strategy[i].id;
+  if (used >> *number & 1) *number = risk_nobody(used);
+  return HWGW_OK;
+}
+
+struct hwgw_journal_restored pipeline_restore_outline(const struct pipeline_restore *r, const uint32_t *venue) {
   const struct hwgw_pipeline *p = r->p;
   struct hwgw_journal_restored now = {.records = r->record_cnt,
                                       .last_ref = p->last_ref,
                                       .open_cnt = p->risk->gateway.open_cnt,
                                       .cash = p->thread->cash,
                                       .open_notional = p->risk->gateway.open_notional};
-  for (uint32_t i = 0; i < p->session_cnt; i++) {
-    const struct hwgw_session *link = p->session[i].link;
+  for (uint32_t number = 0; number < HWGW_SEGMENT_SESSIONS_MAX; number++) {
+    if (venue[number] >= p->session_cnt) continue;
+    const struct pipeline_session *session = &p->session[venue[number]];
+    const struct hwgw_session *link = session->link;
     if (!link->login) continue;
     uint32_t unknown_cnt;
     (void)hwgw_session_orders_open(&link->orders, &unknown_cnt);
     now.unknown_cnt += unknown_cnt;
-    if (i == 0) {
+    if (number == 0) {
       now.next_seq = link->next_seq;
       memcpy(now.session, link->cfg.requested_session, sizeof now.session);
     } else {
-      uint64_t hash = hwgw_fnv(HWGW_FNV_BASIS, p->session[i].row->venue, sizeof p->session[i].row->venue);
+      uint64_t hash = hwgw_fnv(HWGW_FNV_BASIS, session->row->venue, sizeof session->row->venue);
       hash = hwgw_fnv(hash, link->cfg.requested_session, sizeof link->cfg.requested_session);
       now.digest += hwgw_fnv(hash, &link->next_seq, sizeof link->next_seq);
     }
@@ -444,8 +414,8 @@ static struct hwgw_journal_restored outline(const struct restore *r) {
   return now;
 }
 
-static int32_t restored(struct restore *r, const struct hwgw_journal_record *record, const void *payload) {
-  struct hwgw_journal_restored then, now = outline(r);
+static int32_t restored(struct pipeline_restore *r, const struct hwgw_journal_record *record, const void *payload) {
+  struct hwgw_journal_restored then, now = pipeline_restore_outline(r, r->venue);
   if (record->len != sizeof then) return CONTRADICTS(r, "a restored state of %u bytes", record->len);
   memcpy(&then, payload, sizeof then);
   if (then.next_seq != now.next_seq || then.last_ref != now.last_ref || then.open_cnt != now.open_cnt ||
@@ -461,8 +431,7 @@ static int32_t restored(struct restore *r, const struct hwgw_journal_record *rec
 
 /* ---- the journal ---- */
 
-static int32_t record_apply(struct restore *r, const struct hwgw_journal_record *record) {
-  const void *payload = record + 1;
+static int32_t apply_record(struct pipeline_restore *r, const struct hwgw_journal_record *record, const void *payload) {
   switch (record->type) {
     case HWGW_JOURNAL_RECORD_TYPE_OPEN:
       return opened(r, record, payload);
@@ -473,10 +442,10 @@ static int32_t record_apply(struct restore *r, const struct hwgw_journal_record 
       break;
   }
   if (record->thread != r->p->journal.thread) return HWGW_OK;
-  uint64_t *next = &r->next[record->thread % HWGW_SEGMENT_THREADS_MAX];
-  if (*next && record->seq != *next)
-    return CONTRADICTS(r, "number %llu where %llu belongs", (unsigned long long)record->seq, (unsigned long long)*next);
-  *next = record->seq + 1;
+  if (r->next_seq && record->seq != r->next_seq)
+    return CONTRADICTS(r, "number %llu where %llu belongs", (unsigned long long)record->seq,
+                       (unsigned long long)r->next_seq);
+  r->next_seq = record->seq + 1;
   r->record_cnt++;
   switch (record->type) {
     case HWGW_JOURNAL_RECORD_TYPE_OFFER:
@@ -488,10 +457,7 @@ static int32_t record_apply(struct restore *r, const struct hwgw_journal_record 
     case HWGW_JOURNAL_RECORD_TYPE_VENUE:
       return message(r, record, payload);
     case HWGW_JOURNAL_RECORD_TYPE_STRATEGY:
-      if (record->len != sizeof(struct hwgw_journal_strategy))
-        return CONTRADICTS(r, "a strategy of %u bytes", record->len);
-      strategy(r, payload);
-      return HWGW_OK;
+      return strategy(r, record, payload);
     case HWGW_JOURNAL_RECORD_TYPE_NUMBER:
       return number(r, record, payload);
     case HWGW_JOURNAL_RECORD_TYPE_SESSION:
@@ -505,96 +471,33 @@ static int32_t record_apply(struct restore *r, const struct hwgw_journal_record 
   }
 }
 
-static int32_t part_apply(struct restore *r, const struct hwgw_replay_part *part) {
-  r->block = part->block;
-  uint64_t at = 0;
-  for (r->index = 0; r->index < part->record_cnt; r->index++) {
-    const struct hwgw_journal_record *record = (const void *)((const uint8_t *)part->data + at);
-    if (part->len - at < sizeof *record || journal_record_sz(record->len) > part->len - at)
-      return CONTRADICTS(r, "it is behind the end of its block");
-    int32_t status = record_apply(r, record);
-    if (status) return status;
-    at += journal_record_sz(record->len);
-  }
-  return HWGW_OK;
+int32_t pipeline_restore_record(struct pipeline_restore *r, const struct journal_cursor *at) {
+  r->block = at->part->block;
+  r->index = at->index - 1;
+  return apply_record(r, &at->record, at->payload);
 }
 
-/* ---- the end: as it is now ---- */
-
-static bool is_resolved(uint32_t reason) { /* by this recovery, or it ended with its process */
-  return reason == HWGW_RISK_REASON_PASS || reason == HWGW_RISK_REASON_RECONCILE ||
-         reason == HWGW_RISK_REASON_SESSION || reason == HWGW_RISK_REASON_JOURNAL ||
-         reason == HWGW_RISK_REASON_CONTROL_LOST;
-}
-
-static void conclude(struct restore *r, const struct hwgw_pipeline_cfg *cfg) {
-  struct hwgw_pipeline *p = r->p;
-  settle(r);
-  uint32_t open_cnt = 0, unknown_cnt = 0;
-  for (uint32_t i = 0; i < p->session_cnt; i++) {
-    struct hwgw_session *link = p->session[i].link;
-    uint32_t unknown;
-    hwgw_session_restore_end(link, p->last_ref);
-    p->session[i].has_past = link->is_restored;
-    p->is_reconciling |= link->is_restored;
-    p->session[i].row->is_reconciling = link->is_restored;
-    open_cnt += hwgw_session_orders_open(&link->orders, &unknown);
-    unknown_cnt += unknown;
-    pipeline_session_publish(p, i);
-  }
-  pipeline_route_restored(p);
-  p->risk->halt = 0;
-  for (uint32_t i = 0; i < p->symbol_cnt; i++) (void)pipeline_exposure_rows(p, i);
-  if (cfg->replay_halts && !is_resolved(r->halt))
-    hwgw_halt(p->segment, r->halt, "it was halted so when its journal ended");
-  if (cfg->replay_halts) venue_halts_stand(r);
-  if (!p->is_reconciling) return;
-  char text[96];
-  snprintf(text, sizeof text, "rebuilt %u open orders, %u without an answer: the venue has not been asked yet",
-           open_cnt, unknown_cnt);
-  p->recorded_ref = p->last_ref;
-  hwgw_halt(p->segment, HWGW_RISK_REASON_RECONCILE, text);
-}
-
-int32_t pipeline_restore(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error) {
-  struct restore *r = calloc(1, sizeof *r);
+int32_t pipeline_restore_open(struct pipeline_restore **restore, struct hwgw_pipeline *p, bool is_replay,
+                              struct hwgw_error *error) {
+  struct pipeline_restore *r = calloc(1, sizeof *r);
+  *restore = r;
   if (r) r->derived = malloc(DERIVED_MAX * sizeof *r->derived);
   if (!r || !r->derived) {
-    free(r);
+    pipeline_restore_close(r);
+    *restore = NULL;
     return hwgw_error_set(error, HWGW_ERR_INTERNAL, 0, "no memory to read the journal");
   }
   r->p = p;
   r->error = error;
-  uint32_t checks = p->risk->checks;
-  p->risk->checks = 0;
-  int32_t status = cfg->replay_cnt ? pipeline_rebuild_begin(p, error) : HWGW_OK;
-  for (uint32_t i = 0; !status && i < cfg->replay_cnt; i++) status = part_apply(r, &cfg->replay[i]);
-  if (!status) status = unanswered(r);
-  if (!status && cfg->replay_cnt) {
-    conclude(r, cfg);
-    status = pipeline_rebuild_end(p, error);
-  }
-  p->risk->checks = checks;
-  memcpy(p->restored_strategy, p->risk->strategy, sizeof p->restored_strategy);
-  p->restored = outline(r);
-  free(r->derived);
-  free(r);
-  return status;
+  r->is_replay = is_replay;
+  r->now_ns = is_replay ? INT64_MAX : hwgw_now_ns();
+  if (!is_replay) r->clock_offset_ns = (int64_t)(hwgw_realtime_ns() - r->now_ns);
+  p->risk->checks = 0; /* what passed passed */
+  return HWGW_OK;
 }
 
-void pipeline_restored(struct hwgw_pipeline *p, bool is_replayed) {
-  for (uint32_t i = 0; is_replayed && i < HWGW_RISK_STRATEGIES_MAX;
-       i++) { /* being armed by the start has begun no new run */
-    p->risk->strategy[i].fills = p->restored_strategy[i].fills;
-    p->risk->strategy[i].rejects = p->restored_strategy[i].rejects;
-  }
-  pipeline_rebuild_started(p);
-  uint64_t now_ns = pipeline_now_ns(p);
-  for (uint32_t i = 0; i < p->strategy_cnt; i++) pipeline_params_keep(p, &p->strategy[i], now_ns);
-  for (uint32_t i = 0; i < p->session_cnt; i++) {
-    struct hwgw_journal_session row = {.number = i, .protocol = p->session[i].row->protocol};
-    memcpy(row.name, p->session[i].row->venue, sizeof row.name);
-    journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_SESSION, 0, now_ns, &row, sizeof row);
-  }
-  journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_RESTORED, 0, now_ns, &p->restored, sizeof p->restored);
+void pipeline_restore_close(struct pipeline_restore *r) {
+  if (!r) return;
+  free(r->derived);
+  free(r);
 }

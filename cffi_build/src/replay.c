@@ -3,15 +3,17 @@
  * SPDX-License-Identifier: MIT
  *
  * Contract
- *   Input: the records of proven blocks, whole runs, in order. Output: how many orders and events were compared, and each
- * whose verdict, or price of a market order, comes out otherwise.
+ *   Input: the records of proven blocks, whole runs, in order, from where the journal begins or was begun anew. Output: how
+ * many orders and events were compared, and each whose verdict, or price of a market order, comes out otherwise.
  *   The gate is the one that trades (risk.c), told the same events at the same times. What the journal does not have as
  * events is put into its state from the record beside the order or execution (journal_basis): reference price and its time,
  * mark, heartbeat, clock. Everything else, exposure, positions, cash, rates, duplicates, runs of strategies, is what the
  * events have made of it here. Taken from the record: what a circuit breaker refused (that the gate had passed it is
- * compared), what was refused ahead of the gate (for a halt of its instrument, or
- * the feed of its venue), and a latch that a reference price or a clock
- * brought about (recorded as a halt).
+ * compared), what was refused ahead of the gate (for a halt of its instrument, or the feed of its venue), and a latch that a
+ * reference price or a clock brought about (recorded as a halt).
+ *   Beside the gate goes a pipeline that is told every record as a start is after a crash (pipeline_restore.c): what the
+ * venue's messages make of each order must be what the gate was told, and a run that began with what was rebuilt begins here
+ * with that gate. The first contradiction ends this; runs behind it that need it are not compared.
  *   Behind a difference the state stays what the gate here has made of it, but for its latch, which follows the record, so
  * that one wrong record is one difference.
  *   Cost: once; a gate per pipeline. Thread: any.
@@ -20,24 +22,18 @@
 
 #include <stdlib.h>
 
-#include "journal.h"
+#include "pipeline_restore.h"
 #include "risk.h"
 
-struct cursor {
-  const struct hwgw_replay_part *part;
-  const struct hwgw_replay_part *end;
-  uint64_t at;
-  uint32_t index; /* of the record in its part */
-  struct hwgw_journal_record record;
-  const uint8_t *payload;
-};
-
 struct line {
-  struct hwgw_risk *risk; /* NULL: no record of this pipeline yet */
-  struct cursor ahead;    /* where the next basis is looked for */
-  bool is_rebuilt;        /* this run began with what was rebuilt */
+  struct hwgw_risk *risk;        /* NULL: no record of this pipeline yet */
+  struct pipeline_restore *past; /* NULL: nothing is rebuilt, or no more */
+  struct journal_cursor ahead;   /* where the next basis is looked for */
   bool is_begun;
-  struct hwgw_limits table[2]; /* in force and the next one */
+  bool is_rebuilt;                                           /* this run began with what was rebuilt */
+  bool is_unknown;                                           /* likewise, and nobody knows here what that was */
+  struct hwgw_risk_strategy began[HWGW_RISK_STRATEGIES_MAX]; /* of a run that was rebuilt */
+  struct hwgw_limits table[2];                               /* in force and the next one */
   uint32_t table_next;
 };
 
@@ -46,37 +42,20 @@ struct replay {
   struct hwgw_replay_difference *out;
   uint32_t max;
   struct hwgw_error *error;
-  struct cursor now;
+  struct hwgw_error *contradiction;
+  struct journal_cursor now;
   struct line line[HWGW_SEGMENT_THREADS_MAX];
 };
 
 /* ---- records ---- */
 
-/* the next record, false at the end or behind one that cannot be: its rest is then not 0 */
-static bool next(struct cursor *c) {
-  while (c->part < c->end && c->index == c->part->record_cnt) {
-    c->part++;
-    c->at = 0;
-    c->index = 0;
-  }
-  if (c->part == c->end || c->part->len - c->at < sizeof c->record) return false;
-  const uint8_t *from = (const uint8_t *)c->part->data + c->at;
-  memcpy(&c->record, from, sizeof c->record);
-  uint64_t sz = journal_record_sz(c->record.len);
-  if (sz > c->part->len - c->at) return false;
-  c->payload = from + sizeof c->record;
-  c->at += sz;
-  c->index++;
-  return true;
-}
-
-static bool is_run(const struct cursor *c) {
+static bool is_run(const struct journal_cursor *c) {
   return c->record.type == HWGW_JOURNAL_RECORD_TYPE_OPEN;
 }
 
 /* looks ahead in this run for a record of the type and pipeline */
-static bool find(struct cursor *c, uint8_t type, uint8_t thread, uint32_t sz) {
-  for (struct cursor ahead = *c; next(&ahead) && !is_run(&ahead);) {
+static bool find(struct journal_cursor *c, uint8_t type, uint8_t thread, uint32_t sz) {
+  for (struct journal_cursor ahead = *c; journal_next(&ahead) && !is_run(&ahead);) {
     if (ahead.record.type != type || ahead.record.thread != thread || ahead.record.len != sz) continue;
     *c = ahead;
     return true;
@@ -138,7 +117,7 @@ static void pin(struct hwgw_risk *risk, const struct hwgw_journal_basis *basis) 
 
 /* bases stand in the order of their events; that of the last event before a crash may be missing */
 static bool pin_for(struct line *line, uint8_t thread, const struct hwgw_order *event, bool *is_ahead) {
-  struct cursor ahead = line->ahead;
+  struct journal_cursor ahead = line->ahead;
   struct hwgw_journal_basis basis;
   if (!find(&ahead, HWGW_JOURNAL_RECORD_TYPE_BASIS, thread, sizeof basis)) return false;
   memcpy(&basis, ahead.payload, sizeof basis);
@@ -247,24 +226,95 @@ static void run_begin(struct replay *r) {
   for (uint32_t i = 0; i < HWGW_SEGMENT_THREADS_MAX; i++) r->line[i].is_begun = false;
 }
 
-static int32_t line_begin(struct replay *r, struct line *line, const struct cursor *before) {
+/* nothing is rebuilt from here on */
+static void past_end(struct replay *r) {
+  for (uint32_t i = 0; i < HWGW_SEGMENT_THREADS_MAX; i++) {
+    pipeline_restore_close(r->line[i].past);
+    r->line[i].past = NULL;
+  }
+}
+
+static void past_record(struct replay *r) {
+  for (uint32_t i = 0; i < HWGW_SEGMENT_THREADS_MAX; i++)
+    if (r->line[i].past && pipeline_restore_record(r->line[i].past, &r->now) != HWGW_OK) past_end(r);
+}
+
+static void past_settle(struct replay *r) {
+  for (uint32_t i = 0; i < HWGW_SEGMENT_THREADS_MAX; i++)
+    if (r->line[i].past && pipeline_restore_settle(r->line[i].past) != HWGW_OK) past_end(r);
+}
+
+static int32_t past_open(struct replay *r, struct hwgw_pipeline *const *pipelines, uint32_t cnt) {
+  int32_t status = HWGW_OK;
+  for (uint32_t i = 0; !status && i < cnt && i < HWGW_SEGMENT_THREADS_MAX; i++)
+    if (pipelines[i]) status = pipeline_restore_open(&r->line[i].past, pipelines[i], true, r->contradiction);
+  if (status) *r->error = *r->contradiction;
+  return status;
+}
+
+/* what the run says that it began with, and the numbers of its strategies by those of the past, UINT8_MAX = none */
+static struct hwgw_journal_restored began_with(const struct line *line, const struct journal_cursor *before,
+                                               uint8_t thread, uint8_t *strategy) {
+  struct hwgw_journal_restored restored = {0};
+  memset(strategy, UINT8_MAX, HWGW_RISK_STRATEGIES_MAX);
+  for (struct journal_cursor ahead = *before; journal_next(&ahead) && !is_run(&ahead);) {
+    if (ahead.record.thread != thread) continue;
+    struct hwgw_journal_strategy row;
+    uint8_t id;
+    if (ahead.record.type == HWGW_JOURNAL_RECORD_TYPE_STRATEGY && ahead.record.len == sizeof row && line->past) {
+      memcpy(&row, ahead.payload, sizeof row);
+      if (pipeline_restore_strategy(line->past, row.name, &id)) strategy[id] = (uint8_t)row.id;
+    }
+    if (ahead.record.type != HWGW_JOURNAL_RECORD_TYPE_RESTORED) continue;
+    if (ahead.record.len == sizeof restored) memcpy(&restored, ahead.payload, sizeof restored);
+    break;
+  }
+  return restored;
+}
+
+static void rebuilt(struct replay *r, struct line *line, const struct hwgw_journal_restored *restored,
+                    const uint8_t *strategy) {
+  if (line->past && line->past->record_cnt != restored->records) {
+    (void)hwgw_error_set(
+        r->contradiction, HWGW_ERR_CHECK, 0,
+        "run %llu was rebuilt from %llu records of pipeline %u, %llu stand before it: a file is missing",
+        (unsigned long long)r->result->runs, (unsigned long long)restored->records, r->now.record.thread,
+        (unsigned long long)line->past->record_cnt);
+    past_end(r);
+  }
+  line->is_unknown = !line->past || !restored->now_ns;
+  *(line->is_unknown ? &r->result->unknown_runs : &r->result->rebuilt_runs) += 1;
+  if (line->is_unknown) return;
+  pipeline_restore_gate(line->past, restored, strategy, line->risk);
+  memcpy(line->began, line->risk->strategy, sizeof line->began);
+}
+
+/* the start has armed strategies, which begins no new run of executions behind a restart */
+static void started(struct line *line) {
+  for (uint32_t i = 0; line->is_rebuilt && i < HWGW_RISK_STRATEGIES_MAX; i++) {
+    line->risk->strategy[i].fills = line->began[i].fills;
+    line->risk->strategy[i].rejects = line->began[i].rejects;
+  }
+}
+
+static int32_t line_begin(struct replay *r, struct line *line, const struct journal_cursor *before) {
   if (!line->risk && posix_memalign((void **)&line->risk, HWGW_BLOCK_ALIGN, hwgw_risk_sz_bytes()) != 0) {
     line->risk = NULL;
     return hwgw_error_set(r->error, HWGW_ERR_INTERNAL, 0, "replay: no memory for a gate");
   }
   hwgw_risk_init(line->risk);
   memset(line->table, 0, sizeof line->table);
-  struct hwgw_journal_restored restored = {0};
-  struct cursor ahead = line->ahead = *before;
-  if (find(&ahead, HWGW_JOURNAL_RECORD_TYPE_RESTORED, r->now.record.thread, sizeof restored))
-    memcpy(&restored, ahead.payload, sizeof restored);
-  line->is_rebuilt = restored.records != 0;
+  uint8_t strategy[HWGW_RISK_STRATEGIES_MAX];
+  struct hwgw_journal_restored restored = began_with(line, before, r->now.record.thread, strategy);
+  line->ahead = *before;
   line->is_begun = true;
-  r->result->rebuilt_runs += line->is_rebuilt;
+  line->is_unknown = false;
+  line->is_rebuilt = restored.records || restored.now_ns;
+  if (line->is_rebuilt) rebuilt(r, line, &restored, strategy);
   return HWGW_OK;
 }
 
-static int32_t take(struct replay *r, const struct cursor *before) {
+static int32_t take(struct replay *r, const struct journal_cursor *before) {
   r->result->records++;
   if (is_run(&r->now)) run_begin(r);
   bool is_of_run = is_run(&r->now) || r->now.record.type == HWGW_JOURNAL_RECORD_TYPE_SYMBOLS ||
@@ -275,23 +325,44 @@ static int32_t take(struct replay *r, const struct cursor *before) {
   struct line *line = &r->line[r->now.record.thread];
   int32_t status = line->is_begun ? HWGW_OK : line_begin(r, line, before);
   if (status) return status;
-  r->result->rebuilt_records += line->is_rebuilt;
-  if (line->is_rebuilt) return HWGW_OK;
-  if (r->now.record.type == HWGW_JOURNAL_RECORD_TYPE_TABLE) return table_part(r, line);
-  return r->now.record.type == HWGW_JOURNAL_RECORD_TYPE_GATE ? gate(r, line) : HWGW_OK;
+  r->result->messages += r->now.record.type == HWGW_JOURNAL_RECORD_TYPE_VENUE;
+  r->result->unknown_records += line->is_unknown;
+  if (line->is_unknown) return HWGW_OK;
+  switch (r->now.record.type) {
+    case HWGW_JOURNAL_RECORD_TYPE_TABLE:
+      return table_part(r, line);
+    case HWGW_JOURNAL_RECORD_TYPE_GATE:
+      return gate(r, line);
+    case HWGW_JOURNAL_RECORD_TYPE_RESTORED:
+      started(line);
+      return HWGW_OK;
+    default:
+      return HWGW_OK;
+  }
 }
 
-int32_t hwgw_replay_verify(const struct hwgw_replay_part *parts, uint32_t cnt, struct hwgw_replay_result *result,
-                           struct hwgw_replay_difference *out, uint32_t max, struct hwgw_error *error) {
+int32_t hwgw_replay_verify(const struct hwgw_replay_part *parts, uint32_t cnt, struct hwgw_pipeline *const *pipelines,
+                           uint32_t pipeline_cnt, struct hwgw_replay_result *result, struct hwgw_replay_difference *out,
+                           uint32_t max, struct hwgw_error *contradiction, struct hwgw_error *error) {
   *result = (struct hwgw_replay_result){0};
+  *contradiction = (struct hwgw_error){0};
   struct replay *r = calloc(1, sizeof *r);
   if (!r) return hwgw_error_set(error, HWGW_ERR_INTERNAL, 0, "replay: no memory");
-  *r = (struct replay){
-      .result = result, .out = out, .max = max, .error = error, .now = {.part = parts, .end = parts + cnt}};
-  int32_t status = HWGW_OK;
-  struct cursor before = r->now;
-  for (; !status && next(&r->now); before = r->now) status = take(r, &before);
-  if (!status && r->now.part != r->now.end) status = CANNOT_BE(r, "the next one is behind the end of its block");
+  *r = (struct replay){.result = result,
+                       .out = out,
+                       .max = max,
+                       .error = error,
+                       .contradiction = contradiction,
+                       .now = journal_from(parts, cnt)};
+  int32_t status = past_open(r, pipelines, pipeline_cnt);
+  struct journal_cursor before = r->now;
+  for (; !status && journal_next(&r->now); before = r->now) {
+    status = take(r, &before);
+    past_record(r);
+  }
+  if (!status && journal_is_cut(&r->now)) status = CANNOT_BE(r, "the next one is behind the end of its block");
+  past_settle(r);
+  past_end(r);
   for (uint32_t i = 0; i < HWGW_SEGMENT_THREADS_MAX; i++) free(r->line[i].risk);
   free(r);
   return status;

@@ -134,6 +134,24 @@ uint32_t hwgw_risk_fact(struct hwgw_risk *risk, const struct hwgw_order *event, 
  * which must be off in risk->checks. false, and nothing is changed, when it cannot have passed */
 bool hwgw_risk_carry(struct hwgw_risk *risk, const struct hwgw_order *order, uint32_t px);
 
+/* a gate rebuilt from a journal begins: nothing is latched, every check is on, rate allowances are empty at that time (0: as
+ * those of a new gate) */
+void hwgw_risk_restart(struct hwgw_risk *risk, uint64_t allowance_ns);
+
+/* the state of a gate in other numbers: to's by from's, HWGW_RISK_INSTRUMENTS_MAX of them and HWGW_RISK_STRATEGIES_MAX; one
+ * that is out of range is none any more. Orders that are open of a strategy that is gone get a number that nobody has */
+void hwgw_risk_renumber(struct hwgw_risk *to, const struct hwgw_risk *from, const uint32_t *instrument,
+                        const uint8_t *strategy);
+
+_Static_assert(HWGW_RISK_STRATEGIES_MAX <= 64, "a bit per strategy");
+
+/* the last number of a strategy that is not used (bit per number), for strategies that are gone */
+static inline uint8_t risk_nobody(uint64_t used) {
+  uint8_t i = HWGW_RISK_STRATEGIES_MAX - 1;
+  while (i && used >> i & 1) i--;
+  return i;
+}
+
 static inline bool risk_is_on(const struct hwgw_risk *risk, uint32_t reason) {
   return risk->checks >> reason & 1;
 }

@@ -129,18 +129,12 @@ def command(
 def _again(out: Output, target: Path, name: str | None) -> int:
     from dataclasses import asdict
 
-    from hwgw.errors import CheckFailed
-    from hwgw.journal.again import again, orders
+    from hwgw.journal.again import again
 
     from .journal import day_time, files_given
 
     began = time.monotonic()
-    files = files_given((str(target),), name)
-    found, contradiction = again(files), ""
-    try:
-        messages = orders(files)
-    except CheckFailed as error:
-        messages, contradiction = 0, str(error)
+    found = again(files_given((str(target),), name))
     took_s = time.monotonic() - began
     counts = found.counts
     out.row(
@@ -152,29 +146,32 @@ def _again(out: Output, target: Path, name: str | None) -> int:
     for key, text in (
         ("ahead", "taken from the record: refused ahead of the gate"),
         ("without", "not compared: a crash cut off what they were judged by"),
+        ("rebuilt_runs", "runs began with what was rebuilt, here as there"),
     ):
         if counts[key]:
             out.row("           ", f"{counts[key]:,} {text}")
-    if counts["rebuilt_runs"]:
-        cnt = f"{counts['rebuilt_records']:,} records of {counts['rebuilt_runs']:,} runs"
-        out.row("NOT        ", f"compared: {cnt} that began with what was rebuilt from the records before them")
+    if counts["unknown_runs"]:
+        cnt = f"{counts['unknown_records']:,} records of {counts['unknown_runs']:,} runs"
+        out.row("NOT        ", f"compared: {cnt} that began with what cannot be rebuilt here")
     for row in found.differences[:1]:
         where = f"run {row.run}, pipeline {row.pipeline}, record {row.record} (block {row.block})"
         out.row("DIFFERENT  ", f"{where}, {day_time(row.time_ns)}")
         out.row("           ", f"{row.kind} {row.ref}: {row.field} {row.recorded} recorded, {row.replayed} replayed")
-    if contradiction:
-        out.row("ORDERS     ", contradiction)
-    elif messages is not None:
-        out.row("orders     ", f"rebuilt from {messages:,} messages of the venue: every event is what they say")
+    if found.contradiction:
+        out.row("ORDERS     ", found.contradiction)
+    elif found.is_rebuilt:
+        out.row(
+            "orders     ", f"rebuilt from {counts['messages']:,} messages of the venue: every event is what they say"
+        )
     out.say(f"{counts['differences']:,} differences")
     out.emit(
         {
-            **counts, "compared": found.compared, "venue_messages": messages, "contradiction": contradiction,
-            "seconds": round(took_s, 6),
+            **counts, "compared": found.compared, "venue_messages": counts["messages"] if found.is_rebuilt else None,
+            "contradiction": found.contradiction, "seconds": round(took_s, 6),
             "shown": [asdict(row) for row in found.differences],
         }
     )  # fmt: skip
-    return 0 if found.compared and not counts["differences"] and not contradiction else 1
+    return 0 if found.compared and not counts["differences"] and not found.contradiction else 1
 
 
 def _faults(texts: tuple[str, ...]) -> tuple[Faults, ...]:

@@ -13,7 +13,7 @@ import pytest
 from support import rig as r
 from support.desk import SYMBOLS, probe
 from support.lying import Liar
-from support.restored import Day, Restored, opening, restored
+from support.restored import RING, Day, Records, Restored, judged, opening, restored
 from support.rig import compile_strategy, open_limits
 
 from hwgw.errors import CheckFailed
@@ -89,7 +89,8 @@ def test_both_gates_go_on_alike_after_a_restart(
     limits["instrument"][0, : len(SYMBOLS)]["long_max"] = 3_000
     limits["strategy"]["rejects_run_max"] = 30
     records = day.records.first(len(day.records.ends))
-    with restored(opening(), records, risk=("both", library), strategies=orders, limits=limits) as again:
+    options: dict[str, Any] = {"strategies": orders, "limits": limits, "journal_sz_bytes": RING}
+    with restored(opening(), records, risk=("both", library), **options) as again:
         before = same(again)
         agree(again, day)
         for locate, symbol in enumerate(SYMBOLS, 1):
@@ -100,6 +101,11 @@ def test_both_gates_go_on_alike_after_a_restart(
         assert same(again) > before + 100
         assert again.rig.cnt("risk.passed") > 10
         assert again.halts() == {}
+        own = Records(again.rig)
+    found = judged(
+        opening(), records, opening(), own.first(len(own.ends))
+    )  # its allowances begin as those of a new gate
+    assert (found.counts["differences"], found.contradiction, found.counts["rebuilt_runs"]) == (0, "", 1)
 
 
 def test_a_card_that_answers_the_past_otherwise_is_an_error_of_the_start(library: str, day: Day, tmp_path: Any) -> None:

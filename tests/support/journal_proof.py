@@ -97,8 +97,8 @@ VERDICT = next(field["offset"] for field in LAYOUTS["journal_record"]["fields"] 
 PAYLOAD = LAYOUTS["journal_record"]["length"]
 
 
-def changed(file: Path, seq: int, value: int, place_of: int = VERDICT, width: int = 2) -> None:
-    """Another value in the first record of the gate with this number, and checksum and every hash made anew."""
+def changed(file: Path, seq: int, value: int, place_of: int = VERDICT, width: int = 2, kind: str = "gate") -> None:
+    """Another value in the first record of the kind with this number, and checksum and every hash made anew."""
     raw, at, before = bytearray(file.read_bytes()), 0, b""
     size, head_size = LAYOUTS["journal_block"]["length"], LAYOUTS["journal_record"]["length"]
     where = {field["name"]: field["offset"] for field in LAYOUTS["journal_block"]["fields"]}
@@ -110,7 +110,7 @@ def changed(file: Path, seq: int, value: int, place_of: int = VERDICT, width: in
         for _ in range(block["record_cnt"]):
             record = fields("journal_record", bytes(raw[inside : inside + head_size]))
             length = head_size + record["len"]
-            if not done and record["seq"] == seq and TYPES[record["type"]] == "gate":
+            if not done and record["seq"] == seq and TYPES[record["type"]] == kind:
                 done = True
                 raw[inside + place_of : inside + place_of + width] = value.to_bytes(width, "little")
                 raw[inside + place["crc32c"] : inside + place["crc32c"] + 4] = bytes(4)
@@ -124,5 +124,5 @@ def changed(file: Path, seq: int, value: int, place_of: int = VERDICT, width: in
         before = hashlib.blake2b(bytes(raw[at:end]), digest_size=32).digest()
         raw[at + where["hash"] : at + where["hash"] + 32] = before
         at = end
-    assert done, f"no record of the gate has number {seq}"
+    assert done, f"no record {kind} has number {seq}"
     file.write_bytes(raw)

@@ -9,9 +9,14 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hwgw import specs
+from hwgw.journal.again import Again, of_blocks
+from hwgw.journal.files import Block
 from hwgw.native import ffi, lib
 
 from . import rig as r
@@ -26,16 +31,35 @@ NEW, REPLACE = lib.HWGW_ORDER_KIND_NEW, lib.HWGW_ORDER_KIND_REPLACE
 HEAD = specs.dtype("journal", "journal_record")
 
 
-def opening(symbols: tuple[str, ...] = SYMBOLS) -> tuple[bytes, int]:
+def opening(symbols: tuple[str, ...] = SYMBOLS, clock_offset_ns: int = 0) -> tuple[bytes, int]:
     """The block a writer begins with."""
     names = b"".join(name.ljust(8).encode() for name in symbols)
+    run = np.zeros(1, specs.dtype("journal", "journal_open"))
+    run["clock_offset_ns"], run["thread_cnt"], run["instrument_cnt"] = clock_offset_ns, 1, len(symbols)
     parts = []
-    for kind, payload in (("open", bytes(specs.dtype("journal", "journal_open").itemsize)), ("symbols", names)):
+    for kind, payload in (("open", run.tobytes()), ("symbols", names)):
         head = bytearray(HEAD.itemsize)
         head[0:4] = len(payload).to_bytes(4, "little")
         head[4], head[5] = TYPES[kind], 255
         parts.append(bytes(head) + payload + bytes(-len(payload) % 32))
     return b"".join(parts), 2
+
+
+def sealed(raw: tuple[bytes, int], seq: int) -> Block:
+    """Records of a ring as a block of a file: each has its checksum there."""
+    data, at = bytearray(raw[0]), 0
+    where = HEAD.fields["crc32c"][1]  # type: ignore[index]
+    while at < len(data):
+        end = at + HEAD.itemsize + int.from_bytes(data[at : at + 4], "little")
+        data[at + where : at + where + 4] = bytes(4)
+        data[at + where : at + where + 4] = lib.hwgw_crc32c(bytes(data[at:end]), end - at).to_bytes(4, "little")
+        at += -(-(end - at) // 32) * 32
+    return Block(Path("journal/day"), 0, "data", seq, 0, raw[1], bytes(32), bytes(32), memoryview(bytes(data)))
+
+
+def judged(*blocks: tuple[bytes, int]) -> Again:
+    """What hwgw replay --verify says of these blocks."""
+    return of_blocks([sealed(raw, seq) for seq, raw in enumerate(blocks, 1)])
 
 
 class Records:

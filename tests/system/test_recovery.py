@@ -24,6 +24,7 @@ from support.frames_ledger import FramesLedger
 from support.market import Market, is_alive, until
 
 from hwgw import journal
+from hwgw.journal.again import again
 from hwgw.native import lib
 from hwgw.segment import Segment
 
@@ -102,6 +103,16 @@ def kill(victims: tuple[str, ...], market: Market, at: dict[str, int]) -> None:
     until(lambda: not any(map(is_alive, at.values())), "its processes are gone", PATIENCE_S)
 
 
+def judged_again(folder: Path, name: str, crashes: int) -> None:
+    """Every run of the journal comes out as recorded, those behind a crash from what was rebuilt for them."""
+    found = again(journal.files_of(folder, name))
+    assert (found.counts["differences"], found.contradiction) == (0, ""), found.differences
+    assert (found.counts["runs"], found.counts["rebuilt_runs"]) == (crashes + 1, crashes)
+    assert found.counts["unknown_runs"] == 0
+    assert found.counts["without"] <= crashes
+    assert found.compared > crashes
+
+
 def test_killed_under_load_it_comes_back_with_what_the_venue_has(tmp_path: Path, rng: random.Random) -> None:
     folder = tmp_path / "journal"
     seconds = 60 + 30 * CRASHES
@@ -147,6 +158,7 @@ def test_killed_under_load_it_comes_back_with_what_the_venue_has(tmp_path: Path,
         assert ledger.runs == CRASHES + 1
         found = journal.verify(journal.files_of(folder, market.name))
         assert found.is_whole, found.problem
+        judged_again(folder, market.name, CRASHES)
         assert compared >= CRASHES
         assert traded > CRASHES
         print(
@@ -214,6 +226,7 @@ def test_a_fix_session_killed_under_load_comes_back_with_what_the_venue_has(tmp_
         assert not acceptor.errors, acceptor.errors
         found = journal.verify(journal.files_of(tmp_path / "journal", market.name))
         assert found.is_whole, found.problem
+        judged_again(tmp_path / "journal", market.name, runs - 1)
         Path(f"/dev/shm/hwgw-{market.name}").unlink(missing_ok=True)
 
 

@@ -140,7 +140,7 @@ STAGES_OF = {
     "dpdk": {"rx"},
     "venue": {"book"},
     "backtest": {"book", "instruments", "itch", "pipeline", "risk", "venue"},
-    "replay": {"journal", "risk"},
+    "replay": {"pipeline", "risk"},
     "scan": {"book", "instruments", "itch"},
     "xdp": {"steer"},
 }

@@ -14,6 +14,7 @@ import pytest
 from support import soup_venue as sv
 from support.desk import SYMBOLS, probe, session_cfg
 from support.fix_venue import FixVenue, Message
+from support.restored import judged
 from support.rig import Rig
 
 from hwgw.errors import CheckFailed
@@ -130,6 +131,24 @@ def test_numbers_orders_and_positions_go_on_and_what_never_arrived_is_over(venue
         assert here.rig.cnt("session.withdrawn") == 1
         assert int(here.rig.segment.threads[0]["last_ref"]) == 4
         here.rig.ledgers()
+
+
+def test_a_day_and_the_run_behind_it_are_judged_again(venue: FixVenue) -> None:
+    """Of whom the session is only a digest is on record: it is enough."""
+    orders, block = trade(venue)
+    with seat(venue, opening(), block) as here:
+        (logon,) = here.read(1)
+        venue.send("A", (98, 0), (108, logon[108]))
+        here.confirm()
+        for order in orders[2:]:
+            venue.send("8", *venue.report(order, "8"))
+        here.until(lambda: here.halts() == [], "the venue agrees")
+        here.rig.quote()
+        assert [order[35] for order in here.read(4)] == ["D"] * 4
+        records = Records(here.rig)
+    found = judged(opening(), block, opening(), records.first(len(records.ends)))
+    assert (found.counts["differences"], found.contradiction, found.is_rebuilt) == (0, "", True)
+    assert (found.counts["orders"], found.counts["rebuilt_runs"], found.counts["unknown_runs"]) == (8, 1, 0)
 
 
 def test_an_order_that_the_venue_has_not_answered_stays_unknown_and_halted(venue: FixVenue) -> None:

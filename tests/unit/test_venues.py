@@ -15,6 +15,7 @@ import pytest
 from support import rig as r
 from support import soup_venue as sv
 from support.desk import probe
+from support.restored import judged
 from support.rig import Rig
 
 from hwgw import specs
@@ -303,6 +304,15 @@ def test_a_restart_goes_on_when_every_venue_agrees(names):
         assert again.held() == {"AAPL@NORTH": 100}
         assert (again.row(north)["open_cnt"], again.row(south)["open_cnt"]) == (0, 2)
         assert int(again.rig.segment.threads[0]["open_cnt"]) == 2
+        again.rig.segment.halt_venue("SOUTH", "drill")
+        for number in (north, south):  # one leaves, one is refused ahead of the gate
+            again.book(number, (PX - 5, 100), (PX + 5, 200))
+        again.orders(north, 1)
+        own = Records(again.rig)
+    run = opening(SYMBOLS * 2)
+    found = judged(run, records, run, own.first(len(own.ends)))
+    assert (found.counts["differences"], found.contradiction) == (0, "")
+    assert (found.counts["orders"], found.counts["ahead"], found.counts["rebuilt_runs"]) == (5, 1, 1)
 
 
 def test_a_restart_without_a_venue_that_was_traded_at_is_refused():
