@@ -13,6 +13,7 @@ Faults are laid over the schedule before the first frame leaves (cffi_build/src/
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import os
 import select
 import sys
@@ -21,23 +22,22 @@ import tty
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from typing import Any, Self, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import specs
+from . import framed, specs
 from .bad_line import Faults, stats_of
 from .batch import FRAME
 from .errors import CheckFailed, UsageError
+from .feeds.source import CAPTURE_MAGICS, Flow
 from .native import ffi, lib
 from .send import Source, read
 
-if TYPE_CHECKING:
-    from .feeds.source import Flow
-
-__all__ = ["Player", "degrade", "lines", "recording", "terminal", "words"]
+__all__ = ["Player", "degrade", "files", "is_capture", "lines", "recording", "terminal", "words"]
 
 ROW = np.dtype([("due_ns", "u8"), ("at", "u8"), ("len", "u4"), ("from", "u4"), ("is_damaged", "?")], align=True)
 assert ffi.sizeof("struct hwgw_bad_line_row") == ROW.itemsize  # noqa: S101 (the struct is C's)
@@ -45,9 +45,46 @@ SEEK_NS = 1_000_000_000
 KEYS = "space pause  . one frame  <- -> 1 s  q end"
 
 
-def recording(path: str | os.PathLike[str]) -> Source:
-    """The frames of a capture. CheckFailed when it is damaged, has none, or its times go back, at which frame."""
-    source = read(path)
+def files(path: str | os.PathLike[str]) -> list[Path]:
+    """A recording's files: itself, or those of a folder in the order of their names."""
+    whole = Path(path)
+    if not whole.is_dir():
+        return [whole]
+    found = sorted(each for each in whole.iterdir() if each.is_file() and not each.name.startswith("."))
+    if not found:
+        raise CheckFailed(f"{path}: there is no file in the folder")
+    return found
+
+
+def is_capture(path: Path) -> bool:
+    """Whether a file is pcap or pcapng, by its first bytes; anything else is taken for a BinaryFILE."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4) in CAPTURE_MAGICS
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+
+
+def recording(path: str | os.PathLike[str], flow: Flow = framed.FLOW) -> Source:
+    """The frames of a recording: a capture, a BinaryFILE (as a feed to flow), or a folder of them, one after the other.
+
+    CheckFailed when it is damaged, has none, or its times go back, at which frame.
+    """
+    parts = [_one(each, flow) for each in files(path)]
+    for (_, before), (file, each) in itertools.pairwise(parts):
+        if each.frames["ts_ns"][0] < before.frames["ts_ns"][-1]:
+            raise CheckFailed(
+                f"{file}: begins before the end of the file before it; allowed is an order of time by name"
+            )
+    if len(parts) == 1:
+        return parts[0][1]
+    frames = np.concatenate([each.frames for _, each in parts])
+    due = np.ascontiguousarray(frames["ts_ns"] - frames["ts_ns"][0])
+    return Source(frames, [each.keep for _, each in parts], due, int(due[-1]))
+
+
+def _one(path: Path, flow: Flow) -> tuple[Path, Source]:
+    source = read(path) if is_capture(path) else framed.frames(path, flow)
     times = source.frames["ts_ns"]
     steps = np.flatnonzero(times[1:] < times[:-1])
     if len(steps):
@@ -56,7 +93,7 @@ def recording(path: str | os.PathLike[str]) -> Source:
             f"{path}: frame {int(steps[0]) + 2} is of an earlier time than the one before it, by {back} ns; allowed are"
             " frames in order of time"
         )
-    return source
+    return path, source
 
 
 def _payloads(source: Source, flows: Sequence[Flow]) -> NDArray[np.void]:

@@ -17,9 +17,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from hwgw import replay, specs
+from hwgw import framed, replay, specs
 from hwgw.bad_line import Faults
-from hwgw.errors import UsageError
+from hwgw.errors import CheckFailed, UsageError
 from hwgw.feeds.source import Capture, Flow
 from hwgw.gateway import NativeSettings
 from hwgw.journal.restore import Replay
@@ -63,11 +63,32 @@ class Offline:
 
 
 def flows_of(path: Path, groups: tuple[Flow, ...] = ()) -> tuple[Flow, ...]:
-    """The groups and ports of a capture that carry MoldUDP64, with channel and line; CheckFailed without any."""
-    capture = Capture(path, groups)
-    for _ in capture.batches():
-        pass
-    return tuple(capture.flows())
+    """The groups and ports of a recording that carry MoldUDP64, with channel and line; CheckFailed without any.
+
+    A BinaryFILE has the one that it is to be framed for.
+    """
+    found: dict[Path, tuple[Flow, ...]] = {}
+    for file in replay.files(path):
+        if not replay.is_capture(file):
+            found[file] = (framed_for(groups),)
+            continue
+        capture = Capture(file, groups)
+        for _ in capture.batches():
+            pass
+        found[file] = tuple(capture.flows())
+    (first, flows), *others = found.items()
+    for file, own in others:
+        if own != flows:
+            said, wanted = (", ".join(map(str, each)) for each in (own, flows))
+            raise CheckFailed(f"{file}: channels and lines {said}; allowed are those of {first}: {wanted}")
+    return flows
+
+
+def framed_for(groups: Sequence[Flow]) -> Flow:
+    """The group and port that a BinaryFILE is framed for."""
+    if len(groups) > 1:
+        raise UsageError(f"--group {groups[1]}: a BinaryFILE is framed for one group and port")
+    return groups[0] if groups else framed.FLOW
 
 
 def _wired(settings: Settings, flows: tuple[Flow, ...]) -> Settings:
@@ -118,7 +139,7 @@ def _push(
     path: Path, pipeline: Any, window: Window, flows: Sequence[Flow], faults: Sequence[Faults]
 ) -> tuple[int, int, list[dict[str, int]]]:
     """Every frame of the window at its time; how many, the time between first and last, what bad lines did."""
-    recorded = replay.recording(path)
+    recorded = replay.recording(path, flows[0])
     first = int(recorded.frames["ts_ns"][0])
     source, stats = part(recorded, window.start_ns, window.until_ns, Fraction(1)), list[dict[str, int]]()
     if faults:

@@ -130,5 +130,5 @@ def symbols_of(path: Path, groups: Sequence[Flow] = ()) -> list[str]:
         if (types == ord("A")).any():
             break
     if not names:
-        raise CheckFailed(f"{path}: it names no symbol before its first order; name some with --symbol")
+        raise CheckFailed(f"{path}: it names no symbol before its first order; name some with --symbol or --config")
     return list(names)

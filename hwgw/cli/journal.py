@@ -329,15 +329,23 @@ def _export(
 @verb("report", of="journal")
 @TARGETS
 @NAME
-def _report(out: Output, targets: tuple[str, ...], name: str | None) -> int:
+@click.option(
+    "--histograms",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write each of the times there as latency_ns,count: a latency of a backtest's model.",
+)
+def _report(out: Output, targets: tuple[str, ...], name: str | None, histograms: Path | None) -> int:
     """What orders came to: how fast, how many filled, at what price against the market they were decided on.
 
     By venue and strategy. Slippage is in basis points of the midpoint, or of the microprice, at the decision; positive
     is worse than it. Times are on the gateway's clock: decided, sent (the kernel has it), acknowledged, first filled.
     """
-    from hwgw.journal.report import report
+    from hwgw.journal import report
 
-    groups = [group.as_dict() for group in report(files_given(targets, name))]
+    found = report.report(files_given(targets, name))
+    groups = [group.as_dict() for group in found]
+    written = report.histograms(found, histograms) if histograms else []
     for row in groups:
         out.say(f"{row['venue']} {row['strategy']}")
         refused = ", ".join(f"{reason} {cnt:,}" for reason, cnt in row["refused"].items()) or "none"
@@ -357,7 +365,9 @@ def _report(out: Output, targets: tuple[str, ...], name: str | None) -> int:
                 out.row("  time      ", f"{span.replace('_', ' ')}: {text} ns over {times['cnt']:,}")
     if not groups:
         out.say("no orders")
-    out.emit({"groups": groups})
+    for path in written:
+        out.note(f"written: {path}")
+    out.emit({"groups": groups, "histograms": [str(path) for path in written]})
     return 0
 
 

@@ -1,4 +1,4 @@
-"""hwgw replay: a capture once more, on a wire or straight into a pipeline.
+"""hwgw replay: a recording once more, on a wire or straight into a pipeline; and a journal, judged again.
 
 SPDX-License-Identifier: MIT
 """
@@ -77,7 +77,11 @@ def _speed(text: str) -> Fraction | None:
 @click.option("--local-address", default="", metavar="IP", help="G:P: the address of the interface to send from.")
 @click.option("--ttl", type=click.IntRange(1, 255), default=1, show_default=True, help="G:P: of multicast.")
 @click.option(
-    "--group", "groups", multiple=True, metavar="G:P", help="Only this group and port of the capture (repeatable)."
+    "--group",
+    "groups",
+    multiple=True,
+    metavar="G:P",
+    help="Only this group and port of a capture (repeatable); the one that a BinaryFILE is framed for.",
 )
 @click.option("--config", "config_path", type=PATH, metavar="FILE", help="gateway: symbols, strategies, limits of one.")
 @click.option(
@@ -89,7 +93,10 @@ def command(
     start: str | None, until: str | None, groups: tuple[str, ...], config_path: Path | None, backend: str,
     lines: str | None, faults: tuple[str, ...], local_address: str, ttl: int,
 ) -> int:  # fmt: skip
-    """Replay a capture (pcap or pcapng), or the journal of a gateway.
+    """Replay a recording, or the journal of a gateway.
+
+    FILE is a capture (pcap or pcapng), a BinaryFILE of ITCH 5.0 (also gzipped), which is framed into MoldUDP64, or a
+    folder of such files, one after the other by their names.
 
     To an interface, frames leave by an exact schedule; to a group and port, the packets of one channel leave through
     the kernel, on one line or two; to gateway, frames go into a pipeline on the capture's own clock, as fast as it
@@ -111,7 +118,9 @@ def command(
             raise UsageError("--journal FOLDER and --verify go together")
         return _again(out, journal, name)
     if not file or not to:
-        raise UsageError("FILE --to IF|GROUP:PORT|gateway replays a capture; --journal FOLDER --verify a journal")
+        raise UsageError(
+            "FILE|FOLDER --to IF|GROUP:PORT|gateway replays a capture; --journal FOLDER --verify a journal"
+        )
     pace, window = _speed(speed), _window(start, until)
     bad = _faults(faults)
     targets = _targets(to, lines)
@@ -120,8 +129,8 @@ def command(
     if to == "gateway":
         _offline(out, file, window, groups, config_path, bad)
         return 0
-    if config_path or (groups and not targets and not bad):
-        raise UsageError("--config goes with --to gateway, --group with that, with --to G:P and with --faults")
+    if config_path:
+        raise UsageError("--config goes with --to gateway")
     _send(out, file, targets or to, pace, window, backend, groups, bad, local_address, ttl)
     return 0
 
@@ -207,10 +216,11 @@ def _offline(
 
     from hwgw.backtest import offline, setting
     from hwgw.feeds.source import Flow
-    from hwgw.replay import words
+    from hwgw.replay import files, words
 
     flows = offline.flows_of(file, tuple(Flow.parse(group) for group in groups))
-    settings = setting.of_config(config_path) if config_path else setting.watching(setting.symbols_of(file))
+    names = [] if config_path else setting.symbols_of(files(file)[0])  # a day's directory stands at its beginning
+    settings = setting.of_config(config_path) if config_path else setting.watching(names)
     began = time.monotonic()
     found = offline.run(file, settings, flows, window, faults)
     took_s = time.monotonic() - began
@@ -244,16 +254,21 @@ def _send(
     from contextlib import nullcontext
 
     from hwgw import replay, rx
-    from hwgw.backtest.offline import flows_of
+    from hwgw.backtest.offline import flows_of, framed_for
     from hwgw.feeds.source import Flow
+    from hwgw.framed import FLOW
     from hwgw.send import Datagrams, Rate, Source, part, run
 
-    speed = pace or Fraction(1)
-    source: Source = part(replay.recording(file), window.start_ns, window.until_ns, speed)
+    speed, named = pace or Fraction(1), tuple(Flow.parse(group) for group in groups)
+    are_captures = all(map(replay.is_capture, replay.files(file)))
+    if named and are_captures and not isinstance(to, dict) and not faults:
+        raise UsageError("--group goes with --to gateway, with --to G:P, with --faults and with a BinaryFILE")
+    flow = FLOW if are_captures else framed_for(named)
+    source: Source = part(replay.recording(file, flow), window.start_ns, window.until_ns, speed)
     stats: list[dict[str, int]] = []
     opened: Datagrams | rx.Receiver
     if isinstance(to, dict) or faults:
-        flows = flows_of(file, tuple(Flow.parse(group) for group in groups))
+        flows = flows_of(file, named)
     if isinstance(to, dict):
         source, stats = replay.lines(source, flows, tuple(to), faults)
         addresses = [to.get(line, ("0.0.0.0", 0)) for line in range(max(to) + 1)]  # noqa: S104 (a line not published)

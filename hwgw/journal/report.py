@@ -11,6 +11,7 @@ above it, a sell below; weighted by shares, in basis points of the reference.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from .. import specs
+from ..errors import DeviceError
 from ..specs import fix
 from ..specs.model import slug
 from .files import Record, blocks, records
 
-__all__ = ["Group", "Reader", "percentiles", "report"]
+__all__ = ["Group", "Reader", "histograms", "percentiles", "report"]
 
-SPANS = ("decided_to_sent", "sent_to_acknowledged", "decided_to_first_fill")
+SPANS = ("decided_to_sent", "sent_to_acknowledged", "decided_to_acknowledged", "decided_to_first_fill")
 BPS = 10_000
 
 
@@ -188,6 +190,7 @@ class Reader:
         if kind in ("accepted", "replaced") or (kind == "rejected" and int(event["reason"])):
             if order.sent_ns and now_ns >= order.sent_ns:
                 group.times["sent_to_acknowledged"].append(now_ns - order.sent_ns)
+                group.times["decided_to_acknowledged"].append(now_ns - order.decided_ns)
             order.acknowledged = kind != "rejected"
             group.acknowledged += order.acknowledged
             if kind == "rejected":
@@ -231,3 +234,21 @@ def report(files: Sequence[Path]) -> list[Group]:
     for record in _records(files):
         reader.take(record)
     return [reader.groups[key] for key in sorted(reader.groups)]
+
+
+def histograms(groups: Sequence[Group], folder: Path) -> list[Path]:
+    """Every span of every group as VENUE-STRATEGY-SPAN.csv, which a backtest's model reads as a latency."""
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for group in groups:
+            for span, times in group.times.items():
+                if not times:
+                    continue
+                name = re.sub(r"[^A-Za-z0-9.@_-]", "_", f"{group.venue}-{group.strategy}-{span}")
+                rows = [f"{ns},{cnt}" for ns, cnt in sorted(Counter(times).items())]
+                written.append(folder / f"{name}.csv")
+                written[-1].write_text("\n".join(["latency_ns,count", *rows]) + "\n", encoding="ascii")
+    except OSError as error:
+        raise DeviceError(f"--histograms {folder}: {error.strerror}") from None
+    return written

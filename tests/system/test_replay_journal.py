@@ -278,7 +278,7 @@ def test_a_run_behind_a_crash_alone_says_what_is_missing(hwgw, crashed: Path, tm
         (["--journal", "."], "--journal FOLDER and --verify go together"),
         (["--journal", ".", "--verify", "--to", "lo"], "--to: goes with a capture"),
         (["--journal", "nowhere", "--verify"], "nowhere: no such file or folder"),
-        ([], "FILE --to IF|GROUP:PORT|gateway replays a capture"),
+        ([], "FILE|FOLDER --to IF|GROUP:PORT|gateway replays a capture"),
     ],
 )
 def test_what_makes_no_sense_is_named(hwgw, args: list[str], says: str) -> None:

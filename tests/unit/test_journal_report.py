@@ -17,8 +17,10 @@ from support import soup_venue as sv
 from support.desk import Desk
 
 from hwgw import compliance, journal
+from hwgw.backtest import model as models
+from hwgw.errors import DeviceError
 from hwgw.journal.report import _rejects as rejects
-from hwgw.journal.report import report
+from hwgw.journal.report import histograms, report
 from hwgw.journal.writer import Writer
 from hwgw.native import lib
 from hwgw.settings import Journal
@@ -66,9 +68,25 @@ def test_the_report_adds_up_what_the_venue_did(tmp_path: Path) -> None:
     assert row["slippage_bps"] == {"mid": pytest.approx(want), "microprice": pytest.approx(want)}
     times = row["latency_ns"]
     assert {span: row["cnt"] for span, row in times.items()} == {
-        "decided_to_sent": 2, "sent_to_acknowledged": 2, "decided_to_first_fill": 1,
+        "decided_to_sent": 2, "sent_to_acknowledged": 2, "decided_to_acknowledged": 2, "decided_to_first_fill": 1,
     }  # fmt: skip
     assert 0 < times["decided_to_sent"]["p50"] < times["decided_to_first_fill"]["max"]
+
+
+def test_times_become_a_latency_of_a_model(tmp_path: Path) -> None:
+    """What the journal measured is what a backtest draws from: the same times, as often."""
+    groups = report(traded_at_two(tmp_path / "journal"))
+    (tmp_path / "model.yaml").write_text(
+        "feed_latency: {constant: 0us}\norder_latency: {histogram: SOUTH-probe-decided_to_acknowledged.csv}\n"
+        "fees: {maker: 0, taker: 0}\nimpact: false\n"
+    )
+    written = histograms(groups, tmp_path)
+    assert len(written) == sum(bool(times) for group in groups for times in group.times.values())
+    times = groups[1].times["decided_to_acknowledged"]
+    assert set(models.load(tmp_path / "model.yaml").order.ns.tolist()) == set(times)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DeviceError, match="--histograms"):
+        histograms(groups, tmp_path / "file")
 
 
 def traded_at_two(folder: Path) -> list[Path]:

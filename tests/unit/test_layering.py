@@ -53,6 +53,7 @@ LAYERS = (
         "hwgw.logs",
         "hwgw.strategy_types",
         "hwgw.feeds",
+        "hwgw.framed",
         "hwgw.telemetry",
         "hwgw.journal",
         "hwgw.segment",

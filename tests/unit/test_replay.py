@@ -248,6 +248,106 @@ def test_frames_that_are_rebuilt_around_damage_are_whole_frames(tmp_path: Path) 
     assert (steps >= 0).all()
 
 
+def records(path: Path, messages: list[bytes]) -> Path:
+    """A BinaryFILE: the length of each message in two bytes, and the message."""
+    path.write_bytes(b"".join(struct.pack(">H", len(each)) + each for each in messages))
+    return path
+
+
+def instants(cnt: int, per: int) -> list[bytes]:
+    """Messages of which so many share a time."""
+    with Stream(SEED, 3, 50) as stream:
+        found = stream.messages(cnt)
+    return [
+        each[:5] + (10**9 * 34_200 + index // per * STEP_NS).to_bytes(6, "big") + each[11:]
+        for index, each in enumerate(found)
+    ]
+
+
+def test_a_binaryfile_is_framed_and_its_books_are_those_of_decode(tmp_path: Path) -> None:
+    messages = instants(2000, 7)
+    path = records(tmp_path / "day.itch50", messages)
+    found = told(str(path), "--to", "gateway")
+    assert (found["frames"], found["messages"]) == (-(-2000 // 7), 2000)
+    assert found["span_ns"] == (2000 - 1) // 7 * STEP_NS
+    assert found["states"] == ["good"]
+    assert all(row["exact"] for row in found["ledgers"].values())
+    assert found["book_hash"] == json.loads(hwgw("decode", str(path), "--summary", "--json").stdout)["book_hash"]
+
+
+def test_packets_of_a_binaryfile_share_an_instant_and_fit_an_mtu(tmp_path: Path) -> None:
+    """Read back by their bytes; every frame is taken by C's own parser, which checks lengths and the IP checksum."""
+    messages = instants(900, 90)  # 90 messages at once are more than a packet holds
+    path = records(tmp_path / "day.itch50", messages)
+    flow = Flow("233.54.12.111", 26477)
+    source = replay.recording(path)
+    assert replay._payloads(source, [flow])["flow"].tolist() == [0] * len(source)
+    with Listener(1) as listener:
+        assert told(str(path), "--to", listener.to, "--speed", "max")["sent"] == len(source)
+        packets = listener.taken(0)
+    assert len(packets) == len(source) > 10
+    seq, found = 1, []
+    for packet in packets:
+        session, number, cnt = struct.unpack(">10sQH", packet[:20])
+        assert (session, number) == (b"HWGWREPLAY", seq)
+        at, times = 20, set()
+        for _ in range(cnt):
+            (size,) = struct.unpack_from(">H", packet, at)
+            found.append(packet[at + 2 : at + 2 + size])
+            times.add(found[-1][5:11])
+            at += 2 + size
+        assert (at, len(times)) == (len(packet), 1)
+        assert len(packet) <= 1472
+        seq += cnt
+    assert found == messages
+    steps = np.unique(np.diff(np.asarray(source.due_ns).astype(np.int64)))
+    assert steps.tolist() == [0, STEP_NS]
+
+
+def test_a_folder_is_replayed_file_by_file(tmp_path: Path) -> None:
+    frames = day(200)
+    whole = told(str(pcap(tmp_path / "whole.pcap", frames)), "--to", "gateway")
+    folder = tmp_path / "day"
+    folder.mkdir()
+    pcap(folder / "1.pcap", frames[:120])
+    pcap(folder / "2.pcap", frames[120:])
+    found = told(str(folder), "--to", "gateway")
+    keys = ("frames", "messages", "span_ns", "book_hash", "states")
+    assert [found[key] for key in keys] == [whole[key] for key in keys]
+    with Listener(1) as listener:
+        assert told(str(folder), "--to", listener.to, "--speed", "max")["sent"] == 200
+        assert listener.taken(0) == [data[HEAD:] for _, data in frames]
+
+
+def test_recordings_that_do_not_go_together_are_named(tmp_path: Path) -> None:
+    frames = day(20)
+    swapped, other, empty = (tmp_path / name for name in ("swapped", "other", "empty"))
+    for folder in (swapped, other, empty):
+        folder.mkdir()
+    pcap(swapped / "1.pcap", frames[10:])
+    pcap(swapped / "2.pcap", frames[:10])
+    pcap(other / "1.pcap", frames[:10])
+    pcap(other / "2.pcap", [(ns, frame(data[HEAD:], group=0xE9360C70)) for ns, data in frames[10:]])
+    messages = instants(20, 1)
+    cut = records(tmp_path / "cut.itch50", messages)
+    cut.write_bytes(cut.read_bytes()[:-3])
+    back = records(tmp_path / "back.itch50", [*messages[:10], messages[3], *messages[10:]])
+    for path, says in (
+        (swapped, "2.pcap: begins before the end of the file before it"),
+        (other, r"2.pcap: channels and lines 233.54.12.112:26477; allowed are those of .*1.pcap: 233.54.12.111:26477"),
+        (empty, "there is no file in the folder"),
+        (cut, "cut.itch50: offset [0-9]+: a record of"),
+        (back, "frame 11 is of an earlier time than the one before it, by 6000000 ns"),
+        (records(tmp_path / "text.itch50", [b"GET / HTTP/1.1"]), "is no ITCH 5.0 message; allowed is BinaryFILE"),
+        (records(tmp_path / "short.itch50", [*messages[:4], b"A123"]), "a message of 4 bytes has no time"),
+    ):
+        done = hwgw("replay", str(path), "--to", "127.0.0.1:9" if path == swapped else "gateway")
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
+        assert re.search(says, done.stderr), done.stderr
+    done = hwgw("replay", str(back), "--to", "gateway", "--group", "239.1.2.3:5000", "--group", "239.1.2.4:5000")
+    assert (done.returncode, "is framed for one group" in done.stderr) == (2, True), done.stderr
+
+
 def test_keys_pause_step_seek_and_end(tmp_path: Path) -> None:
     """On a terminal, at a hundredth of the recorded speed: nothing moves unless a key says so."""
     path = pcap(tmp_path / "day.pcap", day(3000))
