@@ -25,7 +25,7 @@ from typing import Any
 
 from .errors import CheckFailed, DeviceError, UsageError
 
-__all__ = ["keep", "make_folder", "open_ours", "path", "record", "state_folder", "verify"]
+__all__ = ["keep", "make_folder", "only_writer", "open_ours", "path", "record", "state_folder", "verify"]
 
 _FIRST = "0" * 32
 _NO_LOGIN = 2**32 - 1  # include/linux/audit.h, AUDIT_UID_UNSET
@@ -82,6 +82,22 @@ def keep(file: Path, data: bytes) -> None:
 def path(name: str) -> Path:
     """The file of a gateway."""
     return state_folder() / f"{name}.audit"
+
+
+@contextlib.contextmanager
+def only_writer(name: str, what: str) -> Iterator[None]:
+    """Nobody else changes that of this gateway meanwhile; DeviceError when the lock's file cannot be had."""
+    file = state_folder() / f"{name}.{what}.lock"
+    try:
+        make_folder(file.parent)
+        fd = open_ours(file, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise DeviceError(f"{file}: {error.strerror}") from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def _login() -> dict[str, int]:

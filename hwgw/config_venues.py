@@ -10,11 +10,9 @@ from collections.abc import Callable
 
 from .config_schema import INSTRUMENTS_MAX, SESSIONS_MAX
 from .settings import Pipeline, Router, Session
-from .strict_yaml import Node
+from .strict_yaml import Bad, Node
 
 __all__ = ["router", "sessions", "venues"]
-
-Bad = Callable[[tuple[int, str], str], None]
 
 
 def sessions(node: Node, make: Callable[[Node, str], Session], bad: Bad) -> tuple[Session, ...]:

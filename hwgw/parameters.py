@@ -9,13 +9,10 @@ journal says which these are, and each change. Changes are in the audit record, 
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import importlib.util
 import json
 import logging
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -163,27 +160,12 @@ def changed(version: Version, assignments: Sequence[str]) -> Version:
     return replace(version, params=params)
 
 
-@contextlib.contextmanager
-def _only_writer(name: str) -> Iterator[None]:
-    file = audit.state_folder() / f"{name}.strategies.lock"
-    try:
-        audit.make_folder(file.parent)
-        fd = audit.open_ours(file, os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise DeviceError(f"{file}: {error.strerror}") from error
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
-
-
 def apply(segment: Segment, version: Version, source: str) -> Applied:
     """Put a version in force, on record first, and wait until the pipeline has taken it.
 
     CheckFailed: it is of other code than what runs, or a value is not allowed; nothing was changed then.
     """
-    with _only_writer(segment.name):
+    with audit.only_writer(segment.name, "strategies"):
         number = _number(segment, version.strategy)
         before = in_force(segment, version.strategy)
         if (version.use, version.code) != (before.use, before.code):

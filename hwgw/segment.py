@@ -17,11 +17,11 @@ from typing import Any, Self
 import numpy as np
 
 from . import specs
-from .closing import Closing
 from .errors import CheckFailed, UsageError
 from .feature_choice import Wanted, native_features
-from .logs import plain
 from .native import call, ffi, lib, text
+from .segment_halts import Halts
+from .segment_rows import enum_names, field_text, quality_of, view
 
 __all__ = ["PERCENTILES", "STAGES", "Segment", "gateways", "process_alive", "remove_left_over"]
 
@@ -54,39 +54,19 @@ def remove_left_over(name: str) -> bool:
     return True
 
 
-def _enum_names(enum: str, table: str = "segment") -> dict[int, str]:
-    return {int(code.value): code.slug for code in specs.load(table).enums[enum].values if code.value is not None}
-
-
-def _plain(field: Any) -> str:
-    """What stands in a field, of which others may have written every byte: a venue, a feed, a person."""
-    return plain(bytes(field).split(b"\0")[0].decode("utf-8", "replace"))
-
-
-def _reason_code(name: str) -> int:
-    for entry in specs.reasons():
-        if entry.name == name and entry.code:
-            return entry.code
-    names = ", ".join(entry.name for entry in specs.reasons() if entry.code)
-    raise UsageError(f"halt reason {name!r}: unknown; allowed: {names}")
-
-
-QUALITY_SHARES = {"p50": 0.5, "p99": 0.99}
-
-
-class Segment(Closing):
+class Segment(Halts):
     """A mapping of a gateway's segment. Close it (or use it as a context) when the views are no longer needed."""
 
     def __init__(self, pointer: Any, name: str, *, owner: bool = False) -> None:
         self._pointer = pointer
         self._owner = owner
         self.name = name
-        self.head = self._view(lib.hwgw_segment_head(pointer), "segment_header", 1)[0]
-        self.control = self._view(lib.hwgw_segment_control(pointer), "control", 1)[0]
+        self.head = view(lib.hwgw_segment_head(pointer), "segment_header", 1)[0]
+        self.control = view(lib.hwgw_segment_control(pointer), "control", 1)[0]
         self.thread_cnt = int(self.head["thread_cnt"])
         self.instrument_cnt = int(self.head["instrument_cnt"])
         first = lib.hwgw_segment_thread(pointer, 0)
-        self.threads = self._view(first, "thread", self.thread_cnt)
+        self.threads = view(first, "thread", self.thread_cnt)
         symbols = ffi.buffer(lib.hwgw_segment_symbols(pointer), 8 * self.instrument_cnt)[:]
         names = [symbols[i : i + 8].decode("ascii", "replace").rstrip() for i in range(0, len(symbols), 8)]
         venues = self.venues
@@ -94,19 +74,17 @@ class Segment(Closing):
         """What the gate, the limits and halts go by."""
         self.instruments = tuple(f"{s}@{v}" for v in venues for s in self.symbols) if venues else self.symbols
         """What has a book and a position: a symbol, or with several sessions a symbol at a venue."""
-        self.positions = self._view(lib.hwgw_segment_position(pointer, 0), "position", self.instrument_cnt)
-        self.top = self._view(lib.hwgw_segment_tob(pointer, 0), "tob", self.instrument_cnt)
+        self.positions = view(lib.hwgw_segment_position(pointer, 0), "position", self.instrument_cnt)
+        self.top = view(lib.hwgw_segment_tob(pointer, 0), "tob", self.instrument_cnt)
         depth, feature = lib.hwgw_segment_depth(pointer, 0), lib.hwgw_segment_feature_row(pointer, 0)
-        self.depth_rows = self._view(depth, "depth", self.instrument_cnt) if depth else None
-        self.feature_rows = self._view(feature, "feature_row", self.instrument_cnt) if feature else None
+        self.depth_rows = view(depth, "depth", self.instrument_cnt) if depth else None
+        self.feature_rows = view(feature, "feature_row", self.instrument_cnt) if feature else None
         risk = specs.load("risk")
-        self.exposures = self._view(
-            lib.hwgw_segment_exposure(pointer, 0), "exposure", risk.constant("accounts_max") + 1
-        )
-        self.strategy_rows = self._view(
+        self.exposures = view(lib.hwgw_segment_exposure(pointer, 0), "exposure", risk.constant("accounts_max") + 1)
+        self.strategy_rows = view(
             lib.hwgw_segment_strategy(pointer, 0), "strategy_row", risk.constant("strategies_max")
         )
-        self.strategy_params = self._view(
+        self.strategy_params = view(
             lib.hwgw_segment_param(pointer, 0), "strategy_param", risk.constant("strategies_max")
         )
 
@@ -166,13 +144,6 @@ class Segment(Closing):
         return cls(pointer[0], name, owner=True)
 
     @property
-    def venues(self) -> tuple[str, ...]:
-        """The names of several venues; empty when there is one."""
-        thread = self.threads[0]
-        names = [bytes(row["venue"]).rstrip(b"\0").decode("ascii", "replace") for row in thread["session"]]
-        return tuple(names[: int(thread["session_cnt"])]) if int(thread["session_cnt"]) > 1 else ()
-
-    @property
     def pointer(self) -> Any:
         """struct hwgw_segment *, for native calls; valid until close."""
         return self._pointer
@@ -182,11 +153,6 @@ class Segment(Closing):
         if self._pointer:
             lib.hwgw_segment_close(self._pointer, self._owner)
             self._pointer = ffi.NULL
-
-    @staticmethod
-    def _view(pointer: Any, layout: str, cnt: int, table: str = "segment") -> np.ndarray[Any, Any]:
-        dtype = specs.dtype(table, layout)
-        return np.frombuffer(ffi.buffer(pointer, dtype.itemsize * cnt), dtype)
 
     @property
     def config(self) -> Path | None:
@@ -201,15 +167,15 @@ class Segment(Closing):
     def confined(self) -> dict[str, Any]:
         """What the data process has given up, and the system calls it was refused."""
         bits = int(self.head["confined"])
-        given = {name: bool(bits & bit) for bit, name in _enum_names("confined").items()}
+        given = {name: bool(bits & bit) for bit, name in enum_names("confined").items()}
         calls = int(self.head["refused_calls"])
         return {**given, "refused_calls": calls, "refused_call": int(self.head["refused_call"]) if calls else None}
 
     def placement(self) -> dict[str, Any]:
         """Memory and power states of the data process, checked after they were set, and what was not had."""
         bits, head = int(self.head["placement"]), self.head
-        held = {name: bool(bits & bit) for bit, name in _enum_names("placement").items()}
-        reason = _plain(head["placement_reason"])
+        held = {name: bool(bits & bit) for bit, name in enum_names("placement").items()}
+        reason = field_text(head["placement_reason"])
         latency = int(head["dma_latency_us"])
         return {
             **held, "locked_kib": int(head["locked_kib"]), "huge_kib": int(head["huge_kib"]),
@@ -257,7 +223,7 @@ class Segment(Closing):
             time.sleep(0.0001)
         else:
             raise CheckFailed(f"{self.name}: the top of book of instrument {instrument} was left half written")
-        copy: np.void = self._view(row, "tob", 1).copy()[0]
+        copy: np.void = view(row, "tob", 1).copy()[0]
         return copy
 
     def limits(self) -> np.ndarray[Any, Any] | None:
@@ -316,95 +282,10 @@ class Segment(Closing):
         """Tell the data plane that the control plane is alive."""
         lib.hwgw_beat(self._pointer)
 
-    def halt(self, text_: str, reason: str = "operator") -> bool:
-        """Add a reason to those the gateway is halted for; False when it is one of them already (its record stays)."""
-        return bool(lib.hwgw_halt(self._pointer, _reason_code(reason), text_.encode()[:95]))
-
-    def halt_wait(self, seconds: float) -> bool:
-        """Wait until no order that was judged before the last halt or resume is on its way; False after so long."""
-        return bool(lib.hwgw_halt_wait(self._pointer, int(seconds * 1e9)))
-
-    def halt_listen(self, seq: int, seconds: float) -> int:
-        """Sleep until there are not seq halts and resumes any more, for so long at most; how many there are."""
-        return int(lib.hwgw_halt_listen(self._pointer, seq, int(seconds * 1e9)))
-
-    def resume(self, *reasons: str) -> tuple[str, ...]:
-        """Take reasons (all of them when none is named) from those it is halted for; the ones that were among them."""
-        mask = sum(1 << _reason_code(reason) for reason in set(reasons)) if reasons else 2**32 - 1
-        cleared = int(lib.hwgw_resume(self._pointer, mask))
-        return tuple(entry.name for entry in specs.reasons() if cleared >> entry.code & 1)
-
-    @property
-    def halts(self) -> tuple[dict[str, Any], ...]:
-        """What the gateway is halted for, oldest first: reason, text, time_ns, uid and pid of who said so."""
-        mask = int(self.control["halt"])
-        records = self.control["halt_record"] if mask else ()
-        rows = [self._record(records[entry.code], entry.name) for entry in specs.reasons() if mask >> entry.code & 1]
-        return tuple(sorted(rows, key=lambda row: row["time_ns"]))
-
-    def _record(self, row: Any, reason: str) -> dict[str, Any]:
-        return {
-            "reason": reason,
-            "text": _plain(row["text"]),
-            "time_ns": int(row["ts_ns"]),
-            "uid": int(row["uid"]),
-            "pid": int(row["pid"]),
-        }
-
-    @property
-    def instrument_halts(self) -> dict[str, dict[str, Any]]:
-        """The instruments that are halted, by symbol, with the record as in halts."""
-        rows = self._view(lib.hwgw_segment_instrument_halt(self._pointer, 0), "halt_record", self.instrument_cnt)
-        words = self.control["instrument_halt"].tolist()
-        names = specs.reasons()
-        return {
-            symbol: self._record(rows[i], names[int(rows[i]["reason"])].name)
-            for i, symbol in enumerate(self.symbols)
-            if words[i // 64] >> i % 64 & 1
-        }
-
-    def instrument(self, symbol: str) -> int:
-        """The number of a symbol; UsageError when the gateway does not have it."""
-        if symbol not in self.symbols:
-            raise UsageError(f"{self.name} has no symbol {symbol!r}; it has {', '.join(self.symbols[:20])}")
-        return self.symbols.index(symbol)
-
-    def halt_instrument(self, symbol: str, text_: str) -> bool:
-        """Halt one instrument; False when it is halted already (its record stays)."""
-        number, reason = self.instrument(symbol), _reason_code("operator")
-        return bool(lib.hwgw_halt_instrument(self._pointer, number, reason, text_.encode()[:95]))
-
-    def resume_instrument(self, symbol: str) -> bool:
-        """Let the orders of one instrument pass again; False when it was not halted."""
-        return bool(lib.hwgw_resume_instrument(self._pointer, self.instrument(symbol)))
-
-    @property
-    def venue_halts(self) -> dict[str, dict[str, Any]]:
-        """The venues that are halted, by name, with the record as in halts."""
-        mask, rows = int(self.control["venue_halt"]), self.control["venue_halt_record"]
-        return {venue: self._record(rows[i], "operator") for i, venue in enumerate(self.venues) if mask >> i & 1}
-
-    def venue(self, name: str) -> int:
-        """The number of a venue; UsageError when the gateway does not have it."""
-        if name not in self.venues:
-            has = f"it has {', '.join(self.venues)}" if self.venues else "it has one session: halt the gateway"
-            raise UsageError(f"{self.name} has no venue {name!r}; {has}")
-        return self.venues.index(name)
-
-    def halt_venue(self, venue: str, text_: str) -> bool:
-        """Halt one venue: no order goes there; False when it is halted already (its record stays)."""
-        return bool(lib.hwgw_halt_venue(self._pointer, self.venue(venue), text_.encode()[:95]))
-
-    def resume_venue(self, venue: str, text_: str = "resumed") -> bool:
-        """Let orders go to a venue again; False when it was not halted."""
-        return bool(lib.hwgw_resume_venue(self._pointer, self.venue(venue), text_.encode()[:95]))
-
     def breakers(self) -> dict[str, dict[str, Any]]:
         """The circuit breaker rules by name: kind, scope, action, how often each tripped, and its last trip."""
-        rows = self._view(
-            lib.hwgw_segment_breaker(self._pointer, 0), "breaker_row", lib.HWGW_BREAKER_RULES_MAX, "breaker"
-        )
-        enums = {name: _enum_names(name, "breaker") for name in ("kind", "scope", "action")}
+        rows = view(lib.hwgw_segment_breaker(self._pointer, 0), "breaker_row", lib.HWGW_BREAKER_RULES_MAX, "breaker")
+        enums = {name: enum_names(name, "breaker") for name in ("kind", "scope", "action")}
         found = {}
         for row in rows:
             if not (name := bytes(row["name"]).rstrip(b"\0").decode("ascii", "replace")):
@@ -423,11 +304,6 @@ class Segment(Closing):
         if scope == "strategy":
             return str(bytes(self.strategy_rows[index]["name"]).rstrip(b"\0"), "utf-8", "replace")
         return "gateway" if scope == "gateway" else str(index)
-
-    @property
-    def halted(self) -> dict[str, Any] | None:
-        """The oldest of the halts; None when the gateway is not halted."""
-        return next(iter(self.halts), None)
 
     def exposure(self) -> dict[str, dict[str, int]]:
         """Money at stake of the gateway ("gateway") and of each account in use (its number), in px x qty units."""
@@ -449,7 +325,7 @@ class Segment(Closing):
             *("executed_qty", "executed_notional", "cash", "mark"),
         )
         found: dict[str, dict[str, Any]] = {}
-        modes = _enum_names("strategy_mode")
+        modes = enum_names("strategy_mode")
         for number, row in enumerate(self.strategy_rows):
             if name := bytes(row["name"]).rstrip(b"\0").decode("utf-8", "replace"):
                 values = {key: int(row[key]) for key in keys}
@@ -465,11 +341,11 @@ class Segment(Closing):
 
         lag_ns: upper edge of each step -> packets that another line had brought before, later by less than that.
         """
-        states = _enum_names("feed_state")
+        states = enum_names("feed_state")
         tick_ns = 1e9 / int(self.head["tsc_hz"])
         found = []
         for thread in range(self.thread_cnt):
-            rows = self._view(lib.hwgw_segment_channel(self._pointer, thread, 0), "channel", lib.HWGW_CHANNELS_MAX)
+            rows = view(lib.hwgw_segment_channel(self._pointer, thread, 0), "channel", lib.HWGW_CHANNELS_MAX)
             for index, row in enumerate(rows):
                 line_cnt = int(row["line_cnt"])
                 if not line_cnt:
@@ -489,7 +365,7 @@ class Segment(Closing):
                         "pipeline": thread,
                         "channel": index,
                         "state": states[int(row["state"])],
-                        "session": _plain(row["session"]).strip(),
+                        "session": field_text(row["session"]).strip(),
                         **{key: int(row[key]) for key in _CHANNEL_KEYS},
                         "changes": self.feed_changes(thread, index),
                         "lines": lines,
@@ -499,8 +375,8 @@ class Segment(Closing):
 
     def feed_changes(self, pipeline: int, channel: int, after: int = 0) -> list[dict[str, Any]]:
         """The changes of state of a feed channel behind number `after`, oldest first, as far as they are still kept."""
-        states = _enum_names("feed_state")
-        row = self._view(lib.hwgw_segment_channel(self._pointer, pipeline, channel), "channel", 1)[0]
+        states = enum_names("feed_state")
+        row = view(lib.hwgw_segment_channel(self._pointer, pipeline, channel), "channel", 1)[0]
         cnt, ring = int(row["change_cnt"]), row["change"].copy()
         # one that is being overwritten while it is copied has the number of neither
         kept = [ring[number % len(ring)] for number in range(max(after + 1, cnt - len(ring) + 2), cnt + 1)]
@@ -516,14 +392,14 @@ class Segment(Closing):
 
     def sessions(self) -> list[dict[str, Any]]:
         """The order sessions of each pipeline, and what became of their orders since it began."""
-        states, protocols = _enum_names("session_state"), _enum_names("order_protocol")
-        entries = _enum_names("entry_state")
+        states, protocols = enum_names("session_state"), enum_names("order_protocol")
+        entries = enum_names("entry_state")
         return [
             {
                 "pipeline": number,
-                "venue": _plain(row["venue"]),
+                "venue": field_text(row["venue"]),
                 "state": states[int(row["state"])],
-                "reason": _plain(row["reason"]),
+                "reason": field_text(row["reason"]),
                 "protocol": protocols[int(row["protocol"])],
                 "address": str(ipaddress.IPv4Address(int(row["address"]))),
                 "reconciling": bool(row["is_reconciling"]),
@@ -538,7 +414,7 @@ class Segment(Closing):
         """What became of the orders of each strategy at each venue that it sent some to, since the pipelines began."""
         sessions = [row["venue"] for row in self.sessions()]
         kinds = specs.load("segment").constant("sessions_max"), specs.load("risk").constant("strategies_max")
-        rows = self._view(lib.hwgw_segment_quality(self._pointer, 0, 0), "quality", kinds[0] * kinds[1])
+        rows = view(lib.hwgw_segment_quality(self._pointer, 0, 0), "quality", kinds[0] * kinds[1])
         names = {row["number"]: name for name, row in self.strategies().items()}
         found = []
         for at in np.flatnonzero(rows["sent"]):
@@ -550,7 +426,7 @@ class Segment(Closing):
     def thread_status(self) -> list[dict[str, Any]]:
         """What each pipeline says of itself."""
         kinds = ("thread_state", "session_state", "feed_state", "receive_state")
-        states, sessions, feeds, receives = (_enum_names(name) for name in kinds)
+        states, sessions, feeds, receives = (enum_names(name) for name in kinds)
         now_ns = int(lib.hwgw_now_ns())
         return [
             {
@@ -564,7 +440,7 @@ class Segment(Closing):
                 "reconciling": bool(row["is_reconciling"]),
                 "feed": feeds[int(row["feed_state"])],
                 "receive": receives[int(row["receive_state"])],
-                "receive_reason": _plain(row["receive_reason"]),
+                "receive_reason": field_text(row["receive_reason"]),
                 "next_seq": int(row["next_seq"]),
                 "last_ref": int(row["last_ref"]),
                 "open_orders": int(row["open_cnt"]),
@@ -574,32 +450,6 @@ class Segment(Closing):
             }
             for row in self.threads
         ]
-
-
-def slots_ns(slots: np.ndarray[Any, Any], share: float) -> int | None:
-    """Upper end of the slot below which so many of the times lie; None when there are none."""
-    sums = np.cumsum(slots.astype(np.uint64))
-    if not int(sums[-1]):
-        return None
-    slot = int(np.searchsorted(sums, share * float(sums[-1])))
-    return 3 * (1 << slot // 2) // 2 if slot % 2 == 0 else 1 << slot // 2 + 1
-
-
-def quality_of(row: Any) -> dict[str, Any]:
-    """A row `quality` in figures: rates as shares of one, slippage in basis points (positive is worse), times in ns."""
-    count = {key: int(row[key]) for key in ("sent", "acknowledged", "rejected", "lost", "filled", "executed_qty")}
-    money = int(row["arrival_money"])
-    codes = zip(row["reject_code"].tolist(), row["reject_cnt"].tolist(), strict=True)
-    return {
-        **count,
-        "fill_rate": count["filled"] / count["acknowledged"] if count["acknowledged"] else None,
-        "slip_mid_bps": 1e4 * int(row["slip_mid"]) / money if money else None,
-        "slip_micro_bps": 1e4 * int(row["slip_micro"]) / money if money else None,
-        "reject_reasons": {str(code): cnt for code, cnt in codes if cnt}
-        | ({"other": int(row["reject_other"])} if int(row["reject_other"]) else {}),
-        "sent_to_ack_ns": {name: slots_ns(row["ack_ns"], share) for name, share in QUALITY_SHARES.items()},
-        "ack_to_fill_ns": {name: slots_ns(row["fill_ns"], share) for name, share in QUALITY_SHARES.items()},
-    }
 
 
 def process_alive(pid: int) -> bool:

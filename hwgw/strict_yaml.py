@@ -45,6 +45,10 @@ class Problem:
         return f"{self.line}: {where}{self.text}"
 
 
+Bad = Callable[[tuple[int, str], str], None]
+"""Notes a mistake: line and key, and what is wrong there; Node.where gives the former."""
+
+
 class ProblemsError(ConfigError):
     """Every mistake of one file; the text is the first and how many more there are."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from hwgw import specs
 from hwgw.private_file import others_mode
-from hwgw.strict_yaml import Key, Keyed, Listing, Node, Section, choice, decimal, duration, integer, pattern
+from hwgw.strict_yaml import Bad, Key, Keyed, Listing, Node, Section, choice, decimal, duration, integer, pattern
 
 from .settings import Alerts, Channel, Rule
 
@@ -88,7 +88,6 @@ ALERTS = Section(
         "rules": Key(Keyed(NAME, RULE)),
     }
 )
-Bad = Callable[[tuple[int, str], str], None]
 
 
 def _fit(node: Node, kind: str, keys: tuple[tuple[str, ...], tuple[str, ...]], own: tuple[str, ...], bad: Bad) -> None:

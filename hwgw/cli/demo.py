@@ -5,23 +5,18 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+import functools
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from hwgw.errors import UsageError
 
 from .common import Output, verb
+from .live_run import run_live
 
-if TYPE_CHECKING:
-    from hwgw.segment import Segment
-
-
-JUDGED_RATE = 2_000  # the same when it judges, too: each change of a reference price goes through its ring
 CARD_RATE = 20_000  # messages per second that a simulated card follows beside everything else of a demo on two cores
+JUDGED_RATE = 2_000  # the same when it judges, too: each change of a reference price goes through its ring
 
 
 @verb("demo")
@@ -89,39 +84,16 @@ def command(
 
     faults = ",".join(filter(None, (f"loss={loss}" if loss else "", faults)))
 
-    from rich.console import Console
-    from rich.live import Live
-
     from hwgw.bad_line import parse
-    from hwgw.demo.panel import Panel
     from hwgw.demo.report import failures, lines
     from hwgw.demo.stage import Options, run
 
     parse(faults)
     length = seconds if seconds is not None else 0 if feed else 10
-    console = Console(stderr=True) if out.as_json else Console()
-
-    @contextlib.contextmanager
-    def watch(segment: Segment, title: str) -> Iterator[Callable[[], None]]:
-        if out.as_json or out.level < 0 or not console.is_terminal:
-            out.say(title)
-            yield lambda: None
-            return
-        panel = Panel(segment, title, length)
-        with Live(panel, console=console, auto_refresh=False, transient=False) as live:
-            yield live.refresh
-
     if rate is None:
         rate = 2_000 if feed else JUDGED_RATE if risk != "host" else CARD_RATE if card else 100_000
     chosen = "card" if card else backend
     options = Options(
         length, symbols, 0 if pace else rate, chosen, feed, pace, seed, faults, card or "", shadow, risk, send
     )
-    result = run(options, watch, lambda line: click.echo(line, err=True))
-    wrong = failures(result)
-    for line in lines(result):
-        out.say(line)
-    out.emit({**result, "failures": wrong})
-    for line in wrong:
-        click.echo(f"hwgw demo: {line}", err=True)
-    return 1 if wrong else 0
+    return run_live(out, "hwgw demo", length, functools.partial(run, options), lines, failures)

@@ -5,20 +5,16 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+import functools
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from hwgw.errors import UsageError
 
 from .common import Output, all_problems, verb
+from .live_run import run_live
 from .units import number
-
-if TYPE_CHECKING:
-    from hwgw.segment import Segment
 
 RATES = {"": 1, "k": 10**3, "M": 10**6}
 RATE_MAX = 10**9
@@ -70,11 +66,8 @@ def load(
     request and answer is accounted for, both sides agree on the positions, and the rate was reached; else 1.
     """
     from hwgw_sim.exchange.misbehave import parse_misbehaviour
-    from rich.console import Console
-    from rich.live import Live
 
     from hwgw.bad_line import parse
-    from hwgw.demo.panel import Panel
     from hwgw.load.profile import find
     from hwgw.load.report import failures, lines
     from hwgw.load.stage import Options, run
@@ -87,30 +80,13 @@ def load(
         raise UsageError(f"--interface {interface}: it goes with --config")
     if config_path is not None and (backend != "auto" or symbols is not None):
         raise UsageError(f"--config {config_path}: it says how its gateway receives, and its symbols")
-    console = Console(stderr=True) if out.as_json else Console()
-
-    @contextlib.contextmanager
-    def watch(segment: Segment, title: str) -> Iterator[Callable[[], None]]:
-        if out.as_json or out.level < 0 or not console.is_terminal:
-            out.say(title)
-            yield lambda: None
-            return
-        with Live(Panel(segment, title, seconds), console=console, auto_refresh=False, transient=False) as live:
-            yield live.refresh
-
     highest = round(number("--rate", rate, RATES, 1, RATE_MAX))
     entry = parse_misbehaviour(entry_faults) if entry_faults is not None else None
     options = Options(
         find(profile_name), highest, seconds, symbols or 8, backend, seed, faults, entry, config_path, interface
     )
-    result = run(options, watch, lambda line: click.echo(line, err=True))
-    wrong = failures(result, reach)
-    for line in lines(result):
-        out.say(line)
-    out.emit({**result, "failures": wrong})
-    for line in wrong:
-        click.echo(f"hwgw sim load: {line}", err=True)
-    return 1 if wrong else 0
+    judge = functools.partial(failures, reach_pct=reach)
+    return run_live(out, "hwgw sim load", seconds, functools.partial(run, options), lines, judge)
 
 
 command.add_command(load)

@@ -9,12 +9,9 @@ generation.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
-import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from hwgw import audit, config
-from hwgw.errors import CheckFailed, ConfigError, DeviceError, UsageError
+from hwgw.errors import CheckFailed, ConfigError, UsageError
 from hwgw.risk import files, rows, signature, versions
 from hwgw.risk.limits import limits_table
 from hwgw.segment import Segment
@@ -132,22 +129,6 @@ def _fits(book: Book, segment: Segment, file: Path) -> None:
             )
 
 
-@contextlib.contextmanager
-def _only_writer(name: str) -> Iterator[None]:
-    """Nobody else changes the limits of this gateway meanwhile."""
-    file = audit.state_folder() / f"{name}.limits.lock"
-    try:
-        audit.make_folder(file.parent)
-        fd = audit.open_ours(file, os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise DeviceError(f"{file}: {error.strerror}") from error
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
-
-
 def _await(segment: Segment, generation: int) -> int:
     start = time.monotonic_ns()
     while True:
@@ -169,7 +150,7 @@ def apply(
 
     On record first (who, when, source, hash, each change); nothing is written when there is no change.
     """
-    with _only_writer(segment.name):
+    with audit.only_writer(segment.name, "limits"):
         key = ""
         if keys := keys_of(segment):
             if file is None:

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from hwgw import specs, strict_yaml
-from hwgw.config import Maker
+from hwgw import config_limits, specs, strict_yaml
 from hwgw.config_schema import ACCOUNT_LIMITS, BREAKER, INSTRUMENT_LIMITS, LIMITS, STRATEGY_LIMITS
 from hwgw.errors import ConfigError
 from hwgw.risk.breakers import SLOW_UNIT
 from hwgw.settings import Limits, Strategy
-from hwgw.strict_yaml import ProblemsError
+from hwgw.strict_yaml import Problem, ProblemsError
 
 __all__ = ["is_gateway", "limit_value", "loads_limits"]
 
@@ -31,13 +29,12 @@ def loads_limits(
 ) -> Limits:
     """Limits from a file that holds what stands under limits in gateway.yaml, for these symbols and strategies."""
     node = strict_yaml.read(raw, file, LIMITS)
-    maker = Maker(Path(file).absolute().parent)
+    problems: list[Problem] = []
     made = tuple(Strategy(name, "", "", {}, accounts[number]) for number, name in strategies.items())
     places = [strict_yaml.Node(f"strategies.{name}", node["strategies"].line) for name in strategies.values()]
-    listed = strict_yaml.Node("instruments", node["instruments"].line, {"symbols": list(symbols)})
-    limits = maker.limits(node, listed, made, places)
-    if maker.problems:
-        raise ProblemsError(file, maker.problems)
+    limits = config_limits.limits(node, symbols, made, places, lambda at, text: problems.append(Problem(*at, text)))
+    if problems:
+        raise ProblemsError(file, problems)
     return limits
 
 

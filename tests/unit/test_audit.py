@@ -20,7 +20,7 @@ import pytest
 
 from hwgw import audit, cli
 from hwgw.errors import CheckFailed, DeviceError, UsageError
-from hwgw.risk import control, versions
+from hwgw.risk import versions
 from hwgw.segment import Segment
 
 OWNER, VIEWER, GROUP = 65_534, 65_533, 65_534  # who runs gateways, who may look at them, and what both are in
@@ -164,7 +164,7 @@ def of_the_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_what_root_begins_the_user_of_the_gateway_goes_on_with(name, of_the_host):
     def act() -> int:
         versions.keep(name, b"limits of " + str(os.geteuid()).encode())
-        with control._only_writer(name):
+        with audit.only_writer(name, "limits"):
             return audit.record(name, "halt")
 
     assert act() == 1

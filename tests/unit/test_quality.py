@@ -17,7 +17,7 @@ from support.desk import Desk
 from hwgw import specs
 from hwgw.cli.status import describe_quality
 from hwgw.native import lib
-from hwgw.segment import slots_ns
+from hwgw.segment_rows import slots_ns
 from hwgw.telemetry import snapshot
 
 DAY = lib.HWGW_ORDER_TIF_DAY
