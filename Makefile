@@ -29,7 +29,7 @@ native_inputs := pyproject.toml CMakeLists.txt $(c_sources) $(packages)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: ansible ansible-check deb deb-check nats determinism site wheel lock sbom promtool browser screenshots tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill crash lint fuzz seeds docs clean soak-risk mutants journal-proof rtl formal synth mutants-rtl
+.PHONY: ansible ansible-check deb deb-check nats determinism site wheel lock sbom promtool browser screenshots tune-kill tuned help deps venv build demo test bench bench-rx ledger soak cycles drill crash lint fuzz books seeds docs clean soak-risk mutants journal-proof rtl formal synth mutants-rtl
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -45,6 +45,7 @@ help:
 	@echo "make drill [SECONDS=60]     one feed line dead for that long, then both: no gap; refusals, then recovery"
 	@echo "make cycles [N=100]         kill -9 under load and start again, so many times: nothing may be left"
 	@echo "make determinism [N=100]    one feed, one strategy, one seed: so many backtests, two at a time, give one journal"
+	@echo "make books [MESSAGES=1000000000]  our books against those of the simulated exchange, day by day, each of 5 M messages"
 	@echo "make seeds [SEEDS=10000]    the feed side under so many seeds of faults, under sanitizers: never a wrong book"
 	@echo "make soak-risk [EVENTS=1000000 RTL_EVENTS=EVENTS]  the gate: C against golden model and Verilog, breakers, every short sequence"
 	@echo "make mutants                the gate's C code changed in one place at a time: how many changes its tests notice"
@@ -272,6 +273,10 @@ fuzz: $(build_stamp)
 	  build/fuzz/bin/$$name -max_total_time=$(SECONDS) -print_final_stats=1 -artifact_prefix=build/$$name- $$corpus \
 	    $$(test -d tests/fuzz/corpus/$$name && echo tests/fuzz/corpus/$$name); \
 	done
+
+books: $(build_stamp)
+	@echo "books: $(or $(MESSAGES),1000000000) messages, some 5 M in three seconds of two processors"
+	@PYTHONPATH=tests $(bin)/python -m support.books_long --messages $(or $(MESSAGES),1000000000) $(ARGS)
 
 seeds: $(build_stamp)
 	@echo "seeds: the feed side under $(SEEDS) seeds of faults"

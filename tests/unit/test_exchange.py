@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -22,6 +23,7 @@ import pytest
 from hwgw_sim.exchange import Exchange, ExchangeConfig, ExchangeProcess, default_symbols
 from hwgw_sim.exchange.__main__ import main
 from hwgw_sim.golden import book, itch, mold
+from support import books_long
 from support.exchange import messages_of, rebuild, running
 from support.ouch_client import OuchClient, cancel, enter
 
@@ -32,6 +34,12 @@ GROUP = "239.77.1.1"
 
 
 # ---- the feed ----
+
+
+def test_two_days_of_half_a_million_messages_leave_the_same_books(seed: int, capsys) -> None:
+    """The short form of `make books`."""
+    assert books_long.main(["--messages", "1000000", "--day", "500000", "--seed", str(seed % 2**31)]) == 0
+    assert re.search(r"books: 2 days, 1,000,\d\d\d messages: 0 days with a difference", capsys.readouterr().out)
 
 
 def test_books_rebuilt_from_the_feed_equal_the_engines_and_are_never_crossed(tmp_path: Path, seed: int) -> None:
