@@ -83,7 +83,7 @@ def state(name: str) -> Text:
 
 def line(label: str, *parts: str | Text | tuple[str, str]) -> Text:
     """A label and beside it a text."""
-    return Text.assemble((f"{label:<11}", "dim"), *parts, no_wrap=True, overflow="ellipsis")
+    return Text.assemble((f"{label:<10} ", "dim"), *parts, no_wrap=True, overflow="ellipsis")
 
 
 def causes(counts: Mapping[str, int]) -> str:

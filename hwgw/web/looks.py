@@ -37,6 +37,7 @@ class _Source:
         self.number = 0
         self.text = b""
         self.watchers = 0
+        self.is_over = False  # nobody reads any more: who watches comes again
 
 
 class Looks:
@@ -67,14 +68,25 @@ class Looks:
         with self._lock:
             source.watchers -= 1
 
+    def _is_watched(self, name: str, source: _Source) -> bool:
+        with self._lock:
+            if source.watchers or not source.number:
+                return True
+            del self._sources[name]  # before the lock goes: who comes now begins anew
+            return False
+
     def _read(self, name: str, source: _Source) -> None:
-        while True:
+        try:
+            while self._is_watched(name, source):
+                text = json.dumps(look(name), separators=(",", ":"), ensure_ascii=False).encode()
+                with source.ready:
+                    source.text, source.number = text, source.number + 1
+                    source.ready.notify_all()
+                time.sleep(self.interval_s)
+        finally:  # also by a defect: no picture that stands still
             with self._lock:
-                if source.watchers == 0 and source.number:
+                if self._sources.get(name) is source:
                     del self._sources[name]
-                    return
-            text = json.dumps(look(name), separators=(",", ":"), ensure_ascii=False).encode()
             with source.ready:
-                source.text, source.number = text, source.number + 1
+                source.is_over = True
                 source.ready.notify_all()
-            time.sleep(self.interval_s)

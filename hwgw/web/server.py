@@ -254,8 +254,10 @@ class Handler(BaseHTTPRequestHandler):
             seen = 0
             while not self.server.stopping.is_set():
                 with source.ready:
-                    if source.number == seen:
+                    if source.number == seen and not source.is_over:
                         source.ready.wait(timeout=1.0)
+                    if source.is_over:
+                        return
                     seen, text = source.number, source.text
                 self.wfile.write(b"data: " + text + b"\n\n")
                 self.wfile.flush()

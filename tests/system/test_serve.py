@@ -26,7 +26,7 @@ from support.market import PATIENCE_S, Market, until
 
 from hwgw import audit
 from hwgw.segment import Segment
-from hwgw.web import guard
+from hwgw.web import guard, looks
 from hwgw.web.guard import Access
 from hwgw.web.looks import Looks
 from hwgw.web.server import BODY_MAX, CLIENTS_MAX, FILES, STREAMS_MAX, Server
@@ -422,6 +422,30 @@ def test_the_page_asks_for_the_token(market, tmp_path, window):
         until(lambda: window.run("return document.getElementById('login-dialog').open"), "it asks", 3 * PATIENCE_S)
         window.press(*token, "enter")
         until(lambda: window.run("return document.body.dataset.drawn > ''"), "the page is drawn", 3 * PATIENCE_S)
+
+
+def test_a_look_that_fails_ends_its_watchers_and_who_comes_again_sees(market, monkeypatch):
+    """A defect is no picture that stands still."""
+    sound = looks.look
+    fails = []
+
+    def look(name: str) -> dict:
+        if fails:
+            raise fails.pop()
+        return sound(name)
+
+    monkeypatch.setattr(looks, "look", look)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    with served(market) as (port, _):
+        for _ in range(2):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+            connection.request("GET", f"/events?gateway={market.name}")
+            answer = connection.getresponse()
+            assert answer.readline().startswith(b"data: {")
+            fails.append(RuntimeError("a defect"))
+            while answer.readline():
+                pass  # the stream ends
+            connection.close()
 
 
 def test_nothing_is_read_when_nobody_watches(market):

@@ -29,6 +29,7 @@ from hwgw.top import PAGES, headline, page
 
 textual = pytest.importorskip("textual", reason="textual is not installed (pip install 'hwgw[top]')")
 from hwgw.top.app import Confirm, Help, Top  # noqa: E402
+from hwgw.top.text import line  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +213,11 @@ def test_in_a_terminal_it_runs_until_q(market):
     assert asked, seen[-2000:]
     assert process.returncode == 0
     assert market.name.encode() in seen
+
+
+def test_a_label_and_its_text_never_touch():
+    assert line("state", "up").plain == "state      up"
+    assert line("event records", "0").plain == "event records 0"
 
 
 def test_a_history_forgets_and_begins_anew_with_the_gateway():
