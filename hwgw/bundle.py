@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from typing import Any
 from . import __version__, audit, config
 from .errors import CheckFailed, ConfigError, DeviceError, UsageError
 from .risk import signature
+from .settings import Settings
 
 __all__ = ["Bundle", "highest", "install", "make", "read"]
 
@@ -75,14 +76,29 @@ def _collect(folder: Path) -> Iterator[tuple[str, bytes]]:
         raise UsageError(f"{folder}: no files")
 
 
-def make(folder: Path, name: str, serial: int, key_file: Path) -> bytes:
-    """A bundle of every file of a folder, signed by a private key file; what hwgw check refuses does not go in."""
+def _no_secrets(folder: Path, settings: Sequence[Settings], warn: Callable[[str], None]) -> None:
+    """A bundle is signed and not encrypted: files with secrets do not go in, and keys with some are told of."""
+    for each in settings:
+        for file in map(Path, each.secrets.files):
+            if folder.resolve() in file.resolve().parents:
+                raise UsageError(f"{file}: a secret, and a bundle is not encrypted; name a file outside of {folder}")
+        for key in each.secrets.inline:
+            warn(
+                f"{Path(each.path).name}: {key} is in the bundle for all to read; {key}_file names a file outside of it"
+            )
+
+
+def make(folder: Path, name: str, serial: int, key_file: Path, warn: Callable[[str], None] = lambda _: None) -> bytes:
+    """A bundle of every file of a folder, signed by a private key file; what hwgw check refuses does not go in.
+
+    warn: is given a line for each password that stands in a file of it.
+    """
     if not _NAME.fullmatch(name):
         raise UsageError(f"--name {name}: 1 to 24 letters, digits, _ and - are allowed")
     if not 1 <= serial <= _SERIAL_MAX:
         raise UsageError(f"--serial {serial}: 1 to {_SERIAL_MAX} is allowed")
     files = dict(_collect(folder))
-    _check(folder, files)
+    _no_secrets(folder, _check(folder, files), warn)
     manifest = {
         "schema": SCHEMA, "name": name, "serial": serial, "made_ns": time.time_ns(), "version": __version__,
         "files": [{"path": path, "bytes": len(data), "blake2b": _hash(data)} for path, data in files.items()],
@@ -138,13 +154,12 @@ def read(file: Path, keys: Sequence[bytes]) -> Bundle:
     return Bundle(said["name"], said["serial"], made, version, key, _hash(line), files)
 
 
-def _check(folder: Path, files: dict[str, bytes]) -> None:
+def _check(folder: Path, files: dict[str, bytes]) -> list[Settings]:
     """Every gateway's file as hwgw check reads it, where it lies."""
     gateways = [path for path in files if "/" not in path and path.endswith(".yaml")]
     if not gateways:
         raise ConfigError(f"{folder}: no NAME.yaml of a gateway in it")
-    for path in gateways:
-        config.load(folder / path)
+    return [config.load(folder / path) for path in gateways]
 
 
 def highest(name: str) -> int:

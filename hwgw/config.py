@@ -23,9 +23,9 @@ from .config_schema import (
     MIB,
     RECEIVE_KEYS,
 )
+from .config_secrets import Passwords
 from .errors import ConfigError
 from .native import builtin_strategies
-from .private_file import others_mode
 from .settings import (
     MODES,
     Channel,
@@ -63,6 +63,7 @@ class Maker:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.problems: list[Problem] = []
+        self.passwords = Passwords(self.path, self.bad)
 
     def bad(self, where: tuple[int, str], text: str) -> None:
         line, key = where
@@ -186,7 +187,7 @@ class Maker:
                 snapshot["address"],
                 snapshot["port"],
                 snapshot["username"],
-                self.secret(snapshot),
+                self.passwords.of(snapshot),
                 snapshot["timeout"],
                 snapshot["retry"],
             )
@@ -261,20 +262,6 @@ class Maker:
 
     # ---- session ----
 
-    def secret(self, node: Node) -> str:
-        """The password, from where exactly one of its two keys says."""
-        password, file = node["password"], node["password_file"]
-        if (password is None) == (file is None):
-            text = (
-                "both password and password_file; one is allowed"
-                if file
-                else "missing; password or password_file is required"
-            )
-            self.bad(node.where("password"), text)
-        elif file is not None:
-            password = self.password(node.where("password_file"), Path(self.path(file)))
-        return password or ""
-
     def session(self, node: Node, when_lost: str = "halt") -> Session:
         is_fix = node["protocol"].startswith("fix")
         transport = "tcp" if is_fix else "soupbintcp"
@@ -312,7 +299,7 @@ class Maker:
             address=node["address"],
             port=node["port"],
             username=node["username"],
-            password=self.secret(node),
+            password=self.passwords.of(node),
             session=node["session"],
             firm=node["firm"],
             capacity=CAPACITY[node["capacity"]],
@@ -328,21 +315,6 @@ class Maker:
             when_lost=node["when_lost"] or when_lost,
             route=Route(**node["route"].values) if node["route"] else Route(),
         )
-
-    def password(self, where: tuple[int, str], path: Path) -> str:
-        """One line of a file that nobody else can read."""
-        try:
-            mode, text = others_mode(path), path.read_text(encoding="ascii")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not ASCII text"
-            self.bad(where, f"{path}: {reason}")
-            return ""
-        if mode:
-            self.bad(where, f"{path}: others can read it (mode {mode:04o}); chmod 600 it")
-        text = text.removesuffix("\n")
-        if not 1 <= len(text) <= 10 or not all("!" <= char <= "~" for char in text):
-            self.bad(where, f"{path}: not one line of 1 to 10 printable characters")
-        return text
 
     def risk(self, node: Node, sessions: tuple[Session, ...]) -> Risk:
         """Whose gate judges, and who sends: the card what its own gate lets pass, on one connection, as OUCH 5.0."""
@@ -392,13 +364,16 @@ class Maker:
             self.bad(node.where("ramp"), "there are no limits to raise")
         paper = Paper(at["latency"], at["impact"]) if (at := node["paper"]) else None
         self.twins(node, strategies, paper)
+        told = alerts(node["alerts"], self.path, self.bad) if node["alerts"] else None
+        tokens = [channel.token_file for channel in told.channels] if told else []
+        pipelines = config_venues.venues(node, self.pipelines(node["pipelines"]), sessions, self.bad)
         return Settings(
             name=node["name"],
             paper=paper,
             ramp=ramp,
             symbols=tuple(symbols["symbols"]),
             orders_max=symbols["orders_max"],
-            pipelines=config_venues.venues(node, self.pipelines(node["pipelines"]), sessions, self.bad),
+            pipelines=pipelines,
             strategies=strategies,
             limits=limits,
             sessions=sessions,
@@ -408,7 +383,8 @@ class Maker:
             confine=confine,
             placement=placement,
             journal=journal,
-            alerts=alerts(node["alerts"], self.path, self.bad) if node["alerts"] else None,
+            alerts=told,
+            secrets=self.passwords.places(*tokens),
             publish=Publish(at["depth"], self.features(at)) if (at := node["publish"]) else Publish(),
             fanout_bytes=int(node["fanout"]["ring_mib"]) * MIB if node["fanout"] else 0,
             reference=symbols["reference"],

@@ -353,6 +353,18 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
+class Secrets:
+    """Where a configuration has its passwords and tokens: in keys of its own, or in files.
+
+    absent: keys and files of those that are credentials of systemd's, which only the unit is given that they are for.
+    """
+
+    inline: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """A gateway."""
 
@@ -378,6 +390,7 @@ class Settings:
     fanout_bytes: int = 0
     """Of each pipeline's fan-out ring; 0: none."""
     path: str = ""
+    secrets: Secrets = Secrets()
 
     def of_mode(self, mode: str) -> dict[int, Strategy]:
         """The strategies of a mode by their number."""

@@ -61,7 +61,7 @@ def make(out: Output, folder: Path, name: str, serial: int, key: Path, output: P
     """
     from hwgw import bundle
 
-    data = bundle.make(folder, name, serial, key)
+    data = bundle.make(folder, name, serial, key, lambda line: click.echo(f"hwgw bundle make: {line}", err=True))
     part = output.with_name(f"{output.name}.part")
     part.write_bytes(data)
     part.replace(output)

@@ -59,4 +59,6 @@ def command(out: Output, config: Path) -> int:
     out.say(f"  checks off  {', '.join(limits.checks_off) or 'none'}")
     sessions = ", ".join(f"{s.protocol} {s.venue}".strip() for s in settings.sessions)
     out.say(f"  session     {sessions or 'none: no order leaves'}")
+    for absent in settings.secrets.absent:
+        out.row("  secrets     ", f"{absent} was not looked at: only its unit is given it")
     return 0

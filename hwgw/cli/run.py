@@ -162,7 +162,7 @@ def command(out: Output, config: Path, seconds: float | None, anew: str, form: s
     from hwgw.about import commit
     from hwgw.card import with_cards
     from hwgw.config import load
-    from hwgw.errors import CheckFailed
+    from hwgw.errors import CheckFailed, ConfigError
     from hwgw.gateway import Gateway
     from hwgw.logs import Log
     from hwgw.notify import Notifier
@@ -172,6 +172,9 @@ def command(out: Output, config: Path, seconds: float | None, anew: str, form: s
     from hwgw.telemetry import snapshot
 
     settings = with_cards(load(config), lambda line: click.echo(f"hwgw run: {line}", err=True))
+    if settings.secrets.absent:
+        text = "not there: a credential of systemd's, given to the unit alone that it is for"
+        raise ConfigError(f"{config}: {settings.secrets.absent[0]}: {text}")
     log = Log(settings.name, form)
     _leave_no_core()
     with closing(Notifier()) as notifier, signals_stop() as stop, Gateway(settings, commit(), anew) as gateway:

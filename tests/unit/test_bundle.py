@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 from pathlib import Path
 
@@ -150,7 +151,7 @@ def test_a_wrong_configuration_is_neither_made_nor_installed(
     with pytest.raises(ConfigError):
         bundle.make(site, "rack7", 1, key[0])
     with monkeypatch.context() as patched:
-        patched.setattr(bundle, "_check", lambda *_: None)
+        patched.setattr(bundle, "_check", lambda *_: [])
         file = made(tmp_path, site, key, 1)
     target = tmp_path / "etc"
     with pytest.raises(ConfigError):
@@ -215,3 +216,28 @@ def test_kill_at_any_moment_leaves_the_old_release_or_the_new_one(
         assert fatal < 200
     assert fatal > 10
     assert seen == {"notes\n", "new\n"}
+
+
+def test_secrets_do_not_go_into_a_bundle(
+    tmp_path: Path, site: Path, key: tuple[Path, bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file of one is refused, a key with one is told of; what only the unit is given holds nothing up."""
+    arguments = ["--name", "rack7", "--serial", "1", "--key", str(key[0]), "-o", str(tmp_path / "1.bundle")]
+    assert execute(["bundle", "make", str(site), *arguments]) == 0
+    assert "example.yaml: session.password is in the bundle for all to read" in capsys.readouterr().err
+    file = site / "example.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert text.count("\n  password: secret") == 1
+    secret = site / "sub/venue.secret"
+    secret.write_text("hush\n")
+    secret.chmod(0o600)
+    file.write_text(re.sub(r"\n  password: secret.*", "\n  password_file: sub/venue.secret", text), encoding="utf-8")
+    assert execute(["bundle", "make", str(site), *arguments]) == 2
+    assert "sub/venue.secret: a secret, and a bundle is not encrypted" in capsys.readouterr().err
+    secret.unlink()
+    place = "/run/credentials/hwgw@example.service/venue.secret"
+    file.write_text(re.sub(r"\n  password: secret.*", f"\n  password_file: {place}", text), encoding="utf-8")
+    assert execute(["bundle", "make", str(site), *arguments]) == 0
+    assert "session.password" not in capsys.readouterr().err
+    installed = bundle.install(bundle.read(tmp_path / "1.bundle", [key[1]]), tmp_path / "etc")
+    assert place in (installed / "example.yaml").read_text(encoding="utf-8")

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from hwgw import config, strict_yaml
+from hwgw import cli, config, strict_yaml
 from hwgw.errors import ConfigError
-from hwgw.settings import Confine, Publish, Recover, Settings, Snapshot
+from hwgw.settings import Confine, Publish, Recover, Secrets, Settings, Snapshot
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -397,6 +397,28 @@ def test_password_file_must_be_private_and_short(tmp_path: Path, monkeypatch: py
     assert problems(text, tmp_path) == [
         f"41: session.password_file: {file}: not one line of 1 to 10 printable characters"
     ]
+
+
+def test_a_credential_of_a_unit_is_missing_for_that_unit_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever checks, bundles or deploys a configuration is not given it, and whoever runs it must be."""
+    file = "/run/credentials/hwgw@alpha.service/venue.secret"
+    text = changed("  password: secret\n", f"  password_file: {file}\n")
+    settings = load(text, tmp_path)
+    assert settings.secrets == Secrets(files=(file,), absent=(f"session.password_file: {file}",))
+    path = tmp_path / "alpha.yaml"
+    path.write_text(text)
+    assert cli.execute(["check", str(path)]) == 0
+    assert "only its unit is given it" in " ".join(capsys.readouterr().out.split())
+    assert cli.execute(["run", str(path)]) == 3
+    assert f"session.password_file: {file}: not there: a credential" in capsys.readouterr().err
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(Path(file).parent))
+    assert problems(text, tmp_path) == [f"41: session.password_file: {file}: No such file or directory"]
+
+
+def test_where_secrets_stand_is_known(tmp_path: Path) -> None:
+    assert load(BASE).secrets == Secrets(inline=("session.password",))
 
 
 @pytest.mark.parametrize(
