@@ -34,6 +34,7 @@ def command() -> None:
 @click.option("--seconds", type=click.FloatRange(0.1, SECONDS_MAX), default=10.0, show_default=True)
 @click.option("--symbols", type=click.IntRange(1, 1000), help="Of the order flow (8, or those of --config).")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the order flow and of the lines' faults.")
+@click.option("--lines", "wanted", type=click.Choice(["A", "A,B"]), help="Where the feed is published (A,B).")
 @click.option("--faults", multiple=True, metavar="FAULTS",
               help="Of the feed, twice: of lines A and B: loss=1%,duplicate=1%,reorder=16,outage=2-4 ...")  # fmt: skip
 @click.option("--entry-faults", metavar="FAULTS",
@@ -53,6 +54,7 @@ def load(
     seconds: float,
     symbols: int | None,
     seed: int,
+    wanted: str | None,
     faults: tuple[str, ...],
     entry_faults: str | None,
     backend: str,
@@ -76,15 +78,19 @@ def load(
         raise UsageError(f"--faults: {len(faults)} of them; one for both lines, or two, of A and of B, are allowed")
     for text in faults:
         parse(text)
+    has_b = wanted != "A"
+    if len(faults) > 1 and not has_b:
+        raise UsageError("--faults: there is no line B")
     if interface and config_path is None:
         raise UsageError(f"--interface {interface}: it goes with --config")
-    if config_path is not None and (backend != "auto" or symbols is not None):
-        raise UsageError(f"--config {config_path}: it says how its gateway receives, and its symbols")
+    if config_path is not None and (backend != "auto" or symbols is not None or wanted is not None):
+        raise UsageError(f"--config {config_path}: it says how its gateway receives, its lines and its symbols")
     highest = round(number("--rate", rate, RATES, 1, RATE_MAX))
     entry = parse_misbehaviour(entry_faults) if entry_faults is not None else None
     options = Options(
-        find(profile_name), highest, seconds, symbols or 8, backend, seed, faults, entry, config_path, interface
-    )
+        find(profile_name), highest, seconds, symbols or 8, backend, seed, faults, entry, config_path, interface,
+        has_b,
+    )  # fmt: skip
     judge = functools.partial(failures, reach_pct=reach)
     return run_live(out, "hwgw sim load", seconds, functools.partial(run, options), lines, judge)
 

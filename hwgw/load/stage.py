@@ -70,6 +70,7 @@ class Options:
     entry: Misbehaviour | None = None
     config: Path | None = None  # of a gateway that runs
     interface: str = ""  # with it: where the feed leaves
+    has_b: bool = True  # the feed is published on line B, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +83,12 @@ class _Place:
     settings: Settings | None = None
 
 
-def _own(sides: demo.Sides, symbols: int) -> _Place:
+def _own(sides: demo.Sides, symbols: int, has_b: bool) -> _Place:
     at = sides.exchange_address
     options = (
-        *sides.exchange_options, "--group", demo.GROUP, "--port", str(demo.PORT), "--group-b", demo.GROUP_B, "--port-b",
-        str(demo.PORT), "--requests", f"{at}:0", "--snapshots", f"{at}:0", "--listen", f"{at}:0", "--user",
+        *sides.exchange_options, "--group", demo.GROUP, "--port", str(demo.PORT),
+        *(("--group-b", demo.GROUP_B, "--port-b", str(demo.PORT)) if has_b else ()),
+        "--requests", f"{at}:0", "--snapshots", f"{at}:0", "--listen", f"{at}:0", "--user",
         f"{demo.USER}:{demo.PASSWORD}", "--symbols", str(symbols),
     )  # fmt: skip
     return _Place(sides, options, (demo.USER, demo.PASSWORD))
@@ -146,11 +148,15 @@ def _entry(
         yield (exchange.address[0], front.port), front
 
 
-def _gateway_yaml(name: str, place: _Place, ready: dict[str, Any], entry: tuple[str, int], cpu: int | None) -> Any:
+def _gateway_yaml(
+    name: str, place: _Place, ready: dict[str, Any], entry: tuple[str, int], cpu: int | None, has_b: bool
+) -> Any:
     receive = {**place.sides.receive}
     if "frames" in receive:
         receive["frames"] = FRAMES
     made = demo.gateway_yaml(name, ready["names"], receive, *entry, cpu, demo.recovery_keys(ready))
+    channel = made["pipelines"][0]["channels"][0]
+    channel["lines"] = channel["lines"][: 1 + has_b]
     made["limits"].update(limits())
     made["session"]["reconnect"] = RECONNECT
     return made
@@ -158,12 +164,12 @@ def _gateway_yaml(name: str, place: _Place, ready: dict[str, Any], entry: tuple[
 
 @contextlib.contextmanager
 def _gateway(
-    place: _Place, ready: dict[str, Any], entry: tuple[str, int], cpu: int | None
+    place: _Place, ready: dict[str, Any], entry: tuple[str, int], cpu: int | None, has_b: bool
 ) -> Iterator[tuple[Segment, subprocess.Popen[bytes] | None]]:
     """The segment of the gateway, and its process when it is ours."""
     if place.settings is None:
         name = f"load-{os.getpid()}"
-        made = _gateway_yaml(name, place, ready, entry, cpu)
+        made = _gateway_yaml(name, place, ready, entry, cpu, has_b)
         with demo.gateway_process(place.sides, made) as process, demo.attach(name, process) as segment:
             yield segment, process
         return
@@ -205,7 +211,7 @@ def run(options: Options, watch: demo.Watch, say: Any) -> dict[str, Any]:
         stack.enter_context(demo.interruptible())
         if options.config is None:
             cpu = stack.enter_context(demo.core_for_the_pipeline())
-            place = _own(stack.enter_context(demo.wire(options.backend)), options.symbols)
+            place = _own(stack.enter_context(demo.wire(options.backend)), options.symbols, options.has_b)
         else:
             settings = config.load(options.config)
             cpu, place = None, _given(settings, options.interface, options.entry is not None)
@@ -214,7 +220,7 @@ def run(options: Options, watch: demo.Watch, say: Any) -> dict[str, Any]:
             say(f"no AF_XDP, receiving through kernel sockets (udp): {place.sides.missing}")
         exchange = stack.enter_context(ExchangeProcess(_exchange_options(options, place, steps), place.sides.exchange))
         entry, front = stack.enter_context(_entry(place, exchange, options.entry))
-        segment, process = stack.enter_context(_gateway(place, exchange.ready, entry, cpu))
+        segment, process = stack.enter_context(_gateway(place, exchange.ready, entry, cpu, options.has_b))
         title = f"hwgw sim load: {options.profile.name}, {options.rate:,} messages/s, {place.sides.backend}"
         with watch(segment, title) as tick:
             try:
@@ -251,6 +257,6 @@ def _exchange_options(options: Options, place: _Place, steps: list[Step]) -> lis
         *place.options, "--seed", str(options.seed), "--steps", words(steps), "--wait-clients", "1",
         "--cancel-at-close", "--seconds", str(options.seconds * LATER[0] + LATER[1]),
     ]  # fmt: skip
-    for faults in options.faults if len(options.faults) != 1 else options.faults * 2:
+    for faults in options.faults if len(options.faults) != 1 or not options.has_b else options.faults * 2:
         given += ["--faults", faults]
     return given

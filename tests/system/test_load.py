@@ -61,6 +61,21 @@ def test_a_load_sends_what_its_profile_says_and_every_sum_is_exact(hwgw, profile
     assert not list(Path(os.environ["HWGW_STATE_DIR"]).glob("load-*"))  # its gateway keeps nothing to come back to
 
 
+def test_a_feed_on_one_line_is_half_the_packets_and_what_it_loses_is_asked_for_again(hwgw) -> None:
+    options = ["--rate", "48k", "--seconds", "1", "--lines", "A", "--faults", "loss=5%", "--reach", "0", "--json"]
+    done = hwgw("sim", "load", *options)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    check(result, 48_000)
+    line, none = result["faults"]
+    assert line["lost"] > 0
+    assert not any(none.values())
+    assert result["ledger"]["dropped"].get("mold.drop_duplicate", 0) == 0
+    recovery = result["recovery"]
+    assert recovery["missing"] == recovery["filled"] + recovery["covered"] > 0
+    assert result["position_match"] is True
+
+
 def test_bad_lines_and_a_bad_venue_are_accounted_for(hwgw) -> None:
     entry = "late=10%,late_ms=5,reject_storm=3,breaks=20%,cuts=1"
     options = ["--profile", "bursts", "--rate", "200k", "--seconds", "1.5", "--entry-faults", entry]
@@ -152,7 +167,9 @@ def test_a_gateway_that_runs_is_loaded_once(hwgw, given: Path) -> None:
         (["--entry-faults", "late=7"], 2, "order entry faults 'late=7': "),
         (["--interface", "x"], 2, "--interface x: it goes with --config"),
         (["--config", "absent.yaml"], 3, "absent.yaml: No such file"),
-        (["--config", "a.yaml", "--symbols", "4"], 2, "it says how its gateway receives, and its symbols"),
+        (["--config", "a.yaml", "--symbols", "4"], 2, "it says how its gateway receives, its lines and its symbols"),
+        (["--config", "a.yaml", "--lines", "A"], 2, "it says how its gateway receives, its lines and its symbols"),
+        (["--lines", "A", "--faults", "loss=1%", "--faults", "loss=1%"], 2, "--faults: there is no line B"),
     ],
 )
 def test_wrong_options_are_named(hwgw, options: list[str], status: int, said: str) -> None:
