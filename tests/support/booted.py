@@ -21,7 +21,8 @@ Inside = Callable[..., subprocess.CompletedProcess[str]]
 _UNIFIED = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
 # Nothing of this machine can be written: the root, /sys and /proc/sys are read-only there, and /run, /tmp and /var are
 # empty ones of its own. Nothing of the distribution's boot is started either (no systemd-tmpfiles, which clears /tmp,
-# no systemd-sysctl): the target has no default dependencies.
+# no systemd-sysctl): the target has no default dependencies. What a helper of systemd mounts for a unit (credentials)
+# its siblings see, as on a machine; nobody outside does.
 _SCRIPT = """
 echo $$ > "$1/cgroup.procs" || exit 3
 exec unshare -m -p -u -i -n -C --fork --kill-child sh -c '
@@ -32,6 +33,7 @@ mount -t proc proc /proc && mount --bind /proc/sys /proc/sys && mount -o remount
 mount -o remount,bind,ro / || exit 8
 mount -o remount,bind,ro /sys || exit 9
 umount -l /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit 10
+mount --make-rshared / || exit 11
 export container=hwgw
 exec /lib/systemd/systemd --system --unit=hwgw-test.target --log-target=null --show-status=no' sh "$2"
 """

@@ -80,7 +80,13 @@ def test_a_gateway_runs_under_its_unit(tmp_path: Path, root: Path) -> None:
     )
     example = (root / "deploy/examples/gateway.yaml").read_text(encoding="utf-8")
     gateway = re.sub(r"^session:.*?(?=^confine:)", "", example, flags=re.MULTILINE | re.DOTALL)  # there is no venue
-    with booted.booted(tmp_path, {"hwgw@unit.service": text, "gateway.yaml": gateway}) as inside:
+    # the password of its snapshots as docs/deploy.md says
+    assert gateway.count("          password: secret ") == 1
+    secret = "/run/credentials/hwgw@unit.service/venue.secret"
+    gateway = gateway.replace("          password: secret ", f"          password_file: {secret} ")
+    text = text.replace("[Service]\n", "[Service]\nLoadCredential=venue.secret:/run/systemd/system/venue.secret\n", 1)
+    files = {"hwgw@unit.service": text, "gateway.yaml": gateway, "venue.secret": "hush\n"}
+    with booted.booted(tmp_path, files) as inside:
         if isinstance(inside, str):
             pytest.skip(inside)
         inside("ip", "link", "set", "lo", "up")
