@@ -29,11 +29,15 @@ def command(out: Output, names: tuple[str, ...], listen: str | None, seconds: fl
     Of the gateways NAMES, or of all on this host. Without --listen they are printed once, as Prometheus' textfile
     collector takes them. They are read from shared memory: gateways do not notice.
     """
+    has_client()
     from prometheus_client import CollectorRegistry, generate_latest
 
+    from hwgw.errors import UsageError
     from hwgw.stopping import signals_stop
     from hwgw.telemetry.metrics import GatewayCollector
 
+    if seconds is not None and listen is None:
+        raise UsageError("--seconds: so long they are served, which takes --listen ADDRESS:PORT")
     registry = CollectorRegistry(auto_describe=False)
     registry.register(GatewayCollector(names))
     if listen is None:
@@ -48,6 +52,16 @@ def command(out: Output, names: tuple[str, ...], listen: str | None, seconds: fl
         with signals_stop() as stop:
             stop.wait(seconds)
     return 0
+
+
+def has_client() -> None:
+    """UsageError when Prometheus' client, which is an extra, is not installed."""
+    from hwgw.errors import UsageError
+
+    try:
+        import prometheus_client  # noqa: F401 (whether it is there)
+    except ImportError as error:
+        raise UsageError("metrics need prometheus-client: pip install 'hwgw[metrics]'") from error
 
 
 @contextlib.contextmanager

@@ -41,7 +41,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--keep", type=click.IntRange(8192, 1 << 26), default=1 << 20, show_default=True, help="Messages to keep."
 )
-@click.option("--ttl", type=click.IntRange(0, 255), default=1, show_default=True, help="Routers --to may pass.")
+@click.option("--ttl", type=click.IntRange(0, 255), help="Routers --to may pass.  [default: 1]")
 @click.option("--seconds", type=click.FloatRange(0), help="For so long; else until the gateway ends, or Ctrl-C.")
 def command(
     out: Output, name: str | None, make_key: Path | None, metrics: str | None, seconds: float | None, **options: Any
@@ -89,11 +89,12 @@ def _metrics(listen: str | None, report: Report, name: str, to: str) -> Iterator
     if listen is None:
         yield ""
         return
+    from .metrics import has_client, serving
+
+    has_client()
     from prometheus_client import CollectorRegistry
 
     from hwgw.relay_metrics import RelayCollector
-
-    from .metrics import serving
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(RelayCollector(report, name, to))
@@ -103,7 +104,7 @@ def _metrics(listen: str | None, report: Report, name: str, to: str) -> Iterator
 
 # which options belong to which way out
 _WAYS = {
-    "to": ("interface", "requests"),
+    "to": ("interface", "requests", "ttl"),
     "zeromq": ("requests", "key", "readers"),
     "nats": ("stream", "subject", "credentials", "authority"),
 }
@@ -118,7 +119,7 @@ def _way_out(name: str, options: dict[str, Any]) -> tuple[str, Callable[[], Outl
         raise UsageError("where to? One of --to, --zeromq and --nats is wanted")
     (way,) = chosen
     for other in {option for group in _WAYS.values() for option in group} - set(_WAYS[way]):
-        if options[other]:
+        if options[other] not in (None, ""):
             raise UsageError(f"--{other} does not belong to --{way}; --{way} takes --{', --'.join(_WAYS[way])}")
     to = options[way]
     if way == "to":
@@ -126,7 +127,8 @@ def _way_out(name: str, options: dict[str, Any]) -> tuple[str, Callable[[], Outl
 
         group, port = endpoint("--to", to)
         asked = endpoint("--requests", options["requests"]) if options["requests"] else None
-        return to, lambda: Udp(group, port, interface=options["interface"], requests=asked, ttl=options["ttl"])
+        ttl = 1 if options["ttl"] is None else options["ttl"]
+        return to, lambda: Udp(group, port, interface=options["interface"], requests=asked, ttl=ttl)
     if way == "zeromq":
         from hwgw.relay_zeromq import ZeroMQ, public_keys, secret_key
 

@@ -24,7 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.market import free_port
 from support.rig import open_limits
 
-from hwgw import specs
+from hwgw import cli, specs
 from hwgw.native import ffi, lib
 from hwgw.relay import Report
 from hwgw.relay_metrics import RelayCollector
@@ -335,6 +335,15 @@ def test_it_is_served_until_it_is_told_to_end(segment):
             process.terminate()
         _, stderr = process.communicate(timeout=20)
     assert (process.returncode, stderr) == (0, "")
+
+
+def test_what_has_no_effect_is_no_option_and_what_is_not_installed_is_named(segment, hwgw, monkeypatch, capsys):
+    done = hwgw("metrics", segment.name, "--seconds", "1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--seconds: so long they are served, which takes --listen" in done.stderr
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)  # as where the extra is not installed
+    assert cli.execute(["metrics", segment.name]) == 2
+    assert "pip install 'hwgw[metrics]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("listen", ["9464", "localhost:", "127.0.0.1:0", "127.0.0.1:70000", ":9464"])

@@ -276,6 +276,8 @@ def test_on_the_command_line(receiver: Receiver, hwgw) -> None:
         assert json.loads(done.stdout)["messages"] == len(SYMBOLS) + 6
         done = hwgw("relay", rig.segment.name, "--to", "nowhere")
         assert (done.returncode, "--to nowhere" in done.stderr) == (2, True)
+        done = hwgw("relay", rig.segment.name, "--nats", "nats://127.0.0.1:1", "--ttl", "0")
+        assert (done.returncode, "--ttl does not belong to --nats" in done.stderr) == (2, True)
 
 
 def test_what_a_relay_has_done_is_on_its_page_of_metrics(receiver: Receiver, root: Path) -> None:
