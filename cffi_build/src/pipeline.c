@@ -7,7 +7,9 @@
  * One thread owns everything below, runs each frame to completion and never waits: no hop, no lock, no allocation, and no
  * system call but the NIC wake-up, the send of orders, and a look at the order session at most every SESSION_US.
  * Every frame, message and order that does not go on increments the one counter of its cause (hwgw/specs/counters.yaml,
- * whose ledgers hold after each step). The control words are read before every order, so halt needs nobody's help.
+ * whose ledgers hold after each step).
+ * Here: frame, messages, book, the strategies' turn. What they want goes on in pipeline_order.c, what the gate is told besides
+ * orders in pipeline_gate.c, what the venue says comes back by pipeline_venue.c.
  *
  * Times: rx is descriptor to decoder, total is descriptor to encoded order bytes, session is the send; decode and book
  * are taken of every 2^sample_shift-th message, the stages of an order always.
@@ -15,283 +17,9 @@
 #include "pipeline.h"
 
 #include "book.h"
-#include "breaker.h"
-#include "halt.h"
 #include "instruments.h"
 #include "itch.h"
 #include "risk.h"
-
-static void stage(struct hwgw_pipeline *p, uint32_t hist, uint64_t from, uint64_t to) {
-  hist_record(p->hist[hist], to > from ? to - from : 0);
-}
-
-/* ---- journal: what the gate was told and what it said; what cannot be recorded halts ---- */
-
-bool pipeline_record(struct hwgw_pipeline *p, const struct hwgw_order *event, uint32_t verdict) {
-  if (HWGW_LIKELY(journal_gate(&p->journal, event, verdict))) return true;
-  hwgw_halt(p->segment, HWGW_RISK_REASON_JOURNAL, "the ring of the journal is full: its writer does not keep up");
-  return false;
-}
-
-/* ---- gate: every event on the one clock; what latches in the gate latches in the segment ---- */
-
-static uint32_t gate_at(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits,
-                        uint64_t now_ns) {
-  event->ts_ns = now_ns;
-  struct hwgw_journal_basis basis = {.kind = HWGW_ORDER_KIND_NONE};
-  if (p->journal.ring && (event->kind == HWGW_ORDER_KIND_EXECUTED || event->kind == HWGW_ORDER_KIND_BROKEN))
-    basis = pipeline_basis(p, event);
-  uint32_t latched = pipeline_judge(p, event, limits);
-  pipeline_record_event(p, event, latched, &basis);
-  if (HWGW_UNLIKELY(latched != HWGW_RISK_REASON_PASS)) {
-    p->is_halted = true;
-    hwgw_halt(p->segment, latched, "the risk gate latched");
-  }
-  if (HWGW_UNLIKELY(hwgw_breaker_event(p->breaker, p->risk, event, latched))) pipeline_breaker_act(p);
-  return latched;
-}
-
-uint32_t pipeline_gate(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits) {
-  return gate_at(p, event, limits, pipeline_now_ns(p));
-}
-
-/* The gate counts a beat's age from when it is told of it. One that is too old by then (this thread, or the machine, had
- * been stopped) says nothing of the control plane that is. */
-static void beat(struct hwgw_pipeline *p, uint64_t beat_ns) {
-  uint64_t now_ns = pipeline_now_ns(p);
-  if (now_ns > beat_ns && now_ns - beat_ns > p->risk->limits->beat_age_max_ns) return;
-  struct hwgw_order event = {.kind = HWGW_ORDER_KIND_BEAT};
-  pipeline_gate(p, &event, NULL);
-}
-
-static void arm(struct hwgw_pipeline *p) {
-  for (uint32_t id = 0; id < HWGW_RISK_STRATEGIES_MAX; id++) {
-    uint16_t wanted = __atomic_load_n(&p->control->arm[id], __ATOMIC_ACQUIRE);
-    if (wanted == p->arm[id]) continue;
-    p->arm[id] = wanted;
-    struct hwgw_order event = {.kind = wanted & 1 ? HWGW_ORDER_KIND_ARM : HWGW_ORDER_KIND_DISARM,
-                               .strategy = (uint8_t)id};
-    pipeline_gate(p, &event, NULL);
-  }
-}
-
-/* carries what the control plane wrote into the gate; five loads when nothing is new */
-void pipeline_control(struct hwgw_pipeline *p) {
-  const struct hwgw_control *control = p->control;
-  uint32_t halt = __atomic_load_n(&control->halt, __ATOMIC_ACQUIRE);
-  if (HWGW_UNLIKELY((halt != 0) != p->is_halted)) {
-    p->is_halted = halt != 0;
-    p->t_cancel = 0;
-    struct hwgw_order event = {.kind = halt ? HWGW_ORDER_KIND_HALT : HWGW_ORDER_KIND_RESUME,
-                               .reason = halt ? (uint32_t)__builtin_ctz(halt) : 0};
-    pipeline_gate(p, &event, NULL);
-  }
-  uint64_t generation = __atomic_load_n(&control->limits_generation, __ATOMIC_ACQUIRE);
-  if (HWGW_UNLIKELY(generation != p->limits_generation)) {
-    struct hwgw_order event = {.kind = HWGW_ORDER_KIND_LIMITS, .venue_ref = generation};
-    const struct hwgw_limits *table = hwgw_segment_limits(p->segment, (uint32_t)generation);
-    journal_table(&p->journal, table, pipeline_now_ns(p));
-    pipeline_gate(p, &event, table);
-    pipeline_breaker_rules(p);
-    struct hwgw_journal_limits record = {.generation = generation, .checksum = p->risk->limits->checksum};
-    journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_LIMITS, 0, event.ts_ns, &record, sizeof record);
-    p->limits_generation = generation;
-    __atomic_store_n(&p->thread->generation_ack, generation, __ATOMIC_RELEASE);
-  }
-  uint64_t beat_cnt = __atomic_load_n(&control->beat_cnt, __ATOMIC_ACQUIRE);
-  if (beat_cnt != p->beat_cnt) {
-    p->beat_cnt = beat_cnt;
-    beat(p, __atomic_load_n(&control->beat_ns, __ATOMIC_RELAXED));
-  }
-  uint64_t arm_seq = __atomic_load_n(&control->arm_seq, __ATOMIC_ACQUIRE);
-  if (HWGW_UNLIKELY(arm_seq != p->arm_seq)) {
-    p->arm_seq = arm_seq;
-    arm(p);
-  }
-}
-
-/* ---- order: judge, encode, hand over ---- */
-
-static void hook_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy,
-                       const struct hwgw_order *order, uint32_t venue) {
-  uint32_t instrument = p->hook.instrument; /* of the book; the order's may be another, and a strategy goes by it */
-  uint32_t own = pipeline_instrument_of(p, venue, order->instrument);
-  if (own < p->instrument_cnt) p->hook.instrument = own;
-  p->hook.cause = HWGW_HOOK_CAUSE_ORDER;
-  p->hook.order = *order;
-  p->hook.order.instrument = own;
-  strategy->desc->fn(&p->hook, strategy->state, NULL, 0);
-  p->hook.cause = HWGW_HOOK_CAUSE_BOOK;
-  p->hook.instrument = instrument;
-  p->hook.order = (struct hwgw_order){0};
-}
-
-/* tells a strategy that its order did not leave: rejected; a cancel stays a cancel, with the reason, because the order it
- * was for lives on */
-void pipeline_refused(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, const struct hwgw_order *order,
-                      uint32_t venue, uint32_t reason) {
-  if (HWGW_UNLIKELY(p->child != NULL) && pipeline_route_refused(p, strategy, order, venue, reason)) return;
-  struct hwgw_order refused = *order;
-  if (order->kind != HWGW_ORDER_KIND_CANCEL) refused.kind = HWGW_ORDER_KIND_REJECTED;
-  refused.reason = reason;
-  hook_order(p, strategy, &refused, venue);
-}
-
-static bool is_held(const struct hwgw_pipeline *p, uint32_t symbol) {
-  return symbol < p->symbol_cnt && halt_has_instrument(p->control, symbol);
-}
-
-/* The gate knows a symbol's feed as good while one venue's is; an order goes by that of its own */
-static bool is_blind(const struct hwgw_pipeline *p, uint32_t symbol, uint32_t venue) {
-  return pipeline_has_venues(p) && symbol < p->symbol_cnt && risk_is_on(p->risk, HWGW_RISK_REASON_FEED) &&
-         !p->instrument[pipeline_instrument_of(p, venue, symbol)].is_good;
-}
-
-/* What the gate reserved for an order that does not leave is given back as if the venue had refused it. It never was
- * there, so no circuit breaker counts it. is_known: the journal has the order as passed, and needs its end. */
-static void give_back(struct hwgw_pipeline *p, const struct hwgw_order *order, bool is_known) {
-  struct hwgw_order back = *order;
-  back.kind = HWGW_ORDER_KIND_REJECTED;
-  back.ts_ns = pipeline_now_ns(p);
-  uint32_t verdict = pipeline_judge(p, &back, NULL);
-  if (is_known) pipeline_record(p, &back, verdict);
-}
-
-/* The gate, behind the latches of the instrument and the venue, and before the circuit breakers: the order that is one too many for a
- * rule that halts does not leave either. */
-static uint32_t judge(struct hwgw_pipeline *p, const struct hwgw_order *order, uint32_t venue) {
-  if (HWGW_UNLIKELY(is_held(p, order->instrument))) return HWGW_RISK_REASON_INSTRUMENT_HALT;
-  if (HWGW_UNLIKELY(halt_has_venue(p->control, venue))) return HWGW_RISK_REASON_VENUE_HALT;
-  if (HWGW_UNLIKELY(is_blind(p, order->instrument, venue))) return HWGW_RISK_REASON_FEED;
-  uint32_t reason = pipeline_judge(p, order, NULL);
-  if (HWGW_LIKELY(!hwgw_breaker_event(p->breaker, p->risk, order, reason))) return reason;
-  pipeline_breaker_act(p);
-  if (reason != HWGW_RISK_REASON_PASS || !(p->is_halted || is_held(p, order->instrument))) return reason;
-  if (pipeline_loan_has_left(p, order)) return reason; /* the card sends before a breaker has counted */
-  give_back(p, order, false);
-  return HWGW_RISK_REASON_BREAKER;
-}
-
-/* OUCH quantities are those of the whole chain of replaces: what was executed before belongs to them */
-static uint32_t send_order(struct hwgw_pipeline *p, const struct hwgw_order *order, uint32_t venue) {
-  if (!p->session_cnt && !p->desk.send) return HWGW_CNT_ORDER_DROP_SESSION;
-  struct hwgw_order wire = *order;
-  if (order->kind == HWGW_ORDER_KIND_REPLACE) wire.qty += *pipeline_executed(p, order->orig_ref);
-  if (order->kind == HWGW_ORDER_KIND_CANCEL && order->qty) wire.qty += *pipeline_executed(p, order->ref);
-  if (HWGW_UNLIKELY(p->desk.send != NULL)) return p->desk.send(p->desk.context, &wire);
-  if (HWGW_UNLIKELY(p->mode != HWGW_SEGMENT_STRATEGY_MODE_LIVE)) return HWGW_CNT_ORDER_DROP_SESSION;
-  if (pipeline_has_venues(p)) wire.venue_ref &= ((uint64_t)1 << HWGW_ORDER_VENUE_SHIFT) - 1;
-  bool is_of_card = pipeline_loan_has(p, order);
-  uint32_t outcome = is_of_card ? pipeline_loan_outcome(p, &wire) : hwgw_session_order(p->session[venue].link, &wire);
-  if (p->loan.is_on && !is_of_card && outcome == HWGW_CNT_ORDER_ENCODED && order->kind != HWGW_ORDER_KIND_CANCEL)
-    p->counters[HWGW_CNT_LOAN_BY_HOST]++;
-  struct hwgw_session_row *row = p->session[venue].row;
-  if (outcome == HWGW_CNT_ORDER_ENCODED) *(order->kind == HWGW_ORDER_KIND_CANCEL ? &row->cancels : &row->sent) += 1;
-  return outcome;
-}
-
-/* the order with its verdict; of a market order that passed also the price it was judged at, which no later reader knows */
-static bool record_order(struct hwgw_pipeline *p, const struct hwgw_order *order, uint32_t reason) {
-  if (HWGW_LIKELY(order->type != HWGW_ORDER_TYPE_MARKET || reason != HWGW_RISK_REASON_PASS))
-    return pipeline_record(p, order, reason);
-  struct hwgw_order priced = *order;
-  if (order->kind != HWGW_ORDER_KIND_CANCEL) priced.reason = risk_slot(p->risk, order->ref)->px;
-  return pipeline_record(p, &priced, reason);
-}
-
-/* the book that the order was decided on; its bytes do not wait for this record */
-static void record_arrival(struct hwgw_pipeline *p, const struct hwgw_order *order, uint32_t venue) {
-  const struct hwgw_tob *top = hwgw_segment_tob(p->segment, pipeline_instrument_of(p, venue, order->instrument));
-  pipeline_quality_sent(p, order, venue, top);
-  if (!p->journal.ring) return;
-  struct hwgw_journal_arrival arrival = {.ref = order->ref,
-                                         .bid_px = top->bid_px,
-                                         .ask_px = top->ask_px,
-                                         .bid_qty = top->bid_qty,
-                                         .ask_qty = top->ask_qty};
-  journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_ARRIVAL, 0, order->ts_ns, &arrival, sizeof arrival);
-}
-
-/* From the instrument that a strategy names to symbol and venue, which it returns. What was sent stays where it is. */
-static uint32_t locate(struct hwgw_pipeline *p, struct hwgw_order *order) {
-  uint32_t instrument = order->instrument, venue = 0;
-  if (order->kind == HWGW_ORDER_KIND_CANCEL)
-    venue = *pipeline_venue_of(p, order->ref);
-  else if (order->kind == HWGW_ORDER_KIND_REPLACE)
-    venue = *pipeline_venue_of(p, order->orig_ref);
-  else if (instrument < p->instrument_cnt)
-    venue = instrument / p->symbol_cnt;
-  if (instrument < p->instrument_cnt) order->instrument = instrument % p->symbol_cnt;
-  const uint64_t own = ((uint64_t)1 << HWGW_ORDER_VENUE_SHIFT) - 1;
-  if (order->kind != HWGW_ORDER_KIND_CANCEL)
-    order->venue_ref = (order->venue_ref & own) | (uint64_t)venue << HWGW_ORDER_VENUE_SHIFT;
-  return venue;
-}
-
-void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, struct hwgw_order *order) {
-  pipeline_control(p);
-  /* every other kind is the venue's, the feed's or the control plane's to say, and the gate would believe it */
-  bool is_cancel = order->kind == HWGW_ORDER_KIND_CANCEL;
-  bool is_new = order->kind == HWGW_ORDER_KIND_NEW || order->kind == HWGW_ORDER_KIND_REPLACE;
-  if (is_new) {
-    p->last_ref += p->last_ref < UINT32_MAX; /* at the end of the numbers the gate refuses: they only rise */
-    order->ref = p->last_ref;
-  }
-  uint32_t venue = pipeline_has_venues(p) ? locate(p, order) : 0;
-  order->reason = 0;
-  order->account = (uint8_t)strategy->account;
-  order->strategy = (uint8_t)strategy->id;
-  uint64_t t_risk = pipeline_ticks(p);
-  order->ts_ns = pipeline_ns(p, t_risk);
-  struct hwgw_journal_basis before = {.beat_ts_ns = p->risk->last_beat, .clock_ns = p->risk->last_ts};
-  uint32_t reason = HWGW_LIKELY(is_new) ? judge(p, order, venue)
-                    : is_cancel         ? pipeline_judge(p, order, NULL)
-                                        : HWGW_RISK_REASON_MALFORMED;
-  uint64_t t_judged = pipeline_ticks(p);
-  stage(p, HWGW_SEGMENT_HIST_RISK, t_risk, t_judged);
-  bool is_recorded = record_order(p, order, reason);
-  p->counters[HWGW_CNT_RISK_ORDERS]++;
-  *(reason == HWGW_RISK_REASON_PASS ? &strategy->row->passed : &strategy->row->refused) += 1;
-  if (reason != HWGW_RISK_REASON_PASS) {
-    p->counters[HWGW_CNT_RISK_REFUSED_HALTED + reason - HWGW_RISK_REASON_HALTED]++;
-    uint32_t latched = 0;
-    if (HWGW_UNLIKELY(!p->is_halted && hwgw_risk_halted(p->risk, &latched))) {
-      p->is_halted = true;
-      hwgw_halt(p->segment, latched, "the risk gate latched on an order");
-    }
-    before.is_ahead = reason == HWGW_RISK_REASON_INSTRUMENT_HALT || reason == HWGW_RISK_REASON_VENUE_HALT ||
-                      (reason == HWGW_RISK_REASON_FEED && is_blind(p, order->instrument, venue));
-    if (is_new) pipeline_record_basis(p, order, &before);
-    pipeline_refused(p, strategy, order, venue, reason);
-    return;
-  }
-  p->counters[HWGW_CNT_RISK_PASSED]++;
-
-  /* a cancel leaves in any case: an order that stays open would be worse than one that is not on record */
-  bool leaves = HWGW_LIKELY(is_recorded) || is_cancel || pipeline_loan_has_left(p, order);
-  uint32_t outcome = HWGW_LIKELY(leaves) ? send_order(p, order, venue) : HWGW_CNT_ORDER_DROP_JOURNAL;
-  uint64_t t_encoded = pipeline_ticks(p);
-  p->counters[outcome]++;
-  if (is_new) pipeline_record_basis(p, order, &before);
-  if (HWGW_UNLIKELY(outcome != HWGW_CNT_ORDER_ENCODED)) {
-    if (!is_cancel) give_back(p, order, true);
-    pipeline_refused(p, strategy, order, venue, outcome);
-    return;
-  }
-  stage(p, HWGW_SEGMENT_HIST_ORDER, t_judged, t_encoded);
-  if (order->t_rx) stage(p, HWGW_SEGMENT_HIST_TOTAL, order->t_rx, t_encoded);
-  if (HWGW_UNLIKELY(p->breaker->by_kind[HWGW_BREAKER_KIND_LATENCY_P99] && order->t_rx && is_new &&
-                    hwgw_breaker_latency(p->breaker, order, pipeline_span_ns(p, t_encoded - order->t_rx))))
-    pipeline_breaker_act(p);
-  if (is_new) {
-    bool is_chained = order->kind == HWGW_ORDER_KIND_REPLACE; /* a replace of this one may go before it is answered */
-    *pipeline_executed(p, order->ref) = is_chained ? *pipeline_executed(p, order->orig_ref) : 0;
-    *pipeline_venue_of(p, order->ref) = (uint8_t)venue;
-    if (HWGW_UNLIKELY(p->router != NULL)) hwgw_router_sent(p->router, venue, order);
-    record_arrival(p, order, venue);
-  }
-  hook_order(p, strategy, order, venue);
-}
 
 /* ---- strategy ---- */
 
@@ -312,10 +40,10 @@ void pipeline_call(struct hwgw_pipeline *p, uint32_t index, bool sampled) {
   int32_t cnt = strategy->desc->fn(&p->hook, strategy->state, out, INTENTS_MAX);
   p->counters[HWGW_CNT_STRATEGY_CALLS]++;
   if (HWGW_LIKELY(cnt <= 0)) {
-    if (sampled) stage(p, HWGW_SEGMENT_HIST_STRATEGY, t_call, pipeline_ticks(p));
+    if (sampled) pipeline_stage(p, HWGW_SEGMENT_HIST_STRATEGY, t_call, pipeline_ticks(p));
     return;
   }
-  stage(p, HWGW_SEGMENT_HIST_STRATEGY, t_call, pipeline_ticks(p));
+  pipeline_stage(p, HWGW_SEGMENT_HIST_STRATEGY, t_call, pipeline_ticks(p));
   if (HWGW_UNLIKELY(cnt > INTENTS_MAX)) {
     p->counters[HWGW_CNT_STRATEGY_DROP_OVERFLOW] += (uint64_t)(cnt - INTENTS_MAX);
     cnt = INTENTS_MAX;
@@ -418,7 +146,7 @@ static void ref_update(struct hwgw_pipeline *p, const struct hwgw_event *event, 
   at->ref_ts_ns = now_ns;
   struct hwgw_order ref = {
       .kind = HWGW_ORDER_KIND_REF, .instrument = pipeline_symbol_of(p, event->instrument), .px = px};
-  gate_at(p, &ref, NULL, now_ns);
+  pipeline_gate_at(p, &ref, NULL, now_ns);
 }
 
 /* messages that speak of the instrument, not of orders */
@@ -466,7 +194,7 @@ void pipeline_applied(struct hwgw_pipeline *p, const struct hwgw_event *event, u
   if (HWGW_UNLIKELY(p->views.depth) && outcome == HWGW_CNT_BOOK_UPDATES) pipeline_views_mark(p, event->instrument);
   bool is_print = event->kind == HWGW_EVENT_KIND_TRADE || event->kind == HWGW_EVENT_KIND_CROSS;
   if (!top_changed && !is_print) {
-    if (t_book) stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, pipeline_ticks(p));
+    if (t_book) pipeline_stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, pipeline_ticks(p));
     return;
   }
   struct hwgw_tob top = {0};
@@ -474,7 +202,7 @@ void pipeline_applied(struct hwgw_pipeline *p, const struct hwgw_event *event, u
   pipeline_tob(p, event->instrument, event->ts_ns, &top);
   uint64_t now = pipeline_ticks(p); /* one clock read for all that follows but the strategy's own time */
   uint64_t now_ns = pipeline_ns(p, now);
-  if (t_book) stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, now);
+  if (t_book) pipeline_stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, now);
   pipeline_decide(p, event, &top, top_changed, now_ns, t_book != 0);
   if (HWGW_UNLIKELY(p->has_features) && top_changed) pipeline_views_row(p, event); /* no order waits for it */
 }
@@ -566,8 +294,8 @@ void pipeline_messages(struct hwgw_pipeline *p, uint32_t channel, uint32_t line,
     hwgw_instruments_resolve(p->instruments, message, len, &event);
     (void)expect_event(p, &event);
     if (sampled) {
-      stage(p, HWGW_SEGMENT_HIST_RX, t_rx, t_decode);
-      stage(p, HWGW_SEGMENT_HIST_DECODE, t_decode, pipeline_ticks(p));
+      pipeline_stage(p, HWGW_SEGMENT_HIST_RX, t_rx, t_decode);
+      pipeline_stage(p, HWGW_SEGMENT_HIST_DECODE, t_decode, pipeline_ticks(p));
     }
     pipeline_event(p, &event, sampled);
   }

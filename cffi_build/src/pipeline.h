@@ -311,11 +311,26 @@ static inline uint64_t pipeline_hz(const struct hwgw_pipeline *p) {
   return HWGW_LIKELY(!p->is_virtual) ? hwgw_ticks_hz() : 1000000000u;
 }
 
-/* pipeline.c: the data path */
-bool pipeline_record(struct hwgw_pipeline *p, const struct hwgw_order *event, uint32_t verdict);
+/* time spent in a stage */
+static inline void pipeline_stage(struct hwgw_pipeline *p, uint32_t hist, uint64_t from, uint64_t to) {
+  hist_record(p->hist[hist], to > from ? to - from : 0);
+}
+
+/* pipeline_gate.c: what the gate is told */
 /* tells the gate of an event, records it and halts for what it latches, which is returned (PASS: nothing) */
 uint32_t pipeline_gate(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits);
+uint32_t pipeline_gate_at(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits,
+                          uint64_t now_ns);
+/* carries what the control plane wrote into the gate */
 void pipeline_control(struct hwgw_pipeline *p);
+/* pipeline_order.c: an event with the gate's answer into the journal; what cannot be recorded halts (false) */
+bool pipeline_record(struct hwgw_pipeline *p, const struct hwgw_order *event, uint32_t verdict);
+/* one order of a strategy, all the way */
+void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, struct hwgw_order *order);
+/* tells a strategy that its order did not leave */
+void pipeline_refused(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, const struct hwgw_order *order,
+                      uint32_t venue, uint32_t reason);
+/* pipeline.c: the data path. halts: pipeline_run.c */
 /* takes halts and resumes that are new, and acknowledges them; never within an order, which would be acknowledged unsent */
 void pipeline_halts(struct hwgw_pipeline *p);
 void pipeline_messages(struct hwgw_pipeline *p, uint32_t channel, uint32_t line, struct hwgw_mold_iter *iter,
@@ -370,11 +385,7 @@ void pipeline_applied(struct hwgw_pipeline *p, const struct hwgw_event *event, u
                       uint64_t t_book);
 void pipeline_status(struct hwgw_pipeline *p, const struct hwgw_event *event);
 bool pipeline_contradicts(uint32_t outcome); /* of a book: it can no longer be trusted */
-void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, struct hwgw_order *order);
 void pipeline_call(struct hwgw_pipeline *p, uint32_t index, bool sampled);
-/* tells a strategy that its order did not leave */
-void pipeline_refused(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, const struct hwgw_order *order,
-                      uint32_t venue, uint32_t reason);
 /* pipeline_params.c */
 int32_t pipeline_params_open(struct hwgw_pipeline *p, struct pipeline_strategy *strategy,
                              const struct hwgw_strategy_cfg *from, struct hwgw_error *error);

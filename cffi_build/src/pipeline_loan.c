@@ -5,7 +5,7 @@
  * Contract
  *   The connection stays the kernel's (docs/decisions/0018); the card sends under a loan of its numbers, and what it sent is
  * told to the kernel at once. Where the seam is: an order is offered before its record goes to the card's gate
- * (pipeline_judge.c), is settled behind the verdict, and comes to send_order (pipeline.c) as one that has left. The only
+ * (pipeline_judge.c), is settled behind the verdict, and comes to send_order (pipeline_order.c) as one that has left. The only
  * other writer of the connection is hwgw_session_flush, which takes the loan back first.
  *   Record before bytes: the record `offer` is in the journal's ring before the card has the order; an order that cannot
  * be recorded is not offered. The verdict is put behind it. An offer without a verdict may have left.
