@@ -267,8 +267,11 @@ static void on_logon(struct hwgw_session *session, const struct head *head, uint
     session->next_seq = 1;
   }
   if (session->next_seq == 0) session->next_seq = head->seq; /* wherever the venue is */
-  if (head->seq < session->next_seq && !head->is_dup) {
-    refuse(session, now_ns, counters, "MsgSeqNum too low: the venue does not resume at the number expected");
+  if (head->seq < session->next_seq) {
+    if (head->is_dup) /* of an earlier connection: the answer to ours is still to come */
+      counters[HWGW_CNT_SESSION_DROP_PACKET]++;
+    else
+      refuse(session, now_ns, counters, "MsgSeqNum too low: the venue does not resume at the number expected");
     return;
   }
   counters[HWGW_CNT_SESSION_LOGINS]++;

@@ -356,6 +356,7 @@ bool hwgw_session_orders_message(struct hwgw_session_orders *orders, const uint8
         good = on_canceled(orders, own, event, counters);
         break;
       case HWGW_ORDER_KIND_REJECTED:
+        if (!event->reason) event->reason = HWGW_ORDER_REJECT_UNSAID;
         good = on_rejected(orders, own, counters);
         break;
       default:

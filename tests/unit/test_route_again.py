@@ -105,6 +105,17 @@ def test_what_a_venue_rejects_goes_to_the_next_best_and_the_record_says_so() -> 
         made.rig.ledgers()
 
 
+def test_a_rejection_without_a_code_is_routed_again_as_well() -> None:
+    told = Told(3, 100)
+    with floor(told, 1) as made:
+        books(made)
+        assert made.orders(0, 1) == [enter(1, 100, PX + 9)]
+        made.say(0, sv.rejected(1, 0))
+        assert made.orders(1, 1) == [enter(2, 100, PX + 9)]
+        assert [at["refused_reason"] for at in attempts(made)] == [0, lib.HWGW_ORDER_REJECT_UNSAID]
+        made.rig.ledgers()
+
+
 @pytest.mark.parametrize(("retries", "venues"), [(0, 1), (1, 2), (2, 3), (3, 3)])
 def test_each_venue_has_them_once_and_no_more_often_than_was_said(retries: int, venues: int) -> None:
     told = Told(3, 100)

@@ -285,6 +285,21 @@ def test_cancel_names_the_order_and_takes_all_of_it(up: wire.Client, venue: FixV
     up.ledger()
 
 
+@pytest.mark.parametrize("why", [[], [(103, 0)]])
+def test_rejection_without_a_code_is_the_venues_all_the_same(
+    up: wire.Client, venue: FixVenue, why: list[tuple[int, Any]]
+) -> None:
+    """Reason 0 says that the session took an order back by itself."""
+    assert up.send(ref=1, qty=100, px=1_000_000) == ENCODED
+    (order,) = venue.read(up, 1)
+    venue.send("8", *venue.report(order, "8", leaves=0), *why)
+    events: list[Any] = []
+    pump(up, venue, lambda: len(events) == 1, events)
+    assert [(e.kind, e.ref, e.reason) for e in events] == [(KINDS["REJECTED"], 1, lib.HWGW_ORDER_REJECT_UNSAID)]
+    assert (up.count("rejected"), up.count("withdrawn")) == (1, 0)
+    up.ledger()
+
+
 def test_replace_that_came_too_late_is_ended_by_its_own_answer(up: wire.Client, venue: FixVenue) -> None:
     assert up.send(ref=1, qty=100, px=1_000_000) == ENCODED
     (order,) = venue.read(up, 1)
@@ -430,6 +445,31 @@ def test_reconnect_goes_on_where_both_were(up: wire.Client, venue: FixVenue) -> 
     assert sorted(kinds(events)) == [("ACCEPTED", 1), ("REJECTED", 2)]
     venue.answer_test(up)
     assert up.state == "UP"
+    up.ledger()
+
+
+def test_logon_that_was_sent_before_is_no_answer_to_ours(up: wire.Client, venue: FixVenue) -> None:
+    """Its number is behind what is known: what follows it would be taken a second time, executions too."""
+    assert up.send(ref=1, qty=100, px=1_000_000) == ENCODED
+    (order,) = venue.read(up, 1)
+    fill = "F" if venue.version == "44" else "1"
+    venue.send("8", *venue.report(order, "0"))
+    executed = [*venue.report(order, fill, leaves=70, cum=30), (32, 30), (31, "100.0000")]
+    venue.send("8", *executed)
+    pump(up, venue, lambda: up.count("executed") == 1)
+    number = int(lib.hwgw_session_next_seq(up.handle))
+    venue.drop()
+    pump(up, venue, lambda: up.state == "LOST")
+    up.now_ns += S
+    venue.read(up, 1)
+    venue.send("A", (98, 0), (108, 10), seq=2, dup=True)
+    pump(up, venue, lambda: up.count("drop_packet") == 1)
+    assert (up.state, int(lib.hwgw_session_next_seq(up.handle))) == ("LOGIN_SENT", number)
+    venue.send("A", (98, 0), (108, 10))
+    venue.answer_test(up)
+    venue.send("8", *executed, seq=number - 1, dup=True)
+    pump(up, venue, lambda: up.count("drop_packet") == 2)
+    assert (up.state, up.count("executed_shares")) == ("UP", 30)
     up.ledger()
 
 
