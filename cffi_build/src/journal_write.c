@@ -157,7 +157,8 @@ static bool ring_take(struct writer *w, uint32_t index) {
   while (at < head) {
     const struct hwgw_journal_record *record = (const void *)(data + (at & (ring->sz_bytes - 1)));
     uint64_t sz = journal_record_sz(record->len);
-    if (sz > head - at || sz > HWGW_JOURNAL_BLOCK_MAX_BYTES) return false;
+    uint64_t to_end = ring->sz_bytes - (at & (ring->sz_bytes - 1)); /* a record lies in one piece */
+    if (sz > head - at || sz > to_end || sz > HWGW_JOURNAL_BLOCK_MAX_BYTES) return false;
     if (record->type != HWGW_JOURNAL_RECORD_TYPE_FILL) {
       if (w->block->len + sz > HWGW_JOURNAL_BLOCK_MAX_BYTES) break;
       bool is_there = record->seq <= w->cfg->skip[index]; /* a writer before this one had written it */

@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
@@ -12,6 +13,7 @@ import random
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -149,6 +151,19 @@ def test_a_full_ring_refuses_and_loses_nothing(desk, rng):
     assert not made.put(bytes(64))
     files = made.write().close()
     assert gates(files) == made.payloads
+
+
+def test_a_record_that_runs_over_the_end_of_the_ring_is_none(desk):
+    """A length that was overwritten: what lies behind the ring is not of the journal."""
+    one = desk()
+    place = ffi.cast("uint8_t *", one.ring) + ffi.sizeof("struct hwgw_journal_ring") + RING - 64
+    one.ring.written, one.ring.head = RING - 64, RING + 4096
+    ffi.memmove(place, (512).to_bytes(4, "little") + bytes([GATE]), 5)
+    writer = one.write().writer
+    end = time.monotonic() + 5
+    while writer.poll() is None and time.monotonic() < end:
+        time.sleep(0.001)
+    assert (one.ring.error, one.ring.written) == (errno.EBADMSG, RING - 64)
 
 
 def test_files_are_rolled_and_chained(desk, rng):
