@@ -25,9 +25,12 @@
 
 #define ROUTE ((uint64_t)HWGW_ORDER_OPTION_ROUTE << HWGW_ORDER_OPTION_SHIFT)
 
-/* takes the option off: with one venue there is nothing to choose */
+/* Of what a strategy says beside an order the session is not its to say: a journal with another one could not be restored.
+ * Takes the option off: with one venue there is nothing to choose */
 static bool is_routed(const struct hwgw_pipeline *p, struct hwgw_order *order) {
-  if (order->kind != HWGW_ORDER_KIND_NEW) return false; /* the encoder refuses the option */
+  order->venue_ref &= ((uint64_t)1 << HWGW_ORDER_VENUE_SHIFT) - 1;
+  if (order->kind != HWGW_ORDER_KIND_NEW || !(order->venue_ref & ROUTE))
+    return false; /* the encoder refuses it elsewhere */
   order->venue_ref &= ~ROUTE;
   return p->router != NULL;
 }
@@ -53,7 +56,7 @@ void pipeline_call(struct hwgw_pipeline *p, uint32_t index, bool sampled) {
     if (out[i].instrument == UINT32_MAX) out[i].instrument = p->hook.instrument;
     out[i].t_rx = p->t_rx;
     out[i].seq = p->hook.seq;
-    if (HWGW_UNLIKELY(out[i].venue_ref & ROUTE) && is_routed(p, &out[i])) {
+    if (HWGW_UNLIKELY(out[i].venue_ref != 0) && is_routed(p, &out[i])) {
       pipeline_route(p, strategy, &out[i]);
     } else {
       p->counters[HWGW_CNT_STRATEGY_INTENTS]++;

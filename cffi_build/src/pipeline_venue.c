@@ -244,8 +244,27 @@ static bool mass_cancel_halted(struct hwgw_pipeline *p) {
   return true;
 }
 
-/* Orders up to ref_max, of halted instruments or all, at one venue or (EVERY) all. By slot and not by the latest references: an order may rest while
- * any number of later ones come and go */
+static int32_t unheard(const struct hwgw_hook *hook, void *state, struct hwgw_order *out, int32_t out_max) {
+  (void)hook, (void)state, (void)out, (void)out_max;
+  return 0;
+}
+
+/* Cancels one open order. It may be of an earlier process whose strategy is not configured any more: nobody is told of it then */
+static void cancel_one(struct hwgw_pipeline *p, struct hwgw_order *order) {
+  static const struct hwgw_strategy nobody = {.name = "", .fn = unheard};
+  struct hwgw_strategy_row row = {0};
+  struct pipeline_strategy gone = {.desc = &nobody, .id = order->strategy, .account = order->account, .row = &row};
+  const struct pipeline_strategy *strategy = pipeline_strategy_of(p, order->strategy);
+  order->kind = HWGW_ORDER_KIND_CANCEL;
+  order->qty = 0;
+  order->t_rx = 0;
+  p->hook.instrument = pipeline_instrument_of(p, *pipeline_venue_of(p, order->ref), order->instrument);
+  p->counters[HWGW_CNT_STRATEGY_INTENTS]++;
+  pipeline_order(p, strategy ? strategy : &gone, order);
+}
+
+/* Orders up to ref_max, of halted instruments or all, at one venue or (EVERY) all. By slot and not by the latest references:
+ * an order may rest while any number of later ones come and go */
 static void cancel_each(struct hwgw_pipeline *p, bool all, uint32_t ref_max, uint32_t venue) {
   uint32_t cnt = 0;
   for (uint32_t i = 0; i < HWGW_RISK_OPEN_ORDERS_MAX; i++) {
@@ -253,14 +272,7 @@ static void cancel_each(struct hwgw_pipeline *p, bool all, uint32_t ref_max, uin
     if (p->risk->slot[i].ref > ref_max || !hwgw_risk_order(p->risk, p->risk->slot[i].ref, &order)) continue;
     if (!all && !halt_has_instrument(p->control, order.instrument)) continue;
     if (venue != EVERY && *pipeline_venue_of(p, order.ref) != venue) continue;
-    const struct pipeline_strategy *strategy = pipeline_strategy_of(p, order.strategy);
-    if (!strategy) continue;
-    order.kind = HWGW_ORDER_KIND_CANCEL;
-    order.qty = 0;
-    order.t_rx = 0;
-    p->hook.instrument = pipeline_instrument_of(p, *pipeline_venue_of(p, order.ref), order.instrument);
-    p->counters[HWGW_CNT_STRATEGY_INTENTS]++;
-    pipeline_order(p, strategy, &order);
+    cancel_one(p, &order);
     if (++cnt % CANCELS_PER_FLUSH == 0) pipeline_flush(p);
   }
   pipeline_flush(p);

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support import soup_venue as sv
 from support.chains import gate
-from support.desk import SYMBOLS, Desk, session_cfg
+from support.desk import SYMBOLS, Desk, probe, session_cfg
 from support.restored import RING, TYPES, Day, Records, opening, restored
 from support.rig import Rig
 
@@ -134,13 +134,13 @@ def test_a_record_that_is_missing_is_named(day: Day, gone: str) -> None:
 
 def test_a_venue_that_took_more_than_is_on_record_keeps_it_halted(day: Day) -> None:
     cnt = len(day.records.ends)
-    messages, ref = day.until(cnt)
+    messages, _ = day.until(cnt)
     with restored(opening(), day.records.first(cnt)) as again:
-        again.log_in(messages + 1, [], ref + 7)
+        again.rig.publish()
+        recorded = int(again.rig.segment.threads[0]["last_ref"])  # of orders that were refused, too
+        again.log_in(messages + 1, [], recorded + 7)
         again.until(lambda: "has taken references" in again.halts().get("reconcile", ""))
-        last = int(day.gate["last_ref"])
-        assert f"up to {ref + 6}, the journal ends at" in again.halts()["reconcile"]
-        assert last <= ref + 6
+        assert f"up to {recorded + 6}, the journal ends at {recorded}" in again.halts()["reconcile"]
         again.rig.segment.resume("reconcile")  # a person has decided
         for _ in range(50):
             again.rig.step()
@@ -190,6 +190,59 @@ def test_instruments_are_known_by_their_symbols(day: Day) -> None:
         assert moved.state() == again.state()
     with pytest.raises(CheckFailed, match=r"order \d+ is of an instrument that this gateway does not have any more"):
         restored_once(opening(), day.records.first(cnt), symbols=("ZVZZT",))
+
+
+def test_orders_of_a_strategy_that_is_gone_are_cancelled_with_the_rest() -> None:
+    """Nobody is left who would: the halt has to reach them."""
+    refs = (1, 2, 3)
+    with Desk(journal_sz_bytes=RING, orders=len(refs), tif=lib.HWGW_ORDER_TIF_DAY, px=900_000) as desk:
+        desk.rig.quote()
+        desk.wait(2 + len(refs))
+        desk.venue.sequenced(*(sv.accepted(ref, b"B", 100, b"AAPL    ", 900_000) for ref in refs))
+        desk.until(lambda: desk.cnt("session.accepted") == len(refs))
+        records = Records(desk.rig)
+    with restored(opening(), records.first(len(records.ends)), cancel_on_halt=True) as again:
+        again.log_in(2 + len(refs), [], 1 + len(refs))
+        again.until(lambda: not again.rig.segment.halts, "agreement")
+        assert again.state()["orders"] == dict.fromkeys(refs, 100)
+        again.rig.segment.halt("a test")
+        cancels = [sv.soup(b"U", sv.cancel(ref, 0)) for ref in refs]
+        again.until(lambda: set(cancels) <= set(again.packets), "a cancel of each")
+        again.venue.sequenced(*(sv.canceled(ref, 100) for ref in refs))
+        again.until(lambda: not again.state()["orders"], "an answer to each")
+        again.rig.ledgers()
+
+
+def test_what_a_strategy_that_is_gone_did_is_nobody_elses(day: Day) -> None:
+    """The one that has its number now begins with no fills and no money."""
+    blocks = [opening(), day.records.first(len(day.records.ends))]
+    with restored(*blocks, strategies=probe(every=10**9)) as again:
+        state = gate(again)  # type: ignore[arg-type]
+        again.rig.publish()
+        row = again.rig.segment.strategy_rows[0]
+        assert bytes(row["name"]).rstrip(b"\0") == b"probe"
+        assert (int(row["cash"]), int(row["executed_qty"]), int(row["fills"])) == (0, 0, 0)
+        left = again.state()["orders"]
+    with restored(*blocks) as alone:
+        before = gate(alone)  # type: ignore[arg-type]
+        assert alone.state()["orders"] == left
+    last = lib.HWGW_RISK_STRATEGIES_MAX - 1
+    assert state[f"strategy.{last:02}.fills"] == before["strategy.00.fills"] == day.gate["strategy.00.fills"] > 0
+    owners = {name: owner for name, owner in state.items() if name.startswith("order.") and name.endswith(".strategy")}
+    assert set(owners.values()) == {last}
+
+
+def test_a_session_that_a_strategy_names_is_not_its_to_say() -> None:
+    """The bits of the session in venue_ref are the pipeline's, with one venue, too."""
+    day_order = {"orders": 1, "tif": lib.HWGW_ORDER_TIF_DAY, "px": 900_000}
+    with Desk(journal_sz_bytes=RING, option=5 << 16, **day_order) as desk:
+        desk.rig.quote()
+        desk.until(lambda: desk.cnt("risk.passed") == 1)
+        records = Records(desk.rig)
+        encoded = desk.cnt("order.encoded")
+    with restored(opening(), records.first(len(records.ends))) as again:
+        assert again.state()["orders"] == {1: 100}
+    assert encoded == 1
 
 
 def test_the_next_reference_comes_from_the_journal_although_nobody_answered(day: Day) -> None:
