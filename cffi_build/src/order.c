@@ -39,11 +39,6 @@ _Static_assert(ENTER_LEN + OUCH50_TAG_FIRM_LEN + OPTIONS_LEN <= HWGW_PACKET_SZ_M
 
 /* ---- encode ---- */
 
-static void header_init(uint8_t *packet, uint32_t len) {
-  soupbintcp_unsequenced_data_init(packet);
-  soupbintcp_unsequenced_data_packet_length_set(packet, (uint16_t)(len - SOUPBINTCP_LENGTH_SZ));
-}
-
 void hwgw_order_template_init(struct hwgw_order_template *template, const struct hwgw_session_cfg *cfg) {
   static const uint8_t blank[sizeof cfg->firm] = {' ', ' ', ' ', ' '};
   memset(template, 0, sizeof *template);
@@ -65,26 +60,26 @@ void hwgw_order_template_init(struct hwgw_order_template *template, const struct
     ouch50_enter_order_appendage_length_set(message, OUCH50_TAG_FIRM_LEN);
     template->enter_len += OUCH50_TAG_FIRM_LEN;
   }
-  header_init(template->enter, template->enter_len);
+  hwgw_order_header_init(template->enter, template->enter_len);
 
   message = template->replace + HEADER_LEN;
   ouch50_replace_order_init(message);
   ouch50_replace_order_display_set(message, cfg->display);
   ouch50_replace_order_intermarket_sweep_set(message, OUCH50_INTERMARKET_SWEEP_NOT_ELIGIBLE);
-  header_init(template->replace, REPLACE_LEN);
+  hwgw_order_header_init(template->replace, REPLACE_LEN);
 
   ouch50_cancel_order_init(template->cancel + HEADER_LEN);
-  header_init(template->cancel, CANCEL_LEN);
+  hwgw_order_header_init(template->cancel, CANCEL_LEN);
 
   message = template->mass_cancel + HEADER_LEN;
   ouch50_mass_cancel_init(message);
   ouch50_mass_cancel_firm_set(message, cfg->firm);
-  header_init(template->mass_cancel, MASS_CANCEL_LEN);
+  hwgw_order_header_init(template->mass_cancel, MASS_CANCEL_LEN);
 
   message = template->entry + HEADER_LEN;
   ouch50_disable_order_entry_init(message);
   ouch50_disable_order_entry_firm_set(message, cfg->firm);
-  header_init(template->entry, ENTRY_LEN);
+  hwgw_order_header_init(template->entry, ENTRY_LEN);
 }
 
 /* by table and not by branches: sides and flags of successive orders have no pattern a predictor could learn */
@@ -252,10 +247,6 @@ static bool px_set(struct hwgw_order *event, uint64_t px) {
   return px <= UINT32_MAX;
 }
 
-static uint32_t known(bool good) {
-  return good ? 0 : HWGW_CNT_SESSION_DROP_UNKNOWN;
-}
-
 static uint32_t accepted(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {
   said->symbol = ouch50_order_accepted_symbol(message);
   said->side_code = ouch50_order_accepted_side(message);
@@ -263,9 +254,9 @@ static uint32_t accepted(const uint8_t *message, struct hwgw_order *event, struc
   event->ref = ouch50_order_accepted_user_ref_num(message);
   event->qty = ouch50_order_accepted_quantity(message);
   event->venue_ref = ouch50_order_accepted_order_reference_number(message);
-  return known(hwgw_order_side_set(event, ouch50_order_accepted_side(message)) &&
-               px_set(event, ouch50_order_accepted_price(message)) &&
-               hwgw_order_state_set(event, ouch50_order_accepted_order_state(message)));
+  return hwgw_order_known(hwgw_order_side_set(event, ouch50_order_accepted_side(message)) &&
+                          px_set(event, ouch50_order_accepted_price(message)) &&
+                          hwgw_order_state_set(event, ouch50_order_accepted_order_state(message)));
 }
 
 static uint32_t replaced(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {
@@ -276,9 +267,9 @@ static uint32_t replaced(const uint8_t *message, struct hwgw_order *event, struc
   event->orig_ref = ouch50_order_replaced_orig_user_ref_num(message);
   event->qty = ouch50_order_replaced_quantity(message);
   event->venue_ref = ouch50_order_replaced_order_reference_number(message);
-  return known(hwgw_order_side_set(event, ouch50_order_replaced_side(message)) &&
-               px_set(event, ouch50_order_replaced_price(message)) &&
-               hwgw_order_state_set(event, ouch50_order_replaced_order_state(message)));
+  return hwgw_order_known(hwgw_order_side_set(event, ouch50_order_replaced_side(message)) &&
+                          px_set(event, ouch50_order_replaced_price(message)) &&
+                          hwgw_order_state_set(event, ouch50_order_replaced_order_state(message)));
 }
 
 static uint32_t canceled(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {
@@ -305,7 +296,7 @@ static uint32_t executed(const uint8_t *message, struct hwgw_order *event, struc
   event->ref = ouch50_order_executed_user_ref_num(message);
   event->qty = ouch50_order_executed_quantity(message);
   event->venue_ref = ouch50_order_executed_match_number(message);
-  return known(px_set(event, ouch50_order_executed_price(message)));
+  return hwgw_order_known(px_set(event, ouch50_order_executed_price(message)));
 }
 
 static uint32_t broken(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {
@@ -339,13 +330,6 @@ static uint32_t enabled(const uint8_t *message, struct hwgw_order *event, struct
   return 0;
 }
 
-static uint32_t ignored(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {
-  (void)message;
-  (void)event;
-  (void)said;
-  return HWGW_CNT_SESSION_IGNORED;
-}
-
 /* the venue's messages. len_min: the fixed part; required messages end in the length of their tag list, optional ones
  * may be followed by one at appendage_offset, others (0) never */
 struct inbound {
@@ -369,14 +353,17 @@ static const struct inbound inbound_by_code[128] = {
     [OUCH50_BROKEN_TRADE_CODE] = OPTIONAL(BROKEN_TRADE, broken),
     [OUCH50_REJECTED_CODE] = OPTIONAL(REJECTED, rejected),
     /* these change nothing the gate keeps: an order's displayed part, its priority, answers to what we never send */
-    [OUCH50_SYSTEM_EVENT_CODE] = PLAIN(SYSTEM_EVENT, ignored),
-    [OUCH50_CANCEL_PENDING_CODE] = OPTIONAL(CANCEL_PENDING, ignored),
-    [OUCH50_CANCEL_REJECT_CODE] = OPTIONAL(CANCEL_REJECT, ignored),
-    [OUCH50_ORDER_PRIORITY_UPDATE_CODE] = OPTIONAL(ORDER_PRIORITY_UPDATE, ignored),
-    [OUCH50_ORDER_MODIFIED_CODE] = OPTIONAL(ORDER_MODIFIED, ignored), /* can only shrink: the gate stays strict */
-    [OUCH50_ORDER_RESTATED_CODE] = REQUIRED(ORDER_RESTATED, ignored),
-    [OUCH50_ACCOUNT_QUERY_RESPONSE_CODE] = OPTIONAL(ACCOUNT_QUERY_RESPONSE, ignored), /* the session reads it */
-    [OUCH50_MASS_CANCEL_RESPONSE_CODE] = REQUIRED(MASS_CANCEL_RESPONSE, ignored), /* each order gets its own message */
+    [OUCH50_SYSTEM_EVENT_CODE] = PLAIN(SYSTEM_EVENT, hwgw_order_ignored),
+    [OUCH50_CANCEL_PENDING_CODE] = OPTIONAL(CANCEL_PENDING, hwgw_order_ignored),
+    [OUCH50_CANCEL_REJECT_CODE] = OPTIONAL(CANCEL_REJECT, hwgw_order_ignored),
+    [OUCH50_ORDER_PRIORITY_UPDATE_CODE] = OPTIONAL(ORDER_PRIORITY_UPDATE, hwgw_order_ignored),
+    [OUCH50_ORDER_MODIFIED_CODE] =
+        OPTIONAL(ORDER_MODIFIED, hwgw_order_ignored), /* can only shrink: the gate stays strict */
+    [OUCH50_ORDER_RESTATED_CODE] = REQUIRED(ORDER_RESTATED, hwgw_order_ignored),
+    [OUCH50_ACCOUNT_QUERY_RESPONSE_CODE] =
+        OPTIONAL(ACCOUNT_QUERY_RESPONSE, hwgw_order_ignored), /* the session reads it */
+    [OUCH50_MASS_CANCEL_RESPONSE_CODE] =
+        REQUIRED(MASS_CANCEL_RESPONSE, hwgw_order_ignored), /* each order gets its own message */
     [OUCH50_DISABLE_ORDER_ENTRY_RESPONSE_CODE] = REQUIRED(DISABLE_ORDER_ENTRY_RESPONSE, disabled),
     [OUCH50_ENABLE_ORDER_ENTRY_RESPONSE_CODE] = REQUIRED(ENABLE_ORDER_ENTRY_RESPONSE, enabled),
     /* trade_correction is of texts before 2023-05: it would change a price we have booked, so it stays unknown and

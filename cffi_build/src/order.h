@@ -65,6 +65,27 @@ _Static_assert(SAME(SIDE_BUY) && SAME(SIDE_SELL) && SAME(SIDE_SHORT) && SAME(SID
                "OUCH 5.0 and 4.2 have one alphabet");
 #undef SAME
 
+/* ---- what the codecs have in common ---- */
+
+/* the header of a packet of ours, len bytes in all */
+static inline void hwgw_order_header_init(uint8_t *packet, uint32_t len) {
+  soupbintcp_unsequenced_data_init(packet);
+  soupbintcp_unsequenced_data_packet_length_set(packet, (uint16_t)(len - SOUPBINTCP_LENGTH_SZ));
+}
+
+/* the answer of a decoder: everything that the message says is in its table */
+static inline uint32_t hwgw_order_known(bool good) {
+  return good ? 0 : HWGW_CNT_SESSION_DROP_UNKNOWN;
+}
+
+/* of a message that changes nothing the gate keeps */
+static inline uint32_t hwgw_order_ignored(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {
+  (void)message;
+  (void)event;
+  (void)said;
+  return HWGW_CNT_SESSION_IGNORED;
+}
+
 /* side and flags of a side code of OUCH; false when it is none */
 static inline bool hwgw_order_side_set(struct hwgw_order *event, char code) {
   event->side = code == OUCH50_SIDE_BUY ? HWGW_ORDER_SIDE_BUY : HWGW_ORDER_SIDE_SELL;

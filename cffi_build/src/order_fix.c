@@ -343,14 +343,10 @@ static bool about_set(const struct fix_text *field, struct hwgw_order *event, st
   return field[PX].len == 0 || px_of(field[PX], &event->px);
 }
 
-static uint32_t known(bool good) {
-  return good ? 0 : HWGW_CNT_SESSION_DROP_UNKNOWN;
-}
-
 static uint32_t broken(const struct fix_text *field, struct hwgw_order *event) {
   event->kind = HWGW_ORDER_KIND_BROKEN;
   event->venue_ref = number_of(field[EXEC_REF_ID]);
-  return known(field[EXEC_REF_ID].len);
+  return hwgw_order_known(field[EXEC_REF_ID].len);
 }
 
 static uint32_t report(const struct fix_text *field, struct hwgw_order *event, struct hwgw_said *said) {
@@ -364,20 +360,22 @@ static uint32_t report(const struct fix_text *field, struct hwgw_order *event, s
   switch (field[EXEC_TYPE].at[0]) {
     case FIX_EXEC_TYPE_FIX44_NEW:
       event->kind = HWGW_ORDER_KIND_ACCEPTED;
-      if (field[QTY].len) return known(qty_of(field[QTY], &event->qty) && about_set(field, event, said));
-      if (!qty_of(field[LEAVES], &leaves) || !qty_of(field[CUM], &cum)) return HWGW_CNT_SESSION_DROP_UNKNOWN;
-      event->qty = leaves + cum;
-      return known(about_set(field, event, said));
+      if (field[QTY].len) return hwgw_order_known(qty_of(field[QTY], &event->qty) && about_set(field, event, said));
+      if (!qty_of(field[LEAVES], &leaves) || !qty_of(field[CUM], &cum) ||
+          __builtin_add_overflow(leaves, cum, &event->qty))
+        return HWGW_CNT_SESSION_DROP_UNKNOWN;
+      return hwgw_order_known(about_set(field, event, said));
     case FIX_EXEC_TYPE_FIX44_REPLACED:
       event->kind = HWGW_ORDER_KIND_REPLACED;
       event->orig_ref = ref_of(field[ORIG_ID]);
-      return known(qty_of(field[LEAVES], &event->qty) && about_set(field, event, said));
+      return hwgw_order_known(qty_of(field[LEAVES], &event->qty) && about_set(field, event, said));
     case FIX_EXEC_TYPE_FIX42_PARTIAL_FILL:
     case FIX_EXEC_TYPE_FIX42_FILL:
     case FIX_EXEC_TYPE_FIX44_TRADE:
       event->kind = HWGW_ORDER_KIND_EXECUTED;
       event->venue_ref = number_of(field[EXEC_ID]);
-      return known(qty_of(field[LAST_QTY], &event->qty) && px_of(field[LAST_PX], &event->px) && field[EXEC_ID].len);
+      return hwgw_order_known(qty_of(field[LAST_QTY], &event->qty) && px_of(field[LAST_PX], &event->px) &&
+                              field[EXEC_ID].len);
     case FIX_EXEC_TYPE_FIX44_DONE_FOR_DAY:
     case FIX_EXEC_TYPE_FIX44_CANCELLED:
     case FIX_EXEC_TYPE_FIX44_EXPIRED: /* by request the order is the one that ours named; else it is the order's own id */

@@ -24,11 +24,6 @@ _Static_assert(ENTER_LEN <= HWGW_ORDER_WIRE_SZ && REPLACE_LEN <= HWGW_ORDER_WIRE
 
 /* ---- encode ---- */
 
-static void header_init(uint8_t *packet, uint32_t len) {
-  soupbintcp_unsequenced_data_init(packet);
-  soupbintcp_unsequenced_data_packet_length_set(packet, (uint16_t)(len - SOUPBINTCP_LENGTH_SZ));
-}
-
 void hwgw_order_ouch42_init(struct hwgw_order_template *template, const struct hwgw_session_cfg *cfg) {
   memset(template, 0, sizeof *template);
   template->symbols = cfg->symbols;
@@ -43,16 +38,16 @@ void hwgw_order_ouch42_init(struct hwgw_order_template *template, const struct h
   ouch42_enter_order_intermarket_sweep_set(message, OUCH42_INTERMARKET_SWEEP_NOT_ELIGIBLE);
   ouch42_enter_order_cross_type_set(message, OUCH42_CROSS_TYPE_CONTINUOUS);
   ouch42_enter_order_customer_type_set(message, OUCH42_CUSTOMER_TYPE_PORT_DEFAULT);
-  header_init(template->enter, ENTER_LEN);
+  hwgw_order_header_init(template->enter, ENTER_LEN);
 
   message = template->replace + HEADER_LEN;
   ouch42_replace_order_init(message);
   ouch42_replace_order_display_set(message, cfg->display);
   ouch42_replace_order_intermarket_sweep_set(message, OUCH42_INTERMARKET_SWEEP_NOT_ELIGIBLE);
-  header_init(template->replace, REPLACE_LEN);
+  hwgw_order_header_init(template->replace, REPLACE_LEN);
 
   ouch42_cancel_order_init(template->cancel + HEADER_LEN);
-  header_init(template->cancel, CANCEL_LEN);
+  hwgw_order_header_init(template->cancel, CANCEL_LEN);
 }
 
 /* what new and replace have in common; false when it cannot be expressed */
@@ -162,9 +157,8 @@ static uint32_t accepted(const uint8_t *message, struct hwgw_order *event, struc
   event->qty = ouch42_accepted_shares(message);
   event->px = ouch42_accepted_price(message);
   event->venue_ref = ouch42_accepted_order_reference_number(message);
-  bool is_known =
-      hwgw_order_side_set(event, said->side_code) && hwgw_order_state_set(event, ouch42_accepted_order_state(message));
-  return is_known ? 0 : HWGW_CNT_SESSION_DROP_UNKNOWN;
+  return hwgw_order_known(hwgw_order_side_set(event, said->side_code) &&
+                          hwgw_order_state_set(event, ouch42_accepted_order_state(message)));
 }
 
 static uint32_t replaced(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {
@@ -176,9 +170,8 @@ static uint32_t replaced(const uint8_t *message, struct hwgw_order *event, struc
   event->qty = ouch42_replaced_shares(message);
   event->px = ouch42_replaced_price(message);
   event->venue_ref = ouch42_replaced_order_reference_number(message);
-  bool is_known =
-      hwgw_order_side_set(event, said->side_code) && hwgw_order_state_set(event, ouch42_replaced_order_state(message));
-  return is_known ? 0 : HWGW_CNT_SESSION_DROP_UNKNOWN;
+  return hwgw_order_known(hwgw_order_side_set(event, said->side_code) &&
+                          hwgw_order_state_set(event, ouch42_replaced_order_state(message)));
 }
 
 static uint32_t canceled(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {
@@ -218,13 +211,6 @@ static uint32_t rejected(const uint8_t *message, struct hwgw_order *event, struc
   return 0;
 }
 
-static uint32_t ignored(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said) {
-  (void)message;
-  (void)event;
-  (void)said;
-  return HWGW_CNT_SESSION_IGNORED;
-}
-
 struct inbound {
   uint32_t (*decode)(const uint8_t *message, struct hwgw_order *event, struct hwgw_said *said);
   uint32_t len_min;
@@ -243,12 +229,12 @@ static const struct inbound inbound_by_code[128] = {
     [OUCH42_BROKEN_TRADE_CODE] = {broken, OUCH42_BROKEN_TRADE_LEN},
     [OUCH42_REJECTED_CODE] = {rejected, OUCH42_REJECTED_LEN},
     /* these change nothing the gate keeps */
-    [OUCH42_SYSTEM_EVENT_CODE] = {ignored, OUCH42_SYSTEM_EVENT_LEN},
-    [OUCH42_CANCEL_PENDING_CODE] = {ignored, OUCH42_CANCEL_PENDING_LEN},
-    [OUCH42_CANCEL_REJECT_CODE] = {ignored, OUCH42_CANCEL_REJECT_LEN},
-    [OUCH42_ORDER_PRIORITY_UPDATE_CODE] = {ignored, OUCH42_ORDER_PRIORITY_UPDATE_LEN},
-    [OUCH42_ORDER_MODIFIED_CODE] = {ignored, OUCH42_ORDER_MODIFIED_LEN},
-    [OUCH42_TRADE_NOW_ACK_CODE] = {ignored, OUCH42_TRADE_NOW_ACK_LEN},
+    [OUCH42_SYSTEM_EVENT_CODE] = {hwgw_order_ignored, OUCH42_SYSTEM_EVENT_LEN},
+    [OUCH42_CANCEL_PENDING_CODE] = {hwgw_order_ignored, OUCH42_CANCEL_PENDING_LEN},
+    [OUCH42_CANCEL_REJECT_CODE] = {hwgw_order_ignored, OUCH42_CANCEL_REJECT_LEN},
+    [OUCH42_ORDER_PRIORITY_UPDATE_CODE] = {hwgw_order_ignored, OUCH42_ORDER_PRIORITY_UPDATE_LEN},
+    [OUCH42_ORDER_MODIFIED_CODE] = {hwgw_order_ignored, OUCH42_ORDER_MODIFIED_LEN},
+    [OUCH42_TRADE_NOW_ACK_CODE] = {hwgw_order_ignored, OUCH42_TRADE_NOW_ACK_LEN},
 };
 
 uint32_t hwgw_order_ouch42_decode(const uint8_t *message, uint32_t len, struct hwgw_order *event,

@@ -229,6 +229,7 @@ def test_pending_says_nothing(client: wire.Client, exec_type: str) -> None:
         [(150, "0"), *REPORT, (44, "1e3")],
         [(150, "0"), *REPORT, (38, "1.5")],
         [(150, "F"), *REPORT, (31, 1)],
+        [(150, "0"), *[f for f in REPORT if f[0] not in (151, 14)], (151, 2**32 - 1), (14, 101)],  # 100 in 32 bits
         [*REPORT],
     ],
 )
