@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 from hwgw_sim.golden import limits
 from hwgw_sim.golden.risk import Risk
-from support import risk, risk_rtl, rtl
+from support import gate_build, risk, risk_rtl, rtl
 from support.risk_stream import Stream
 from support.streams import each
 
@@ -37,6 +38,18 @@ FACTS = {"pass", "halted", "clock", "malformed", "loss", "state"}
 @pytest.fixture(scope="module")
 def library() -> Path:
     return risk_rtl.build()
+
+
+def test_headers_made_of_other_tables_give_another_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the C gate of yesterday's reasons runs beside the Verilog of today's."""
+    before = risk_rtl.objects()
+    headers = shutil.copytree(gate_build.generated(), tmp_path / "headers")
+    records = headers / "hwgw_records.h"
+    records.write_text(records.read_text(encoding="utf-8") + "#define HWGW_RISK_REASON_NEW_ONE 99\n", encoding="utf-8")
+    monkeypatch.setattr(risk_rtl, "generated", lambda: str(headers))
+    after = risk_rtl.objects()
+    assert after != before
+    shutil.rmtree(after.parent)
 
 
 def pack(event: risk.Event) -> bytes:

@@ -55,20 +55,32 @@ def _run(command: list[str], cwd: Path) -> None:
         raise RuntimeError(f"{command[0]}: {(done.stdout + done.stderr).strip()[-1500:]}")
 
 
+def _compile(*more: str) -> list[str]:
+    """The command of the C half."""
+    includes = (generated(), ROOT / "cffi_build" / "include", ROOT / "cffi_build" / "src", HERE, tools.GENERATED)
+    flags = [flag for flag in FLAGS if flag != "-shared" and flag != "-O1"]
+    return ["cc", *flags, "-O2", *(f"-I{path}" for path in includes), *more, *map(str, C_SOURCES)]
+
+
+def _read_by_the_compiler() -> list[Path]:
+    """Sources and headers of the C half, those that are made from the tables too, whoever includes them."""
+    rules = subprocess.run(_compile("-MM"), check=True, capture_output=True, text=True, timeout=60).stdout
+    return [Path(word) for word in rules.replace("\\\n", " ").split() if not word.endswith(":")]
+
+
 def objects() -> Path:
     """The C half as an archive: it does not change with the Verilog."""
     tools.generate()
-    headers = [*HERE.glob("*.h"), tools.GENERATED / "hwgw_risk_rows.h", ROOT / "cffi_build" / "src" / "risk.h"]
-    text = b"".join(path.read_bytes() for path in (*C_SOURCES, *headers))
-    folder = BUILDS / f"c-{hashlib.sha256(text).hexdigest()[:12]}"
+    digest = hashlib.sha256()
+    for name, text in sorted({(path.name, path.read_bytes()) for path in _read_by_the_compiler()}):
+        digest.update(name.encode() + b"\0" + text)
+    folder = BUILDS / f"c-{digest.hexdigest()[:12]}"
     archive = folder / "librace.a"
     if archive.exists():
         return archive
     work = BUILDS / f"c.{os.getpid()}"
     work.mkdir(parents=True)
-    includes = (generated(), ROOT / "cffi_build" / "include", ROOT / "cffi_build" / "src", HERE, tools.GENERATED)
-    flags = [flag for flag in FLAGS if flag != "-shared" and flag != "-O1"]
-    _run(["cc", *flags, "-O2", *(f"-I{path}" for path in includes), "-c", *map(str, C_SOURCES)], work)
+    _run(_compile("-c"), work)
     _run(["ar", "rcs", "librace.a", *(path.name for path in sorted(work.glob("*.o")))], work)
     folder.mkdir(parents=True, exist_ok=True)
     (work / "librace.a").replace(archive)
