@@ -76,9 +76,9 @@ static void put_login(struct journal *to, struct input *input) {
   put(to, HWGW_JOURNAL_RECORD_TYPE_LOGIN, 0, &login, sizeof login);
 }
 
-/* an event of the gate: an order with its verdict, or an answer */
-static void put_event(struct journal *to, struct input *input) {
-  uint8_t what = next(input), kind = next(input) % 20, verdict = what & 64 ? next(input) : 0;
+/* an event of the gate: an order with its verdict, or an answer; or an order that the card was offered */
+static void put_event(struct journal *to, struct input *input, bool is_offer) {
+  uint8_t what = next(input), kind = next(input) % 23, verdict = what & 64 ? next(input) : 0;
   bool is_new = kind == HWGW_ORDER_KIND_NEW || kind == HWGW_ORDER_KIND_REPLACE || hwgw_order_is_request(kind);
   struct hwgw_order event = {
       .kind = kind,
@@ -94,7 +94,32 @@ static void put_event(struct journal *to, struct input *input) {
       .reason = what & 128 ? next(input) : 0,
       .venue_ref = is_new ? (uint64_t)(what >> 7 & verdict & 1) << HWGW_ORDER_VENUE_SHIFT : next(input),
   };
-  put(to, HWGW_JOURNAL_RECORD_TYPE_GATE, verdict, &event, sizeof event);
+  put(to, is_offer ? HWGW_JOURNAL_RECORD_TYPE_OFFER : HWGW_JOURNAL_RECORD_TYPE_GATE, verdict, &event, sizeof event);
+}
+
+/* what a run says once, or now and then: which venue a session is, who halted one, what it began with, its numbers */
+static void put_rare(struct journal *to, struct input *input) {
+  uint8_t what = next(input);
+  struct hwgw_journal_session session = {.number = what >> 4};
+  struct hwgw_journal_venue_halt halt = {.number = what >> 4, .is_halted = what >> 2 & 1, .text = "a person"};
+  struct hwgw_journal_number number = {.seq = what, .ref = next(input)};
+  static const struct hwgw_journal_restored restored;
+  if (what & 8)
+    session.name[0] = halt.name[0] = (char)('A' + (what >> 4)); /* else the one there is, which has no name */
+  switch (what & 3) {
+    case 0:
+      put(to, HWGW_JOURNAL_RECORD_TYPE_SESSION, 0, &session, sizeof session);
+      break;
+    case 1:
+      put(to, HWGW_JOURNAL_RECORD_TYPE_VENUE_HALT, 0, &halt, sizeof halt);
+      break;
+    case 2:
+      put(to, HWGW_JOURNAL_RECORD_TYPE_RESTORED, 0, &restored, sizeof restored);
+      break;
+    default:
+      put(to, HWGW_JOURNAL_RECORD_TYPE_NUMBER, 0, &number, sizeof number);
+      break;
+  }
 }
 
 static void put_message(struct journal *to, const uint8_t *message, uint32_t len, bool is_out_of_turn) {
@@ -183,6 +208,7 @@ static void put_bytes(struct journal *to, struct input *input, bool is_message) 
 static void put_record(struct journal *to, struct input *input) {
   uint8_t what = next(input);
   struct hwgw_journal_strategy strategy = {.id = what >> 4, .name = "one"};
+  if (what & 128) strategy.name[0] = (char)('a' + (what >> 4 & 7)); /* one that is gone */
   switch (what & 15) {
     case 0:
       put_open(to, input);
@@ -207,7 +233,13 @@ static void put_record(struct journal *to, struct input *input) {
     case 8:
     case 9:
     case 10:
-      put_event(to, input);
+      put_event(to, input, false);
+      break;
+    case 11:
+      if (what & 16)
+        put_event(to, input, true);
+      else
+        put_rare(to, input);
       break;
     default:
       put_venue(to, input);
@@ -287,7 +319,7 @@ static struct hwgw_pipeline *pipeline_new(void) {
   for (uint32_t i = 0; i < 2; i++) memset(hwgw_segment_position(p->segment, i), 0, sizeof(struct hwgw_position));
   p->thread->cash = 0;
   p->thread->filled_notional = 0;
-  p->control->halt = 0;
+  p->control->halt = p->control->venue_halt = 0;
   p->last_ref = p->recorded_ref = 0;
   p->is_reconciling = false;
   return p;

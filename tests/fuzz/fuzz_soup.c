@@ -2,10 +2,11 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * The input is a list of steps: bytes as they are, sequenced messages damaged or made up from plausible fields, orders
- * of ours, time, disconnects. After every step: the ledger of sequenced messages holds, every event is of an order that
- * was sent and did not end before, and no order takes back more than it had, unless a halt was reported or the venue
- * reported more than was left.
+ * The input is a list of steps: bytes as they are, sequenced messages damaged or made up from plausible fields, orders and
+ * requests of ours, orders taken back before they left, time, disconnects. After every step: the ledger of sequenced messages
+ * holds, every event is of an order that was sent and did not end before, no order takes back more than it had, unless a
+ * halt was reported or the venue reported more than was left; reason 0 is the session's own word, and no order is taken
+ * while the venue's entry is not known to be enabled.
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@ struct run {
   uint64_t counters[HWGW_COUNTER_CNT];
   bool is_open[REFS]; /* sent and not ended, as the events tell */
   uint32_t left[REFS];
+  uint64_t own_cnt; /* rejections with reason 0 */
 };
 
 static void expect(bool holds, const char *what) {
@@ -68,6 +70,7 @@ static void check_event(struct run *run, const struct hwgw_order *event) {
       *left = event->qty;
       break;
     case HWGW_ORDER_KIND_REJECTED:
+      run->own_cnt += event->reason == 0;
       *left = 0;
       break;
     case HWGW_ORDER_KIND_EXECUTED:
@@ -92,6 +95,7 @@ static uint32_t poll_once(struct run *run, uint32_t max) {
                  n[HWGW_CNT_SESSION_DISABLED] + n[HWGW_CNT_SESSION_ENABLED] + n[HWGW_CNT_SESSION_IGNORED] +
                  n[HWGW_CNT_SESSION_DROP_UNKNOWN] + n[HWGW_CNT_SESSION_DROP_LENGTH] + n[HWGW_CNT_SESSION_DROP_ORDER],
          "every sequenced message is counted once");
+  expect(n[HWGW_CNT_SESSION_WITHDRAWN] == run->own_cnt, "reason 0 says that the session took it back, and only that");
   expect(run->session->rx_head <= run->session->rx_tail && run->session->rx_tail <= HWGW_SESSION_RX_SZ, "rx bounds");
   expect(run->session->tx_head <= run->session->tx_tail && run->session->tx_tail <= HWGW_SESSION_TX_SZ, "tx bounds");
   return cnt;
@@ -108,7 +112,7 @@ static void attach(struct run *run) {
   run->session->link_down = false;
   run->session->confirmed = false;
   run->session->rx_head = run->session->rx_tail = 0;
-  run->session->tx_head = run->session->tx_tail = 0;
+  run->session->tx_head = run->session->tx_tail = run->session->tx_whole = 0;
   run->session->state = HWGW_SEGMENT_SESSION_STATE_LOGIN_SENT;
   run->session->last_rx_ns = run->session->last_tx_ns = run->now_ns;
   run->session->deadline_ns = run->now_ns + 1000000000u;
@@ -186,6 +190,13 @@ static void send_made(struct run *run, struct input *input) {
       len = OUCH50_BROKEN_TRADE_LEN;
       break;
     case 6:
+      if (what & 0x08) { /* order entry was disabled, or enabled */
+        ouch50_disable_order_entry_response_init(message);
+        if (orig & 1) message[0] = OUCH50_ENABLE_ORDER_ENTRY_RESPONSE_CODE;
+        ouch50_disable_order_entry_response_user_ref_num_set(message, ref);
+        len = OUCH50_DISABLE_ORDER_ENTRY_RESPONSE_LEN;
+        break;
+      }
       ouch50_account_query_response_init(message);
       ouch50_account_query_response_next_user_ref_num_set(message, ref);
       len = OUCH50_ACCOUNT_QUERY_RESPONSE_LEN;
@@ -220,9 +231,16 @@ static void give_order(struct run *run, struct input *input) {
     order.kind = HWGW_ORDER_KIND_REPLACE;
     order.orig_ref = next(input);
   }
+  if (what & 0x80) {
+    order.kind = (uint8_t)(HWGW_ORDER_KIND_MASS_CANCEL + (what & 3) % HWGW_ORDER_REQUESTS);
+    order.instrument = what & 4 ? UINT32_MAX : 0;
+  }
   if (ref >= REFS) return;
+  uint32_t entry = run->session->orders.entry;
   uint32_t outcome = hwgw_session_order(run->session, &order);
-  if (outcome == HWGW_CNT_ORDER_ENCODED && order.kind != HWGW_ORDER_KIND_CANCEL) {
+  if (outcome == HWGW_CNT_ORDER_ENCODED && order.kind != HWGW_ORDER_KIND_CANCEL && !hwgw_order_is_request(order.kind)) {
+    expect(entry == HWGW_SEGMENT_ENTRY_STATE_ENABLED, "an order is taken where the venue takes it");
+    expect(!run->is_open[ref], "a reference that is open is not used again");
     run->is_open[ref] = true;
     run->left[ref] = order.qty;
   }
@@ -266,6 +284,7 @@ static void step(struct run *run, struct input *input) {
       break;
     case 8:
       if (what == 0xF8) hwgw_session_logout(run->session);
+      if (what & 0x10) hwgw_session_withdraw(run->session);
       break;
     case 9:
     case 10:
@@ -301,7 +320,8 @@ static struct hwgw_session *session_new(void) {
     memset(cfg.username, ' ', sizeof cfg.username);
     memset(cfg.password, ' ', sizeof cfg.password);
     memset(cfg.requested_session, ' ', sizeof cfg.requested_session);
-    memset(cfg.firm, ' ', sizeof cfg.firm);
+    memcpy(cfg.firm, "FIRM", sizeof cfg.firm);
+    cfg.mass_cancel = true;
     if (hwgw_session_open(&session, &cfg, &error) != HWGW_OK) abort();
     memcpy(&fresh, session, offsetof(struct hwgw_session, tx));
   }
@@ -310,6 +330,9 @@ static struct hwgw_session *session_new(void) {
   session->orders.execution_cnt = 0;
   session->orders.follow.kind = HWGW_ORDER_KIND_NONE;
   session->orders.withdrawn_idx = 0;
+  session->orders.entry = session->orders.entry_refused = session->orders.refused = 0;
+  memset(session->orders.request_ref, 0, sizeof session->orders.request_ref);
+  session->orders.open_cnt = session->orders.last_ref = 0;
   return session;
 }
 
@@ -317,7 +340,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
   struct run run = {.session = session_new(), .peer = -1, .now_ns = 1};
   struct input input = {data, len};
   attach(&run);
-  if (next(&input) & 3) { /* mostly from a session that is up */
+  uint8_t how = next(&input);
+  if (how & 4) { /* orders wait for the venue's word */
+    run.session->cfg.disable_on_halt = true;
+    run.session->orders.entry = HWGW_SEGMENT_ENTRY_STATE_UNKNOWN;
+  }
+  if (how & 3) { /* mostly from a session that is up */
     uint8_t query[OUCH50_ACCOUNT_QUERY_RESPONSE_LEN];
     send_login_accepted(&run, 1);
     ouch50_account_query_response_init(query);
