@@ -61,6 +61,7 @@ def write(
     document: Mapping[str, Any],
     delays: Sequence[dict[str, Any]] = (),
     sweep: Sequence[dict[str, Any]] = (),
+    walked: Sequence[dict[str, Any]] = (),
 ) -> list[Path]:
     """Write everything; the files, each whole or not there."""
     parquet = arrow_module("pyarrow.parquet")
@@ -72,7 +73,7 @@ def write(
         for name, rows in tables.items():
             parquet.write_table(rows_table(rows), part / f"{name}.parquet")
             written.append(part / f"{name}.parquet")
-    for name, runs in (("sweep", sweep), ("latency", delays)):
+    for name, runs in (("sweep", sweep), ("walk_forward", walked), ("latency", delays)):
         if runs:
             parquet.write_table(
                 arrow_module("pyarrow").Table.from_pylist([_flat(row) for row in runs]), folder / f"{name}.parquet"
@@ -80,7 +81,7 @@ def write(
             written.append(folder / f"{name}.parquet")
     for name, text in (
         ("result.json", json.dumps(document, indent=1, allow_nan=False) + "\n"),
-        ("report.html", page(results, delays, sweep)),
+        ("report.html", page(results, delays, sweep, walked)),
     ):
         (folder / name).write_text(text, encoding="utf-8")
         written.append(folder / name)

@@ -124,8 +124,19 @@ def pictures(result: Result) -> Iterable[str]:
     yield curve("Exposure", seconds, exposure, "time of day", is_time=True)
 
 
-def page(results: Sequence[Result], delays: Sequence[dict[str, Any]] = (), sweep: Sequence[dict[str, Any]] = ()) -> str:
-    """The whole page: each run's figures and pictures, and what a sweep found."""
+def _rows(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
+    head = "".join(f"<th>{each}</th>" for each in heads)
+    lines = ("".join(f"<td>{escape(_text(cell))}</td>" for cell in row) for row in rows)
+    return [f"<h2>{title}</h2>", f"<table><tr>{head}</tr>", *(f"<tr>{line}</tr>" for line in lines), "</table>"]
+
+
+def page(
+    results: Sequence[Result],
+    delays: Sequence[dict[str, Any]] = (),
+    sweep: Sequence[dict[str, Any]] = (),
+    walked: Sequence[dict[str, Any]] = (),
+) -> str:
+    """The whole page: each run's figures and pictures, what a sweep found, and what was chosen and came of it."""
     body = ["<h1>Backtest</h1>"]
     for result in results:
         body.append(f"<h2>{escape(str(result.path))}</h2>")
@@ -148,11 +159,17 @@ def page(results: Sequence[Result], delays: Sequence[dict[str, Any]] = (), sweep
             curve("Profit by further order latency", x, {"pnl": [r["pnl"] for r in delays]}, "us"),
         ]
     if sweep:
-        body += ["<h2>Sweep</h2>", "<table><tr><th>parameters</th><th>profit</th><th>drawdown</th><th>fills</th></tr>"]
-        for row in sorted(sweep, key=lambda row: -row["pnl"]):
-            cells = (" ".join(row["params"]), row["pnl"], row["drawdown_max"], row["fills"])
-            body.append("<tr>" + "".join(f"<td>{escape(_text(cell))}</td>" for cell in cells) + "</tr>")
-        body.append("</table>")
+        cells = [
+            (" ".join(row["params"]), row["feed"], row["pnl"], row["drawdown_max"], row["fills"])
+            for row in sorted(sweep, key=lambda row: -row["pnl"])
+        ]
+        body += _rows("Sweep", ("parameters", "feed", "profit", "drawdown", "fills"), cells)
+    if walked:
+        cells = [
+            (" ".join(row["params"]), ", ".join(row["trained_on"]), row["pnl_trained"], row["feed"], row["pnl"])
+            for row in walked
+        ]
+        body += _rows("Walk forward", ("parameters", "chosen on", "profit there", "tried on", "profit"), cells)
     text = "\n".join(body)
     head = f'<meta charset="utf-8"><title>hwgw backtest</title><style>{STYLE}</style>'
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{text}</body></html>\n'

@@ -119,10 +119,19 @@ def run_all(
     return [rows[index] for index in range(len(tasks))]
 
 
-def walk_forward(rows: Sequence[dict[str, Any]], feeds: Sequence[Path], train: int) -> list[dict[str, Any]]:
-    """Of the rows of a sweep over several feeds: what earned most on `train` feeds, on the feed behind them."""
+def check_walk(feeds: Sequence[Path], train: int) -> None:
+    """UsageError unless there is a feed behind `train` others."""
+    if len(feeds) < 2:
+        raise UsageError("--walk-forward: it chooses on some feeds and tries on the next; name at least two")
     if not 1 <= train < len(feeds):
         raise UsageError(f"--walk-forward {train}: 1 to {len(feeds) - 1} are allowed with {len(feeds)} feeds")
+
+
+def walk_forward(rows: Sequence[dict[str, Any]], feeds: Sequence[Path], train: int) -> list[dict[str, Any]]:
+    """Of the rows of a sweep over several feeds: what earned most on `train` feeds, on the feed behind them.
+
+    Of parameters that earned the same, those that were named first.
+    """
     by_key = {(row["feed"], tuple(row["params"])): row for row in rows}
     combined = list(dict.fromkeys(tuple(row["params"]) for row in rows))
     found = []

@@ -81,6 +81,8 @@ def command(
         raise UsageError("--cluster: it runs what --sweep and --latency ask for; name one")
     if walk_forward is not None and not sweeps:
         raise UsageError("--walk-forward: it chooses among the values of a --sweep; name one")
+    if walk_forward is not None:
+        sweep.check_walk(feeds, walk_forward)
     flows = tuple(Flow.parse(group) for group in groups)
     delays, combined = _delays(latency) if latency else None, sweep.parse_sweeps(sweeps) if sweeps else []
     model = load(model_path)
@@ -108,11 +110,12 @@ def command(
     curve = _many(out, sweep.latencies(tasks[0], *delays), processes, cluster) if delays else []
     if swept:
         document["sweep"] = swept
-    if walk_forward is not None:
-        document["walk_forward"] = sweep.walk_forward(swept, feeds, walk_forward)
+    walked = sweep.walk_forward(swept, feeds, walk_forward) if walk_forward is not None else []
+    if walked:
+        document["walk_forward"] = walked
     if curve:
         document["latency"] = [{"delay_ns": row["delay_ns"], "pnl": row["pnl"], "fills": row["fills"]} for row in curve]
-    written = files.write(folder, results, document, curve, swept) if folder else []
+    written = files.write(folder, results, document, curve, swept, walked) if folder else []
     out.emit(document)
     for result in results:
         _say(out, result)

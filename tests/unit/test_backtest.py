@@ -23,9 +23,10 @@ from hwgw_sim.golden import venue as golden
 from hwgw_sim.stream import Stream, join, split
 from support.rig import compile_strategy
 
+from hwgw.backtest import figures, setting, sweep
 from hwgw.backtest import model as models
 from hwgw.backtest import run as runs
-from hwgw.backtest import setting
+from hwgw.errors import UsageError
 
 SEED = int(os.environ.get("HWGW_SEED", "1"))  # conftest.py sets it
 MESSAGES = int(os.environ.get("HWGW_MESSAGES", "100000"))
@@ -324,6 +325,58 @@ def test_the_command_writes_what_it_says(aapl: tuple[Path, Path], tmp_path: Path
     assert json.loads((tmp_path / "result.json").read_text())["total"]["pnl"] == told["total"]["pnl"]
 
 
+def test_what_earned_most_on_the_feeds_before_is_tried_on_the_next() -> None:
+    """By hand: over two feeds the sums are a: 3, b: 5, c: 1 and then a: -6, b: -3, c: -10; a and c begin alike."""
+    earned = {"a": (1, 2, -8, 4), "b": (6, -1, -2, 5), "c": (1, 0, -10, 4)}
+    nothing = dict.fromkeys((*figures.ADDS, "drawdown_max", "exposure_gross_max"), 0)
+    feeds = [Path(f"day{number}") for number in range(4)]
+    rows = [
+        {**nothing, "feed": str(feed), "params": [f"edge={name}"], "pnl": pnl[number]}
+        for name, pnl in earned.items()
+        for number, feed in enumerate(feeds)
+    ]
+    found = sweep.walk_forward(rows, feeds, 2)
+    assert [(row["params"], row["trained_on"], row["feed"]) for row in found] == [
+        (["edge=b"], ["day0", "day1"], "day2"), (["edge=b"], ["day1", "day2"], "day3"),
+    ]  # fmt: skip
+    assert [(row["pnl_trained"], row["pnl"]) for row in found] == [(5, -2), (-3, 5)]
+    alike = [row for row in rows if row["params"] != ["edge=b"]]
+    assert [row["params"] for row in sweep.walk_forward(alike, feeds, 1)] == [["edge=a"], ["edge=a"], ["edge=a"]]
+    with pytest.raises(UsageError, match="1 to 3 are allowed with 4 feeds"):
+        sweep.check_walk(feeds, 4)
+
+
+def test_a_walk_forward_is_in_the_report_and_its_rows_are_those_of_the_sweep(
+    aapl: tuple[Path, Path], tmp_path: Path
+) -> None:
+    import json
+
+    import pyarrow.parquet as pq
+
+    feeds = []
+    for number in range(3):
+        feeds.append(tmp_path / f"day{number}.itch50")
+        with Stream(SEED + number, 2, 100) as stream:
+            feeds[-1].write_bytes(stream.records(8_000))
+    out = tmp_path / "out"
+    done = hwgw(
+        "backtest", *map(str, feeds), "--model", str(aapl[1]), "--strategy", "builtin:imbalance", "--json",
+        "--sweep", "enter_pct=10,30", "--walk-forward", "1", "--processes", "1", "--out", str(out),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    pnl = {(row["feed"], row["params"][0]): row["pnl"] for row in told["sweep"]}
+    assert len(pnl) == 6
+    for row, before, after in zip(told["walk_forward"], feeds, feeds[1:], strict=False):
+        best = max(("enter_pct=10", "enter_pct=30"), key=lambda each: pnl[str(before), each])
+        assert (row["params"], row["trained_on"], row["feed"]) == ([best], [str(before)], str(after))
+        assert (row["pnl_trained"], row["pnl"]) == (pnl[str(before), best], pnl[str(after), best])
+    rows = pq.read_table(out / "walk_forward.parquet").to_pylist()
+    assert [(row["feed"], row["pnl"]) for row in rows] == [(row["feed"], row["pnl"]) for row in told["walk_forward"]]
+    page = (out / "report.html").read_text()
+    assert page.count("<h2>Walk forward</h2>") == page.count("<h2>Sweep</h2>") == 1
+
+
 @pytest.mark.parametrize(
     ("args", "code", "says"),
     [
@@ -334,6 +387,7 @@ def test_the_command_writes_what_it_says(aapl: tuple[Path, Path], tmp_path: Path
         (["--strategy", "builtin:imbalance", "--symbol", "NOBODY"], 1, "no message of the symbols"),
         (["--strategy", "builtin:imbalance", "--latency", "1:2:3"], 2, "FROM:TO:STEPS"),
         (["--strategy", "builtin:imbalance", "--walk-forward", "1"], 2, "name one"),
+        (["--strategy", "builtin:imbalance", "--sweep", "qty=1,2", "--walk-forward", "1"], 2, "name at least two"),
         ([], 2, "--config or --strategy"),
     ],
 )
