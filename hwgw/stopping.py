@@ -1,4 +1,4 @@
-"""The end that SIGINT and SIGTERM ask for, of commands that run until they are told to stop.
+"""The end that SIGINT, SIGTERM and SIGHUP ask for, of commands that run until they are told to stop.
 
 SPDX-License-Identifier: MIT
 """
@@ -56,9 +56,11 @@ class Stop(Closing):
 
 @contextlib.contextmanager
 def signals_stop() -> Iterator[Stop]:
-    """What SIGINT and SIGTERM set instead of raising."""
+    """What SIGINT, SIGTERM and SIGHUP (the terminal is gone) set instead of raising; nohup(1) takes SIGHUP out."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    numbers += [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
     with Stop() as stop:
-        before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
         try:
             yield stop
         finally:

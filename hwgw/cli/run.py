@@ -144,8 +144,8 @@ class _Alerts:
 def command(out: Output, config: Path, seconds: float | None, anew: str, form: str) -> int:
     """Run a gateway.
 
-    Runs the gateway that CONFIG describes in the foreground. Ctrl-C or SIGTERM stops it in order: orders cancelled,
-    session logged out.
+    Runs the gateway that CONFIG describes in the foreground. Ctrl-C, SIGTERM or a terminal that goes away stops it in
+    order: orders cancelled, session logged out.
 
     With a journal, orders, positions and cash are rebuilt from it, and no order leaves until the venue agrees; --anew
     begins with nothing instead, for a journal that is damaged or a day that is to begin flat.

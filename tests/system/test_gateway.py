@@ -36,11 +36,12 @@ def flow(segment: Segment, name: str, seconds: float) -> int:
     return segment.counters()[name] - before
 
 
-def test_a_gateway_stops_in_order_on_sigterm_and_both_sides_agree(market):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_gateway_stops_in_order_on_a_signal_and_both_sides_agree(market, number):
     process = market.start()
     with market.attached() as segment:
         until(lambda: segment.counters()["session.executed"] > 20, "there are executions")
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         assert process.wait(15) == 0
         rows = ledger_rows(segment.counters())
         assert len(rows) == 11

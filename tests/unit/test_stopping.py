@@ -18,6 +18,7 @@ import pytest
 from hwgw.stopping import Stop, signals_stop
 
 PATIENCE_S = 60
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def at_step(number: int, act: Callable[[], object], run: Callable[[], object]) -
 
 
 @pytest.mark.usefixtures("alarm")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", NUMBERS)
 def test_a_signal_at_whatever_step_of_a_wait_is_heard(number: signal.Signals) -> None:
     step = 1
     while True:
@@ -89,7 +90,19 @@ def test_signals_that_nobody_waits_for_are_no_error_however_many() -> None:
 
 
 def test_handlers_are_as_they_were() -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(number) for number in NUMBERS]
     with signals_stop():
-        assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] != before
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+        assert not {signal.getsignal(number) for number in NUMBERS} & set(before)
+    assert [signal.getsignal(number) for number in NUMBERS] == before
+
+
+def test_under_nohup_a_terminal_that_goes_is_nothing() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals_stop() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop.wait(0)
+            signal.raise_signal(signal.SIGTERM)
+            assert stop.wait()
+    finally:
+        signal.signal(signal.SIGHUP, before)
