@@ -134,8 +134,8 @@ uint32_t hwgw_risk_fact(struct hwgw_risk *risk, const struct hwgw_order *event, 
  * which must be off in risk->checks. false, and nothing is changed, when it cannot have passed */
 bool hwgw_risk_carry(struct hwgw_risk *risk, const struct hwgw_order *order, uint32_t px);
 
-/* a gate rebuilt from a journal begins: nothing is latched, every check is on, rate allowances are empty at that time (0: as
- * those of a new gate) */
+/* a gate rebuilt from a journal begins: nothing is latched, no strategy is armed, every check is on, rate allowances are
+ * empty at that time (0: as those of a new gate) */
 void hwgw_risk_restart(struct hwgw_risk *risk, uint64_t allowance_ns);
 
 /* the state of a gate in other numbers: to's by from's, HWGW_RISK_INSTRUMENTS_MAX of them and HWGW_RISK_STRATEGIES_MAX; one

@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT
  *
  * Carried over: positions, open orders, exposure, cash, filled notional, the last reference, runs of fills and
- * refusals, recent orders. Not carried over: the latch, limits, reference prices, feeds, the heartbeat, and rate allowances.
+ * refusals, recent orders. Not carried over: the latch, arming, limits, reference prices, feeds, the heartbeat, and rate allowances.
  * Thread: the gate's opener.
  */
 #include "risk.h"
@@ -14,7 +14,10 @@ void hwgw_risk_restart(struct hwgw_risk *risk, uint64_t allowance_ns) {
   risk->checks = hwgw_risk_limits_none.checks_enabled;
   risk->gateway.bucket = empty;
   for (uint32_t i = 0; i < HWGW_RISK_ACCOUNTS_MAX; i++) risk->account[i].bucket = empty;
-  for (uint32_t i = 0; i < HWGW_RISK_STRATEGIES_MAX; i++) risk->strategy[i].bucket = empty;
+  for (uint32_t i = 0; i < HWGW_RISK_STRATEGIES_MAX; i++) {
+    risk->strategy[i].bucket = empty;
+    risk->strategy[i].is_armed = 0; /* by whom it was armed then says nothing of now */
+  }
 }
 
 /* what is of no instrument any more has neither position nor orders */

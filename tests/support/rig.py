@@ -168,6 +168,7 @@ class Rig:
         venues: Sequence[str] = (),
         risk: tuple[str, ...] = ("host", ""),
         router: dict[str, int] | None = None,
+        armed: bool = True,
     ) -> None:
         """replay: blocks of a journal as records and how many these are, replay_halts: with its halts;
         depth, shown: levels and features.
@@ -188,7 +189,7 @@ class Rig:
         )
         self.symbols = tuple(symbols)
         self.segment.publish_limits(open_limits(len(symbols)) if limits is None else limits)
-        for number in range(len(strategies)):
+        for number in range(len(strategies) if armed else 0):
             self.segment.arm(number)
         self.segment.beat()
         self._keep: list[Any] = [session, rx]

@@ -53,14 +53,18 @@ def verdicts(raw: bytes) -> list[int]:
 def run(
     rng: random.Random, *blocks: Raw, seq: int, messages: list[bytes], next_ref: int, strategies: Any = (),
     limits: Any = None, symbols: tuple[str, ...] = SYMBOLS, turns: int = 15, has_monkey: bool = True,
+    armed: bool = True, rearmed: bool = False,
 ) -> Records:  # fmt: skip
     """A run behind these blocks: the venue agrees, strategies order (a monkey last), and nobody answers."""
     monkey = Monkey(rng)
     chosen = [*strategies, *([(monkey.desc, {})] if has_monkey else [])]
-    options: dict[str, Any] = {"strategies": chosen, "limits": limits, "journal_sz_bytes": RING}
+    options: dict[str, Any] = {"strategies": chosen, "limits": limits, "journal_sz_bytes": RING, "armed": armed}
     with restored(*blocks, symbols=symbols, **options) as here:
         here.log_in(seq, messages, next_ref)
         here.until(lambda: not here.rig.segment.halts, "agreement")
+        for said in (here.rig.segment.disarm, here.rig.segment.arm) if rearmed else ():
+            said(0)
+            here.rig.publish()
         for locate, symbol in enumerate(symbols, 1):
             here.rig.quote(symbol, locate)
         for turn in range(turns):
@@ -125,6 +129,19 @@ def test_a_run_that_was_rebuilt_comes_out_as_recorded(day: Day, rng: random.Rand
         refused.update(own)
     names = {name for name, code in REASONS.items() if code in refused}
     assert len({"open_orders", "position", "credit", "strategy"} & names) >= 2, names
+
+
+def test_a_strategy_that_the_start_does_not_arm_is_not_armed_by_its_past(day: Day, rng: random.Random) -> None:
+    """A person had armed it while it ran; the next start is told by its configuration alone, and nothing leaves."""
+    past = Crashed(day, rng)
+    second = run(rng, *past.blocks, **past.begin(), rearmed=True)
+    assert set(verdicts(second.raw)) - {REASONS["strategy"]}
+    blocks = [*past.blocks, first(), whole(second)]
+    seq = past.seq + len(past.messages) + 1
+    third = run(rng, *blocks, seq=seq, messages=[], next_ref=past.next_ref, armed=False)
+    assert set(verdicts(third.raw)) == {REASONS["strategy"]}
+    found = judged(*blocks, first(), whole(third))
+    assert (found.counts["differences"], found.contradiction, found.counts["rebuilt_runs"]) == (0, "", 2)
 
 
 def test_a_third_run_begins_with_what_the_second_left(day: Day, rng: random.Random) -> None:
