@@ -34,8 +34,11 @@ static uint32_t send(void *context, const struct hwgw_order *order) {
     wire.instrument = pipeline_instrument_of(t, (uint32_t)venue, order->instrument);
     wire.venue_ref &= ((uint64_t)1 << HWGW_ORDER_VENUE_SHIFT) - 1;
   }
-  const struct hwgw_tob *top = hwgw_segment_tob(t->segment, wire.instrument);
-  uint64_t mid2 = top->bid_px && top->ask_px ? (uint64_t)top->bid_px + top->ask_px : 0;
+  uint64_t mid2 = 0;
+  if (HWGW_LIKELY(wire.instrument < t->instrument_cnt)) { /* a cancel is known by its order, whatever else it says */
+    const struct hwgw_tob *top = hwgw_segment_tob(t->segment, wire.instrument);
+    if (top->bid_px && top->ask_px) mid2 = (uint64_t)top->bid_px + top->ask_px;
+  }
   return venue_send(t->venue, &wire, pipeline_now_ns(t), mid2);
 }
 

@@ -223,8 +223,9 @@ void venue_arrive(struct venue *v, const struct venue_sent *sent) {
 }
 
 uint32_t venue_send(struct venue *v, const struct hwgw_order *order, uint64_t sent_ns, uint64_t mid2) {
-  bool has_options = order->kind != HWGW_ORDER_KIND_CANCEL && order->venue_ref;
-  if (HWGW_UNLIKELY(has_options)) return HWGW_CNT_ORDER_DROP_ENCODE; /* not modelled: better none than another order */
+  bool is_strange = order->venue_ref || order->instrument >= v->instrument_cnt;
+  if (HWGW_UNLIKELY(is_strange) && order->kind != HWGW_ORDER_KIND_CANCEL)
+    return HWGW_CNT_ORDER_DROP_ENCODE; /* options are not modelled: better none than another order */
   uint64_t at = sent_ns + venue_delay(&v->order_latency);
   if (at > v->arrive_ns) v->arrive_ns = at;
   struct venue_sent *sent = venue_fifo_push(&v->sent);

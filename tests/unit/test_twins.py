@@ -19,6 +19,7 @@ from hwgw import config, journal
 from hwgw.demo.stage import gateway_yaml
 from hwgw.errors import ConfigError
 from hwgw.journal.writer import Writer
+from hwgw.native import ffi, lib
 from hwgw.settings import Journal
 from hwgw.strict_yaml import ProblemsError
 
@@ -100,6 +101,51 @@ def test_what_halts_or_uses_up_paper_leaves_the_live_gate_alone_and_the_other_wa
         rig.feed(r.add(1, "AAPL", 1101, "B", 1, BID + 51))
         assert desk.cnt("risk.passed") == passed + 1
         assert paper.halts == ()
+
+
+def test_a_cancel_on_paper_is_known_by_its_order_whatever_instrument_it_names() -> None:
+    """What a strategy leaves in the field is no place in the segment: the data process is the live strategies', too."""
+    sent: list[int] = []
+
+    def hook(hook: Any, _state: Any, out: Any, _out_max: int) -> int:
+        if hook.cause == lib.HWGW_HOOK_CAUSE_ORDER or not hook.flags & lib.HWGW_HOOK_FLAGS_TWO_SIDED:
+            return 0
+        out[0].instrument = 0x7FFFFFFF
+        if sent:
+            out[0].kind, out[0].ref = lib.HWGW_ORDER_KIND_CANCEL, 1
+        else:
+            out[0].kind, out[0].instrument, out[0].qty, out[0].px = lib.HWGW_ORDER_KIND_NEW, 0, 100, BID - 100
+            out[0].side, out[0].type = lib.HWGW_ORDER_SIDE_BUY, lib.HWGW_ORDER_TYPE_LIMIT
+            out[0].tif = lib.HWGW_ORDER_TIF_DAY
+        sent.append(out[0].kind)
+        return 1
+
+    fn, name = ffi.callback("hwgw_strategy_fn", hook), ffi.new("char[]", b"careless")
+    desc = ffi.new("struct hwgw_strategy *", {"abi": lib.HWGW_SEGMENT_ABI, "depth": 1, "name": name, "fn": fn})
+    with Desk(orders=0, paper=[(desc, {})]) as desk:
+        rig, paper = desk.rig, desk.rig.paper
+        assert paper is not None
+        rig.quote("AAPL", 1, BID, ASK)
+        rig.feed(r.add(1, "AAPL", 1003, "B", 10, BID + 100))
+        rig.publish()
+        assert sent == [lib.HWGW_ORDER_KIND_NEW, lib.HWGW_ORDER_KIND_CANCEL]
+        assert paper.counters()["order.encoded"] == 2
+        assert int(paper.threads[0]["open_cnt"]) == 0
+
+
+def test_an_order_on_paper_for_no_instrument_is_not_sent_to_the_model() -> None:
+    """With the checks of the gate off it comes that far."""
+    limits = r.open_limits(3)
+    limits["checks_enabled"] = 0
+    limits["instrument"][0, 900] = limits["instrument"][0, 0]
+    with Desk(orders=0, limits=limits, paper=probe(orders=1, every=1, instrument=900, px=BID)) as desk:
+        rig, paper = desk.rig, desk.rig.paper
+        assert paper is not None
+        rig.quote("AAPL", 1, BID, ASK)
+        rig.publish()
+        counters = paper.counters()
+        assert (counters["risk.passed"], counters["order.drop_encode"], counters["order.encoded"]) == (1, 1, 0)
+        assert int(paper.threads[0]["open_cnt"]) == 0
 
 
 def test_a_pipeline_takes_no_strategy_of_another_mode() -> None:
