@@ -60,6 +60,7 @@ module hwgw_arbiter #(
 
   wire a_wants, a_is_ahead, a_wants_join, a_is_session_end, b_wants, b_is_ahead, b_wants_join, b_is_session_end;
   wire [17:0] a_ahead, b_ahead;
+  wire a_is_remote, b_is_remote;
   wire [63:0] a_seq, a_t_rx, b_seq, b_t_rx;
   wire [79:0] a_session, b_session;
 
@@ -69,41 +70,53 @@ module hwgw_arbiter #(
   reg         is_jumping_q;
   reg         is_b_q;  // of the two, the line whose number becomes the expected one
   reg  [15:0] waited_q;
-  reg  [63:0] apart_q;
+  reg  [63:0] jump_seq_q;  // the number of that line
+  reg  [32:0] apart_q;  // less the expected one; no carry chain is longer than 32 bits
   reg         is_busy_q;  // is_measuring_q or is_jumping_q
   reg         is_over_q;  // waited_q is cfg_hold_cycles or more
   reg         is_never_q;  // cfg_hold_cycles is 0
   reg  [15:0] hold_last_q;  // or this and 1
+  reg         is_b_nearer_q;  // a line that is ahead is so with the first message of its packet, and its header came 3 cycles ago
+  reg  [ 1:0] is_b_below_q;  // 32 bits each
+  reg         is_same_q;  // the highest of them
 
   wire a_gives_up = a_is_ahead && (is_over_q || s_a_tight || b_is_ahead);
   wire b_gives_up = b_is_ahead && (is_over_q || s_b_tight || a_is_ahead);
   wire is_giving_up = !is_busy_q && (a_gives_up || b_gives_up);
   wire is_still_ahead = is_b_q ? b_is_ahead : a_is_ahead;
   wire is_waiting = (a_is_ahead || b_is_ahead) && !is_busy_q;
-  wire is_b_nearer = b_ahead < a_ahead;
 
   wire take_a = a_wants && !is_busy_q;
   wire take_b = b_wants && !a_wants && !is_busy_q;
+  wire [63:0] jump_seq = is_b_q ? b_seq : a_seq;
+  wire is_join = !is_joined_q && (a_wants_join || b_wants_join);
 
   always @(posedge clk) begin
-    waited_q       <= is_waiting ? waited_q + {15'd0, waited_q != 16'hffff} : 16'd0;
+    waited_q       <= is_waiting ? waited_q + 16'd1 : 16'd0;  // is_over_q ends it before it wraps
     is_never_q     <= cfg_hold_cycles == 16'd0;
     hold_last_q    <= cfg_hold_cycles - 16'd1;
     is_over_q      <= is_never_q || (is_waiting && waited_q >= hold_last_q);
+    is_b_below_q   <= {b_seq[63:32] < a_seq[63:32], b_seq[31:0] < a_seq[31:0]};
+    is_same_q      <= b_seq[63:32] == a_seq[63:32];
+    is_b_nearer_q  <= is_b_below_q[1] || (is_same_q && is_b_below_q[0]);
     is_measuring_q <= is_giving_up;
     is_jumping_q   <= is_measuring_q && is_still_ahead;
     is_busy_q      <= is_giving_up || (is_measuring_q && is_still_ahead);
-    if (!is_busy_q) is_b_q <= b_gives_up && (!a_gives_up || is_b_nearer);
-    apart_q   <= (is_b_q ? b_seq : a_seq) - expected_q;
-    pulse_gap <= is_jumping_q;
-    missing   <= apart_q;
+    if (!is_busy_q) is_b_q <= b_gives_up && (!a_gives_up || is_b_nearer_q);
+    jump_seq_q <= jump_seq;
+    apart_q    <= {1'b0, jump_seq[31:0]} - {1'b0, expected_q[31:0]};
+    pulse_gap  <= is_jumping_q;
+    missing    <= {jump_seq_q[63:32] - expected_q[63:32] - {31'd0, apart_q[32]}, apart_q[31:0]};
 
-    if (is_jumping_q) expected_q <= is_b_q ? b_seq : a_seq;
-    else if (!is_joined_q && (a_wants_join || b_wants_join)) begin
+    if (is_jumping_q || is_join) expected_q <= is_jumping_q ? jump_seq_q : a_wants_join ? a_seq : b_seq;
+    else if (take_a || take_b) begin
+      expected_q[31:0] <= expected_q[31:0] + 32'd1;
+      if (&expected_q[31:0]) expected_q[63:32] <= expected_q[63:32] + 32'd1;
+    end
+    if (is_join) begin
       is_joined_q <= 1'b1;
-      expected_q  <= a_wants_join ? a_seq : b_seq;
       session_q   <= a_wants_join ? a_session : b_session;
-    end else if (take_a || take_b) expected_q <= expected_q + 64'd1;
+    end
 
     is_lost_q  <= is_jumping_q || (is_lost_q && !cmd_repair);
     is_ended_q <= is_ended_q || a_is_session_end || b_is_session_end;
@@ -150,15 +163,17 @@ module hwgw_arbiter #(
       .is_joined     (is_joined_q),
       .session       (session_q),
       .is_restart    (cmd_restart),
+      .is_held       (is_busy_q),
       .is_taken      (take_a),
       .is_other_taken(take_b),
       .is_jump       (is_jumping_q && !is_b_q),
-      .is_other_chosen(is_busy_q && is_b_q),
       .is_other_jump (is_jumping_q && is_b_q),
       .other_ahead   (b_ahead),
+      .is_other_remote(b_is_remote),
       .wants         (a_wants),
       .is_ahead      (a_is_ahead),
       .ahead_q       (a_ahead),
+      .is_remote_q   (a_is_remote),
       .wants_join    (a_wants_join),
       .is_session_end(a_is_session_end),
       .seq_q         (a_seq),
@@ -180,15 +195,17 @@ module hwgw_arbiter #(
       .is_joined     (is_joined_q),
       .session       (session_q),
       .is_restart    (cmd_restart),
+      .is_held       (is_busy_q),
       .is_taken      (take_b),
       .is_other_taken(take_a),
       .is_jump       (is_jumping_q && is_b_q),
-      .is_other_chosen(is_busy_q && !is_b_q),
       .is_other_jump (is_jumping_q && !is_b_q),
       .other_ahead   (a_ahead),
+      .is_other_remote(a_is_remote),
       .wants         (b_wants),
       .is_ahead      (b_is_ahead),
       .ahead_q       (b_ahead),
+      .is_remote_q   (b_is_remote),
       .wants_join    (b_wants_join),
       .is_session_end(b_is_session_end),
       .seq_q         (b_seq),

@@ -4,8 +4,10 @@
 //
 // Input: records of hwgw_hold; what the arbiter expects and does. Output: what the record at the head is, and when it is
 // taken. Instead of comparing 64-bit numbers for every message, the line keeps how far its next message is from the expected
-// one (ahead_q, which saturates) and counts along. The full comparison is made once per packet, in the two cycles after its
-// header. A first message of less than 18 bytes has arrived by then and waits a cycle, or two if it is shorter than 10.
+// one (ahead_q) and counts along, and beside it whether that is due, old or in front of it, as this is all that a record waits for.
+// The full comparison is made once per packet, in the two cycles after its header: the difference, then what it means. A first
+// message of less than 19 bytes has arrived by then and waits a cycle, or two if it is shorter than 11; the packet that sets
+// session and number takes two more. What arrives while another record waits goes through the RAM of hwgw_hold.
 // Order of checks as in mold.c: session (drop_session), number 0, past the end of 64-bit numbers or further ahead than
 // cfg_jump_max (drop_gap), nothing new (drop_duplicate). A packet is counted by its end record.
 `default_nettype none
@@ -25,16 +27,18 @@ module hwgw_line #(
     input  wire                        is_joined,
     input  wire [                79:0] session,
     input  wire                        is_restart,
+    input  wire                        is_held,  // a hole is being given up: no number moves but by the jump
     input  wire                        is_taken,  // the message at the head goes to the decoder
     input  wire                        is_other_taken,  // one of the other line does
     input  wire                        is_jump,  // the expected number becomes this line's
-    input  wire                        is_other_chosen,  // it may become the other's in the next cycle, or does in this one
-    input  wire                        is_other_jump,  // it does, which was that far ahead in the cycle before
+    input  wire                        is_other_jump,  // it becomes the other's, which was that far ahead in the cycle before
     input  wire [                17:0] other_ahead,
+    input  wire                        is_other_remote,
     output wire                        wants,  // a message with the expected number is at the head
     output wire                        is_ahead,  // what is at the head is behind a hole
     output reg  [                17:0] ahead_q,  // two's complement
-    output wire                        wants_join,
+    output reg                         is_remote_q,  // more than 2^16 ahead or behind: ahead_q means nothing
+    output reg                         wants_join,
     output wire                        is_session_end,  // pulse: an end of session packet was used
     output reg  [                63:0] seq_q,  // of the first message of the packet
     output reg  [                79:0] session_q,
@@ -46,14 +50,6 @@ module hwgw_line #(
   localparam [1:0] KIND_HEADER = 2'd1;
   localparam [1:0] KIND_MESSAGE = 2'd2;
   localparam [1:0] KIND_END = 2'd3;
-  localparam [2:0] IDLE = 3'd0;  // behind a packet, or in the rest of one that is not wanted
-  localparam [2:0] DIFFER = 3'd1;  // number less the expected one
-  localparam [2:0] JUDGE = 3'd2;  // is that believable
-  localparam [2:0] RUN = 3'd3;
-  localparam [2:0] SKIP_SESSION = 3'd4;
-  localparam [2:0] SKIP_GAP = 3'd5;
-  localparam [17:0] AHEAD_MAX = 18'h1ffff;
-  localparam [17:0] AHEAD_MIN = 18'h20000;
 
   wire [RECORD_W-9:0] data = s_record[RECORD_W-1:8];
   wire                unused_bytes = &{1'b0, s_record[7:2], data};
@@ -63,170 +59,223 @@ module hwgw_line #(
     data[8*14+:8], data[8*15+:8], data[8*16+:8], data[8*17+:8]
   };
   wire [15:0] head_cnt = {data[8*18+:8], data[8*19+:8]};
+  wire        head_is_heartbeat = head_cnt == `MOLDUDP64_MESSAGE_COUNT_HEARTBEAT;
+  wire        head_is_end = head_cnt == `MOLDUDP64_MESSAGE_COUNT_END_OF_SESSION;
 
-  reg  [ 2:0] state_q;
+  // ---- the state: one of these six; a record at the head waits for few of them, so each is a register ----
+
+  reg         is_unwanted_q;  // behind a packet, or in the rest of one that is not wanted
+  reg         is_differ_q;  // behind a header: its number less the expected one is made
+  reg         is_judge_q;  // and is it believable
+  reg         is_due_q;  // in a packet, whose next message has the expected number
+  reg         is_old_q;  // or a lower one
+  reg         is_front_q;  // or a higher one
+
+  reg         is_far_q;  // in front, and further than cfg_jump_max: for a cycle, in which nothing is done, then it is not wanted
+  reg         is_skip_session_q;  // why the packet is not wanted, until its end
+  reg         is_skip_gap_q;
+
+  // of the packet
   reg         is_heartbeat_q;
   reg         is_end_q;
-  reg  [15:0] blocks_q;
-  reg         is_fresh_q;  // a message of the packet was new
+  reg         has_blocks_q;
+  reg         is_fresh_q;  // a message of it was new
+  reg  [ 3:0] is_none_q;  // its number is 0, 16 bits each
+  reg  [ 2:0] is_full_q;  // the highest bits of it are 1
+  reg         is_past_q;  // then its last one is no number any more
+  wire        is_number_bad = &is_none_q || (&is_full_q && is_past_q);
   reg         is_number_bad_q;
   reg         is_known_number_q;  // and that is of this packet
-  reg         is_other_session_q;
-  reg  [63:0] apart_q;
-  reg  [17:0] apart_less_1_q;
-  reg  [17:0] apart_less_2_q;
-  reg         was_taken_q;  // the other line's message, in the cycle in which apart_q was made
-  reg         is_far_q;
-  reg  [17:0] apart_other_q;
-  reg         was_judged_q;  // ahead_q is of this cycle, apart_other_q is not
+  reg  [ 4:0] is_other_session_q;  // two bytes each
 
-  reg         is_run_q;  // state_q is RUN and the packet is not too far ahead
-  reg         is_unwanted_q;  // state_q is IDLE or one that skips
-  reg         is_next_q;  // ahead_q is 0
+  // ---- the record at the head ----
 
-  wire        is_old = ahead_q[17];
   wire        is_header = s_valid && kind == KIND_HEADER;
   wire        is_message = s_valid && kind == KIND_MESSAGE;
   wire        is_end = s_valid && kind == KIND_END;
-  wire        has_blocks = !is_heartbeat_q && !is_end_q;
-  wire        is_known = is_run_q && is_message && is_old && !is_other_chosen;  // ahead_q stands while apart_other_q is made
-  wire        is_done = is_run_q && is_end && (has_blocks || is_next_q || is_old);
-  wire        take_header = is_header && (is_unwanted_q || is_run_q);
+  wire        is_known = is_old_q && is_message && !is_held;
+  wire        is_done = is_end && (is_due_q || is_old_q || (is_front_q && has_blocks_q && !is_far_q));
+  wire        take_header = is_header && !is_differ_q && !is_judge_q && !is_far_q;
 
-  assign wants = is_run_q && is_message && is_next_q;
-  assign is_ahead = is_run_q && (is_message || (is_end && !has_blocks)) && !is_next_q && !is_old;
-  assign wants_join = state_q == DIFFER && !is_joined && is_known_number_q && !is_number_bad_q;
+  assign wants = is_due_q && is_message;
+  assign is_ahead = is_front_q && !is_far_q && (is_message || (is_end && !has_blocks_q));
   assign s_ready = take_header || is_taken || is_known || is_done || (is_unwanted_q && (is_message || is_end));
-  assign is_session_end = is_done && is_end_q && is_next_q;
+  assign is_session_end = is_done && is_end_q && is_due_q;
 
-  // how far ahead the next message will be, by what happens to this one: each case has its own sum, as the cause comes late
-  wire [64:0] apart = {1'b0, seq_q} - {1'b0, expected};
-  wire [15:0] apart_low = apart_q[15:0];
-  // whether the difference is small follows from the highest 48 bits of both numbers, while it is being made
-  reg         is_same_q;
-  reg         is_above_q;  // seq_q has one more there
-  reg         is_below_q;  // one less
-  reg         is_borrow_q;
-  wire [47:0] seq_high = seq_q[63:16];
-  wire [47:0] expected_high = expected[63:16];
-  wire        is_near_above = is_borrow_q ? is_above_q : is_same_q;
-  wire        is_near_below = is_borrow_q ? is_same_q : is_below_q;
+  // ---- the difference, and what it means ----
 
-  // is a one more than b, without a carry chain: a bit changes where the one below it went from 1 to 0
-  function is_one_more;
-    input [47:0] a;
-    input [47:0] b;
-    is_one_more = (a ^ b ^ {~a[46:0] & b[46:0], 1'b1}) == 48'd0;
-  endfunction
-  wire [17:0] apart_0 = was_taken_q ? apart_less_1_q : apart_q[17:0];
-  wire [17:0] apart_1 = was_taken_q ? apart_less_2_q : apart_less_1_q;
-  reg         is_judge;  // state_q is JUDGE
-  wire        is_near = is_far_q ? is_near_below : is_near_above;
-  wire        is_close = !is_far_q && is_near_above && apart_low[15:2] == 14'd0;
-  wire [17:0] apart_end = is_far_q ? AHEAD_MIN : AHEAD_MAX;
-  // ahead_q means something in RUN: as it is or becomes there when nothing is taken (0), and when one of the other line is (1)
-  wire [17:0] ahead_0 = is_judge ? (is_near ? apart_0 : apart_end) : is_jump ? 18'd0 :
-      !is_other_jump ? ahead_q : apart_other_q[17] ? apart_other_q : AHEAD_MIN;
-  wire [17:0] ahead_1 = is_judge ? (is_near ? apart_1 : apart_end) : ahead_q == AHEAD_MIN ? AHEAD_MIN : ahead_q - 18'd1;
-  wire        is_next_0 = is_judge ? is_close && apart_low[1:0] == {1'b0, was_taken_q} : is_jump || (!is_other_jump && is_next_q);
-  wire        is_next_1 = is_judge ? is_close && apart_low[1:0] == {was_taken_q, !was_taken_q} : ahead_q == 18'd1;
+  // No carry chain is longer than 32 bits: what the higher ones say follows from groups of 16 that are the same in both numbers, or
+  // one more, or one less; in those a bit changes where the one below it goes from 1 to 0, or from 0 to 1.
+  wire [32:0] apart = {1'b0, seq_q[31:0]} - {1'b0, expected[31:0]};
+  wire [17:0] apart_less = ~(expected[17:0] - seq_q[17:0]);  // one less
+  wire [63:0] same = ~(seq_q ^ expected);
+  wire [62:16] falls = ~seq_q[62:16] & expected[62:16];
+  wire [14:0] falls_low = ~seq_q[14:0] & expected[14:0];
+  wire [62:16] rises = seq_q[62:16] & ~expected[62:16];
+  wire [47:0] above = same[63:16] ^ {falls, 1'b1};  // of the highest 48 bits
+  wire [47:0] below = same[63:16] ^ {rises, 1'b1};
+  reg  [31:0] apart_q;
+  reg         is_borrow_q;  // of the lowest 32 bits
+  reg         is_low_borrow_q;  // of the lowest 16
+  reg         is_high_below_q;  // the highest 32 bits are below those of the expected number
+  reg  [ 2:0] is_same_q;
+  reg  [ 2:0] is_above_q;
+  reg  [ 2:0] is_below_q;
+  reg         is_next_above_q;  // the 16 bits from 32 on, as the lowest of the highest 32
+  wire        is_behind = is_high_below_q || (is_same_q[2] && is_same_q[1] && is_borrow_q);  // the number is below the expected one
+  wire        is_wide = is_borrow_q ? !is_above_q[2] || !is_next_above_q : !is_same_q[2] || !is_same_q[1];  // apart by 2^32 and more
+  // near: not more than 2^16 apart
+  wire        is_near_above = is_low_borrow_q ? &is_above_q : &is_same_q;  // it is the same, or above
+  wire        is_near_below = is_low_borrow_q ? &is_same_q : &is_below_q;
+
+  // of the lowest 16 bits: 0, 1 or 2 more than expected
+  wire        is_0_more = &same[15:0];
+  wire        is_1_more = &(same[15:0] ^ {falls_low, 1'b1});
+  wire        is_2_more = &(same[15:0] ^ {falls_low[14:1], 2'b10});
+  reg         is_0_q;  // when it is judged; a number 2 more than expected, of which one was taken meanwhile, is judged as 2 more
+  reg         is_1_q;
+
   reg  [31:0] jump_max_q;
   reg         has_jump_max_q;
-  wire        is_too_far = has_jump_max_q && (apart_q[63:32] != 32'd0 || apart_q[31:0] > jump_max_q);
-  wire        is_believable = !is_other_session_q && !is_number_bad_q;
+  reg         is_jump_max_1_q;
+  wire        is_too_far = has_jump_max_q && !is_behind && (is_wide || apart_q > jump_max_q);
+  wire        is_other_session = |is_other_session_q;
+  wire        is_believable = !is_other_session && !is_number_bad_q;
+
+  // ---- how far ahead the next message is; made for each of what may happen in this cycle, as that is known late ----
+
+  // 0: nothing of the other line is taken, 1: a message of it is. A line far behind counts no further down, so that a packet's
+  // messages do not lift it to the expected number.
+  reg  [17:0] apart_other_q;
+  wire        is_low = ahead_q[17:16] == 2'b10;
+  wire [17:0] ahead_more = ahead_q + 18'd1;
+  wire [17:0] ahead_less = ahead_q - 18'd1;
+  wire [17:0] ahead_0 = is_differ_q ? apart[17:0] : is_jump ? 18'd0 : is_other_jump ? apart_other_q : ahead_q;
+  wire [17:0] ahead_1 = is_differ_q ? apart_less : is_low ? ahead_q : ahead_less;
+
+  // of the same, whether it is due, old or in front; what is small was close to 0 in the cycle before, and moves by one
+  reg         is_small_q;
+  wire        is_last = is_small_q && &ahead_q[2:0];  // of the old ones
+  wire        is_first = is_small_q && is_front_q && ahead_q[1:0] == 2'd1;  // of those in front
+  wire        is_not_ahead = is_near_above && (ahead_q[17] || is_0_q);  // when it is judged
+  wire        is_due_0 = (is_judge_q && is_near_above && is_0_q) || (is_known && is_last) || (is_due_q && !is_other_jump) || is_jump;
+  wire        is_due_1 = (is_judge_q && is_near_above && is_1_q) || is_first;
+  wire        is_old_0 = (is_judge_q && (is_behind || (is_near_above && ahead_q[17]))) || (is_old_q && !(is_known && is_last)) ||
+                         (is_due_q && is_other_jump);
+  wire        is_old_1 = (is_judge_q && (is_behind || is_not_ahead)) || is_old_q || is_due_q;
+  wire        is_front_0 = (is_judge_q && !is_behind && !is_not_ahead) || (is_front_q && !is_jump);
+  wire        is_front_1 = (is_judge_q && !is_behind && !is_not_ahead && !(is_near_above && is_1_q)) || (is_front_q && !is_first);
+
+  function is_small;  // by all but its lowest two bits
+    input [15:0] number;
+    is_small = number == 16'd0 || &number;
+  endfunction
+
+  wire        is_lost = is_other_remote || !apart_other_q[17];  // the other line jumps so far that apart_other_q is not right
+  wire        is_near = is_behind ? is_near_below : is_near_above;
+
+  // the head ends the packet, or the packet is not to be used
+  wire        is_left = is_judge_q ? !is_believable : is_far_q || (s_valid && kind[0] && (!kind[1] || !is_front_q || has_blocks_q));
+  // the expected number has gone past what was compared with; else this line was not ahead, and is behind now
+  reg         was_judged_q;  // ahead_q is of this cycle, apart_other_q is not
+  wire        is_again = is_other_jump && !is_unwanted_q && (is_differ_q || is_judge_q || is_front_q || was_judged_q);
+  wire        is_refused = is_differ_q && !is_joined && is_known_number_q && is_number_bad_q;
+
+  integer k;
 
   always @(posedge clk) begin
-    jump_max_q     <= cfg_jump_max;
-    has_jump_max_q <= cfg_jump_max != 32'd0;
-    was_taken_q   <= is_other_taken;
-    is_judge      <= state_q == DIFFER && is_joined && !is_other_jump && !rst && !is_restart;
-    was_judged_q  <= is_judge;
-    apart_other_q <= ahead_q - other_ahead;
-    if (is_known) ahead_q <= is_other_taken ? ahead_q : ahead_q + 18'd1;
-    else ahead_q <= is_other_taken ? ahead_1 : ahead_0;
-    if (is_known) is_next_q <= !is_other_taken && ahead_q == 18'h3ffff;
-    else is_next_q <= is_other_taken ? is_next_1 : is_next_0;
-    case (state_q)
-      DIFFER: begin
-        if (is_joined) state_q <= JUDGE;
-        else if (is_known_number_q && is_number_bad_q) begin
-          state_q       <= SKIP_GAP;
-          is_unwanted_q <= 1'b1;
-        end
-        is_other_session_q <= session_q != session;
-        apart_q            <= apart[63:0];
-        is_borrow_q        <= seq_q[15:0] < expected[15:0];
-        is_same_q          <= seq_high == expected_high;
-        is_above_q         <= is_one_more(seq_high, expected_high);
-        is_below_q         <= is_one_more(expected_high, seq_high);
-        apart_less_1_q     <= seq_q[17:0] - expected[17:0] - 18'd1;
-        apart_less_2_q     <= seq_q[17:0] - expected[17:0] - 18'd2;
-        is_far_q           <= apart[64];  // until JUDGE: the number is below the expected one
+    jump_max_q      <= cfg_jump_max;
+    has_jump_max_q  <= cfg_jump_max != 32'd0;
+    is_jump_max_1_q <= cfg_jump_max == 32'd1;
+    was_judged_q    <= is_judge_q;
+    apart_other_q   <= ahead_q - other_ahead;
+
+    // no choice between ahead_q and others, of which an enable would be made, late and wide
+    ahead_q <= ({18{is_other_taken}} & (is_known ? ahead_q : ahead_1)) | ({18{!is_other_taken}} & (is_known ? ahead_more : ahead_0));
+    is_due_q   <= is_other_taken ? is_due_1 : is_due_0;
+    is_old_q   <= is_other_taken ? is_old_1 : is_old_0;
+    is_front_q <= is_other_taken ? is_front_1 : is_front_0;
+    if (is_left || is_again) begin
+      is_due_q   <= 1'b0;
+      is_old_q   <= 1'b0;
+      is_front_q <= 1'b0;
+    end
+    if (is_judge_q) begin
+      is_remote_q <= !is_near;
+      is_small_q  <= is_near && is_small(ahead_q[17:2]);
+    end else if (is_other_jump) begin
+      is_remote_q <= is_remote_q || is_lost;
+      is_small_q  <= !is_remote_q && !is_lost && is_small(apart_other_q[17:2]);
+    end else begin
+      is_remote_q <= is_remote_q && !is_jump;
+      is_small_q  <= !is_remote_q && is_small(ahead_q[17:2]);
+    end
+
+    is_differ_q   <= take_header || is_again || (is_differ_q && !is_joined && !is_refused);
+    is_judge_q    <= is_differ_q && is_joined && !is_again;
+    is_far_q      <= is_judge_q && is_believable && is_too_far && !is_again;
+    is_unwanted_q <= (is_unwanted_q && !take_header) || is_refused ||
+                     (!is_again && ((is_judge_q && !is_believable) || is_far_q || is_done));
+    is_skip_session_q <= (is_judge_q && is_other_session && !is_again) || (is_skip_session_q && !is_end && !take_header);
+    is_skip_gap_q     <= (is_judge_q && is_number_bad_q && !is_other_session && !is_again) || (is_far_q && !is_again) ||
+                         is_refused || (is_skip_gap_q && !is_end && !take_header);
+
+    if (is_differ_q) begin
+      apart_q         <= apart[31:0];
+      is_borrow_q     <= apart[32];
+      is_low_borrow_q <= seq_q[15:0] < expected[15:0];
+      is_high_below_q <= seq_q[63:32] < expected[63:32];
+      is_next_above_q <= &(same[47:32] ^ {falls[46:32], 1'b1});
+      is_0_q          <= is_other_taken ? is_1_more : is_0_more;
+      is_1_q          <= is_other_taken ? is_2_more && !is_jump_max_1_q : is_1_more;
+      for (k = 0; k < 3; k = k + 1) begin
+        is_same_q[k]  <= &same[16*k+16+:16];
+        is_above_q[k] <= &above[16*k+:16];
+        is_below_q[k] <= &below[16*k+:16];
       end
-      JUDGE: begin
-        state_q       <= is_other_session_q ? SKIP_SESSION : is_number_bad_q ? SKIP_GAP : RUN;
-        is_run_q      <= is_believable && (is_far_q || !is_too_far);
-        is_unwanted_q <= !is_believable;
-        is_far_q      <= !is_far_q && is_too_far;
-      end
-      RUN: begin
-        if (is_far_q) begin
-          state_q       <= SKIP_GAP;
-          is_unwanted_q <= 1'b1;
-        end
-        is_far_q <= 1'b0;
-        if (is_done) begin
-          state_q       <= IDLE;
-          is_run_q      <= 1'b0;
-          is_unwanted_q <= 1'b1;
-        end
-      end
-      default: if (is_end) begin
-        state_q       <= IDLE;
-        is_unwanted_q <= 1'b1;
-      end
-    endcase
-    // the expected number has gone past what was compared with; else this line was not ahead, and is behind now
-    if (is_other_jump && (state_q == DIFFER || state_q == JUDGE ||
-                          (state_q == RUN && ((!is_old && !is_next_q) || was_judged_q)))) begin
-      state_q       <= DIFFER;
-      is_run_q      <= 1'b0;
-      is_unwanted_q <= 1'b0;
+      for (k = 0; k < 5; k = k + 1) is_other_session_q[k] <= session_q[16*k+:16] != session[16*k+:16];
     end
 
     if (is_taken) is_fresh_q <= 1'b1;
-    is_number_bad_q <= seq_q == 64'd0 || (&seq_q[63:16] && {1'b0, seq_q[15:0]} + {1'b0, blocks_q} > 17'h0ffff);
-    is_known_number_q <= state_q == DIFFER;
+    wants_join        <= is_differ_q && !is_joined && !is_number_bad;
+    is_number_bad_q   <= is_number_bad;
+    is_known_number_q <= is_differ_q;
     if (take_header) begin
-      state_q        <= DIFFER;
-      is_run_q       <= 1'b0;
-      is_unwanted_q  <= 1'b0;
       seq_q          <= head_seq;
       session_q      <= data[79:0];
       t_rx_q         <= data[8*24+:64];
-      is_heartbeat_q <= head_cnt == `MOLDUDP64_MESSAGE_COUNT_HEARTBEAT;
-      is_end_q       <= head_cnt == `MOLDUDP64_MESSAGE_COUNT_END_OF_SESSION;
-      blocks_q       <= head_cnt == `MOLDUDP64_MESSAGE_COUNT_END_OF_SESSION ? 16'd0 : head_cnt;
+      is_heartbeat_q <= head_is_heartbeat;
+      is_end_q       <= head_is_end;
+      has_blocks_q   <= !head_is_heartbeat && !head_is_end;
+      for (k = 0; k < 4; k = k + 1) is_none_q[k] <= head_seq[16*k+:16] == 16'd0;
+      for (k = 0; k < 3; k = k + 1) is_full_q[k] <= &head_seq[16*k+16+:16];
+      is_past_q      <= !head_is_end && {1'b0, head_seq[15:0]} + {1'b0, head_cnt} > 17'h0ffff;
       is_fresh_q     <= 1'b0;
-      is_far_q       <= 1'b0;
     end
 
     pulse <= {`HWGW_LINE_CNT_W{1'b0}};
     pulse[`HWGW_LINE_CNT_MOLD_MESSAGES]     <= is_taken;
     pulse[`HWGW_LINE_CNT_MOLD_DUPLICATES]   <= is_known;
-    pulse[`HWGW_LINE_CNT_MOLD_DROP_SESSION] <= is_end && state_q == SKIP_SESSION;
-    pulse[`HWGW_LINE_CNT_MOLD_DROP_GAP]     <= is_end && state_q == SKIP_GAP;
+    pulse[`HWGW_LINE_CNT_MOLD_DROP_SESSION] <= is_end && is_skip_session_q;
+    pulse[`HWGW_LINE_CNT_MOLD_DROP_GAP]     <= is_end && is_skip_gap_q;
     if (is_done) begin
-      if (has_blocks ? is_fresh_q : is_next_q) pulse[`HWGW_LINE_CNT_MOLD_FRAMES] <= 1'b1;
+      if (has_blocks_q ? is_fresh_q : is_due_q) pulse[`HWGW_LINE_CNT_MOLD_FRAMES] <= 1'b1;
       else pulse[`HWGW_LINE_CNT_MOLD_DROP_DUPLICATE] <= 1'b1;
-      pulse[`HWGW_LINE_CNT_MOLD_HEARTBEATS] <= is_heartbeat_q && is_next_q;
-      pulse[`HWGW_LINE_CNT_MOLD_ENDS]       <= is_end_q && is_next_q;
+      pulse[`HWGW_LINE_CNT_MOLD_HEARTBEATS] <= is_heartbeat_q && is_due_q;
+      pulse[`HWGW_LINE_CNT_MOLD_ENDS]       <= is_end_q && is_due_q;
     end
     if (rst || is_restart) begin
-      state_q       <= IDLE;
-      is_run_q      <= 1'b0;
-      is_unwanted_q <= 1'b1;
-      pulse         <= {`HWGW_LINE_CNT_W{1'b0}};
+      is_unwanted_q     <= 1'b1;
+      is_differ_q       <= 1'b0;
+      is_judge_q        <= 1'b0;
+      is_due_q          <= 1'b0;
+      is_old_q          <= 1'b0;
+      is_front_q        <= 1'b0;
+      is_far_q          <= 1'b0;
+      wants_join        <= 1'b0;
+      is_skip_session_q <= 1'b0;
+      is_skip_gap_q     <= 1'b0;
+      pulse             <= {`HWGW_LINE_CNT_W{1'b0}};
     end
   end
 

@@ -59,16 +59,19 @@ def levels(module: Module) -> int:
     depth: dict[str, int] = {}
     for first in sources:
         stack = [first]
+        above: set[str] = set()  # those of the stack that wait for what stands behind them
         while stack:
             name = stack[-1]
             waits = [source for source, _ in sources[name] if source not in depth]
-            if name in depth or not waits:
+            if not waits:
                 stack.pop()
+                above.discard(name)
                 depth[name] = max((depth[s] + (0 if along else 1) for s, along in sources[name]), default=1)
-            elif set(waits) & set(stack):
+                continue
+            above.add(name)
+            if above.intersection(waits):
                 raise SystemExit(f"synth: {name} is in a loop without a register")
-            else:
-                stack += waits
+            stack += waits
     return max(depth.values(), default=0)
 
 

@@ -103,6 +103,10 @@ def test_a_line_that_skips_known_copies_while_the_other_jumps_keeps_its_place(ru
     assert feed(run, name)["events_compared"] == 6 * 100
 
 
+def test_of_two_lines_far_ahead_the_nearer_goes_on_first(run: Run):
+    assert feed(run, "of_two_lines_far_ahead_the_nearer_goes_on_first")["events_compared"] == 12
+
+
 def test_latency_is_constant(run: Run):
     assert feed(run, "latency_is_constant_per_alignment")["events_compared"] == 400
 

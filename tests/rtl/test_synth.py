@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -38,6 +39,17 @@ def test_a_carry_chain_is_one_level_and_registers_end_ways() -> None:
     cells["again"] = cell("LUT1", {"O": [13]}, I0=[12])
     assert netlist.levels(made) == 4
     assert netlist.count(made, netlist.XCUP) == {"lut": 3, "ff": 2, "bram": 0, "dsp": 0, "lutram": 0, "carry": 3}
+
+
+def test_a_cell_that_two_others_wait_for_is_no_loop() -> None:
+    cells = {
+        "last": cell("LUT2", {"O": [7]}, I0=[5], I1=[6]),
+        "short": cell("LUT1", {"O": [5]}, I0=[3]),
+        "long": cell("LUT2", {"O": [6]}, I0=[5], I1=[4]),
+        "before": cell("LUT1", {"O": [4]}, I0=[5]),
+    }
+    for order in itertools.permutations(cells):
+        assert netlist.levels(module({"clk": ("input", [2])}, {name: cells[name] for name in order})) == 4
 
 
 def test_a_loop_without_a_register_is_an_error() -> None:
