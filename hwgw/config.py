@@ -43,6 +43,7 @@ from .settings import (
     Recover,
     Risk,
     Route,
+    Rule,
     Session,
     Settings,
     Snapshot,
@@ -316,7 +317,26 @@ class Maker:
             route=Route(**node["route"].values) if node["route"] else Route(),
         )
 
-    def risk(self, node: Node, sessions: tuple[Session, ...]) -> Risk:
+    def rules(self, node: Node, strategies: tuple[Strategy, ...], root: Node) -> tuple[Rule, ...]:
+        """Rules of the card: of an instrument each, for a live strategy, where the card receives, judges and sends."""
+        names: dict[str, str] = {}
+        instruments: dict[str, str] = {}
+        live = [each.name for each in strategies if each.mode == "live"]
+        if node["rules"] and node["send"] != "card":
+            self.bad(node.where("rules"), "an order of a rule leaves by the card: send: card is needed")
+        if node["rules"] and [each["receive"]["backend"] for each in root["pipelines"]] != ["card"]:
+            self.bad(node.where("rules"), "one pipeline with backend card is needed, whose events rules go by")
+        for rule in node["rules"]:
+            self.once(names, rule["name"], rule.where("name"))
+            self.once(instruments, rule["instrument"], rule.where("instrument"))
+            if rule["instrument"] not in root["instruments"]["symbols"]:
+                self.bad(rule.where("instrument"), f"{rule['instrument']}: none of instruments.symbols")
+            if rule["strategy"] not in live:
+                self.bad(rule.where("strategy"), f"{rule['strategy']}: no live strategy; there are {', '.join(live)}")
+        fields = [field.name for field in dataclasses.fields(Rule)]
+        return tuple(Rule(**{name: rule[name] for name in fields}) for rule in node["rules"])
+
+    def risk(self, node: Node, sessions: tuple[Session, ...], strategies: tuple[Strategy, ...], root: Node) -> Risk:
         """Whose gate judges, and who sends: the card what its own gate lets pass, on one connection, as OUCH 5.0."""
         if node["send"] == "card":
             if node["where"] == "host":
@@ -325,7 +345,7 @@ class Maker:
                 self.bad(node.where("send"), f"card: it sends on one connection; there are {len(sessions)} sessions")
             elif sessions[0].protocol != "ouch50":
                 self.bad(node.where("send"), f"card: it speaks ouch50; the session speaks {sessions[0].protocol}")
-        return Risk(node["where"], node["card"], node["send"])
+        return Risk(node["where"], node["card"], node["send"], rules=self.rules(node, strategies, root))
 
     # ---- all of it ----
 
@@ -379,7 +399,7 @@ class Maker:
             sessions=sessions,
             router=config_venues.router(node, sessions, self.bad),
             control=control,
-            risk=self.risk(at, sessions) if (at := node["risk"]) else Risk(),
+            risk=self.risk(at, sessions, strategies, node) if (at := node["risk"]) else Risk(),
             confine=confine,
             placement=placement,
             journal=journal,

@@ -349,11 +349,26 @@ CONTROL = Section(
         "limits_keys": Key(Listing(pattern(r"[0-9a-f]{64}", "a public key of 64 hexadecimal digits"), 0, 4), ()),
     }
 )
+RULE = Section(
+    {
+        "name": Key(NAME),
+        "instrument": Key(SYMBOL),
+        "strategy": Key(NAME),
+        "when": Key(choice("offered", "bid", "traded_down", "traded_up")),
+        "when_px": Key(decimal(1, PX_MAX)),
+        "when_qty": Key(SHARES, 1),
+        "side": Key(choice("buy", "sell")),
+        "px": Key(decimal(1, PX_MAX)),
+        "qty": Key(integer(1, U32_MAX)),
+        "tif": Key(choice("day", "ioc"), "ioc"),
+    }
+)
 RISK = Section(
     {
         "where": Key(choice("host", "card", "both"), "host"),
         "card": Key(choice("sim"), "sim"),
         "send": Key(choice("host", "card"), "host"),
+        "rules": Key(Listing(RULE, 0, specs.load("segment").constant("rules_max")), ()),
     }
 )
 MIB = 2**20

@@ -213,8 +213,24 @@ class NativeSettings:
         cfg.risk_where = RISK_WHERE[settings.risk.where]
         cfg.risk_card = self._string(settings.risk.library)
         cfg.card_sends = settings.risk.send == "card"
+        cfg.rule, cfg.rule_cnt = self._rules(), len(settings.risk.rules)
         cfg.end_with_feed = receive.backend == "pcap"
         cfg.journal_stall_ns = settings.journal.stall_ns if settings.journal else 0
+
+    def _rules(self) -> Any:
+        settings = self._settings
+        rows = ffi.new("struct hwgw_rule_cfg[]", max(1, len(settings.risk.rules)))
+        self._keep.append(rows)
+        numbers = [strategy.name for strategy in settings.strategies]
+        for row, rule in zip(rows, settings.risk.rules, strict=False):
+            row.name, row.instrument = self._string(rule.name), settings.symbols.index(rule.instrument)
+            at = row.rule
+            at.when = getattr(lib, f"HWGW_RULE_WHEN_{rule.when.upper()}")
+            at.side = getattr(lib, f"HWGW_ORDER_SIDE_{rule.side.upper()}")
+            at.tif = getattr(lib, f"HWGW_ORDER_TIF_{rule.tif.upper()}")
+            at.strategy = numbers.index(rule.strategy)
+            at.when_px, at.when_qty, at.px, at.qty = rule.when_px, rule.when_qty, rule.px, rule.qty
+        return rows
 
     def fall_back(self, why: str) -> bool:
         """After an open that failed: udp where "auto" had chosen afxdp; False when nothing was left to choose."""

@@ -87,6 +87,9 @@ class Segment(Halts):
         self.strategy_params = view(
             lib.hwgw_segment_param(pointer, 0), "strategy_param", risk.constant("strategies_max")
         )
+        self.rule_rows = view(
+            lib.hwgw_segment_rule(pointer, 0), "rule_row", specs.load("segment").constant("rules_max")
+        )
 
     @classmethod
     def attach(cls, name: str, *, writable: bool = False) -> Self:

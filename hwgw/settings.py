@@ -274,6 +274,22 @@ class Paper:
 
 
 @dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of the card's trigger: what the feed has to say of an instrument, and the order that is made then."""
+
+    name: str
+    instrument: str
+    strategy: str
+    when: str
+    when_px: int
+    when_qty: int
+    side: str
+    px: int
+    qty: int
+    tif: str
+
+
+@dataclass(frozen=True, slots=True)
 class Risk:
     """Whose gate judges: the host's, the card's, or both; send: who puts the orders that pass on the wire.
 
@@ -284,6 +300,7 @@ class Risk:
     card: str = "sim"
     send: str = "host"
     library: str = ""
+    rules: tuple[Rule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

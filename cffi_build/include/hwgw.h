@@ -300,6 +300,7 @@ struct hwgw_exposure *hwgw_segment_exposure(struct hwgw_segment *segment,
                                             uint32_t account); /* accounts_max = gateway */
 struct hwgw_strategy_row *hwgw_segment_strategy(struct hwgw_segment *segment, uint32_t id);
 struct hwgw_strategy_param *hwgw_segment_param(struct hwgw_segment *segment, uint32_t id);
+struct hwgw_rule_row *hwgw_segment_rule(struct hwgw_segment *segment, uint32_t number);
 struct hwgw_quality *hwgw_segment_quality(struct hwgw_segment *segment, uint32_t venue, uint32_t strategy);
 struct hwgw_limits *hwgw_segment_limits(struct hwgw_segment *segment, uint32_t index);
 struct hwgw_breaker_row *hwgw_segment_breaker(struct hwgw_segment *segment, uint32_t rule);
@@ -337,6 +338,16 @@ bool hwgw_arm(struct hwgw_segment *segment, uint32_t id, bool is_armed);
  * writer at a time: the control plane */
 uint64_t hwgw_params_publish(struct hwgw_segment *segment, uint32_t id, const int64_t *values,
                              const uint8_t version[16]);
+/* gives a rule of the card its terms and arms it for one order, or disarms it; the number of what is asked, which seq_ack of its row follows (seq_refused too, when a value is not allowed), or 0 while what was asked before was
+ * not looked at. Once it was looked at, no order of what was before leaves. One writer at a time: the control plane */
+struct hwgw_rule_terms {
+  uint32_t when_px;
+  uint32_t when_qty;
+  uint32_t px;
+  uint32_t qty;
+};
+uint64_t hwgw_rule_publish(struct hwgw_segment *segment, uint32_t number, const struct hwgw_rule_terms *terms,
+                           bool is_armed);
 /* asks every pipeline to cancel what it has open at the venue now; the number of the request, which cancel_seq_ack of
  * each thread follows. Any process and thread */
 uint64_t hwgw_cancel_all(struct hwgw_segment *segment);
@@ -416,6 +427,13 @@ struct hwgw_replay_part {
   uint64_t block; /* its number */
 };
 
+/* a rule of the card's trigger, of one instrument: nothing is armed until somebody asks for it */
+struct hwgw_rule_cfg {
+  const char *name;
+  uint32_t instrument;
+  struct hwgw_rule rule; /* its strategy is a live one of the pipeline; account and armed are not looked at */
+};
+
 enum hwgw_risk_where { HWGW_RISK_WHERE_HOST = 0, HWGW_RISK_WHERE_CARD = 1, HWGW_RISK_WHERE_BOTH = 2 };
 
 struct hwgw_pipeline_cfg {
@@ -435,6 +453,8 @@ struct hwgw_pipeline_cfg {
   uint64_t journal_stall_ns; /* halt when the journal's writer has not looked for so long; 0 = never */
   uint32_t risk_where;       /* enum hwgw_risk_where: whose gate judges */
   const char *risk_card;     /* library of the simulated card (hwgw_card.h), when rx is not a card itself */
+  uint32_t rule_cnt;         /* at most HWGW_SEGMENT_RULES_MAX, with card_sends and a card that receives */
+  const struct hwgw_rule_cfg *rule;
   bool card_sends; /* orders that pass leave by the card, under a loan (docs/decisions/0018); needs its gate */
   struct hwgw_rx_cfg rx;
   struct hwgw_books_cfg books;

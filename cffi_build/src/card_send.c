@@ -70,6 +70,25 @@ void card_send_switch(struct card_gate *gate, bool is_on) {
   card_write(gate->card, HWGW_REG_GATE_CONTROL, is_on ? HWGW_REG_GATE_CONTROL_SENDS : 0);
 }
 
+void card_send_rule(struct card_gate *gate, uint32_t instrument, const struct hwgw_rule *rule) {
+  uint32_t word[sizeof *rule / 4];
+  memcpy(word, rule, sizeof word);
+  for (uint32_t i = 0; i < sizeof word / 4; i++) card_write(gate->card, HWGW_REG_RULE + 4 * i, word[i]);
+  card_write(gate->card, HWGW_REG_RULE_INSTRUMENT, instrument);
+}
+
+void card_send_locate(struct card_gate *gate, uint16_t locate, uint32_t instrument, bool is_on) {
+  card_write(gate->card, HWGW_REG_SYMBOL, instrument | (is_on ? HWGW_REG_SYMBOL_SYMBOL_IS_ON : 0));
+  card_write(gate->card, HWGW_REG_SYMBOL_LOCATE, locate);
+}
+
+bool card_send_shot(struct card_gate *gate, uint32_t ref) {
+  if (ref)
+    card_write(gate->card, HWGW_REG_GATE_CONTROL, HWGW_REG_GATE_CONTROL_SENDS | HWGW_REG_GATE_CONTROL_TRIGGER_ENABLE);
+  card_write(gate->card, HWGW_REG_SHOT_REF, ref);
+  return !ref && card_read(gate->card, HWGW_REG_GATE_STATE) & HWGW_REG_GATE_STATE_SHOT_IS_FIRED;
+}
+
 bool card_send_take(struct card_gate *gate, struct hwgw_sent *sent, bool is_patient) {
   struct card *card = gate->card;
   for (uint32_t cycles = 0; !card->is_lost; cycles += POLL_CYCLES) {

@@ -28,6 +28,12 @@ bool card_send_lend(struct card_gate *gate, const struct hwgw_loan_numbers *numb
 bool card_send_return(struct card_gate *gate);
 /* whether orders that pass leave */
 void card_send_switch(struct card_gate *gate, bool is_on);
+/* a rule of an instrument, and which instrument a number of the feed is (or that it is none of those). Only while no shot is with the card */
+void card_send_rule(struct card_gate *gate, uint32_t instrument, const struct hwgw_rule *rule);
+void card_send_locate(struct card_gate *gate, uint16_t locate, uint32_t instrument, bool is_on);
+/* lets rules make one order with this reference, which leaves when it passes; 0: takes that back, as it was. Whether an order was made
+ * with the last reference: then its verdict comes, or has come, and it leaves as long as the switch is not turned */
+bool card_send_shot(struct card_gate *gate, uint32_t ref);
 /* the next record of sent orders; is_patient: waits for it. false: there is none, or the card was lost */
 bool card_send_take(struct card_gate *gate, struct hwgw_sent *sent, bool is_patient);
 /* a frame that the simulated card has put on its wire, after at most so many cycles; its length, 0 = none. frame:

@@ -352,6 +352,7 @@ bool hwgw_pipeline_step(struct hwgw_pipeline *p) {
     pipeline_frame(p, &p->frame[i]);
   }
   if (cnt) hwgw_rx_release(p->rx);
+  if (HWGW_UNLIKELY(p->rules.cnt)) pipeline_rule_look(p);
   p->counters[HWGW_CNT_PIPELINE_LOOPS]++;
   uint64_t now = pipeline_ticks(p);
   if (now - p->t_session >= p->session_ticks) {
@@ -373,5 +374,6 @@ bool hwgw_pipeline_step(struct hwgw_pipeline *p) {
     p->t_house = now;
     hwgw_pipeline_publish(p);
   }
+  if (HWGW_UNLIKELY(p->rules.cnt)) pipeline_rule_round(p);
   return cnt != 0;
 }

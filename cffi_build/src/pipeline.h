@@ -169,6 +169,30 @@ struct pipeline_loan {
   uint8_t packet[HWGW_PACKET_SZ_MAX]; /* what the card is to send */
 };
 
+/* pipeline_rule.c: masks are of rules, by their number */
+struct pipeline_rule {
+  uint32_t instrument;
+  uint16_t locate; /* as the card has it, 0 = it does not know the instrument */
+  struct hwgw_rule rule;
+};
+
+struct pipeline_rules {
+  uint32_t cnt;
+  bool is_loaded;    /* the card may make an order */
+  bool is_awaited;   /* it has made it, and its verdict comes */
+  bool is_new;       /* an order was taken in since the last round */
+  bool is_recorded;  /* the last record of ref says that an order may leave with it */
+  uint32_t ref;      /* of the order, reserved; 0 = none yet */
+  uint32_t mask;     /* whose order it may be, while it is loaded or awaited */
+  uint32_t recorded; /* on record as whose it may be */
+  uint32_t armed;    /* wanted */
+  uint32_t stored;   /* armed in the card */
+  uint32_t changed;  /* the card has other terms */
+  uint64_t fired_ns; /* time of the last order */
+  uint64_t seq;      /* of the control plane's words */
+  struct pipeline_rule rule[HWGW_SEGMENT_RULES_MAX];
+};
+
 struct hwgw_pipeline {
   /* The one clock of the data path: the TSC, or what hwgw_pipeline_advance said last, in ns. All that reads the time asks
    * pipeline_ticks, so that one input gives one journal. */
@@ -239,6 +263,7 @@ struct hwgw_pipeline {
   struct hwgw_risk *risk;
   struct pipeline_card card;
   struct pipeline_loan loan;
+  struct pipeline_rules rules;
   struct hwgw_breaker *breaker;
   bool is_halted;             /* what the gate was told last */
   bool has_halted_instrument; /* as of halt_seq */
@@ -343,6 +368,11 @@ bool pipeline_judge_give(struct hwgw_pipeline *p, const struct hwgw_order *event
                          uint32_t reason, bool is_judged);
 /* the answer to the record that was given last; those before it are looked at on the way */
 bool pipeline_judge_await(struct hwgw_pipeline *p, struct hwgw_verdict *verdict);
+/* one answer, whose ever; false: there is none, or (is_patient) the card is lost */
+bool pipeline_judge_look(struct hwgw_pipeline *p, struct hwgw_verdict *verdict, bool is_patient);
+/* an order that a rule of the card has made, with the card's verdict: the answer that counts; what passed has left, or was kept */
+uint32_t pipeline_judge_fired(struct hwgw_pipeline *p, const struct hwgw_order *order,
+                              const struct hwgw_verdict *verdict);
 /* pipeline_rebuild.c: what a journal makes of both gates. begin: before the first of these; end: behind the last one, says
  * whether the card answered all as the host does; started: the start has armed the strategies */
 int32_t pipeline_rebuild_begin(struct hwgw_pipeline *p, struct hwgw_error *error);
@@ -370,7 +400,20 @@ static inline bool pipeline_loan_has_left(const struct hwgw_pipeline *p, const s
   return pipeline_loan_has(p, order) && (p->loan.state == LOAN_SENT || p->loan.state == LOAN_UNKNOWN);
 }
 uint32_t pipeline_loan_outcome(struct hwgw_pipeline *p, const struct hwgw_order *wire);
-void pipeline_loan_lost(struct hwgw_pipeline *p); /* the card was */
+void pipeline_loan_lost(struct hwgw_pipeline *p);                                  /* the card was */
+bool pipeline_loan_ready(struct hwgw_pipeline *p, uint64_t now_ns);                /* an order could leave */
+void pipeline_loan_fired(struct hwgw_pipeline *p, const struct hwgw_order *order); /* in the place of an offer */
+void pipeline_loan_stray(struct hwgw_pipeline *p); /* the card made an order that no rule says */
+/* pipeline_rule.c: orders that rules of the card make */
+int32_t pipeline_rule_open(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error);
+/* the card makes none any more, and what it made is known: before either gate is told of something, before the connection is
+ * written to, and before a reference is taken */
+void pipeline_rule_return(struct hwgw_pipeline *p);
+void pipeline_rule_look(
+    struct hwgw_pipeline *p); /* whether one was made: while there are rules, before the session is polled */
+void pipeline_rule_round(struct hwgw_pipeline *p); /* while there are rules, at the end of a round */
+bool pipeline_rule_fired(struct hwgw_pipeline *p, const struct hwgw_verdict *verdict); /* false: by no rule */
+void pipeline_rule_locate(struct hwgw_pipeline *p, const struct hwgw_event *event);    /* a directory message */
 /* pipeline_card.c: events that the card has decoded */
 void pipeline_card_event(struct hwgw_pipeline *p, const struct hwgw_frame *frame);
 void pipeline_card_age(struct hwgw_pipeline *p, uint64_t now);
@@ -385,6 +428,9 @@ void pipeline_applied(struct hwgw_pipeline *p, const struct hwgw_event *event, u
                       uint64_t t_book);
 void pipeline_status(struct hwgw_pipeline *p, const struct hwgw_event *event);
 bool pipeline_contradicts(uint32_t outcome); /* of a book: it can no longer be trusted */
+/* an order that a rule of the card made for a strategy; what the gates say of it */
+uint32_t pipeline_order_fired(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy,
+                              struct hwgw_order *order, const struct hwgw_verdict *verdict);
 void pipeline_call(struct hwgw_pipeline *p, uint32_t index, bool sampled);
 /* pipeline_params.c */
 int32_t pipeline_params_open(struct hwgw_pipeline *p, struct pipeline_strategy *strategy,

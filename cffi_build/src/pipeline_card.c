@@ -37,6 +37,7 @@ void pipeline_card_event(struct hwgw_pipeline *p, const struct hwgw_frame *frame
   if (HWGW_UNLIKELY(event.ts_ns < p->ts_last[event.channel])) p->counters[HWGW_CNT_ITCH_TIME_STEPS]++;
   p->ts_last[event.channel] = event.ts_ns;
   hwgw_instruments_event(p->instruments, &event);
+  if (HWGW_UNLIKELY(p->rules.cnt && event.kind == HWGW_EVENT_KIND_DIRECTORY)) pipeline_rule_locate(p, &event);
   pipeline_event(p, &event, (event.seq & p->sample_mask) == 0);
 }
 

@@ -36,6 +36,7 @@ void pipeline_venue_halts(struct hwgw_pipeline *p) {
 }
 
 bool pipeline_request(struct hwgw_pipeline *p, uint32_t venue, uint32_t kind, uint32_t symbol) {
+  pipeline_rule_return(p);
   if (p->last_ref == UINT32_MAX) return false;
   struct hwgw_order order = {.kind = (uint8_t)kind,
                              .ref = p->last_ref + 1,

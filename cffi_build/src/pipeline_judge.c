@@ -57,10 +57,10 @@ static void differs(struct hwgw_pipeline *p, const struct pipeline_said *said, c
 
 /* ---- records and their answers ---- */
 
-/* one answer; false: there is none, or the card is lost */
-static bool look(struct hwgw_pipeline *p, struct hwgw_verdict *verdict, bool is_patient) {
-  if (!card_gate_take(p->card.gate, verdict, is_patient)) return false;
+bool pipeline_judge_look(struct hwgw_pipeline *p, struct hwgw_verdict *verdict, bool is_patient) {
+  if (!card_gate_take(p->card.gate, verdict, is_patient)) return is_patient && lost(p);
   p->counters[HWGW_CNT_CARD_VERDICTS]++;
+  if (HWGW_UNLIKELY(verdict->source == HWGW_VERDICT_SOURCE_TRIGGER) && pipeline_rule_fired(p, verdict)) return true;
   const struct pipeline_said *said = &p->card.said[verdict->number % HWGW_CARD_ENTRIES];
   bool is_same = verdict->source == HWGW_VERDICT_SOURCE_HOST && verdict->kind == said->kind &&
                  verdict->ref == said->ref && verdict->instrument == said->instrument && verdict->ts_ns == said->ts_ns;
@@ -79,7 +79,7 @@ bool pipeline_judge_give(struct hwgw_pipeline *p, const struct hwgw_order *event
   struct hwgw_verdict verdict;
   if (HWGW_UNLIKELY(p->card.is_lost)) return lost(p);
   while (card_gate_pending(gate) >= HWGW_CARD_ENTRIES)
-    if (!look(p, &verdict, true)) return lost(p);
+    if (!pipeline_judge_look(p, &verdict, true)) return false;
   p->card.said[gate->head % HWGW_CARD_ENTRIES] = (struct pipeline_said){.ts_ns = event->ts_ns,
                                                                         .ref = event->ref,
                                                                         .instrument = event->instrument,
@@ -92,7 +92,7 @@ bool pipeline_judge_give(struct hwgw_pipeline *p, const struct hwgw_order *event
 
 bool pipeline_judge_await(struct hwgw_pipeline *p, struct hwgw_verdict *verdict) {
   while (card_gate_pending(p->card.gate))
-    if (!look(p, verdict, true)) return lost(p);
+    if (!pipeline_judge_look(p, verdict, true)) return false;
   return true;
 }
 
@@ -149,6 +149,36 @@ static uint32_t by_card(struct hwgw_pipeline *p, const struct hwgw_order *order)
   struct hwgw_order back = rejected(order);
   (void)pipeline_judge_give(p, &back, NULL, HWGW_RISK_REASON_PASS, true);
   return HWGW_RISK_REASON_HALTED;
+}
+
+uint32_t pipeline_judge_fired(struct hwgw_pipeline *p, const struct hwgw_order *order,
+                              const struct hwgw_verdict *verdict) {
+  struct hwgw_order back = rejected(order);
+  struct hwgw_verdict said = *verdict;
+  said.source = HWGW_VERDICT_SOURCE_HOST;
+  bool has_passed = verdict->reason == HWGW_RISK_REASON_PASS;
+  uint32_t reason = p->card.is_alone ? verdict->reason : hwgw_risk_event(p->risk, order, NULL);
+  pipeline_loan_fired(p, order);
+  bool has_left = pipeline_loan_settle(p, true, has_passed);
+  struct pipeline_said host = {.ref = order->ref,
+                               .kind = order->kind,
+                               .instrument = order->instrument,
+                               .ts_ns = order->ts_ns,
+                               .reason = (uint8_t)reason};
+  if (HWGW_UNLIKELY(reason != verdict->reason)) differs(p, &host, &said);
+  if (!has_passed) {
+    if (reason == HWGW_RISK_REASON_PASS) hwgw_risk_event(p->risk, &back, NULL);
+    return verdict->reason;
+  }
+  if (HWGW_LIKELY(!p->card.is_alone && reason == HWGW_RISK_REASON_PASS)) return reason;
+  if (p->card.is_alone || has_left) { /* the host's gate has not got it */
+    if (HWGW_LIKELY(carry(p->risk, order, verdict->px_judged))) return HWGW_RISK_REASON_PASS;
+    host.reason = HWGW_RISK_REASON_STATE;
+    differs(p, &host, &said);
+    if (has_left) return HWGW_RISK_REASON_PASS; /* what the venue says of it will halt once more */
+  }
+  (void)pipeline_judge_give(p, &back, NULL, HWGW_RISK_REASON_PASS, false);
+  return reason != HWGW_RISK_REASON_PASS ? reason : (uint32_t)HWGW_RISK_REASON_HALTED;
 }
 
 uint32_t pipeline_judge(struct hwgw_pipeline *p, const struct hwgw_order *event, const struct hwgw_limits *limits) {

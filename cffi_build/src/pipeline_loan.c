@@ -8,7 +8,7 @@
  * (pipeline_judge.c), is settled behind the verdict, and comes to send_order (pipeline_order.c) as one that has left. The only
  * other writer of the connection is hwgw_session_flush, which takes the loan back first.
  *   Record before bytes: the record `offer` is in the journal's ring before the card has the order; an order that cannot
- * be recorded is not offered. The verdict is put behind it. An offer without a verdict may have left.
+ * be recorded is not offered. The verdict is put behind it. An offer without a verdict may have left. Orders of rules: pipeline_rule.c.
  *   What the card sends: new orders and replaces that its encoder says just as the session's does, when nothing waits in
  * the session and a loan is out. All else (cancels, options, quantities of a chain of replaces, market orders that the
  * card alone judges, whose price nobody else knows) leaves by the host, as every order does while there is no loan.
@@ -65,11 +65,12 @@ void pipeline_loan_lost(struct hwgw_pipeline *p) {
 static bool take_back(void *borrower) {
   struct hwgw_pipeline *p = borrower;
   struct hwgw_sent sent;
-  if (!p->loan.is_out) return true;
+  pipeline_rule_return(p); /* which may end the connection */
+  if (!p->loan.is_out) return !link_of(p)->link_down;
   p->loan.is_out = false;
   p->counters[HWGW_CNT_LOAN_RETURNED]++;
   bool is_back = card_send_return(p->card.gate);
-  if (HWGW_LIKELY(is_back && !card_send_take(p->card.gate, &sent, false))) return true;
+  if (HWGW_LIKELY(is_back && !card_send_take(p->card.gate, &sent, false))) return !link_of(p)->link_down;
   if (is_back) { /* each order was waited for */
     p->counters[HWGW_CNT_LOAN_DIFFERS]++;
     hwgw_halt(p->segment, HWGW_RISK_REASON_CARD, "the card tells of an order that was not offered to it");
@@ -111,6 +112,8 @@ static bool lend(struct hwgw_pipeline *p, uint64_t now_ns) {
   struct card_gate *gate = p->card.gate;
   struct hwgw_error error = {0};
   struct hwgw_loan_numbers numbers;
+  pipeline_rule_return(p);
+  if (link_of(p)->link_down) return false;
   if (route(p, now_ns, &error) || hwgw_loan_numbers(link_of(p)->fd, &numbers, &error)) return unfit(p, &error, now_ns);
   if (loan->is_out && numbers.seq != loan->next) {
     give_up(p, HWGW_CNT_LOAN_DIFFERS, "the connection's numbers have moved while they were lent");
@@ -158,6 +161,22 @@ void pipeline_loan_offer(struct hwgw_pipeline *p, const struct hwgw_order *order
   loan->state = LOAN_OFFERED;
   loan->ref = order->ref;
   card_send_switch(p->card.gate, true);
+}
+
+bool pipeline_loan_ready(struct hwgw_pipeline *p, uint64_t now_ns) {
+  return ensure(p, now_ns);
+}
+
+void pipeline_loan_fired(struct hwgw_pipeline *p, const struct hwgw_order *order) {
+  struct pipeline_loan *loan = &p->loan;
+  loan->len = hwgw_order_encode(link_of(p), order, loan->packet);
+  loan->ref = order->ref;
+  loan->state = LOAN_OFFERED;
+}
+
+void pipeline_loan_stray(struct hwgw_pipeline *p) {
+  card_send_switch(p->card.gate, false);
+  give_up(p, HWGW_CNT_LOAN_UNKNOWN, "the card has made an order that none of its rules says");
 }
 
 /* frames of the simulated card, which has no wire of its own */

@@ -144,25 +144,11 @@ static uint32_t locate(struct hwgw_pipeline *p, struct hwgw_order *order) {
   return venue;
 }
 
-void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, struct hwgw_order *order) {
-  pipeline_control(p);
-  /* every other kind is the venue's, the feed's or the control plane's to say, and the gate would believe it */
+/* an order that was judged: on record, on its way, in the counters, and its strategy is told; before: as when it was judged */
+static void concluded(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, struct hwgw_order *order,
+                      uint32_t venue, uint32_t reason, uint64_t t_risk, struct hwgw_journal_basis *before) {
   bool is_cancel = order->kind == HWGW_ORDER_KIND_CANCEL;
   bool is_new = order->kind == HWGW_ORDER_KIND_NEW || order->kind == HWGW_ORDER_KIND_REPLACE;
-  if (is_new) {
-    p->last_ref += p->last_ref < UINT32_MAX; /* at the end of the numbers the gate refuses: they only rise */
-    order->ref = p->last_ref;
-  }
-  uint32_t venue = pipeline_has_venues(p) ? locate(p, order) : 0;
-  order->reason = 0;
-  order->account = (uint8_t)strategy->account;
-  order->strategy = (uint8_t)strategy->id;
-  uint64_t t_risk = pipeline_ticks(p);
-  order->ts_ns = pipeline_ns(p, t_risk);
-  struct hwgw_journal_basis before = {.beat_ts_ns = p->risk->last_beat, .clock_ns = p->risk->last_ts};
-  uint32_t reason = HWGW_LIKELY(is_new) ? judge(p, order, venue)
-                    : is_cancel         ? pipeline_judge(p, order, NULL)
-                                        : HWGW_RISK_REASON_MALFORMED;
   uint64_t t_judged = pipeline_ticks(p);
   pipeline_stage(p, HWGW_SEGMENT_HIST_RISK, t_risk, t_judged);
   bool is_recorded = record_order(p, order, reason);
@@ -175,9 +161,9 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
       p->is_halted = true;
       hwgw_halt(p->segment, latched, "the risk gate latched on an order");
     }
-    before.is_ahead = reason == HWGW_RISK_REASON_INSTRUMENT_HALT || reason == HWGW_RISK_REASON_VENUE_HALT ||
-                      (reason == HWGW_RISK_REASON_FEED && is_blind(p, order->instrument, venue));
-    if (is_new) pipeline_record_basis(p, order, &before);
+    before->is_ahead = reason == HWGW_RISK_REASON_INSTRUMENT_HALT || reason == HWGW_RISK_REASON_VENUE_HALT ||
+                       (reason == HWGW_RISK_REASON_FEED && is_blind(p, order->instrument, venue));
+    if (is_new) pipeline_record_basis(p, order, before);
     pipeline_refused(p, strategy, order, venue, reason);
     return;
   }
@@ -188,7 +174,7 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
   uint32_t outcome = HWGW_LIKELY(leaves) ? send_order(p, order, venue) : HWGW_CNT_ORDER_DROP_JOURNAL;
   uint64_t t_encoded = pipeline_ticks(p);
   p->counters[outcome]++;
-  if (is_new) pipeline_record_basis(p, order, &before);
+  if (is_new) pipeline_record_basis(p, order, before);
   if (HWGW_UNLIKELY(outcome != HWGW_CNT_ORDER_ENCODED)) {
     if (!is_cancel) give_back(p, order, true);
     pipeline_refused(p, strategy, order, venue, outcome);
@@ -207,4 +193,39 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
     record_arrival(p, order, venue);
   }
   hook_order(p, strategy, order, venue);
+}
+
+void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, struct hwgw_order *order) {
+  pipeline_control(p);
+  pipeline_rule_return(p);
+  /* every other kind is the venue's, the feed's or the control plane's to say, and the gate would believe it */
+  bool is_cancel = order->kind == HWGW_ORDER_KIND_CANCEL;
+  bool is_new = order->kind == HWGW_ORDER_KIND_NEW || order->kind == HWGW_ORDER_KIND_REPLACE;
+  if (is_new) {
+    p->last_ref += p->last_ref < UINT32_MAX; /* at the end of the numbers the gate refuses: they only rise */
+    order->ref = p->last_ref;
+  }
+  uint32_t venue = pipeline_has_venues(p) ? locate(p, order) : 0;
+  order->reason = 0;
+  order->account = (uint8_t)strategy->account;
+  order->strategy = (uint8_t)strategy->id;
+  uint64_t t_risk = pipeline_ticks(p);
+  order->ts_ns = pipeline_ns(p, t_risk);
+  if (HWGW_UNLIKELY(order->ts_ns < p->rules.fired_ns)) order->ts_ns = p->rules.fired_ns;
+  struct hwgw_journal_basis before = {.beat_ts_ns = p->risk->last_beat, .clock_ns = p->risk->last_ts};
+  uint32_t reason = HWGW_LIKELY(is_new) ? judge(p, order, venue)
+                    : is_cancel         ? pipeline_judge(p, order, NULL)
+                                        : HWGW_RISK_REASON_MALFORMED;
+  concluded(p, strategy, order, venue, reason, t_risk, &before);
+}
+
+uint32_t pipeline_order_fired(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy,
+                              struct hwgw_order *order, const struct hwgw_verdict *verdict) {
+  struct hwgw_journal_basis before = {.beat_ts_ns = p->risk->last_beat, .clock_ns = p->risk->last_ts};
+  uint64_t t_risk = pipeline_ticks(p);
+  uint32_t reason = pipeline_judge_fired(p, order, verdict);
+  p->counters[HWGW_CNT_STRATEGY_INTENTS]++;
+  if (HWGW_UNLIKELY(hwgw_breaker_event(p->breaker, p->risk, order, reason))) pipeline_breaker_act(p);
+  concluded(p, strategy, order, 0, reason, t_risk, &before);
+  return reason;
 }

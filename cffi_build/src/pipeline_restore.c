@@ -165,10 +165,14 @@ static void translate(const struct pipeline_restore *r, struct hwgw_order *event
   event->strategy = r->strategy[event->strategy % HWGW_RISK_STRATEGIES_MAX];
 }
 
-/* the card may have sent the order that it was offered last: without a verdict it is one that left, without an answer */
+/* the card, or a rule of it, may have sent the order that it was offered last: without a verdict it is one that left, without an answer */
 static int32_t unanswered(struct pipeline_restore *r) {
   struct hwgw_order order = r->offer;
   r->offer.kind = HWGW_ORDER_KIND_NONE;
+  if (r->shot_cnt == 1) { /* of several nobody knows which: then the venue's next reference says that there was one */
+    r->shot_cnt = 0;
+    return ordered(r, &r->shot, HWGW_RISK_REASON_PASS);
+  }
   return order.kind == HWGW_ORDER_KIND_NONE ? HWGW_OK : ordered(r, &order, HWGW_RISK_REASON_PASS);
 }
 
@@ -176,6 +180,20 @@ static int32_t offer(struct pipeline_restore *r, const struct hwgw_journal_recor
   if (record->len != sizeof r->offer) return CONTRADICTS(r, "an offer of %u bytes", record->len);
   memcpy(&r->offer, payload, sizeof r->offer);
   translate(r, &r->offer);
+  r->shot_cnt = 0; /* taken back before */
+  return HWGW_OK;
+}
+
+/* what a rule of the card may make from here on; of kind none: nothing any more */
+static int32_t shot(struct pipeline_restore *r, const struct hwgw_journal_record *record, const void *payload) {
+  struct hwgw_order order;
+  if (record->len != sizeof order) return CONTRADICTS(r, "a shot of %u bytes", record->len);
+  memcpy(&order, payload, sizeof order);
+  if (order.ref > r->p->last_ref) r->p->last_ref = order.ref;
+  bool is_one_more = r->shot_cnt && r->shot.ref == order.ref;
+  r->shot_cnt = order.kind == HWGW_ORDER_KIND_NONE ? 0 : is_one_more ? r->shot_cnt + 1 : 1;
+  translate(r, &order);
+  r->shot = order;
   return HWGW_OK;
 }
 
@@ -188,6 +206,7 @@ static int32_t gate(struct pipeline_restore *r, const struct hwgw_journal_record
     case HWGW_ORDER_KIND_NEW:
     case HWGW_ORDER_KIND_REPLACE:
       r->offer.kind = HWGW_ORDER_KIND_NONE;
+      r->shot_cnt = 0; /* it is that one, or one behind it, for which it was taken back */
       return ordered(r, &event, record->verdict);
     case HWGW_ORDER_KIND_ACCEPTED:
     case HWGW_ORDER_KIND_REJECTED:
@@ -338,6 +357,7 @@ static int32_t opened(struct pipeline_restore *r, const struct hwgw_journal_reco
   int32_t status = pipeline_restore_settle(r);
   if (status) return status;
   r->next_seq = 0;
+  r->shot_cnt = 0; /* of several: the start behind it was told by the venue */
   r->is_started = false;
   r->run_clock_offset_ns = open.clock_offset_ns;
   for (uint32_t i = 0; i < HWGW_RISK_STRATEGIES_MAX; i++) r->strategy[i] = (uint8_t)i;
@@ -450,6 +470,8 @@ static int32_t apply_record(struct pipeline_restore *r, const struct hwgw_journa
   switch (record->type) {
     case HWGW_JOURNAL_RECORD_TYPE_OFFER:
       return offer(r, record, payload);
+    case HWGW_JOURNAL_RECORD_TYPE_SHOT:
+      return shot(r, record, payload);
     case HWGW_JOURNAL_RECORD_TYPE_GATE:
       return gate(r, record, payload);
     case HWGW_JOURNAL_RECORD_TYPE_LOGIN:

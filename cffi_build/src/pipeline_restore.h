@@ -38,7 +38,9 @@ struct pipeline_restore {
   uint32_t venue[HWGW_SEGMENT_SESSIONS_MAX];                /* RESTORE_NONE: there is no such session any more */
   struct hwgw_risk_strategy kept[HWGW_RISK_STRATEGIES_MAX]; /* run counters as the run before left them */
   uint64_t counters[HWGW_COUNTER_CNT]; /* of no interest: the messages were counted when they came */
-  struct hwgw_order offer;             /* the card had it, and no verdict is on record: kind none when there is none */
+  struct hwgw_order shot; /* a rule of the card may have made it: the last of shot_cnt that have its reference */
+  uint32_t shot_cnt;
+  struct hwgw_order offer; /* the card had it, and no verdict is on record: kind none when there is none */
   uint32_t derived_cnt;
   struct restore_derived *derived; /* what the sessions made of messages and the gate was not told yet */
 };

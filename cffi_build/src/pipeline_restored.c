@@ -62,7 +62,7 @@ static void conclude(struct pipeline_restore *r, const struct hwgw_pipeline_cfg 
   char text[96];
   snprintf(text, sizeof text, "rebuilt %u open orders, %u without an answer: the venue has not been asked yet",
            open_cnt, unknown_cnt);
-  p->recorded_ref = p->last_ref;
+  p->recorded_ref = p->last_ref - (r->shot_cnt > 1); /* the venue does not agree when that one has left */
   hwgw_halt(p->segment, HWGW_RISK_REASON_RECONCILE, text);
 }
 

@@ -223,6 +223,7 @@ int32_t pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pipelin
   if (!status) status = pipeline_views_open(p, error);
   if (!status) status = open_orders(p, cfg, error);
   if (!status) status = pipeline_judge_open(p, cfg, error);
+  if (!status) status = pipeline_rule_open(p, cfg, error);
   if (!status) status = pipeline_restore(p, cfg, error);
   if (status) {
     hwgw_pipeline_close(p);
@@ -299,6 +300,7 @@ static void stale_halt(struct hwgw_pipeline *p) {
 void pipeline_halts(struct hwgw_pipeline *p) {
   uint64_t seq = __atomic_load_n(&p->control->halt_seq, __ATOMIC_ACQUIRE);
   if (HWGW_LIKELY(seq == p->halt_seq)) return;
+  pipeline_rule_return(p);
   p->halt_seq = seq;
   p->t_cancel = 0;
   pipeline_control(p);

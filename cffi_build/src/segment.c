@@ -80,6 +80,8 @@ static uint64_t segment_layout(struct hwgw_segment_header *head) {
   end += HWGW_RISK_STRATEGIES_MAX * sizeof(struct hwgw_strategy_row);
   head->param_offset = end;
   end += HWGW_RISK_STRATEGIES_MAX * sizeof(struct hwgw_strategy_param);
+  head->rule_offset = end;
+  end += HWGW_SEGMENT_RULES_MAX * sizeof(struct hwgw_rule_row);
   head->breaker_offset = end;
   end += HWGW_BREAKER_RULES_MAX * sizeof(struct hwgw_breaker_row);
   head->instrument_halt_offset = end;
@@ -420,6 +422,10 @@ struct hwgw_strategy_param *hwgw_segment_param(struct hwgw_segment *segment, uin
   return segment->base + hwgw_segment_head(segment)->param_offset + id * sizeof(struct hwgw_strategy_param);
 }
 
+struct hwgw_rule_row *hwgw_segment_rule(struct hwgw_segment *segment, uint32_t number) {
+  return segment->base + hwgw_segment_head(segment)->rule_offset + number * sizeof(struct hwgw_rule_row);
+}
+
 struct hwgw_limits *hwgw_segment_limits(struct hwgw_segment *segment, uint32_t index) {
   return segment->base + hwgw_segment_head(segment)->limits_offset +
          (index & 1u) * block_up(sizeof(struct hwgw_limits));
@@ -490,6 +496,21 @@ uint64_t hwgw_params_publish(struct hwgw_segment *segment, uint32_t id, const in
   memcpy(to->version, version, sizeof to->version);
   __atomic_store_n(&to->seq, seq + 1, __ATOMIC_RELEASE);
   __atomic_add_fetch(&hwgw_segment_control(segment)->param_seq, 1, __ATOMIC_RELEASE);
+  return seq + 1;
+}
+
+uint64_t hwgw_rule_publish(struct hwgw_segment *segment, uint32_t number, const struct hwgw_rule_terms *terms,
+                           bool is_armed) {
+  struct hwgw_rule_row *row = hwgw_segment_rule(segment, number);
+  uint64_t seq = __atomic_load_n(&row->seq, __ATOMIC_ACQUIRE);
+  if (__atomic_load_n(&row->seq_ack, __ATOMIC_ACQUIRE) != seq) return 0;
+  row->ask_armed = is_armed;
+  row->ask_when_px = terms->when_px;
+  row->ask_when_qty = terms->when_qty;
+  row->ask_px = terms->px;
+  row->ask_qty = terms->qty;
+  __atomic_store_n(&row->seq, seq + 1, __ATOMIC_RELEASE);
+  __atomic_add_fetch(&hwgw_segment_control(segment)->rule_seq, 1, __ATOMIC_RELEASE);
   return seq + 1;
 }
 

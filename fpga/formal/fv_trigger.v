@@ -5,6 +5,7 @@
 // What is armed is counted at the ports: a store is taken when it is not refused in the next cycle; what a row is lent by it is
 // its armed count. Counts here are of 20 bits, more than these cycles can use.
 // RULE_SHOTS   a row never fires more often than it was armed for, all stores together; after a disarm or a reset it has nothing
+// RULE_ONE     with each number that is given at most one order is made, which has it; none after it was taken back, and is_fired says so
 // RULE_STABLE  an order that waits stays as it is; each pulse_fired brings one order to the port, and nothing else does
 `default_nettype none
 `include "hwgw_specs.vh"
@@ -18,13 +19,15 @@ module fv_trigger (
     input wire [  3:0] armed,
     input wire         cmd_store,
     input wire         cmd_disarm,
+    input wire [  1:0] shot_ref,
+    input wire         cmd_shot,
     input wire         event_row,
     input wire [  1:0] event_px,
     input wire         valid,
     input wire         ready
 );
 
-  wire m_valid, is_ready, fired, refused, disabled, no_feed, busy;
+  wire m_valid, is_ready, fired, refused, disabled, no_feed, busy, is_loaded, is_fired;
   wire [511:0] order;
   reg  [8*`HWGW_RULE_LEN-1:0] rule;
   reg  [8*`HWGW_EVENT_LEN-1:0] event_in;
@@ -46,7 +49,7 @@ module fv_trigger (
 
   hwgw_trigger #(.INSTRUMENT_W(1)) dut (
       .clk(clk), .cfg_enable(enable), .is_feed_good(is_feed_good), .cfg_instrument(rule_row), .cfg_rule(rule),
-      .cmd_store(cmd_store), .cmd_disarm(cmd_disarm), .s_event(event_in), .s_valid(valid), .m_axis_order_tdata(order),
+      .cmd_store(cmd_store), .cmd_disarm(cmd_disarm), .cfg_shot_ref({30'd0, shot_ref}), .cmd_shot(cmd_shot), .is_loaded(is_loaded), .is_fired(is_fired), .s_event(event_in), .s_valid(valid), .m_axis_order_tdata(order),
       .m_axis_order_tvalid(m_valid), .m_axis_order_tready(ready), .is_ready(is_ready), .pulse_fired(fired),
       .pulse_drop_disabled(disabled), .pulse_drop_feed(no_feed), .pulse_drop_busy(busy), .pulse_refused(refused), .rst(rst)
   );
@@ -82,6 +85,28 @@ module fv_trigger (
       cover (spent == 20'd2 && lent == 20'd2 && fired);
       cover (spent == 20'd2 && disabled);
     end
+`endif
+
+`ifdef RULE_ONE
+  reg  [1:0] given_q;  // the last number; 0 = none, or it was used
+  wire [31:0] order_ref = order[8*`HWGW_ORDER_REF_OFF+:32];
+
+  // fired is a cycle late: what is seen of it here was decided before the command of this cycle
+  reg        was_shot_q;
+  reg  [1:0] was_ref_q;
+  wire [1:0] given = fired ? 2'd0 : given_q;
+
+  always @(posedge clk) begin
+    was_shot_q <= cmd_shot && !rst;
+    was_ref_q  <= shot_ref;
+    given_q    <= rst ? 2'd0 : cmd_disarm ? 2'd0 : cmd_shot ? shot_ref : given;
+    if (!rst && has_begun) begin
+      if (fired) assert (given_q != 2'd0 && order_ref == {30'd0, given_q} && is_fired);
+      assert (is_loaded == (given != 2'd0));
+      cover (fired && given_q == 2'd3);
+      cover (is_fired && is_loaded == 1'b0 && was_shot_q && was_ref_q == 2'd0);
+    end
+  end
 `endif
 
 `ifdef RULE_STABLE

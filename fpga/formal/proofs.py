@@ -95,7 +95,8 @@ PROOFS = (
         "exposure": ("is_position_bad_q  <= worst >", "is_position_bad_q  <= worst - 34'sd1 >"),
     }),
     *_rules("trigger", 13, {
-        "shots": ("is_armed = has_fired_q && is_same_q2 ? is_fired_left_q : is_armed_q2;", "is_armed = is_armed_q2;"),
+        "shots": ("has_fired_q && fired_row_q == row_q ? fired_count_q : count_q;", "count_q;"),
+        "one": ("cfg_shot_ref != 32'd0 : is_loaded_q && !fire;", "cfg_shot_ref != 32'd0 : is_loaded_q;"),
         "stable": ("wire                        is_free = !order_valid_q || m_axis_order_tready;",
                    "wire                        is_free = 1'b1;"),
     }),

@@ -149,7 +149,7 @@ module hwgw_gate #(
   wire [  7:0] reason, halted;
   wire [ 31:0] px_judged, pulse_risk;
   wire [  6:0] pulse_send;
-  wire is_ready, is_table_offered, loan_is_out, is_busy, sent_valid, sent_ready;
+  wire is_ready, is_table_offered, shot_is_loaded, shot_is_fired, loan_is_out, is_busy, sent_valid, sent_ready;
 
   hwgw_send #(
       .INSTRUMENT_W(INSTRUMENT_W),
@@ -160,7 +160,8 @@ module hwgw_gate #(
       .cfg_stamps(cfg_stamps), .cfg_sends(cfg_sends), .s_event(s_event), .s_event_valid(s_event_valid),
       .is_feed_good(is_feed_good), .cfg_trigger_enable(cfg_trigger_enable),
       .cfg_rule_instrument(cfg_rule_instrument[INSTRUMENT_W-1:0]), .cfg_rule(cfg_rule),
-      .cmd_rule_store(cmd_rule_instrument), .cmd_disarm(cmd_disarm), .cfg_firm(cfg_firm), .cfg_capacity(cfg_capacity),
+      .cmd_rule_store(cmd_rule_instrument), .cmd_disarm(cmd_disarm), .cfg_shot_ref(cfg_shot_ref), .cmd_shot(cmd_shot_ref),
+      .shot_is_loaded(shot_is_loaded), .shot_is_fired(shot_is_fired), .cfg_firm(cfg_firm), .cfg_capacity(cfg_capacity),
       .cfg_display(cfg_display), .cfg_instruments(cfg_instruments[INSTRUMENT_W:0]), .cfg_symbol_we(cmd_symbol_row),
       .cfg_symbol_row(cfg_symbol_row[INSTRUMENT_W-1:0]), .cfg_symbol_text(cfg_symbol_text),
       .cfg_template_we(cmd_template_data), .cfg_template_word(cfg_template_word), .cfg_template_data(cfg_template_data),
@@ -211,7 +212,9 @@ module hwgw_gate #(
 
   // ---- what the registers show, and counters ----
 
-  assign sts_gate_state = {16'd0, halted, 2'd0, is_busy, loan_is_out, is_out_q, is_held || is_out_q, is_table_offered, is_ready};
+  assign sts_gate_state = {
+    16'd0, halted, shot_is_fired, shot_is_loaded, is_busy, loan_is_out, is_out_q, is_held || is_out_q, is_table_offered, is_ready
+  };
   assign sts_limits_words = word_q;
 
   wire is_sent = sent_valid && sent_ready;

@@ -8,7 +8,8 @@
 // what became of orders leave in that order.
 // The card stamps: ts_ns of a trigger's order, and with cfg_stamps of every record, is `now` of the cycle in which the gate takes it;
 // without it host's records keep their own, which must be of the same clock, as the gate wants one. The ref of a
-// trigger's order, and of a host's new or replace that has ref 0, is one above the highest that the gate was given.
+// trigger's order is the number that the host has given for it, that of a host's new or replace that has ref 0 one above the highest that
+// the gate was given.
 // Verdicts: m_axis_verdict is the record as it was judged, tuser the gate's answer (HWGW_RISK_REASON_*, 0 = pass), px the price it
 // was judged at. With cfg_sends an order that passes is taken from the gate when the one before has left for the MAC; until then the
 // gate waits, and so do the records. Without it nothing goes on to the MAC: the host sends what passed.
@@ -36,6 +37,8 @@ module hwgw_send #(
     input  wire [255:0] cfg_rule,
     input  wire         cmd_rule_store,
     input  wire         cmd_disarm,
+    input  wire [ 31:0] cfg_shot_ref,
+    input  wire         cmd_shot,
     input  wire [ 31:0] cfg_firm,
     input  wire [  7:0] cfg_capacity,
     input  wire [  7:0] cfg_display,
@@ -78,6 +81,8 @@ module hwgw_send #(
     output wire [ 63:0] generation,
     output wire         is_table_offered,
     output wire         is_ready,
+    output wire         shot_is_loaded,
+    output wire         shot_is_fired,
     output wire         loan_is_out,
     output wire         is_busy,
     output wire [ 31:0] loan_next,
@@ -106,12 +111,16 @@ module hwgw_send #(
       .cfg_rule(cfg_rule),
       .cmd_store(cmd_rule_store),
       .cmd_disarm(cmd_disarm),
+      .cfg_shot_ref(cfg_shot_ref),
+      .cmd_shot(cmd_shot),
       .s_event(s_event),
       .s_valid(s_event_valid),
       .m_axis_order_tdata(trigger_order),
       .m_axis_order_tvalid(trigger_valid),
       .m_axis_order_tready(gate_ready),
       .is_ready(trigger_is_ready),
+      .is_loaded(shot_is_loaded),
+      .is_fired(shot_is_fired),
       .pulse_fired(pulse[0]),
       .pulse_drop_disabled(pulse[1]),
       .pulse_drop_feed(pulse[2]),
@@ -127,9 +136,9 @@ module hwgw_send #(
   reg          is_given_q;
   wire [511:0] chosen = trigger_valid ? trigger_order : s_axis_record_tdata;
   wire [  7:0] kind = s_axis_record_tdata[8*`HWGW_ORDER_KIND_OFF+:8];
-  wire [ 31:0] given_ref = s_axis_record_tdata[8*`HWGW_ORDER_REF_OFF+:32];
+  wire [ 31:0] given_ref = chosen[8*`HWGW_ORDER_REF_OFF+:32];
   wire         is_host_order = kind == `HWGW_ORDER_KIND_NEW || kind == `HWGW_ORDER_KIND_REPLACE;
-  wire         wants_ref = trigger_valid || (is_host_order && given_ref == 32'd0);
+  wire         wants_ref = !trigger_valid && is_host_order && given_ref == 32'd0;
   wire [ 31:0] record_ref = wants_ref ? next_ref_q : given_ref;
 
   always @* begin

@@ -3,13 +3,16 @@
 // SPDX-License-Identifier: MIT
 //
 // Input: event records of subscribed instruments, one per cycle at most; rules of hwgw/specs/rule.yaml. Output: order records
-// (hwgw/specs/order.yaml) for the gate, limit orders of kind new with ref and ts_ns 0, seq and t_rx of the event.
+// (hwgw/specs/order.yaml) for the gate, limit orders of kind new with ts_ns 0, seq and t_rx of the event.
 // A rule fires when its event comes: an order added, or a printable trade that brings its price, at a price and of a size that the
 // rule names. The best offer can only come down to a price by an added order there (or by a replace, whose side the feed does not
 // say: those do not fire). Plain executions, whose price is the resting order's, do not fire.
 // One shot per arming: an order takes one from the rule's armed count; at 0 the rule is silent. Reset and cmd_disarm set every count to
 // 0, a row per cycle, and nothing fires until that is done (is_ready).
-// Order of checks of an event whose rule matches and is armed: cfg_enable; the feed is good; the order before it has been taken.
+// One order per number: cmd_shot takes cfg_shot_ref as the ref of the one order that all rules together may make (is_loaded) until the
+// next cmd_shot; 0 takes it back. Nothing fires in the cycle of cmd_shot, so after it is_fired says whether the order was made: it stays
+// until the next number comes. Reset and cmd_disarm take it back, too.
+// Order of checks of an event whose rule matches and is armed: cfg_enable and a number; the feed is good; the order before it has been taken.
 // Each refusal is a pulse and leaves the count as it was.
 // cmd_store takes cfg_rule for cfg_instrument, in a later cycle when the rows are written just then; an event that looked at the row
 // before does not fire. What is not a rule (when, side, tif, flags, qty) changes nothing and is a pulse_refused, as is a store that
@@ -28,12 +31,16 @@ module hwgw_trigger #(
     input  wire [8*`HWGW_RULE_LEN-1:0] cfg_rule,
     input  wire                     cmd_store,
     input  wire                     cmd_disarm,
+    input  wire [             31:0] cfg_shot_ref,
+    input  wire                     cmd_shot,
     input  wire [8*`HWGW_EVENT_LEN-1:0] s_event,
     input  wire                     s_valid,
     output wire [8*`HWGW_ORDER_LEN-1:0] m_axis_order_tdata,
     output wire                     m_axis_order_tvalid,
     input  wire                     m_axis_order_tready,
     output wire                     is_ready,
+    output wire                     is_loaded,
+    output wire                     is_fired,
     output reg                      pulse_fired,
     output reg                      pulse_drop_disabled,
     output reg                      pulse_drop_feed,
@@ -139,7 +146,11 @@ module hwgw_trigger #(
   wire                        is_free = !order_valid_q || m_axis_order_tready;
   wire                        is_hit = ((wants_below_q2 && is_at_or_below_q2) || (wants_above_q2 && is_at_or_above_q2)) && is_large_q2;
   wire                        match = is_hit && is_ready && !cmd_disarm && is_armed && !is_stale;
-  wire                        fire = match && cfg_enable && is_feed_good && is_free;
+  reg                         is_loaded_q;
+  reg                         is_fired_q;
+  reg  [                31:0] shot_ref_q;
+  wire                        is_on = cfg_enable && is_loaded_q && !cmd_shot;
+  wire                        fire = match && is_on && is_feed_good && is_free;
 
   always @* begin
     order = {8 * `HWGW_ORDER_LEN{1'b0}};
@@ -150,6 +161,7 @@ module hwgw_trigger #(
     order[8*`HWGW_ORDER_FLAGS_OFF+:8] = rule_q2[8*`HWGW_RULE_FLAGS_OFF+:8];
     order[8*`HWGW_ORDER_ACCOUNT_OFF+:8] = rule_q2[8*`HWGW_RULE_ACCOUNT_OFF+:8];
     order[8*`HWGW_ORDER_STRATEGY_OFF+:8] = rule_q2[8*`HWGW_RULE_STRATEGY_OFF+:8];
+    order[8*`HWGW_ORDER_REF_OFF+:32] = shot_ref_q;
     order[8*`HWGW_ORDER_INSTRUMENT_OFF+:INSTRUMENT_W] = row_q2;
     order[8*`HWGW_ORDER_PX_OFF+:32] = rule_q2[8*`HWGW_RULE_PX_OFF+:32];
     order[8*`HWGW_ORDER_QTY_OFF+:32] = rule_q2[8*`HWGW_RULE_QTY_OFF+:32];
@@ -176,9 +188,9 @@ module hwgw_trigger #(
     is_fired_left_q     <= count != {{(ARMED_W - 1) {1'b0}}, 1'b1};
 
     pulse_fired         <= fire;
-    pulse_drop_disabled <= match && !cfg_enable;
-    pulse_drop_feed     <= match && cfg_enable && !is_feed_good;
-    pulse_drop_busy     <= match && cfg_enable && is_feed_good && !is_free;
+    pulse_drop_disabled <= match && !is_on;
+    pulse_drop_feed     <= match && is_on && !is_feed_good;
+    pulse_drop_busy     <= match && is_on && is_feed_good && !is_free;
     if (rst) begin
       valid_q             <= 1'b0;
       order_valid_q       <= 1'b0;
@@ -192,6 +204,19 @@ module hwgw_trigger #(
 
   assign m_axis_order_tdata  = order_q;
   assign m_axis_order_tvalid = order_valid_q;
+
+  // ---- the number of the one order ----
+
+  always @(posedge clk) begin
+    if (cmd_shot) shot_ref_q <= cfg_shot_ref;
+    is_loaded_q <= cmd_shot ? cfg_shot_ref != 32'd0 : is_loaded_q && !fire;
+    is_fired_q  <= fire || (is_fired_q && !(cmd_shot && cfg_shot_ref != 32'd0));
+    if (cmd_disarm) is_loaded_q <= 1'b0;
+    if (rst) {is_loaded_q, is_fired_q} <= 2'b00;
+  end
+
+  assign is_loaded = is_loaded_q;
+  assign is_fired  = is_fired_q;
 
   // ---- rows: a shot that was taken, else the walk that clears, else what the host stores ----
 

@@ -216,5 +216,66 @@ def trace(out: Output, file: Path, output: Path, frames: int, line: str, flow: s
     return 0
 
 
-for each in (probe, regs, load, stats, trace):
+def _rule(row: dict[str, Any]) -> str:
+    px = {key: f"{row[key] / 10_000:.4f}" for key in ("when_px", "px")}
+    when = f"{row['when'].replace('_', ' ')} {row['when_qty']} at {px['when_px']}"
+    made = f"{row['fired']} made, {row['passed']} passed" + (f", last {row['last_reason']}" if row["fired"] else "")
+    return (
+        f"{row['name']:<16} {row['state']:<8} {row['instrument']}: {when} -> {row['side']} {row['qty']} {row['tif']} at"
+        f" {px['px']}; {made}"
+    )
+
+
+@verb("rules", of="card")
+@click.argument("name")
+def _rules(out: Output, name: str) -> int:
+    """The rules of gateway NAME: what each waits for, what it makes then, and how it stands."""
+    from hwgw.rules import rules
+    from hwgw.segment import Segment
+
+    with Segment.attach(name) as segment:
+        rows = rules(segment)
+    for row in rows.values():
+        out.say(_rule(row))
+    out.emit({"name": name, "rules": rows})
+    return 0
+
+
+@verb("arm", of="card")
+@click.argument("name")
+@click.argument("rule")
+@click.argument("terms", nargs=-1, metavar="[KEY=VALUE]...")
+def _arm(out: Output, name: str, rule: str, terms: tuple[str, ...]) -> int:
+    """Arm RULE of gateway NAME for one order.
+
+    KEY is when_px, when_qty, px or qty, each as in gateway.yaml; what is not named stays. A rule that is armed already
+    goes on with the new terms.
+    """
+    from hwgw.rules import arm
+    from hwgw.segment import Segment
+
+    with Segment.attach(name, writable=True) as segment:
+        row = arm(segment, rule, terms)
+    out.say(_rule(row))
+    out.emit({"name": name, "rule": row})
+    return 0
+
+
+@verb("disarm", of="card")
+@click.argument("name")
+@click.argument("rules", nargs=-1, metavar="[RULE]...")
+def _disarm(out: Output, name: str, rules: tuple[str, ...]) -> int:
+    """Disarm rules of gateway NAME, all unless some are named; once it says so, none of them makes an order."""
+    from hwgw.rules import disarm
+    from hwgw.segment import Segment
+
+    with Segment.attach(name, writable=True) as segment:
+        rows = disarm(segment, rules)
+    for row in rows.values():
+        out.say(_rule(row))
+    out.emit({"name": name, "rules": rows})
+    return 0
+
+
+for each in (probe, regs, load, stats, trace, _rules, _arm, _disarm):
     command.add_command(each)

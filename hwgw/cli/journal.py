@@ -132,7 +132,7 @@ class _Reader:
             self._venues = {}
             self._offset_ns = int(run["clock_offset_ns"])
             return self._run(record, run) if self._ref is None and not self._kinds else None
-        if record.type in ("gate", "offer"):
+        if record.type in ("gate", "offer", "shot"):
             return self._event(record)
         if record.type == "session":
             fields = record.fields()
@@ -258,10 +258,10 @@ def _line(row: dict[str, Any]) -> str:
         return "\n".join(
             [f"{when}  {row['pipeline']} {row['seq']:>8}  {_route(row)}", *map(_candidate, row["candidates"])]
         )
-    if row["type"] not in ("gate", "offer"):
+    if row["type"] not in ("gate", "offer", "shot"):
         said = "  ".join(f"{key} {value}" for key, value in row.items() if key not in _PLACE)
         return f"{when}  {row['pipeline']} {row['seq']:>8}  {row['type']:<8}  {said}"
-    words = [f"{row['kind'] if row['type'] == 'gate' else 'offer':<8}"]
+    words = [f"{row['kind'] if row['type'] == 'gate' else row['type']:<8}"]
     if "ref" in row:
         words.append(f"ref {row['ref']}" + (f" for {row['orig_ref']}" if "orig_ref" in row else ""))
     what = [str(row[key]) for key in ("side", "qty", "symbol", "order_type", "tif") if key in row]

@@ -208,6 +208,7 @@ async def a_message_becomes_an_order_frame_in_a_constant_number_of_cycles(dut: A
     seq = LOAN["seq"]
     for shot in range(SHOTS):
         await rig.pulse("cmd_rule_store", cfg_symbol_instrument=INSTRUMENT, cfg_rule=rule())
+        await rig.pulse("cmd_shot", cfg_shot_ref=3 * shot + 7)  # the host's numbers, with gaps
         await rig.wait(3)
         before = [traffic.message(rng, rng.choice("DXPE")) for _ in range(rng.randrange(4))]
         if shot < 8:  # every lane: types of all lengths before it
@@ -218,7 +219,7 @@ async def a_message_becomes_an_order_frame_in_a_constant_number_of_cycles(dut: A
             42 + 20 + sum(2 + len(message) for message in messages[:-1]) - 1
         )  # the place of the last byte of the first
         verdict, reason = await rig.verdict()
-        assert (reason, verdict["instrument"], verdict["ref"]) == (0, INSTRUMENT, shot + 1), verdict
+        assert (reason, verdict["instrument"], verdict["ref"]) == (0, INSTRUMENT, 3 * shot + 7), verdict
         frame = bytes((await rig.frames.recv()).tdata)
         packet = golden.encode(verdict, PORT)
         assert (verdict["px"], verdict["qty"], verdict["seq"]) == (PX, 100, rig.seq - 2)

@@ -97,7 +97,7 @@ def hits(rule: Fields, event: Fields) -> bool:
 
 
 def order_of(rule: Fields, event: Fields) -> Fields:
-    """The order of a shot, but for fields that are 0."""
+    """The order of a shot, but for its number and fields that are 0."""
     same = ("side", "tif", "flags", "account", "strategy", "px", "qty")
     return {name: rule[name] for name in same} | {
         "kind": 1, "type": 1, "instrument": event["instrument"], "seq": event["seq"], "t_rx": event["t_rx"],
@@ -106,8 +106,8 @@ def order_of(rule: Fields, event: Fields) -> Fields:
 
 async def start(dut: Any) -> None:
     """Reset; wait until the rows are clear."""
-    for name in ("cfg_enable", "is_feed_good", "cfg_instrument", "cfg_rule", "cmd_store", "cmd_disarm", "s_event",
-                 "s_valid", "m_axis_order_tready"):  # fmt: skip
+    for name in ("cfg_enable", "is_feed_good", "cfg_instrument", "cfg_rule", "cmd_store", "cmd_disarm",
+                 "cfg_shot_ref", "cmd_shot", "s_event", "s_valid", "m_axis_order_tready"):  # fmt: skip
         getattr(dut, name).value = 0
     dut.rst.value = 1
     cocotb.start_soon(Clock(dut.clk, 4, "ns").start())
@@ -141,6 +141,8 @@ async def orders_are_those_of_the_rules_one_per_shot(dut: Any) -> None:
     stored_row = -1  # by the cycle before
     stored_row_before = -1  # and by the one before that
     held: Fields | None = None  # the order at the port
+    shot = 0  # the number that an order may have
+    is_fired = False  # since the last number
     counts: Counter[str] = Counter()
     told: Counter[str] = Counter()
     expected_pulse = ""
@@ -153,12 +155,15 @@ async def orders_are_those_of_the_rules_one_per_shot(dut: Any) -> None:
         is_taken = rng.random() < 0.6
         command = "disarm" if rng.random() < 0.0005 else "store" if rng.random() < 0.15 else ""
         rule, row = make_rule(rng), rng.randrange(ROWS)
+        number = rng.choice((0, *[rng.getrandbits(32)] * 5)) if rng.random() < 0.4 else None
         put_event(dut, event)
         dut.cfg_enable.value, dut.is_feed_good.value = int(is_on), int(is_good)
         dut.m_axis_order_tready.value = int(is_taken)
         dut.cmd_store.value, dut.cmd_disarm.value = int(command == "store"), int(command == "disarm")
         dut.cfg_rule.value = int.from_bytes(RULE.pack(*(rule[name] for name in FIELDS)), "little")
         dut.cfg_instrument.value = row
+        dut.cmd_shot.value = int(number is not None)
+        dut.cfg_shot_ref.value = rng.getrandbits(32) if number is None else number
         await ReadOnly()
         # what stands at the port
         assert int(dut.m_axis_order_tvalid.value) == (held is not None)
@@ -171,6 +176,7 @@ async def orders_are_those_of_the_rules_one_per_shot(dut: Any) -> None:
         seen = {name for name in pulses if int(getattr(dut, f"pulse_{name}").value)}
         assert seen == ({expected_pulse} if expected_pulse else set())
         told["refused"] += int(dut.pulse_refused.value)
+        assert (int(dut.is_loaded.value), int(dut.is_fired.value)) == (shot != 0, is_fired)
         is_ready = is_ready_in == 0
         assert int(dut.is_ready.value) == is_ready
         # the cycle
@@ -180,7 +186,7 @@ async def orders_are_those_of_the_rules_one_per_shot(dut: Any) -> None:
             if at in rules and armed[at] and at not in (stored_row, stored_row_before) and hits(rules[at], before):
                 is_free = held is None or is_taken
                 expected_pulse = (
-                    "drop_disabled" if not is_on
+                    "drop_disabled" if not (is_on and shot and number is None)
                     else "drop_feed" if not is_good else "fired" if is_free else "drop_busy"
                 )  # fmt: skip
                 counts[expected_pulse] += 1
@@ -190,11 +196,15 @@ async def orders_are_those_of_the_rules_one_per_shot(dut: Any) -> None:
             held = None
         stored_row, stored_row_before = -1, stored_row
         if is_fire and before is not None:
-            held = order_of(rules[before["instrument"]], before)
+            held = order_of(rules[before["instrument"]], before) | {"ref": shot}
+            shot, is_fired = 0, True
             armed[before["instrument"]] -= 1
         elif waiting is not None and is_ready:
             stored_row, rules[waiting[0]] = waiting[0], waiting[1]
             armed[waiting[0]] = waiting[1]["armed"]
+        if number is not None:
+            shot, is_fired = number, is_fired and not number
+            counts["numbers"] += 1
         was_waiting = waiting is not None
         if stored_row >= 0:
             waiting = None
@@ -206,6 +216,7 @@ async def orders_are_those_of_the_rules_one_per_shot(dut: Any) -> None:
         is_ready_in = max(0, is_ready_in - 1)
         if command == "disarm":
             armed.clear()
+            shot = 0
             waiting, is_ready_in = None, 1024
             counts["disarms"] += 1
         before = behind
@@ -214,7 +225,7 @@ async def orders_are_those_of_the_rules_one_per_shot(dut: Any) -> None:
         await RisingEdge(dut.clk)
         if is_ready_in > 3:  # nothing can happen but the walk
             put_event(dut, None)
-            dut.cmd_store.value = dut.cmd_disarm.value = 0
+            dut.cmd_store.value = dut.cmd_disarm.value = dut.cmd_shot.value = 0
             dut.m_axis_order_tready.value = 1
             for _ in range(is_ready_in - 3):
                 await RisingEdge(dut.clk)
@@ -222,7 +233,7 @@ async def orders_are_those_of_the_rules_one_per_shot(dut: Any) -> None:
             counts["orders"] += held is not None
             held = None
     put_event(dut, None)
-    dut.cmd_store.value = 0
+    dut.cmd_store.value = dut.cmd_shot.value = 0
     await ReadOnly()
     told["refused"] += int(dut.pulse_refused.value)
     assert told["refused"] == counts["refused"]

@@ -243,7 +243,7 @@ def test_the_command_line_speaks_to_a_card(hwgw: Any) -> None:
     if why := hwgw_sim.card.missing():
         pytest.skip(why)
     found = json.loads(hwgw("card", "probe", "--json").stdout)
-    assert (found["identity"], found["map"], found["state"]) == (0x48574757, "1.1", "waiting")
+    assert (found["identity"], found["map"], found["state"]) == (0x48574757, "1.2", "waiting")
     found = json.loads(hwgw("card", "regs", "scratch=0x1234", "scratch", "verified", "--json").stdout)
     assert found["registers"] == {"scratch": 0x1234, "verified": 1}
     found = json.loads(hwgw("card", "stats", "--json").stdout)

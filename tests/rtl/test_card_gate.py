@@ -274,6 +274,10 @@ def test_an_order_of_the_host_and_one_of_a_rule_leave_as_frames_under_the_loan(g
     card["rule"] = sum(rules.get(field.name, 0) << 8 * field.offset for field in RULE.fields)
     card["rule_instrument"] = INSTRUMENT
     card["trigger_enable"] = 1
+    shot = bench.ref + 5  # the host's number
+    assert (card["shot_is_loaded"], card["shot_is_fired"]) == (0, 0)
+    card["shot_ref"] = shot
+    assert (card["shot_is_loaded"], card["shot_is_fired"]) == (1, 0)
     bench.ts += 1000
     rings.time(bench.ts)
     for seq, px in enumerate((PX + 1, PX, PX), 1):  # dearer than the rule says; the shot; there is no second one
@@ -282,10 +286,13 @@ def test_an_order_of_the_host_and_one_of_a_rule_leave_as_frames_under_the_loan(g
     rings.run(200)
     assert card.state == "good"
     (fired,) = hwgw_verdicts(gate)
-    assert (fired["source"], fired["reason"], fired["ref"], fired["ts_ns"]) == (1, 0, bench.ref + 1, bench.ts)
+    assert (fired["source"], fired["reason"], fired["ref"], fired["ts_ns"]) == (1, 0, shot, bench.ts)
+    assert (card["shot_is_loaded"], card["shot_is_fired"]) == (0, 1)
+    card["shot_ref"] = 0
+    assert (card["shot_is_loaded"], card["shot_is_fired"]) == (0, 1)  # it was made before that
 
     usual = {"kind": Kind.NEW, "side": 1, "type": 1, "instrument": INSTRUMENT, "px": PX} | whose
-    orders = [usual | {"ref": bench.ref, "tif": 1, "qty": 300}, usual | {"ref": bench.ref + 1, "tif": 2, "qty": 100}]
+    orders = [usual | {"ref": bench.ref, "tif": 1, "qty": 300}, usual | {"ref": shot, "tif": 2, "qty": 100}]
     packets = [golden.encode(make("none") | order, CODES) for order in orders]
     at = LOAN["seq"]
     told = np.frombuffer(rings.sent(), specs.dtype("sent", "sent"))
@@ -297,7 +304,7 @@ def test_an_order_of_the_host_and_one_of_a_rule_leave_as_frames_under_the_loan(g
     card["sent_tail"] = len(told)
     assert card["loan_next"] == at
     card["return"] = 1
-    bench.ref += 1
+    bench.ref = shot
     assert bench.order(qty=301) == "pass"
     rings.run(100)
     assert (np.frombuffer(rings.sent(), specs.dtype("sent", "sent"))["outcome"].tolist(), rings.tx()) == ([4], [])

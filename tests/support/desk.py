@@ -53,6 +53,8 @@ class Desk:
         paper: Sequence[tuple[Any, dict[str, int]]] = (),
         venue: sv.Venue | None = None,
         risk: tuple[str, ...] = ("host", ""),
+        rules: Sequence[dict[str, Any]] = (),
+        rx: dict[str, Any] | None = None,
         **probe_params: int,
     ) -> None:
         """venue: one that listens elsewhere, at the address of session. The rest is as in Rig."""
@@ -61,7 +63,7 @@ class Desk:
         chosen = probe(**probe_params) if strategy is None else [(strategy, params or {})]
         self.rig = Rig(
             SYMBOLS, chosen, session=cfg, limits=limits, cancel_on_halt=cancel_on_halt, features=features,
-            journal_sz_bytes=journal_sz_bytes, paper=paper, risk=risk,
+            journal_sz_bytes=journal_sz_bytes, paper=paper, risk=risk, rules=rules, rx=rx,
         )  # fmt: skip
         self.packets: list[bytes] = []
         self.wait(1)

@@ -167,6 +167,7 @@ class Rig:
         mode: str = "live",
         venues: Sequence[str] = (),
         risk: tuple[str, ...] = ("host", ""),
+        rules: Sequence[dict[str, Any]] = (),
         router: dict[str, int] | None = None,
         armed: bool = True,
     ) -> None:
@@ -176,6 +177,7 @@ class Rig:
         paper: strategies of a twin, whose model of the venue is 0 ns away; mode: what those of the pipeline say.
         venues: names of several; session is then an array of as many, and each has a channel of its own.
         risk: whose gate, the library of the card, and "card" when it sends.
+        rules: of the card, their name and instrument beside the fields of the table.
         """
         name = f"rig-{os.getpid()}-{next(_serial)}"
         self.segment = Segment.create(
@@ -218,6 +220,7 @@ class Rig:
         self._keep.append(ffi.new("char[]", risk[1].encode()))
         cfg.risk_card = self._keep[-1]
         cfg.card_sends = "card" in risk[2:]
+        cfg.rule_cnt, cfg.rule = len(rules), self._rules(rules)
         cfg.channel[0].line_cnt, cfg.channel[0].stale_ns, cfg.channel[0].jump_max = 1, stale_ns, jump_max
         cfg.channel[0].hold_max, cfg.channel[0].recover.window_ns = hold_max, window_ns
         recover = cfg.channel[0].recover
@@ -273,6 +276,16 @@ class Rig:
             chosen[index].features = self._keep[-1]
         self._keep.append(chosen)
         return chosen
+
+    def _rules(self, given: Sequence[dict[str, Any]]) -> Any:
+        rows = ffi.new("struct hwgw_rule_cfg[]", max(1, len(given)))
+        self._keep.append(rows)
+        for row, rule in zip(rows, given, strict=False):
+            self._keep.append(ffi.new("char[]", rule["name"].encode()))
+            row.name, row.instrument = self._keep[-1], rule["instrument"]
+            for key in rule.keys() - {"name", "instrument"}:
+                setattr(row.rule, key, rule[key])
+        return rows
 
     def _twin(
         self, cfg: Any, given: Sequence[tuple[Any, dict[str, int]]], journal_sz_bytes: int, limits: np.ndarray | None

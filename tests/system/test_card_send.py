@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any
 
 import hwgw_sim.card
 import numpy as np
 import pytest
 from hwgw_sim.lab import Lab
-from support import rig as r
 from support import soup_venue as sv
-from support.desk import Desk
+from support.card_sender import PX, log_in_again, open_orders, sender, timestamps
 from support.lying import Liar
 from support.restored import RING, TYPES, Records, opening, restored
 
@@ -26,7 +22,6 @@ from hwgw import specs
 from hwgw.native import lib
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(Lab.missing()), reason=f"no lab: {Lab.missing()}")]
-PX = 1_000_200  # what the book asks
 ORDER = specs.dtype("order", "order")
 OFFER, GATE = TYPES["offer"], TYPES["gate"]
 
@@ -42,60 +37,6 @@ def library() -> str:
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     with Lab() as made:
-        yield made
-
-
-def timestamps(lab: Lab, value: int) -> None:
-    """net.ipv4.tcp_timestamps of the gateway's side."""
-    lab.gateway.run(["sysctl", "-qw", f"net.ipv4.tcp_timestamps={value}"], check=True)
-
-
-class Sender(Desk):
-    """A desk in the lab whose card sends; its strategy buys at each book change, day orders."""
-
-    count = 0
-
-    @property
-    def orders(self) -> list[bytes]:
-        """What came at the venue behind login and account query, but for heartbeats."""
-        return [packet for packet in self.packets[2:] if packet != sv.soup(b"R")]
-
-    def arrive(self, cnt: int) -> bytes:
-        """Until so many have come in all; the last one."""
-        self.until(lambda: len(self.orders) >= cnt)
-        assert len(self.orders) == cnt
-        return self.orders[-1]
-
-    def order(self) -> None:
-        """The book changes, and so there is one order more."""
-        self.count += 1
-        self.rig.feed(r.add(1, "AAPL", 10_000 + self.count, "B", 100, 1_000_000 + self.count))
-
-    def enters(self, ref: int) -> bytes:
-        """What the venue has to get of an order, by OUCH 5.0 and SoupBinTCP."""
-        return sv.soup(b"U", sv.enter(ref, b"B", 100, b"AAPL    ", PX))
-
-    def halts(self) -> dict[str, str]:
-        """What it is halted for."""
-        self.rig.publish()
-        return {row["reason"]: row["text"] for row in self.rig.segment.halts}
-
-
-@contextmanager
-def sender(lab: Lab, library: str, where: str = "both", stamps: int = 0, **options: Any) -> Iterator[Sender]:
-    """Logged in over the veth; stamps: with TCP timestamps."""
-    with lab.exchange.entered():
-        venue = sv.Venue(address=lab.exchange.address)
-    timestamps(lab, stamps)
-    session = {"address": int(IPv4Address(lab.exchange.address)), "reconnect_ms": 10}
-    with (
-        lab.gateway.entered(),
-        Sender(
-            venue=venue, session=session, risk=(where, library, "card"), tif=lib.HWGW_ORDER_TIF_DAY, **options
-        ) as made,
-    ):
-        made.rig.quote()  # the first book of two sides is the first order
-        made.count += 1
         yield made
 
 
@@ -137,24 +78,6 @@ def test_orders_leave_by_the_card_are_answered_and_the_host_writes_between_them(
         assert [desk.cnt(name) for name in names] == [0] * len(names)
         assert desk.halts() == {}
         desk.rig.ledgers()
-
-
-def log_in_again(desk: Sender, messages: list[bytes], next_ref: int) -> None:
-    """The venue takes the next connection; messages: what it had sent since the last one it was seen to get."""
-    desk.venue.drop()
-    seen = len(desk.packets)
-    desk.wait(seen + 1)
-    assert desk.packets[-1][2:3] == b"L"
-    desk.venue.send(sv.login_accepted(seq=int(desk.packets[-1][-20:])))
-    desk.wait(seen + 2)
-    desk.venue.sequenced(*messages, sv.query_response(next_ref))
-    desk.until(lambda: int(desk.rig.segment.threads[0]["session_state"]) == lib.HWGW_SEGMENT_SESSION_STATE_UP)
-
-
-def open_orders(desk: Sender) -> int:
-    """At the gate."""
-    desk.rig.publish()
-    return int(desk.rig.segment.thread_status()[0]["open_orders"])
 
 
 @pytest.mark.parametrize("where", ["card", "both"])

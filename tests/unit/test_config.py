@@ -16,7 +16,7 @@ import pytest
 
 from hwgw import cli, config, strict_yaml
 from hwgw.errors import ConfigError
-from hwgw.settings import Confine, Publish, Recover, Secrets, Settings, Snapshot
+from hwgw.settings import Confine, Publish, Recover, Rule, Secrets, Settings, Snapshot
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -153,10 +153,51 @@ KEYS_CONTROL = "heartbeat, cancel_on_halt, stale_halt, limits_keys are allowed"
 KEYS_LINE = "group, port are allowed"
 TOP = "name, pipelines, instruments, strategies, limits, session, confine, control are allowed"
 
+RULE = "{name: dip, instrument: AAPL, strategy: one, when: offered, when_px: 100.25, side: buy, px: 100.5, qty: 100}"
+
+
+def ruled(*rules: str) -> str:
+    base = changed("{backend: udp, local_address: 10.1.2.3}", "{backend: card, interface: eth1}")
+    return base + f"risk: {{where: both, send: card, rules: [{', '.join(rules)}]}}\n"
+
+
+def test_a_rule_of_the_card_is_one_of_an_instrument_for_a_live_strategy() -> None:
+    other = RULE.replace("dip", "top").replace("AAPL", "MSFT").replace("qty: 100", "qty: 7, when_qty: 300, tif: day")
+    first, second = load(ruled(RULE, other)).risk.rules
+    assert first == Rule("dip", "AAPL", "one", "offered", 1_002_500, 1, "buy", 1_005_000, 100, "ioc")
+    assert (second.name, second.instrument, second.when_qty, second.qty, second.tif) == ("top", "MSFT", 300, 7, "day")
+
+
+@pytest.mark.parametrize(
+    ("rules", "what"),
+    [
+        ((RULE, RULE.replace("AAPL", "MSFT")), "dip is used already by"),
+        ((RULE, RULE.replace("dip", "top")), "AAPL is used already by"),
+        ((RULE.replace("AAPL", "IBM"),), "IBM: none of instruments.symbols"),
+        ((RULE.replace("strategy: one", "strategy: two"),), "two: no live strategy; there are one"),
+        ((RULE.replace("px: 100.5", "px: 0"),), "out of range"),
+        ((RULE.replace("offered", "asked"),), "asked: unknown; one of offered, bid, traded_down, traded_up is allowed"),
+    ],
+)
+def test_what_a_rule_of_the_card_cannot_be(rules: tuple[str, ...], what: str) -> None:
+    with pytest.raises(config.ProblemsError, match=what):
+        load(ruled(*rules))
+
+
+def test_rules_need_a_card_that_receives_and_sends() -> None:
+    both = [
+        "42: risk.rules: an order of a rule leaves by the card: send: card is needed",
+        "42: risk.rules: one pipeline with backend card is needed, whose events rules go by",
+    ]
+    text = changed("control:\n", f"risk: {{where: both, rules: [{RULE}]}}\ncontrol:\n")
+    assert problems(text) == both
+    assert problems(text.replace("both,", "both, send: card,")) == both[1:]
+
+
 MISTAKES = [
     # whose gate judges
     ("control:\n", "risk: {where: nic}\ncontrol:\n", "42: risk.where: nic: unknown; one of host, card, both is allowed"),
-    ("control:\n", "risk: {wher: both}\ncontrol:\n", "42: risk.wher: unknown key (did you mean where?); where, card, send are allowed"),
+    ("control:\n", "risk: {wher: both}\ncontrol:\n", "42: risk.wher: unknown key (did you mean where?); where, card, send, rules are allowed"),
     ("control:\n", "risk: {send: card}\ncontrol:\n",
      "42: risk.send: card: its gate does not judge; where: card or both is needed"),
     ("control:\n", "risk: {where: both, send: nic}\ncontrol:\n", "42: risk.send: nic: unknown; one of host, card is allowed"),

@@ -23,6 +23,7 @@ LAYERS = (
         "hwgw.about",
         "hwgw.alerts",
         "hwgw.arming",
+        "hwgw.rules",
         "hwgw.cancelling",
         "hwgw.audit",
         "hwgw.bad_line",
