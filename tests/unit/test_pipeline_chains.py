@@ -6,8 +6,11 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 from support import rig as r
+from support import soup_venue as sv
 from support.chains import Monkey, Venue, gate, open_orders, settle
 from support.desk import SYMBOLS, Desk
+
+from hwgw.native import lib
 
 ROUNDS = 1500
 
@@ -64,3 +67,18 @@ def test_what_was_reserved_is_given_back_exactly_once_over_any_chain_of_answers(
         "replace rejected", "canceled", "reduced", "filled", "filled in part",
     }  # fmt: skip
     assert {name for name in wanted if venue.did[name] < 5} == set()
+
+
+def test_orders_go_on_behind_a_reference_that_somebody_else_used() -> None:
+    """The venue tells of an order that is not ours; when a person has looked, the next one has a higher reference."""
+    with Desk(orders=1, every=1, tif=lib.HWGW_ORDER_TIF_DAY, px=900_000) as desk:
+        desk.venue.sequenced(sv.accepted(1000, b"B", 100, b"AAPL    ", 900_000))
+        desk.until(lambda: bool(desk.rig.segment.halts))
+        assert [row["reason"] for row in desk.rig.segment.halts] == ["state"]
+        desk.rig.segment.resume("state")
+        desk.rig.publish()
+        desk.rig.quote()
+        desk.until(lambda: desk.cnt("risk.passed") == 1)
+        assert desk.cnt("order.drop_encode") == 0
+        wanted = sv.soup(b"U", sv.enter(1001, b"B", 100, b"AAPL    ", 900_000))
+        desk.until(lambda: wanted in desk.packets)
