@@ -78,7 +78,9 @@ def _test(out: Output, config: Path, names: tuple[str, ...]) -> int:
 
 @verb("watch", of="alert")
 @CONFIG
-@click.option("--until-gone", is_flag=True, help="End when the gateway has ended, and that was told.")
+@click.option(
+    "--until-gone", is_flag=True, help="End when the gateway has ended and that was told, or by Ctrl-C; not by SIGTERM."
+)
 @log_form
 @all_problems
 def _watch(out: Output, config: Path, until_gone: bool, form: str) -> int:
@@ -87,6 +89,8 @@ def _watch(out: Output, config: Path, until_gone: bool, form: str) -> int:
     The gateway that CONFIG describes, until Ctrl-C; it need not run yet, and may be started anew. It reads shared
     memory: the gateway does not notice, and a hung Python process of it does not matter.
     """
+    import signal
+
     from hwgw.alerts.watch import Watcher
     from hwgw.errors import HwgwError
     from hwgw.logs import Log
@@ -125,6 +129,8 @@ def _watch(out: Output, config: Path, until_gone: bool, form: str) -> int:
         return not (until_gone and there is not None)
 
     with signals_stop() as stop:
+        if until_gone:  # a service manager that ends all of a gateway's processes means the gateway
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         try:
             watcher.run(stop, find)
         finally:

@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -126,7 +127,7 @@ class _Alerts:
     def close(self) -> None:
         """The gateway is about to end as it was told to: nobody needs to hear."""
         if self._process and self._process.poll() is None:
-            self._process.terminate()
+            self._process.send_signal(signal.SIGINT)  # it does not hear SIGTERM, which a service manager sends to all
             try:
                 self._process.wait(10)
             except subprocess.TimeoutExpired:
@@ -156,7 +157,6 @@ def command(out: Output, config: Path, seconds: float | None, anew: str, form: s
     A halt does not end it: the feed and the books go on, no order leaves until `hwgw resume`. It ends with exit code 6
     when it is stopped while halted.
     """
-    import signal
     from contextlib import closing
 
     from hwgw.about import commit
@@ -209,7 +209,7 @@ def command(out: Output, config: Path, seconds: float | None, anew: str, form: s
             if alerts:
                 alerts.look()
         notifier.stopping("orders are cancelled, the session is logged out")
-        if alerts and gateway.poll() is None:
+        if alerts and (stop.is_set() or gateway.poll() is None):
             alerts.close()  # else it stays to tell of the end, and ends then
         status = gateway.stop()
         watch.look()  # what came between the last look and the end
