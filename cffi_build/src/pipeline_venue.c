@@ -75,15 +75,16 @@ static void answer_count(struct hwgw_session_row *row, const struct hwgw_order *
   }
 }
 
-/* what the venue has taken, whoever used it, is not used again: it would drop each order up to there */
-static void references_rise(struct hwgw_pipeline *p, uint32_t venue) {
+/* what the venue has taken, whoever used it, is not used again: its session drops each order up to there. By at most so many */
+static void references_rise(struct hwgw_pipeline *p, uint32_t venue, uint32_t most) {
   uint32_t next = hwgw_session_next_ref(p->session[venue].link);
-  if (next - 1 > p->last_ref) p->last_ref = next - 1;
+  if (next - 1 > p->last_ref && next - 1 - p->last_ref <= most) p->last_ref = next - 1;
 }
 
 void pipeline_answer(struct hwgw_pipeline *p, uint32_t venue, struct hwgw_order *event) {
   if (event->kind == HWGW_ORDER_KIND_HALT) {
-    if (p->session_cnt) references_rise(p, venue);
+    /* a number out of the air does not use up those that are left: then the next login tells */
+    if (p->session_cnt) references_rise(p, venue, (UINT32_MAX - p->last_ref) / 2);
     hwgw_halt(p->segment, event->reason, "the venue told of an order that is not ours");
     pipeline_control(p);
     return;
@@ -151,7 +152,7 @@ static void session_changed(struct hwgw_pipeline *p, uint32_t venue, uint32_t st
   p->thread->session_state = is_any_up ? HWGW_SEGMENT_SESSION_STATE_UP : p->session[0].state;
   pipeline_session_publish(p, venue);
   if (state == HWGW_SEGMENT_SESSION_STATE_UP) {
-    references_rise(p, venue);
+    references_rise(p, venue, UINT32_MAX);
     if (session->link->cfg.cancel_on_disconnect &&
         session->link->orders.open_cnt) { /* of a connection, or a process, before */
       session->cancel_ref = p->last_ref;

@@ -82,3 +82,11 @@ def test_orders_go_on_behind_a_reference_that_somebody_else_used() -> None:
         assert desk.cnt("order.drop_encode") == 0
         wanted = sv.soup(b"U", sv.enter(1001, b"B", 100, b"AAPL    ", 900_000))
         desk.until(lambda: wanted in desk.packets)
+
+
+def test_a_reference_out_of_the_air_does_not_use_up_those_that_are_left() -> None:
+    with Desk(every=10**9) as desk:
+        desk.venue.sequenced(sv.accepted(2**32 - 16, b"B", 100, b"AAPL    ", 900_000))
+        desk.until(lambda: bool(desk.rig.segment.halts))
+        desk.rig.publish()
+        assert int(desk.rig.segment.threads[0]["last_ref"]) == 0
