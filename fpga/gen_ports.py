@@ -80,6 +80,13 @@ def commands(table: Map, unit: str) -> Iterator[Port]:
             yield "input", 1, f"cmd_{register.name}"
 
 
+def loan(table: Map) -> list[Port]:
+    """What the registers tell the end that makes frames: their header, and the loan of sequence numbers."""
+    words = ("loan", "template", "lend", "renew", "return")
+    ports = [*settings(table, "gate"), *commands(table, "gate")]
+    return [port for port in ports if port[2].removeprefix("cfg_").removeprefix("cmd_").startswith(words)]
+
+
 def status(table: Map, unit: str) -> Iterator[Port]:
     """What the registers show."""
     for register in table.registers:
@@ -122,4 +129,5 @@ def macros() -> Iterator[str]:
     yield from group("CONTROL", [*settings(table, "feed"), *commands(table, "feed")])
     gate = [*settings(table, "gate"), *commands(table, "gate"), *status(table, "gate"), *windows(table)]
     yield from group("GATE", gate)
+    yield from group("LOAN", loan(table))
     yield "`endif"

@@ -43,7 +43,7 @@ module fv_frame (
   wire [511:0] sent;
 
   hwgw_frame #(.PACKET_W(PACKET_W)) dut (
-      .clk(clk), .now(now), .halt(halt), .cfg_template_we(template_we), .cfg_template_word(template_word),
+      .clk(clk), .now(now), .halt(halt), .cmd_template_data(template_we), .cfg_template_word(template_word),
       .cfg_template_data(template_data), .cfg_loan_seq(loan_seq), .cfg_loan_end(loan_end), .cfg_loan_ack(32'd0),
       .cfg_loan_window(16'd0), .cfg_loan_expiry(loan_expiry), .cmd_lend(cmd_lend), .cmd_renew(cmd_renew),
       .cmd_return(cmd_return), .s_packet({56'd0, mark}), .s_len(len), .s_is_good(is_good), .s_is_cancel(is_cancel),

@@ -20,6 +20,7 @@
 // taken. At the limit: waits for the MAC and for room at m_axis_sent; it never drops a packet without a record.
 `default_nettype none
 `include "hwgw_specs.vh"
+`include "hwgw_ports.vh"
 
 module hwgw_frame #(
     parameter PACKET_W = 8 * (`SOUPBINTCP_UNSEQUENCED_DATA_LEN + `OUCH50_ENTER_ORDER_LEN + `OUCH50_TAG_FIRM_LEN)
@@ -27,17 +28,7 @@ module hwgw_frame #(
     input  wire                clk,
     input  wire [        63:0] now,
     input  wire                halt,
-    input  wire                cfg_template_we,
-    input  wire [         3:0] cfg_template_word,
-    input  wire [        31:0] cfg_template_data,
-    input  wire [        31:0] cfg_loan_seq,
-    input  wire [        31:0] cfg_loan_end,
-    input  wire [        31:0] cfg_loan_ack,
-    input  wire [        15:0] cfg_loan_window,
-    input  wire [        63:0] cfg_loan_expiry,
-    input  wire                cmd_lend,
-    input  wire                cmd_renew,
-    input  wire                cmd_return,
+    `HWGW_LOAN_PORTS
     input  wire [PACKET_W-1:0] s_packet,
     input  wire [         5:0] s_len,
     input  wire                s_is_good,
@@ -104,7 +95,7 @@ module hwgw_frame #(
   reg                 sent_valid_q;
 
   always @(posedge clk)
-    if (cfg_template_we && !is_lent_q && !is_busy && cfg_template_word < WORDS)
+    if (cmd_template_data && !is_lent_q && !is_busy && cfg_template_word < WORDS)
       template_q[{cfg_template_word, 5'd0}+:32] <= cfg_template_data;
 
   wire is_sound = template_q[8*`ETHERNET_ETHERNET_HEADER_ETHERTYPE_OFF+:16] == be16(`ETHERNET_ETHERTYPE_IPV4) &&
@@ -199,7 +190,7 @@ module hwgw_frame #(
     if (cmd_return) is_lent_q <= 1'b0;
     if (lend) {is_lent_q, is_expired_q} <= 2'b10;
     pulse_refused <= (cmd_lend && !lend) || (cmd_renew && !renew) ||
-                     (cfg_template_we && (is_lent_q || is_busy || cfg_template_word >= WORDS));
+                     (cmd_template_data && (is_lent_q || is_busy || cfg_template_word >= WORDS));
     if (rst) begin
       is_lent_q     <= 1'b0;
       is_expired_q  <= 1'b0;

@@ -164,10 +164,8 @@ module hwgw_gate #(
       .shot_is_loaded(shot_is_loaded), .shot_is_fired(shot_is_fired), .cfg_firm(cfg_firm), .cfg_capacity(cfg_capacity),
       .cfg_display(cfg_display), .cfg_instruments(cfg_instruments[INSTRUMENT_W:0]), .cfg_symbol_we(cmd_symbol_row),
       .cfg_symbol_row(cfg_symbol_row[INSTRUMENT_W-1:0]), .cfg_symbol_text(cfg_symbol_text),
-      .cfg_template_we(cmd_template_data), .cfg_template_word(cfg_template_word), .cfg_template_data(cfg_template_data),
-      .cfg_loan_seq(cfg_loan_seq), .cfg_loan_end(cfg_loan_end), .cfg_loan_ack(cfg_loan_ack),
-      .cfg_loan_window(cfg_loan_window), .cfg_loan_expiry(cfg_loan_expiry), .cmd_lend(cmd_lend), .cmd_renew(cmd_renew),
-      .cmd_return(cmd_return), .s_axis_record_tdata(given_q), .s_axis_record_tvalid(given_valid_q),
+      `HWGW_LOAN_PINS
+      .s_axis_record_tdata(given_q), .s_axis_record_tvalid(given_valid_q),
       .s_axis_record_tready(given_ready), .s_axis_limits_tdata(limits), .s_axis_limits_tvalid(limits_valid),
       .s_axis_limits_tready(limits_ready), .s_axis_limits_tlast(limits_last), .m_axis_tdata(m_axis_tx_tdata),
       .m_axis_tkeep(m_axis_tx_tkeep), .m_axis_tvalid(m_axis_tx_tvalid), .m_axis_tready(m_axis_tx_tready),

@@ -18,6 +18,7 @@
 // record of the host.
 `default_nettype none
 `include "hwgw_specs.vh"
+`include "hwgw_ports.vh"
 
 module hwgw_send #(
     parameter INSTRUMENT_W = 10,
@@ -46,17 +47,7 @@ module hwgw_send #(
     input  wire         cfg_symbol_we,
     input  wire [INSTRUMENT_W-1:0] cfg_symbol_row,
     input  wire [ 63:0] cfg_symbol_text,
-    input  wire         cfg_template_we,
-    input  wire [  3:0] cfg_template_word,
-    input  wire [ 31:0] cfg_template_data,
-    input  wire [ 31:0] cfg_loan_seq,
-    input  wire [ 31:0] cfg_loan_end,
-    input  wire [ 31:0] cfg_loan_ack,
-    input  wire [ 15:0] cfg_loan_window,
-    input  wire [ 63:0] cfg_loan_expiry,
-    input  wire         cmd_lend,
-    input  wire         cmd_renew,
-    input  wire         cmd_return,
+    `HWGW_LOAN_PORTS
     input  wire [511:0] s_axis_record_tdata,
     input  wire         s_axis_record_tvalid,
     output wire         s_axis_record_tready,
@@ -260,17 +251,7 @@ module hwgw_send #(
       .clk(send_clk),
       .now(now),
       .halt(halt || halted != 8'd0),
-      .cfg_template_we(cfg_template_we),
-      .cfg_template_word(cfg_template_word),
-      .cfg_template_data(cfg_template_data),
-      .cfg_loan_seq(cfg_loan_seq),
-      .cfg_loan_end(cfg_loan_end),
-      .cfg_loan_ack(cfg_loan_ack),
-      .cfg_loan_window(cfg_loan_window),
-      .cfg_loan_expiry(cfg_loan_expiry),
-      .cmd_lend(cmd_lend),
-      .cmd_renew(cmd_renew),
-      .cmd_return(cmd_return),
+      `HWGW_LOAN_PINS
       .s_packet(offered[PACKET_W-1:0]),
       .s_len(offered[PACKET_W+:6]),
       .s_is_good(offered[PACKET_W+7]),
@@ -298,7 +279,7 @@ module hwgw_send #(
 
   reg [5:0] verdict_addr_q;
   wire      is_given = trigger_valid || s_axis_record_tvalid || s_axis_limits_tvalid || cmd_lend || cmd_renew || cmd_return ||
-                       cfg_template_we || cfg_symbol_we || verdict_addr != verdict_addr_q;
+                       cmd_template_data || cfg_symbol_we || verdict_addr != verdict_addr_q;
   wire      is_inside = !gate_is_ready || verdict_valid || is_under_way_q || frame_is_busy || loan_is_out;
 
   always @(posedge clk) verdict_addr_q <= verdict_addr;

@@ -78,7 +78,7 @@ class Rig:
     async def start(self) -> None:
         """Reset and load the template."""
         dut = self.dut
-        for name in ("halt", "cfg_template_we", "cmd_lend", "cmd_renew", "cmd_return", "s_valid", "s_len", "s_packet",
+        for name in ("halt", "cmd_template_data", "cmd_lend", "cmd_renew", "cmd_return", "s_valid", "s_len", "s_packet",
                      "s_is_good", "s_is_cancel", "cfg_loan_seq", "cfg_loan_end", "cfg_loan_ack", "cfg_loan_window",
                      "cfg_loan_expiry", "cfg_template_word", "cfg_template_data", "now"):  # fmt: skip
             getattr(dut, name).value = 0
@@ -96,9 +96,9 @@ class Rig:
         for word in range(14):
             dut.cfg_template_word.value = word
             dut.cfg_template_data.value = int.from_bytes(header[4 * word : 4 * word + 4], "little")
-            dut.cfg_template_we.value = 1
+            dut.cmd_template_data.value = 1
             await RisingEdge(dut.clk)
-        dut.cfg_template_we.value = 0
+        dut.cmd_template_data.value = 0
 
     def offer(self, packet: bytes, is_good: bool, is_cancel: bool) -> None:
         """Put a packet at the port; it stays until it is taken."""
@@ -116,7 +116,7 @@ class Rig:
             getattr(dut, f"cfg_loan_{name}").value = value
         for name in ("lend", "renew", "return"):
             getattr(dut, f"cmd_{name}").value = int(command == name)
-        dut.cfg_template_we.value = int(command == "template")
+        dut.cmd_template_data.value = int(command == "template")
         dut.cfg_template_word.value = 3
         dut.halt.value = int(halt)
         dut.now.value = self.now

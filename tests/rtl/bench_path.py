@@ -28,7 +28,7 @@ LOCATE = 13
 RULE = load("rule").layout("rule")
 SENT = int(load("sent").enum("outcome").code("sent"))
 TEMPLATE = Template(bytes(range(1, 7)), bytes(range(2, 8)), bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2)), 40000, 5000)
-LOAN = {"seq": 0xFFFFFF00, "end": 0x00010000, "ack": 77, "window": 500}
+LOAN = {"seq": 0xFFFFFF00, "end": 0x00010000, "ack": 77, "window": 500, "expiry": 2**64 - 1}
 SYMBOL = "HWGW    "
 PORT = golden.Port(tuple(SYMBOL for _ in range(1024)))
 
@@ -142,7 +142,7 @@ class Rig:
         header = TEMPLATE.header(0, 0, 0, b"")
         for word in range(14):
             data = int.from_bytes(header[4 * word : 4 * word + 4], "little")
-            await self.pulse("cfg_template_we", cfg_template_word=word, cfg_template_data=data)
+            await self.pulse("cmd_template_data", cfg_template_word=word, cfg_template_data=data)
         await self.pulse("cmd_lend", **{f"cfg_loan_{name}": value for name, value in LOAN.items()})
         await self.wait(2)
         await ReadOnly()

@@ -5,6 +5,7 @@
 // The trigger looks at events where hwgw_itch gives them, as it will in the card. cycle counts from 0 after reset; it is the clock.
 `default_nettype none
 `include "hwgw_specs.vh"
+`include "hwgw_ports.vh"
 
 module path_bench (
     input  wire         clk,
@@ -24,15 +25,7 @@ module path_bench (
     input  wire         cmd_rule_store,
     input  wire [ 31:0] cfg_shot_ref,
     input  wire         cmd_shot,
-    input  wire         cfg_template_we,
-    input  wire [  3:0] cfg_template_word,
-    input  wire [ 31:0] cfg_template_data,
-    input  wire [ 31:0] cfg_loan_seq,
-    input  wire [ 31:0] cfg_loan_end,
-    input  wire [ 31:0] cfg_loan_ack,
-    input  wire [ 15:0] cfg_loan_window,
-    input  wire         cmd_lend,
-    input  wire         cmd_return,
+    `HWGW_LOAN_PORTS
     input  wire [511:0] s_axis_record_tdata,
     input  wire         s_axis_record_tvalid,
     output wire         s_axis_record_tready,
@@ -83,10 +76,8 @@ module path_bench (
       .cfg_rule_instrument(cfg_symbol_instrument), .cfg_rule(cfg_rule), .cmd_rule_store(cmd_rule_store), .cmd_disarm(1'b0), .cfg_shot_ref(cfg_shot_ref), .cmd_shot(cmd_shot), .shot_is_loaded(), .shot_is_fired(),
       .cfg_firm(32'h20202020), .cfg_capacity("P"), .cfg_display("Y"), .cfg_instruments(11'd1024),
       .cfg_symbol_we(cfg_symbol_we), .cfg_symbol_row(cfg_symbol_instrument), .cfg_symbol_text(cfg_symbol_text),
-      .cfg_template_we(cfg_template_we), .cfg_template_word(cfg_template_word), .cfg_template_data(cfg_template_data),
-      .cfg_loan_seq(cfg_loan_seq), .cfg_loan_end(cfg_loan_end), .cfg_loan_ack(cfg_loan_ack),
-      .cfg_loan_window(cfg_loan_window), .cfg_loan_expiry(64'hFFFFFFFFFFFFFFFF), .cmd_lend(cmd_lend), .cmd_renew(1'b0),
-      .cmd_return(cmd_return), .s_axis_record_tdata(s_axis_record_tdata), .s_axis_record_tvalid(s_axis_record_tvalid),
+      `HWGW_LOAN_PINS
+      .s_axis_record_tdata(s_axis_record_tdata), .s_axis_record_tvalid(s_axis_record_tvalid),
       .s_axis_record_tready(s_axis_record_tready), .s_axis_limits_tdata(s_axis_limits_tdata),
       .s_axis_limits_tvalid(s_axis_limits_tvalid), .s_axis_limits_tready(s_axis_limits_tready),
       .s_axis_limits_tlast(s_axis_limits_tlast), .m_axis_tdata(m_axis_tdata), .m_axis_tkeep(m_axis_tkeep),
