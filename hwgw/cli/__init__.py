@@ -55,7 +55,7 @@ VERBS = {
     "capture": "Record frames of an interface to pcapng files.",
     "send": "Send a capture file or numbered datagrams by a schedule.",
     "decode": "Decode a capture file.",
-    "replay": "Replay a capture (pcap or pcapng), or the journal of a gateway.",
+    "replay": "Replay a recording, or the journal of a gateway.",
     "backtest": "Trade recorded feeds on the clock of the recording, with the code that trades.",
     "tune": "Plan, apply, verify and roll back what a host is set to.",
     "jitter": "How long and how often this host's cores are taken away.",
