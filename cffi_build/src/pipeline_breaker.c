@@ -3,7 +3,9 @@
  * SPDX-License-Identifier: MIT
  *
  * Input: the trips that breaker.c has noted. Output: a halt of the gateway or of one instrument with a record that names
- * the rule, and for every trip, warnings too, the row of its rule. Cost: nothing without a trip. Thread: the pipeline's.
+ * the rule, and for every trip, warnings too, the row of its rule. The gate hears of a halt when the control words are read next, and
+ * its record stands behind that of the event that tripped the rule, as both were judged. Cost: nothing without a trip. Thread: the
+ * pipeline's.
  */
 #include "breaker.h"
 #include "pipeline.h"
@@ -71,7 +73,6 @@ static void row_write(struct hwgw_pipeline *p, const struct hwgw_limits_breaker 
 
 void pipeline_breaker_act(struct hwgw_pipeline *p) {
   struct hwgw_trip trip;
-  bool is_halted = false;
   while (hwgw_breaker_take(p->breaker, &trip)) {
     const struct hwgw_limits_breaker *rule = &p->breaker->rule[trip.rule];
     char text[160]; /* a record keeps what fits it */
@@ -81,7 +82,6 @@ void pipeline_breaker_act(struct hwgw_pipeline *p) {
       case HWGW_BREAKER_ACTION_HALT_GATEWAY:
         p->counters[HWGW_CNT_BREAKER_GATEWAY_HALTS]++;
         hwgw_halt(p->segment, HWGW_RISK_REASON_BREAKER, text);
-        is_halted = true;
         break;
       case HWGW_BREAKER_ACTION_HALT_INSTRUMENT:
         p->counters[HWGW_CNT_BREAKER_INSTRUMENT_HALTS]++;
@@ -92,7 +92,6 @@ void pipeline_breaker_act(struct hwgw_pipeline *p) {
         break;
     }
   }
-  if (is_halted) pipeline_control(p);
 }
 
 /* a row per rule; one that is another rule now begins anew */

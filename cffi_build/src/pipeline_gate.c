@@ -26,7 +26,10 @@ uint32_t pipeline_gate_at(struct hwgw_pipeline *p, struct hwgw_order *event, con
     p->is_halted = true;
     hwgw_halt(p->segment, latched, "the risk gate latched");
   }
-  if (HWGW_UNLIKELY(hwgw_breaker_event(p->breaker, p->risk, event, latched))) pipeline_breaker_act(p);
+  if (HWGW_UNLIKELY(hwgw_breaker_event(p->breaker, p->risk, event, latched))) {
+    pipeline_breaker_act(p);
+    pipeline_control(p);
+  }
   return latched;
 }
 

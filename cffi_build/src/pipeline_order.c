@@ -55,6 +55,11 @@ static bool is_held(const struct hwgw_pipeline *p, uint32_t symbol) {
   return symbol < p->symbol_cnt && halt_has_instrument(p->control, symbol);
 }
 
+/* a breaker has halted, and the gate was not told yet: that follows the record of the order */
+static bool is_tripped(const struct hwgw_pipeline *p) {
+  return __atomic_load_n(&p->control->halt, __ATOMIC_ACQUIRE) >> HWGW_RISK_REASON_BREAKER & 1;
+}
+
 /* The gate knows a symbol's feed as good while one venue's is; an order goes by that of its own */
 static bool is_blind(const struct hwgw_pipeline *p, uint32_t symbol, uint32_t venue) {
   return pipeline_has_venues(p) && symbol < p->symbol_cnt && risk_is_on(p->risk, HWGW_RISK_REASON_FEED) &&
@@ -80,7 +85,7 @@ static uint32_t judge(struct hwgw_pipeline *p, const struct hwgw_order *order, u
   uint32_t reason = pipeline_judge(p, order, NULL);
   if (HWGW_LIKELY(!hwgw_breaker_event(p->breaker, p->risk, order, reason))) return reason;
   pipeline_breaker_act(p);
-  if (reason != HWGW_RISK_REASON_PASS || !(p->is_halted || is_held(p, order->instrument))) return reason;
+  if (reason != HWGW_RISK_REASON_PASS || !(is_tripped(p) || is_held(p, order->instrument))) return reason;
   if (pipeline_loan_has_left(p, order)) return reason; /* the card sends before a breaker has counted */
   give_back(p, order, false);
   return HWGW_RISK_REASON_BREAKER;
@@ -217,6 +222,7 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
                     : is_cancel         ? pipeline_judge(p, order, NULL)
                                         : HWGW_RISK_REASON_MALFORMED;
   concluded(p, strategy, order, venue, reason, t_risk, &before);
+  if (HWGW_UNLIKELY(!p->is_halted && is_tripped(p))) pipeline_control(p);
 }
 
 uint32_t pipeline_order_fired(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy,
@@ -227,5 +233,6 @@ uint32_t pipeline_order_fired(struct hwgw_pipeline *p, const struct pipeline_str
   p->counters[HWGW_CNT_STRATEGY_INTENTS]++;
   if (HWGW_UNLIKELY(hwgw_breaker_event(p->breaker, p->risk, order, reason))) pipeline_breaker_act(p);
   concluded(p, strategy, order, 0, reason, t_risk, &before);
+  if (HWGW_UNLIKELY(!p->is_halted && is_tripped(p))) pipeline_control(p);
   return reason;
 }

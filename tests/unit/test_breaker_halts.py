@@ -13,6 +13,7 @@ import pytest
 from support import rig as r
 from support import soup_venue as sv
 from support.desk import SYMBOLS, Desk, probe
+from support.restored import RING, Records, judged, opening
 from support.rig import Rig, open_limits
 
 from hwgw import audit, cli
@@ -71,6 +72,32 @@ def test_no_more_orders_leave_than_the_rule_allows_and_the_gateway_is_halted(cap
         for _ in range(4):
             quotes.turn()
         assert (rig.cnt("risk.passed"), rig.cnt("risk.refused_breaker")) == (6, 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "scope", "action"),
+    [
+        ("order_rate", "gateway", "halt_gateway"),
+        ("order_rate", "instrument", "halt_instrument"),
+        ("refusal_rate", "gateway", "halt_gateway"),
+    ],
+)
+def test_a_trip_is_judged_again_as_it_was(kind, scope, action):
+    """The order that trips a rule was judged before the halt that comes of it, and stands before it on record."""
+    table = limits(rule(kind, scope, action, 3))
+    if kind == "refusal_rate":
+        table["instrument"][0, : len(SYMBOLS)]["qty_max"] = 99
+    with Rig(SYMBOLS, probe(), limits=table, journal_sz_bytes=RING) as rig:
+        quotes = Quotes(rig)
+        rig.quote()
+        for _ in range(6):
+            quotes.turn()
+        refused = rig.cnt("risk.orders") - rig.cnt("risk.passed")
+        assert refused > 2
+        records = Records(rig)
+    found = judged(opening(), records.first(len(records.ends)))
+    assert (found.counts["differences"], found.counts["without"], found.contradiction) == (0, 0, "")
+    assert found.counts["refused"] == refused
 
 
 def test_a_halted_instrument_stops_alone_and_comes_back_by_its_own_resume(capsys):
