@@ -2,8 +2,8 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * It is forked by the control plane and never runs Python. It stops in order on SIGTERM, SIGINT and control->stop; when
- * its parent dies in whatever way the kernel sends SIGTERM, halt is latched with reason control_lost, open orders are
+ * It is forked by the control plane and never runs Python. It stops in order on SIGTERM, SIGINT, control->stop and SIGHUP, unless
+ * that was ignored before; when its parent dies in whatever way the kernel sends SIGTERM, halt is latched with reason control_lost, open orders are
  * cancelled, the session is logged out. A parent that is only stopped changes nothing here: the heartbeat grows old and
  * the gate refuses with control_stale. Before it says that it is ready it gives up the privileges and system calls that
  * only the opening needed (confine.c).
@@ -120,10 +120,12 @@ int32_t hwgw_gateway_run(struct hwgw_segment *segment, const struct hwgw_pipelin
 
   /* blocked before the first thread exists, so that every thread leaves them to the wait below */
   sigset_t signals;
+  struct sigaction hangup;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGHUP);
+  sigaction(SIGHUP, NULL, &hangup);
+  if (hangup.sa_handler != SIG_IGN) sigaddset(&signals, SIGHUP); /* blocked, one that nohup(1) ignores would be kept */
   sigprocmask(SIG_BLOCK, &signals, NULL);
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   prctl(PR_SET_NAME, "hwgw-data");

@@ -55,6 +55,24 @@ def test_a_gateway_stops_in_order_on_a_signal_and_both_sides_agree(market, numbe
     assert not Path(f"/dev/shm/hwgw-{market.name}").exists()
 
 
+def test_under_nohup_a_gateway_outlives_its_terminal(market):
+    """A shell that ends sends SIGHUP to all of a job, not to its first process alone."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = market.start()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with market.attached() as segment:
+        until(lambda: segment.counters()["session.executed"] > 20, "there are executions")
+        for pid in (process.pid, int(segment.head["data_pid"])):
+            os.kill(pid, signal.SIGHUP)
+        assert flow(segment, "session.executed", 1.0) > 0
+        assert segment.thread_status()[0]["state"] == "running"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+        assert segment.thread_status()[0]["open_orders"] == 0
+
+
 @pytest.mark.parametrize("protocol", ["ouch42", "fix42", "fix44"])
 def test_both_sides_agree_whatever_protocol_they_speak(tmp_path, protocol):
     is_fix = protocol.startswith("fix")
