@@ -3,8 +3,8 @@
 SPDX-License-Identifier: MIT
 
 A venue sends what happens at one instant together: messages of the same timestamp share a packet, as far as it fits an
-MTU of 1,500. Numbers are those of the file, from 1. All is made at once and held in memory: the file, a frame's 62
-bytes of headers and 48 of where it lies for each packet.
+MTU of 1,500. Numbers are those of the file, from 1, or go on where another file ended. All is made at once and held in
+memory: the file, a frame's 62 bytes of headers and 48 of where it lies for each packet.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from . import specs
 from .batch import FRAME, NO_FLOW
 from .errors import CheckFailed
 from .feeds.source import LENGTH_SZ, Batch, Flow, RecordFile
+from .native import ffi
 from .send import Source
 
-__all__ = ["FLOW", "SESSION", "frames"]
+__all__ = ["FLOW", "SESSION", "behind", "frames"]
 
 FLOW = Flow("233.54.12.111", 26477)
 SESSION = b"HWGWREPLAY"
@@ -92,8 +93,8 @@ def _firsts(times: NDArray[np.int64], begin: NDArray[np.int64], end: NDArray[np.
     return np.flatnonzero(is_new | np.concatenate([[False], part[1:] != part[:-1]]))
 
 
-def _packets(batch: Batch, row: NDArray[np.void]) -> tuple[NDArray[np.uint8], NDArray[np.void]]:
-    """The frames of a batch and where they lie in these bytes; their data is an offset yet."""
+def _packets(batch: Batch, row: NDArray[np.void], number: int) -> tuple[NDArray[np.uint8], NDArray[np.void]]:
+    """The frames of a batch and where they lie in these bytes; their data is an offset yet. number: the first's."""
     begin = batch.messages["offset"].astype(np.int64) - LENGTH_SZ
     end = begin + LENGTH_SZ + batch.messages["len"]
     times = _times(batch)
@@ -105,7 +106,7 @@ def _packets(batch: Batch, row: NDArray[np.void]) -> tuple[NDArray[np.uint8], ND
     heads["ip"]["total_length"] = ip_sz
     heads["ip"]["header_checksum"] = _checksums(row, ip_sz)
     heads["udp"]["length"] = ip_sz - HEADERS["ip"].itemsize
-    heads["mold"]["sequence_number"] = batch.messages["seq"][first]
+    heads["mold"]["sequence_number"] = batch.messages["seq"][first] + np.uint64(number - 1)
     heads["mold"]["message_count"] = last - first + 1
     whole = HEADERS.itemsize + sizes
     at = np.concatenate([[0], np.cumsum(whole)])
@@ -119,12 +120,15 @@ def _packets(batch: Batch, row: NDArray[np.void]) -> tuple[NDArray[np.uint8], ND
     return out, rows
 
 
-def frames(path: Path, flow: Flow = FLOW) -> Source:
-    """What a feed of this file would be, to a group and port. CheckFailed when it is no BinaryFILE, or cut off."""
+def frames(path: Path, flow: Flow = FLOW, number: int = 1) -> Source:
+    """What a feed of this file would be, to a group and port. CheckFailed when it is no BinaryFILE, or cut off.
+
+    number: of its first message.
+    """
     row, parts, keep = _head(flow), [], []
     try:
         for batch in RecordFile(path).batches():
-            out, rows = _packets(batch, row)
+            out, rows = _packets(batch, row, number)
             rows["data"] += np.uint64(out.__array_interface__["data"][0])
             parts.append(rows)
             keep.append(out)
@@ -136,3 +140,10 @@ def frames(path: Path, flow: Flow = FLOW) -> Source:
     times = np.maximum.accumulate(found["ts_ns"])
     due = np.ascontiguousarray(times - times[0])
     return Source(found, keep, due, int(due[-1]))
+
+
+def behind(source: Source) -> int:
+    """The number behind the last message of frames that were made here."""
+    at = ffi.cast("uint8_t *", int(source.frames["data"][-1]))
+    head = np.frombuffer(ffi.buffer(at, HEADERS.itemsize), HEADERS)["mold"][0]
+    return int(head["sequence_number"]) + int(head["message_count"])

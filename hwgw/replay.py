@@ -13,7 +13,6 @@ Faults are laid over the schedule before the first frame leaves (cffi_build/src/
 from __future__ import annotations
 
 import ipaddress
-import itertools
 import os
 import select
 import sys
@@ -70,21 +69,27 @@ def recording(path: str | os.PathLike[str], flow: Flow = framed.FLOW) -> Source:
 
     CheckFailed when it is damaged, has none, or its times go back, at which frame.
     """
-    parts = [_one(each, flow) for each in files(path)]
-    for (_, before), (file, each) in itertools.pairwise(parts):
-        if each.frames["ts_ns"][0] < before.frames["ts_ns"][-1]:
+    parts: list[Source] = []
+    number, found = 1, files(path)
+    kinds = [is_capture(file) for file in found]
+    if len(set(kinds)) > 1:
+        raise CheckFailed(f"{path}: captures and BinaryFILEs, whose times are not of one kind; allowed is one of both")
+    for file, is_recorded in zip(found, kinds, strict=True):
+        source = _ordered(file, read(file) if is_recorded else framed.frames(file, flow, number))
+        if parts and source.frames["ts_ns"][0] < parts[-1].frames["ts_ns"][-1]:
             raise CheckFailed(
                 f"{file}: begins before the end of the file before it; allowed is an order of time by name"
             )
+        number = 1 if is_recorded else framed.behind(source)
+        parts.append(source)
     if len(parts) == 1:
-        return parts[0][1]
-    frames = np.concatenate([each.frames for _, each in parts])
+        return parts[0]
+    frames = np.concatenate([each.frames for each in parts])
     due = np.ascontiguousarray(frames["ts_ns"] - frames["ts_ns"][0])
-    return Source(frames, [each.keep for _, each in parts], due, int(due[-1]))
+    return Source(frames, [each.keep for each in parts], due, int(due[-1]))
 
 
-def _one(path: Path, flow: Flow) -> tuple[Path, Source]:
-    source = read(path) if is_capture(path) else framed.frames(path, flow)
+def _ordered(path: Path, source: Source) -> Source:
     times = source.frames["ts_ns"]
     steps = np.flatnonzero(times[1:] < times[:-1])
     if len(steps):
@@ -93,7 +98,7 @@ def _one(path: Path, flow: Flow) -> tuple[Path, Source]:
             f"{path}: frame {int(steps[0]) + 2} is of an earlier time than the one before it, by {back} ns; allowed are"
             " frames in order of time"
         )
-    return path, source
+    return source
 
 
 def _payloads(source: Source, flows: Sequence[Flow]) -> NDArray[np.void]:

@@ -319,16 +319,32 @@ def test_a_folder_is_replayed_file_by_file(tmp_path: Path) -> None:
         assert listener.taken(0) == [data[HEAD:] for _, data in frames]
 
 
+def test_a_day_in_several_binaryfiles_is_one_feed(tmp_path: Path) -> None:
+    """Messages are numbered on from file to file: none is taken for one that was there before."""
+    messages = instants(2000, 7)
+    whole = told(str(records(tmp_path / "day.itch50", messages)), "--to", "gateway")
+    folder = tmp_path / "day"
+    folder.mkdir()
+    for number, (begin, end) in enumerate(((0, 700), (700, 1211), (1211, 2000))):
+        records(folder / f"{number}.itch50", messages[begin:end])
+    found = told(str(folder), "--to", "gateway")
+    keys = ("frames", "messages", "span_ns", "book_hash", "states")
+    assert [found[key] for key in keys] == [whole[key] for key in keys]
+    assert found["messages"] == 2000
+
+
 def test_recordings_that_do_not_go_together_are_named(tmp_path: Path) -> None:
     frames = day(20)
-    swapped, other, empty = (tmp_path / name for name in ("swapped", "other", "empty"))
-    for folder in (swapped, other, empty):
+    swapped, other, empty, mixed = (tmp_path / name for name in ("swapped", "other", "empty", "mixed"))
+    for folder in (swapped, other, empty, mixed):
         folder.mkdir()
     pcap(swapped / "1.pcap", frames[10:])
     pcap(swapped / "2.pcap", frames[:10])
     pcap(other / "1.pcap", frames[:10])
     pcap(other / "2.pcap", [(ns, frame(data[HEAD:], group=0xE9360C70)) for ns, data in frames[10:]])
     messages = instants(20, 1)
+    pcap(mixed / "2.pcap", frames)
+    records(mixed / "1.itch50", messages)
     cut = records(tmp_path / "cut.itch50", messages)
     cut.write_bytes(cut.read_bytes()[:-3])
     back = records(tmp_path / "back.itch50", [*messages[:10], messages[3], *messages[10:]])
@@ -336,6 +352,7 @@ def test_recordings_that_do_not_go_together_are_named(tmp_path: Path) -> None:
         (swapped, "2.pcap: begins before the end of the file before it"),
         (other, r"2.pcap: channels and lines 233.54.12.112:26477; allowed are those of .*1.pcap: 233.54.12.111:26477"),
         (empty, "there is no file in the folder"),
+        (mixed, "mixed: captures and BinaryFILEs, whose times are not of one kind; allowed is one of both"),
         (cut, "cut.itch50: offset [0-9]+: a record of"),
         (back, "frame 11 is of an earlier time than the one before it, by 6000000 ns"),
         (records(tmp_path / "text.itch50", [b"GET / HTTP/1.1"]), "is no ITCH 5.0 message; allowed is BinaryFILE"),
