@@ -58,8 +58,9 @@ class Looks:
         with self._lock:
             source = self._sources.get(name)
             if source is None:
-                source = self._sources[name] = _Source()
+                source = _Source()
                 threading.Thread(target=self._read, args=(name, source), name=f"look-{name}", daemon=True).start()
+                self._sources[name] = source  # there is none without a reader
             source.watchers += 1
             return source
 

@@ -15,11 +15,11 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from hwgw import audit
 from hwgw.errors import HwgwError
@@ -33,6 +33,7 @@ __all__ = ["CLIENTS_MAX", "STREAMS_MAX", "Server"]
 CLIENTS_MAX = 48
 STREAMS_MAX = 24
 BODY_MAX = 4096
+LENGTH_DIGITS_MAX = 20
 REQUEST_SECONDS = 10.0
 STREAM_SECONDS = 10.0  # a watcher that takes nothing for so long is let go
 
@@ -56,6 +57,23 @@ HEADERS = {
     "Cache-Control": "no-store",
     "Connection": "close",
 }
+
+
+def _shut(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def _bounded(connection: socket.socket) -> Iterator[threading.Timer]:
+    """What is done meanwhile ends in time however slowly the other side drips; the timer, which may be cancelled."""
+    late = threading.Timer(REQUEST_SECONDS, _shut, (connection,))
+    late.daemon = True
+    late.start()
+    try:
+        yield late
+    finally:
+        late.cancel()
 
 
 class Server(ThreadingHTTPServer):
@@ -90,7 +108,11 @@ class Server(ThreadingHTTPServer):
                                     b"Connection: close\r\n\r\n")  # fmt: skip
             self.shutdown_request(request)
             return
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread is to be had: what it would give back is given back here
+            self.clients.release()
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Gives the place back at the end."""
@@ -103,8 +125,11 @@ class Server(ThreadingHTTPServer):
         """TLS is agreed on here, in the thread of the connection, so that nobody else waits for it."""
         request.settimeout(REQUEST_SECONDS)
         if self.tls is not None:
-            request = self.tls.wrap_socket(request, server_side=True)
+            request = self.tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
         try:
+            if self.tls is not None:
+                with _bounded(request):
+                    request.do_handshake()
             super().finish_request(request, client_address)
         finally:
             if self.tls is not None:
@@ -134,19 +159,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def handle(self) -> None:
         """One request, which must be there and answered in time however it is dripped; events alone last."""
-        late = threading.Timer(REQUEST_SECONDS, self._give_up)
-        late.daemon = True
-        late.start()
-        self._late = late
         self.close_connection = True
-        try:
+        with _bounded(self.connection) as self._late:
             self.handle_one_request()
-        finally:
-            late.cancel()
-
-    def _give_up(self) -> None:
-        with contextlib.suppress(OSError):
-            self.connection.shutdown(socket.SHUT_RDWR)
 
     def version_string(self) -> str:
         """Nothing about what runs here."""
@@ -210,7 +225,7 @@ class Handler(BaseHTTPRequestHandler):
     def _get(self) -> None:
         if (self.headers.get("Content-Length") or "0").strip() != "0":
             raise RefusedError(400, "a GET has no body")
-        url = urlsplit(self.path)
+        url = self._url()
         if url.path in FILES:
             name, kind = FILES[url.path]
             self._answer(200, (resources.files(__package__) / name).read_bytes(), kind)
@@ -226,13 +241,23 @@ class Handler(BaseHTTPRequestHandler):
         if url.path == "/api/gateways":
             self._json(200, {"gateways": self.server.looks.names(), "control": self.server.access.is_control})
             return
-        name = self._name(parse_qs(url.query, max_num_fields=4).get("gateway", []))
+        try:
+            fields = parse_qs(url.query, max_num_fields=4)
+        except ValueError:
+            raise RefusedError(400, "too many fields") from None
+        name = self._name(fields.get("gateway", []))
         if url.path == "/api/view":
             self._json(200, look(name))
         elif self.command == "HEAD":
             raise RefusedError(405, "events are streamed to GET")
         else:
             self._events(name)
+
+    def _url(self) -> SplitResult:
+        try:
+            return urlsplit(self.path)
+        except ValueError:
+            raise RefusedError(400, "no target that can be") from None
 
     def _name(self, given: list[str]) -> str:
         if len(given) != 1 or given[0] not in self.server.looks.names():
@@ -244,8 +269,9 @@ class Handler(BaseHTTPRequestHandler):
         if not self.server.streams.acquire(blocking=False):
             raise RefusedError(503, f"{STREAMS_MAX} watch already")
         self._late.cancel()
-        source = self.server.looks.watch(name)
+        source = None
         try:
+            source = self.server.looks.watch(name)
             self.connection.settimeout(STREAM_SECONDS)
             self.send_response(200)
             for key, value in {**HEADERS, "Content-Type": "text/event-stream"}.items():
@@ -258,18 +284,21 @@ class Handler(BaseHTTPRequestHandler):
                         source.ready.wait(timeout=1.0)
                     if source.is_over:
                         return
-                    seen, text = source.number, source.text
-                self.wfile.write(b"data: " + text + b"\n\n")
+                    # a reader that hangs is not told as a picture again; a comment finds out whether anybody is there
+                    line = b"data: " + source.text if source.number != seen else b":"
+                    seen = source.number
+                self.wfile.write(line + b"\n\n")
                 self.wfile.flush()
         finally:
-            self.server.looks.leave(source)
+            if source is not None:
+                self.server.looks.leave(source)
             self.server.streams.release()
 
     def _body(self) -> dict[str, Any]:
         length = (self.headers.get("Content-Length") or "").strip()
         if not length.isascii() or not length.isdigit():
             raise RefusedError(411, "a Content-Length is needed")
-        if int(length) > BODY_MAX:
+        if len(length) > LENGTH_DIGITS_MAX or int(length) > BODY_MAX:
             raise RefusedError(413, f"at most {BODY_MAX} bytes are taken")
         if (self.headers.get("Content-Type") or "").partition(";")[0].strip() != "application/json":
             raise RefusedError(415, "application/json is taken")
@@ -283,7 +312,7 @@ class Handler(BaseHTTPRequestHandler):
         return value
 
     def _post(self) -> None:
-        path = urlsplit(self.path).path
+        path = self._url().path
         if path not in ("/api/login", "/api/halt"):
             raise RefusedError(404, "no such page")
         body = self._body()

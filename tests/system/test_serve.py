@@ -26,7 +26,7 @@ from support.market import PATIENCE_S, Market, until
 
 from hwgw import audit
 from hwgw.segment import Segment
-from hwgw.web import guard, looks
+from hwgw.web import guard, looks, server
 from hwgw.web.guard import Access
 from hwgw.web.looks import Looks
 from hwgw.web.server import BODY_MAX, CLIENTS_MAX, FILES, STREAMS_MAX, Server
@@ -44,21 +44,23 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
 
 
 @contextlib.contextmanager
-def served(market: Market, *, token: str = "", control: bool = False) -> Iterator[tuple[int, list[str]]]:
+def served(
+    market: Market, *, token: str = "", control: bool = False, tls: ssl.SSLContext | None = None
+) -> Iterator[tuple[int, list[str]]]:
     """A server in this process; its port, and what it logs."""
     log: list[str] = []
     access = Access((), token=token, is_control=control)
-    server = Server(("127.0.0.1", 0), access, Looks([market.name], 0.05), log=log.append)
-    port = server.server_address[1]
+    made = Server(("127.0.0.1", 0), access, Looks([market.name], 0.05), tls, log.append)
+    port = made.server_address[1]
     access.hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
         yield port, log
     finally:
-        server.shutdown()
+        made.shutdown()
         thread.join()
-        server.server_close()
+        made.server_close()
 
 
 def ask(port: int, method: str, path: str, body: object = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
@@ -108,6 +110,7 @@ def test_a_look_is_what_the_segment_says(market):
         look = json.loads(ask(port, "GET", f"/api/view?gateway={market.name}")[2])
         for query in ("gateway=nobody", "", f"gateway={market.name}&gateway=b", "gateway=../x"):
             assert ask(port, "GET", f"/api/view?{query}")[0] == 404
+        assert ask(port, "GET", f"/api/view?gateway={market.name}" + "&a=1" * 4)[0] == 400
     assert look["schema"] == "hwgw.view/1"
     with Segment.attach(market.name) as segment:
         now = segment.counters()
@@ -150,6 +153,13 @@ def test_events_follow_each_other_and_slow_watchers_miss_some(market):
         (411, b"POST /api/halt HTTP/1.1\r\nHost: HOST\r\nOrigin: http://HOST\r\nContent-Length: -1\r\n\r\n"),
         (413, b"POST /api/halt HTTP/1.1\r\nHost: HOST\r\nOrigin: http://HOST\r\nContent-Length: 99999999999\r\n\r\n"),
         (415, b"POST /api/halt HTTP/1.1\r\nHost: HOST\r\nOrigin: http://HOST\r\nContent-Length: 2\r\n\r\n{}"),
+        (
+            413,
+            b"POST /api/halt HTTP/1.1\r\nHost: HOST\r\nOrigin: http://HOST\r\n"
+            b"Content-Length: " + b"9" * 5_000 + b"\r\n\r\n",
+        ),
+        (400, b"GET http://[/ HTTP/1.1\r\nHost: HOST\r\n\r\n"),
+        (400, b"POST http://[/ HTTP/1.1\r\nHost: HOST\r\nOrigin: http://HOST\r\nContent-Length: 2\r\n\r\n{}"),
         (400, b"GET / HTTP/1.1\r\nHost: HOST\r\nContent-Length: 5\r\n\r\nhello"),
         (404, b"GET /../../etc/passwd HTTP/1.1\r\nHost: HOST\r\n\r\n"),
         (404, b"GET /%2e%2e/guard.py HTTP/1.1\r\nHost: HOST\r\n\r\n"),
@@ -320,11 +330,38 @@ def command(market: Market, folder: Path, *args: str) -> Iterator[tuple[str, sub
             process.wait(timeout=PATIENCE_S)
 
 
-def test_over_tls_the_cookie_is_secure_and_plain_text_gets_nothing(market, tmp_path):
-    names = {"key": tmp_path / "key.pem", "cert": tmp_path / "cert.pem"}
+def certificate(folder: Path) -> dict[str, Path]:
+    """Of 127.0.0.1, signed by itself, and its key."""
+    names = {"key": folder / "key.pem", "cert": folder / "cert.pem"}
     words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
     place = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", names["key"], "-out", names["cert"]]
     subprocess.run([*words.split(), *place], check=True, capture_output=True)
+    return names
+
+
+def test_a_handshake_that_is_dripped_does_not_keep_its_place(market, tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.5)
+    names = certificate(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(names["cert"], names["key"])
+    with served(market, tls=tls) as (port, _), socket.create_connection(("127.0.0.1", port)) as line:
+        line.setblocking(False)
+        hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(501)  # its record is 512 bytes long
+        end = time.monotonic() + PATIENCE_S
+        for byte in hello:
+            assert time.monotonic() < end, "it waits as long as one byte comes after the other"
+            try:
+                line.send(bytes([byte]))
+                if line.recv(1) == b"":
+                    break
+            except BlockingIOError:
+                time.sleep(0.05)
+            except ConnectionError:
+                break
+
+
+def test_over_tls_the_cookie_is_secure_and_plain_text_gets_nothing(market, tmp_path):
+    names = certificate(tmp_path)
     token = tmp_path / "token"
     token.touch(mode=0o600)
     token.write_text(TOKEN + "\n")
@@ -446,6 +483,51 @@ def test_a_look_that_fails_ends_its_watchers_and_who_comes_again_sees(market, mo
             while answer.readline():
                 pass  # the stream ends
             connection.close()
+
+
+def test_a_reader_that_hangs_is_not_told_as_the_same_picture_again(market, monkeypatch):
+    sound, goes_on = looks.look, threading.Event()
+    cnt = 0
+
+    def look(name: str) -> dict:
+        nonlocal cnt
+        cnt += 1
+        if cnt == 2:
+            goes_on.wait(PATIENCE_S)
+        return sound(name)
+
+    monkeypatch.setattr(looks, "look", look)
+    with served(market) as (port, _):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+        connection.request("GET", f"/events?gateway={market.name}")
+        answer = connection.getresponse()
+        lines = [answer.readline() for _ in range(4)]
+        goes_on.set()
+        assert lines[0].startswith(b"data: {")
+        assert lines[1:] == [b"\n", b":\n", b"\n"]
+        assert answer.readline().startswith((b"data: {", b":"))
+        connection.close()
+
+
+@pytest.mark.parametrize("whose", ["look-", "process_request_thread"])
+def test_what_found_no_thread_keeps_no_place(market, monkeypatch, whose):
+    """Threads may be used up for a moment."""
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if whose in thread.name:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with served(market) as (port, _):
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            head = f"GET /events?gateway={market.name} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
+            assert {raw(port, head) for _ in range(CLIENTS_MAX + 1)} == {b""}
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+        connection.request("GET", f"/events?gateway={market.name}")
+        assert connection.getresponse().readline().startswith(b"data: {")
+        connection.close()
 
 
 def test_nothing_is_read_when_nobody_watches(market):
