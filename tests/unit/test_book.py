@@ -188,6 +188,30 @@ def test_an_order_replaced_at_its_own_price_finds_room_in_a_ladder_that_is_full(
     assert native.live() == 0
 
 
+@pytest.mark.parametrize("levels", [12, 20, 40, 80])
+def test_room_that_was_made_for_a_replace_outlives_the_ladder_that_it_shrinks(levels):
+    """The worst price leaves a ladder, which may move to half its places, and comes back as the best of a full line."""
+    native, golden = NativeBooks(1, orders_max=200, levels_max=100), Books(1, 200, 100)
+    ref = 0
+    for side, sign in ((BUY, -1), (SELL, 1)):
+        for step in range(levels):
+            ref += 1
+            native.apply(add := event(ADD, side=side, ref=ref, qty=100, px=10_000 + sign * (1_000 + 10 * step)))
+            golden.apply(add)
+    replaced = 0
+    for side, sign in ((BUY, 1), (SELL, -1)):
+        while len(orders := golden.orders(0, side)) > 1:
+            (worse, *_), (worst, *_) = orders[-2:]
+            ref += 1
+            better = event(REPLACE, ref=worse, ref_new=ref, qty=50, px=orders[0][2] + sign)
+            for change in (event(DELETE, ref=worst), better):
+                assert native.apply(change) == golden.apply(dict(change))
+            assert_equal_books(native, golden, 0)
+            replaced += 1
+    assert replaced == 2 * (levels - 1)
+    assert native.hash() == golden.hash()
+
+
 @pytest.mark.parametrize("prices", [12, 24, 60])
 def test_orders_alone_at_their_price_that_are_replaced_there_and_elsewhere(prices, rng):
     """Levels of one order open and close with every event, near the best price and far from it."""
