@@ -67,17 +67,25 @@ def _terms(given: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def _ask(segment: Segment, row: dict[str, Any], terms: dict[str, int], *, armed: bool) -> bool:
-    """Whether the pipeline has taken it; False: a value is not allowed."""
-    wanted = ffi.new("struct hwgw_rule_terms *", {name: row[name] for name in TERMS} | terms)
-    end = time.monotonic() + _SECONDS
-    at, seq = segment.rule_rows[row["number"]], 0
-    while not seq or int(at["seq_ack"]) != seq:
-        seq = seq or int(lib.hwgw_rule_publish(segment.pointer, row["number"], wanted, armed))
-        if time.monotonic() > end:
+def _ask(segment: Segment, rows: Sequence[dict[str, Any]], terms: dict[str, int], *, armed: bool) -> bool:
+    """Whether the pipeline has taken it of all these rules, which are asked at once; False: a value is not allowed."""
+    waiting = {
+        int(row["number"]): ffi.new("struct hwgw_rule_terms *", {name: row[name] for name in TERMS} | terms)
+        for row in rows
+    }
+    asked = dict.fromkeys(waiting, 0)
+    end, is_taken = time.monotonic() + _SECONDS, True
+    while waiting:
+        for number, wanted in [*waiting.items()]:
+            at = segment.rule_rows[number]
+            asked[number] = asked[number] or int(lib.hwgw_rule_publish(segment.pointer, number, wanted, armed))
+            if asked[number] and int(at["seq_ack"]) >= asked[number]:
+                is_taken &= int(at["seq_refused"]) != asked[number]
+                del waiting[number]
+        if waiting and time.monotonic() > end:
             raise CheckFailed(f"{segment.name}: no pipeline has looked at its rules within {_SECONDS:g} s")
         time.sleep(0.0005)
-    return int(at["seq_refused"]) != seq
+    return is_taken
 
 
 def arm(segment: Segment, name: str, given: Sequence[str] = ()) -> dict[str, Any]:
@@ -85,7 +93,7 @@ def arm(segment: Segment, name: str, given: Sequence[str] = ()) -> dict[str, Any
     row = _find(segment, [name])[name]
     terms = _terms(given)
     audit.record(segment.name, "rule", rule=name, armed=True, terms={key: row[key] for key in TERMS} | terms)
-    if not _ask(segment, row, terms, armed=True):
+    if not _ask(segment, [row], terms, armed=True):
         audit.record(segment.name, "rule", rule=name, armed="refused", terms=terms)
         raise CheckFailed(f"{segment.name}: {name} could not be said with these terms; nothing was changed")
     return rules(segment)[name]
@@ -95,8 +103,7 @@ def disarm(segment: Segment, names: Sequence[str] = ()) -> dict[str, dict[str, A
     """Disarm rules, all unless some are named; no order of theirs leaves from here on. Done first, then recorded."""
     rows = _find(segment, names or list(rules(segment)))
     try:
-        for row in rows.values():
-            _ask(segment, row, {}, armed=False)
+        _ask(segment, [*rows.values()], {}, armed=False)
     finally:
         audit.record(segment.name, "rule", rules=list(rows), armed=False)
     return {name: row for name, row in rules(segment).items() if name in rows}

@@ -338,8 +338,8 @@ bool hwgw_arm(struct hwgw_segment *segment, uint32_t id, bool is_armed);
  * writer at a time: the control plane */
 uint64_t hwgw_params_publish(struct hwgw_segment *segment, uint32_t id, const int64_t *values,
                              const uint8_t version[16]);
-/* gives a rule of the card its terms and arms it for one order, or disarms it; the number of what is asked, which seq_ack of its row follows (seq_refused too, when a value is not allowed), or 0 while what was asked before was
- * not looked at. Once it was looked at, no order of what was before leaves. One writer at a time: the control plane */
+/* gives a rule of the card its terms and arms it for one order, or disarms it and leaves its terms; the number of what is asked, which seq_ack of its row follows (seq_refused too, when a value is not allowed), or 0 while what was
+ * asked before was not looked at, or somebody else asks. Once it was looked at, no order of what was before leaves. Any process and thread */
 struct hwgw_rule_terms {
   uint32_t when_px;
   uint32_t when_qty;

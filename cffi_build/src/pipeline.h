@@ -188,7 +188,7 @@ struct pipeline_rules {
   uint32_t armed;    /* wanted */
   uint32_t stored;   /* armed in the card */
   uint32_t changed;  /* the card has other terms */
-  uint64_t fired_ns; /* time of the last order */
+  uint64_t fired_ns; /* the gates were told of the last order, and of what came of it, up to here */
   uint64_t seq;      /* of the control plane's words */
   struct pipeline_rule rule[HWGW_SEGMENT_RULES_MAX];
 };
@@ -325,6 +325,11 @@ static inline uint64_t pipeline_ns(const struct hwgw_pipeline *p, uint64_t ticks
 
 static inline uint64_t pipeline_now_ns(const struct hwgw_pipeline *p) {
   return pipeline_ns(p, pipeline_ticks(p));
+}
+
+/* the time at which the gates are told of something: an order of the card, and what came of it, may be younger than now_ns */
+static inline uint64_t pipeline_told_ns(const struct hwgw_pipeline *p, uint64_t now_ns) {
+  return HWGW_LIKELY(now_ns >= p->rules.fired_ns) ? now_ns : p->rules.fired_ns;
 }
 
 /* a duration */

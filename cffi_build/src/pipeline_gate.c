@@ -16,7 +16,7 @@
 uint32_t pipeline_gate_at(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits,
                           uint64_t now_ns) {
   pipeline_rule_return(p);
-  event->ts_ns = now_ns > p->rules.fired_ns ? now_ns : p->rules.fired_ns; /* an order of the card may be younger */
+  event->ts_ns = pipeline_told_ns(p, now_ns);
   struct hwgw_journal_basis basis = {.kind = HWGW_ORDER_KIND_NONE};
   if (p->journal.ring && (event->kind == HWGW_ORDER_KIND_EXECUTED || event->kind == HWGW_ORDER_KIND_BROKEN))
     basis = pipeline_basis(p, event);

@@ -55,6 +55,12 @@ static void differs(struct hwgw_pipeline *p, const struct pipeline_said *said, c
   hwgw_halt(p->segment, HWGW_RISK_REASON_CARD, text);
 }
 
+/* an order that the card alone judged; of others the host's gate says it itself */
+static void latched(struct hwgw_pipeline *p, uint32_t reason) {
+  if (HWGW_UNLIKELY(reason == HWGW_RISK_REASON_LOSS || reason == HWGW_RISK_REASON_CLOCK))
+    hwgw_halt(p->segment, reason, "the gate of the card latched on an order");
+}
+
 /* ---- records and their answers ---- */
 
 bool pipeline_judge_look(struct hwgw_pipeline *p, struct hwgw_verdict *verdict, bool is_patient) {
@@ -66,9 +72,8 @@ bool pipeline_judge_look(struct hwgw_pipeline *p, struct hwgw_verdict *verdict, 
                  verdict->ref == said->ref && verdict->instrument == said->instrument && verdict->ts_ns == said->ts_ns;
   if (HWGW_UNLIKELY(!is_same || (said->is_judged && verdict->reason != said->reason))) {
     differs(p, said, verdict);
-  } else if (HWGW_UNLIKELY(!said->is_judged &&
-                           (verdict->reason == HWGW_RISK_REASON_LOSS || verdict->reason == HWGW_RISK_REASON_CLOCK))) {
-    hwgw_halt(p->segment, verdict->reason, "the gate of the card latched on an order");
+  } else if (!said->is_judged) {
+    latched(p, verdict->reason);
   }
   return true;
 }
@@ -166,6 +171,7 @@ uint32_t pipeline_judge_fired(struct hwgw_pipeline *p, const struct hwgw_order *
                                .ts_ns = order->ts_ns,
                                .reason = (uint8_t)reason};
   if (HWGW_UNLIKELY(reason != verdict->reason)) differs(p, &host, &said);
+  if (p->card.is_alone) latched(p, reason);
   if (!has_passed) {
     if (reason == HWGW_RISK_REASON_PASS) hwgw_risk_event(p->risk, &back, NULL);
     return verdict->reason;

@@ -71,7 +71,7 @@ static bool is_blind(const struct hwgw_pipeline *p, uint32_t symbol, uint32_t ve
 static void give_back(struct hwgw_pipeline *p, const struct hwgw_order *order, bool is_known) {
   struct hwgw_order back = *order;
   back.kind = HWGW_ORDER_KIND_REJECTED;
-  back.ts_ns = pipeline_now_ns(p);
+  back.ts_ns = pipeline_told_ns(p, pipeline_now_ns(p));
   uint32_t verdict = pipeline_judge(p, &back, NULL);
   if (is_known) pipeline_record(p, &back, verdict);
 }
@@ -201,8 +201,8 @@ static void concluded(struct hwgw_pipeline *p, const struct pipeline_strategy *s
 }
 
 void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, struct hwgw_order *order) {
+  pipeline_rule_return(p); /* which may halt */
   pipeline_control(p);
-  pipeline_rule_return(p);
   /* every other kind is the venue's, the feed's or the control plane's to say, and the gate would believe it */
   bool is_cancel = order->kind == HWGW_ORDER_KIND_CANCEL;
   bool is_new = order->kind == HWGW_ORDER_KIND_NEW || order->kind == HWGW_ORDER_KIND_REPLACE;
@@ -215,8 +215,7 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
   order->account = (uint8_t)strategy->account;
   order->strategy = (uint8_t)strategy->id;
   uint64_t t_risk = pipeline_ticks(p);
-  order->ts_ns = pipeline_ns(p, t_risk);
-  if (HWGW_UNLIKELY(order->ts_ns < p->rules.fired_ns)) order->ts_ns = p->rules.fired_ns;
+  order->ts_ns = pipeline_told_ns(p, pipeline_ns(p, t_risk));
   struct hwgw_journal_basis before = {.beat_ts_ns = p->risk->last_beat, .clock_ns = p->risk->last_ts};
   uint32_t reason = HWGW_LIKELY(is_new) ? judge(p, order, venue)
                     : is_cancel         ? pipeline_judge(p, order, NULL)
@@ -232,7 +231,17 @@ uint32_t pipeline_order_fired(struct hwgw_pipeline *p, const struct pipeline_str
   uint32_t reason = pipeline_judge_fired(p, order, verdict);
   p->counters[HWGW_CNT_STRATEGY_INTENTS]++;
   if (HWGW_UNLIKELY(hwgw_breaker_event(p->breaker, p->risk, order, reason))) pipeline_breaker_act(p);
+  struct hwgw_hook at_hand = p->hook; /* of what the order is taken in for, which goes on behind it */
+  struct hwgw_position own;
+  hwgw_risk_position(p->risk, order->instrument, &own);
+  p->hook =
+      (struct hwgw_hook){.flags = p->instrument[order->instrument].is_good ? (uint32_t)HWGW_HOOK_FLAGS_FEED_GOOD : 0u,
+                         .now_ns = order->ts_ns,
+                         .position = own.pos,
+                         .open_buy_cnt = own.open_buy_cnt,
+                         .open_sell_cnt = own.open_sell_cnt};
   concluded(p, strategy, order, 0, reason, t_risk, &before);
+  p->hook = at_hand;
   if (HWGW_UNLIKELY(!p->is_halted && is_tripped(p))) pipeline_control(p);
   return reason;
 }

@@ -157,6 +157,7 @@ static void requested(struct pipeline_restore *r, const struct hwgw_order *reque
   struct hwgw_session *link = session_of(r, (uint32_t)(request->venue_ref >> HWGW_ORDER_VENUE_SHIFT));
   if (link) hwgw_session_orders_requested(&link->orders, request->kind, request->ref);
   if (request->ref > r->p->last_ref) r->p->last_ref = request->ref;
+  r->shot_cnt = 0; /* taken back before, as by an order */
 }
 
 /* numbers of the run at hand to those of now */

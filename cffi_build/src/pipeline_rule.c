@@ -91,6 +91,9 @@ bool pipeline_rule_fired(struct hwgw_pipeline *p, const struct hwgw_verdict *ver
   if (HWGW_UNLIKELY(!rules->is_loaded && !rules->is_awaited)) return false;
   rules->is_loaded = rules->is_awaited = false;
   uint32_t number = maker(rules, verdict);
+  rules->recorded =
+      0; /* the number has been used; that it may have left stands on record, with its verdict if it is one of ours */
+  rules->is_recorded = false;
   if (HWGW_UNLIKELY(number == rules->cnt)) {
     pipeline_loan_stray(p);
     return false;
@@ -98,14 +101,13 @@ bool pipeline_rule_fired(struct hwgw_pipeline *p, const struct hwgw_verdict *ver
   uint32_t bit = (uint32_t)1 << number;
   rules->armed &= ~bit;
   rules->stored &= ~bit;
-  rules->recorded = 0; /* the number has been used, and the verdict will be on record */
-  rules->is_recorded = false;
-  rules->fired_ns = verdict->ts_ns;
+  if (verdict->ts_ns > rules->fired_ns) rules->fired_ns = verdict->ts_ns;
   struct hwgw_order order = order_of(&rules->rule[number], rules->ref, verdict->ts_ns);
   order.t_rx = verdict->t_rx;
   order.seq = verdict->seq;
   rules->is_new = true;
   uint32_t reason = pipeline_order_fired(p, pipeline_strategy_of(p, order.strategy), &order, verdict);
+  rules->fired_ns = pipeline_told_ns(p, pipeline_now_ns(p)); /* with what came of it, such as a halt */
   struct hwgw_rule_row *row = row_of(p, number);
   row->state = HWGW_SEGMENT_RULE_STATE_FIRED;
   row->last_ref = order.ref;
@@ -136,18 +138,22 @@ void pipeline_rule_return(struct hwgw_pipeline *p) {
   show(p);
 }
 
-/* the records that say what may leave with the number, which is nobody else's from here on */
-static bool reserve(struct hwgw_pipeline *p, uint32_t mask, uint64_t now_ns) {
-  struct pipeline_rules *rules = &p->rules;
+/* the session would send each of them now: it is up, and the venue's message rate has room for one more */
+static bool would_send(struct hwgw_pipeline *p, uint32_t mask, uint32_t ref, uint64_t now_ns) {
+  const struct pipeline_rules *rules = &p->rules;
   uint8_t packet[HWGW_PACKET_SZ_MAX];
-  if (p->last_ref >= UINT32_MAX - 1) return false;
-  uint32_t ref = p->last_ref + 1;
   for (uint32_t i = 0; i < rules->cnt; i++) {
     struct hwgw_order order = order_of(&rules->rule[i], ref, now_ns);
     if (!has(mask, i)) continue;
     uint32_t len = hwgw_session_offer(p->session[0].link, &order, packet);
-    if (len == 0 || len > sizeof((struct hwgw_sent *)0)->packet) return false; /* the session would not send it now */
+    if (len == 0 || len > sizeof((struct hwgw_sent *)0)->packet) return false;
   }
+  return true;
+}
+
+/* the records that say what may leave with the number, which is nobody else's from here on */
+static bool reserve(struct hwgw_pipeline *p, uint32_t mask, uint32_t ref, uint64_t now_ns) {
+  struct pipeline_rules *rules = &p->rules;
   p->last_ref = rules->ref = ref;
   rules->recorded = 0;
   rules->is_recorded = true;
@@ -164,8 +170,11 @@ static void load(struct hwgw_pipeline *p, uint32_t mask) {
   struct pipeline_rules *rules = &p->rules;
   uint64_t now_ns = pipeline_now_ns(p);
   if (!pipeline_loan_ready(p, now_ns)) return;
-  bool is_reserved = rules->ref == p->last_ref && (mask & ~rules->recorded) == 0;
-  if (!is_reserved && !reserve(p, mask, now_ns)) return;
+  bool is_reserved = rules->ref == p->last_ref && (mask & ~rules->recorded) == 0 &&
+                     rules->ref >= hwgw_session_next_ref(p->session[0].link); /* the venue has not taken it */
+  if (!is_reserved && p->last_ref >= UINT32_MAX - 1) return;
+  uint32_t ref = p->last_ref + !is_reserved;
+  if (!would_send(p, mask, ref, now_ns) || !(is_reserved || reserve(p, mask, ref, now_ns))) return;
   for (uint32_t i = 0; i < rules->cnt; i++) {
     struct pipeline_rule *rule = &rules->rule[i];
     if (has(mask, i) == has(rules->stored, i) && !has(rules->changed, i)) continue;
@@ -207,10 +216,12 @@ static void ask(struct hwgw_pipeline *p, uint32_t number, uint64_t seq) {
   struct hwgw_rule_row *row = row_of(p, number);
   struct pipeline_rule wanted = rules->rule[number];
   uint32_t bit = (uint32_t)1 << number;
-  wanted.rule.when_px = row->ask_when_px;
-  wanted.rule.when_qty = row->ask_when_qty;
-  wanted.rule.px = row->ask_px;
-  wanted.rule.qty = row->ask_qty;
+  if (row->ask_armed) {
+    wanted.rule.when_px = row->ask_when_px;
+    wanted.rule.when_qty = row->ask_when_qty;
+    wanted.rule.px = row->ask_px;
+    wanted.rule.qty = row->ask_qty;
+  }
   if (row->ask_armed <= 1 && is_sound(p, &wanted)) {
     rules->rule[number] = wanted;
     row->when_px = wanted.rule.when_px;
@@ -236,7 +247,7 @@ static void asked(struct hwgw_pipeline *p) {
   rules->seq = seq;
   for (uint32_t i = 0; i < rules->cnt; i++) {
     uint64_t now = __atomic_load_n(&row_of(p, i)->seq, __ATOMIC_ACQUIRE);
-    if (now != row_of(p, i)->seq_ack) ask(p, i, now);
+    if (now != row_of(p, i)->seq_ack && !(now & 1)) ask(p, i, now);
   }
 }
 

@@ -391,6 +391,7 @@ void hwgw_pipeline_run(struct hwgw_pipeline *p) {
   }
   p->thread->state = HWGW_SEGMENT_THREAD_STATE_DRAINING;
   p->strategy_is_stopped = true;
+  pipeline_rule_return(p); /* what it made is cancelled with the rest, and nothing comes behind that */
   pipeline_twins_state(p, HWGW_SEGMENT_THREAD_STATE_DRAINING);
   if (p->session_cnt) {
     for (uint32_t i = 0; i < CANCEL_ROUNDS && !no_open_orders(p); i++) {

@@ -503,15 +503,18 @@ uint64_t hwgw_rule_publish(struct hwgw_segment *segment, uint32_t number, const 
                            bool is_armed) {
   struct hwgw_rule_row *row = hwgw_segment_rule(segment, number);
   uint64_t seq = __atomic_load_n(&row->seq, __ATOMIC_ACQUIRE);
-  if (__atomic_load_n(&row->seq_ack, __ATOMIC_ACQUIRE) != seq) return 0;
+  /* odd while somebody writes: two at a time would be taken for one, or their terms for those of a third */
+  if (__atomic_load_n(&row->seq_ack, __ATOMIC_ACQUIRE) != seq ||
+      !__atomic_compare_exchange_n(&row->seq, &seq, seq + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+    return 0;
   row->ask_armed = is_armed;
   row->ask_when_px = terms->when_px;
   row->ask_when_qty = terms->when_qty;
   row->ask_px = terms->px;
   row->ask_qty = terms->qty;
-  __atomic_store_n(&row->seq, seq + 1, __ATOMIC_RELEASE);
+  __atomic_store_n(&row->seq, seq + 2, __ATOMIC_RELEASE);
   __atomic_add_fetch(&hwgw_segment_control(segment)->rule_seq, 1, __ATOMIC_RELEASE);
-  return seq + 1;
+  return seq + 2;
 }
 
 uint64_t hwgw_cancel_all(struct hwgw_segment *segment) {

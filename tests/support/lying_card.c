@@ -16,6 +16,8 @@ uint32_t lie_mute = 0;   /* nothing is told any more */
 uint32_t lie_sent = 0;   /* so far beside it are the numbers of what was sent */
 uint32_t lie_hidden = 0; /* what was sent is not told */
 uint32_t lie_late = 0;   /* so many ns pass between a loan and the order */
+uint32_t lie_qty = 0;    /* so far beside it is the quantity of an order that a rule made */
+int64_t lie_clock = 0;   /* so many ns beside the host's is its clock */
 
 static void *find(const char *name) {
   static void *real;
@@ -54,8 +56,8 @@ static void time_set(CARD, uint64_t now_ns) {
 }
 
 void hwgw_card_time(CARD, uint64_t now_ns) {
-  clock_ns = now_ns;
-  time_set(card, now_ns);
+  clock_ns = now_ns + (uint64_t)lie_clock;
+  time_set(card, clock_ns);
 }
 
 /* its clock runs on when an order is about to come that it may send */
@@ -73,9 +75,11 @@ uint32_t hwgw_card_verdicts(CARD, void *verdicts, uint32_t max) {
   if (!real) memcpy(&real, &found, sizeof real);
   uint32_t cnt = lie_mute ? 0 : real(card, verdicts, max);
   struct hwgw_verdict *verdict = verdicts;
-  for (uint32_t i = 0; i < cnt; i++)
+  for (uint32_t i = 0; i < cnt; i++) {
     if (lie_ref && verdict[i].ref == lie_ref && verdict[i].kind == HWGW_ORDER_KIND_NEW)
       verdict[i].reason = (uint8_t)lie_reason;
+    if (verdict[i].source == HWGW_VERDICT_SOURCE_TRIGGER) verdict[i].qty += lie_qty;
+  }
   return cnt;
 }
 

@@ -8,26 +8,21 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from ipaddress import IPv4Address
 from typing import Any
 
 import hwgw_sim.card
-import numpy as np
 import pytest
 from hwgw_sim.lab import Lab
 from support import rig as r
 from support import soup_venue as sv
 from support.card_sender import Ruled, log_in_again, open_orders, sender
-from support.lying import Liar
-from support.restored import RING, TYPES, Records, opening, restored
 
 from hwgw import audit, rules, specs
 from hwgw.errors import CheckFailed, HwgwError, UsageError
-from hwgw.native import lib
+from hwgw.native import ffi, lib
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(Lab.missing()), reason=f"no lab: {Lab.missing()}")]
-ORDER = specs.dtype("order", "order")
-SHOT, GATE = TYPES["shot"], TYPES["gate"]
 CHEAP = 1_000_100  # what the rules wait for: the book is 1,000,000 bid, 1,000,200 asked
 BUY = {
     "when": lib.HWGW_RULE_WHEN_OFFERED, "side": lib.HWGW_ORDER_SIDE_BUY, "tif": lib.HWGW_ORDER_TIF_DAY,
@@ -63,6 +58,16 @@ def lab() -> Iterator[Lab]:
 def enters(ref: int, symbol: bytes = b"AAPL    ") -> bytes:
     """What the venue has to get of an order of a rule, by OUCH 5.0 and SoupBinTCP."""
     return sv.soup(b"U", sv.enter(ref, b"B", 100, symbol, CHEAP))
+
+
+def session(lab: Lab, **options: Any) -> dict[str, Any]:
+    """Of a sender, with fields that are to be otherwise."""
+    return {"address": int(IPv4Address(lab.exchange.address)), "reconnect_ms": 10} | options
+
+
+def code(reason: str) -> int:
+    """Of the table of reasons."""
+    return next(row.code for row in specs.reasons() if row.name == reason)
 
 
 def number_of(packet: bytes) -> int:
@@ -281,9 +286,9 @@ def test_what_the_gate_refuses_does_not_leave_and_the_rule_says_why(lab: Lab, li
         desk.settle()
         desk.ask()
         desk.fire(CHEAP)
-        reason = next(reason.code for reason in specs.reasons() if reason.name == "qty")
         row = desk.rows[0]
-        assert (desk.state(), int(row["fired"]), int(row["passed"]), int(row["last_reason"])) == ("fired", 1, 0, reason)
+        said = [int(row[name]) for name in ("fired", "passed", "last_reason")]
+        assert (desk.state(), said) == ("fired", [1, 0, code("qty")])
         assert (desk.orders, desk.cnt("risk.refused_qty"), desk.cnt("loan.orders")) == ([], 1, 0)
         desk.rig.segment.publish_limits(r.open_limits(3))
         desk.ask()
@@ -292,84 +297,90 @@ def test_what_the_gate_refuses_does_not_leave_and_the_rule_says_why(lab: Lab, li
         sound(desk)
 
 
-def test_a_rule_that_the_host_s_gate_and_the_card_see_differently_halts(lab: Lab, library: str, tmp_path: Path) -> None:
-    liar = Liar(library, tmp_path)
-    with sender(lab, liar.path, rules=[DIP]) as desk:
-        desk.settle()
-        desk.ask()
-        collar = next(reason.code for reason in specs.reasons() if reason.name == "collar")
-        liar.says.lie_ref, liar.says.lie_reason = desk.cnt("risk.orders") + 1, collar
-        desk.fire(CHEAP)
-        assert desk.halts()["card"] == "order 1, kind 1, instrument 0: the host says pass, the card collar"
-        assert open_orders(desk) == 0
-        desk.ask()
-        assert desk.state() == "waiting"
+def test_a_strategy_is_told_of_the_order_of_a_rule_with_what_it_has_there(lab: Lab, library: str) -> None:
+    """Not with what the hook before had, which was of another instrument."""
+    told: list[tuple[int, ...]] = []
 
+    def listen(hook: Any, _state: Any, _out: Any, _max: int) -> int:
+        order = hook.order
+        if hook.cause == lib.HWGW_HOOK_CAUSE_ORDER and order.kind == lib.HWGW_ORDER_KIND_NEW:
+            age_ns = int(hook.now_ns) - int(order.ts_ns)
+            told.append((order.ref, hook.instrument, hook.position, hook.open_buy_cnt, hook.open_sell_cnt, age_ns))
+        return 0
 
-def test_an_order_of_a_rule_of_which_nobody_knows_is_the_venues_to_tell(lab: Lab, library: str, tmp_path: Path) -> None:
-    liar = Liar(library, tmp_path)
-    with sender(lab, liar.path, rules=[DIP]) as desk:
-        desk.settle()
-        desk.ask()
-        liar.says.lie_hidden = 1
-        desk.fire(CHEAP)
-        desk.until(lambda: desk.cnt("session.disconnects") == 1)
-        assert (desk.cnt("loan.unknown"), desk.cnt("loan.orders"), open_orders(desk)) == (1, 0, 1)
-        assert "card" in desk.halts()
-        log_in_again(desk, [], 1)  # it has not seen it
-        desk.until(lambda: desk.cnt("session.withdrawn") == 1)
-        assert open_orders(desk) == 0
-
-
-def test_what_a_rule_may_make_is_on_record_before_it_can_and_the_venue_is_asked_after_a_crash(
-    lab: Lab, library: str
-) -> None:
-    with sender(lab, library, rules=[DIP, OTHER], journal_sz_bytes=RING) as desk:
+    fn, name = ffi.callback("hwgw_strategy_fn", listen), ffi.new("char[]", b"listener")
+    desc = ffi.new("struct hwgw_strategy *", {"abi": lib.HWGW_SEGMENT_ABI, "depth": 1, "name": name, "fn": fn})
+    with sender(lab, library, rules=[DIP], strategy=desc) as desk:
         desk.rig.feed(r.directory(2, "MSFT"), r.add(2, "MSFT", 2001, "B", 500, 1_000_000))
         desk.rig.feed(r.add(2, "MSFT", 2002, "S", 500, 1_000_200))
+        for shot in (1, 2):
+            desk.settle()
+            desk.ask()
+            desk.fire(CHEAP)
+            ref = number_of(desk.arrive(shot))
+            taken = sv.accepted(ref, b"B", 100, b"AAPL    ", CHEAP)
+            desk.venue.sequenced(taken, sv.executed(ref, 100, CHEAP, 500 + shot))
+            desk.until(lambda: desk.cnt("session.executed") == shot)  # noqa: B023
+            desk.rig.feed(r.add(2, "MSFT", 2002 + shot, "S", 500, 1_000_200 - shot))
+    assert [row[1:] for row in told] == [(0, 0, 1, 0, 0), (0, 100, 1, 0, 0)]
+
+
+def test_a_number_that_the_venue_says_is_taken_is_not_the_shots_any_more(lab: Lab, library: str) -> None:
+    with sender(lab, library, rules=[DIP]) as desk:
+        desk.settle()
+        desk.ask()
+        desk.load()
+        log_in_again(desk, [], 2)  # somebody used 1
+        seen = len(desk.packets)
+        desk.fire(CHEAP)
+        desk.until(lambda: any(packet != sv.soup(b"R") for packet in desk.packets[seen:]))
+        assert [packet for packet in desk.packets[seen:] if packet != sv.soup(b"R")] == [enters(2)]
+
+
+def test_a_stop_takes_the_shot_back_before_anything_else(lab: Lab, library: str) -> None:
+    with sender(lab, library, rules=[DIP]) as desk:
+        desk.settle()
+        desk.ask()
+        desk.load()
+        desk.rig.segment.control["stop"] = 1
+        desk.count += 1
+        desk.rig.feed(r.add(1, "AAPL", 50_000 + desk.count, "S", 100, CHEAP))  # the wire has it when the stop is seen
+        lib.hwgw_pipeline_run(desk.rig.handle)
+        time.sleep(0.006)
+        desk.rig.publish()
+        assert int(desk.rig.segment.threads[0]["next_seq"]) == desk.rig.seq
+        assert (desk.cnt("card.fired"), desk.cnt("card.drop_trigger_disabled")) == (0, 1)
+        desk.until(lambda: len(desk.orders) > 0)
+        assert desk.orders == [sv.soup(b"O")]
+        assert desk.halts() == {}
+
+
+def test_a_rule_waits_while_the_venues_message_rate_has_no_room_for_it(lab: Lab, library: str) -> None:
+    slow = session(lab, throttle_ns=10**11, throttle_burst=2)
+    with sender(lab, library, rules=[DIP], session=slow) as desk:
         desk.settle()
         desk.ask()
         desk.fire(CHEAP)
-        desk.arrive(1)
-        desk.venue.sequenced(sv.accepted(1, b"B", 100, b"AAPL    ", CHEAP))
+        ref = number_of(desk.arrive(1))
+        desk.venue.sequenced(sv.accepted(ref, b"B", 100, b"AAPL    ", CHEAP))
         desk.until(lambda: desk.cnt("session.accepted") == 1)
         desk.ask()
         desk.load()
-        desk.ask(armed=False)  # it cannot leave any more
+        lib.hwgw_cancel_all(desk.rig.segment.pointer)  # the second message, and the last for a while
+        assert desk.arrive(2) == sv.soup(b"U", sv.cancel(ref, 0))
         desk.rig.step()
-        closed = Records(desk.rig)
-        cnt_closed = sum(1 for _ in closed)
+        assert desk.state() == "waiting"
+        desk.offer(CHEAP)
+        assert (len(desk.orders), desk.cnt("loan.orders")) == (2, 1)
+
+
+def test_all_rules_are_told_to_disarm_though_the_pipeline_is_slow(lab: Lab, library: str) -> None:
+    with sender(lab, library, rules=[DIP, OTHER]) as desk:
+        desk.rig.feed(r.directory(2, "MSFT"), r.add(2, "MSFT", 2001, "B", 500, 1_000_000))
+        desk.settle()
         desk.ask(0)
-        desk.load(0)
         desk.ask(1)
-        desk.load(0, 1)
-        records = Records(desk.rig)
-    rows = [
-        (place, kind, int(order["kind"]), int(order["ref"]))
-        for place, (kind, _, payload) in enumerate(records)
-        if kind in (SHOT, GATE) and (order := np.frombuffer(payload, ORDER)[0])["kind"] in (0, lib.HWGW_ORDER_KIND_NEW)
-    ]
-    new = lib.HWGW_ORDER_KIND_NEW
-    assert [row[1:] for row in rows] == [
-        (SHOT, new, 1), (GATE, new, 1), (SHOT, new, 2), (SHOT, 0, 2), (SHOT, new, 3), (SHOT, new, 4), (SHOT, new, 4),
-    ]  # fmt: skip
-    first = rows[0][0] + 1
-    with restored(opening(), records.first(first)) as again:  # between the record and the order
-        assert "1 open orders, 1 without an answer" in again.halts()["reconcile"]
-        again.log_in(2, [sv.accepted(1, b"B", 100, b"AAPL    ", CHEAP)], 2)
-        again.until(lambda: again.halts() == {}, "the venue agrees")
-        assert again.state()["orders"] == {1: 100}
-    with restored(opening(), records.first(first)) as again:  # it never left
-        again.log_in(2, [], 1)
-        again.until(lambda: again.halts() == {}, "the venue agrees")
-        assert again.state()["orders"] == {}
-    with restored(opening(), records.first(cnt_closed)) as again:
-        assert "1 open orders, 0 without an answer" in again.halts()["reconcile"]
-    whole = rows[-1][0] + 1
-    with restored(opening(), records.first(whole)) as again:  # one of two, which did not leave
-        assert "1 open orders, 0 without an answer" in again.halts()["reconcile"]
-        again.log_in(3, [], 4)
-        again.until(lambda: again.halts() == {}, "the venue agrees")
-    with restored(opening(), records.first(whole)) as again:  # one of two, which left: a person has to look
-        again.log_in(3, [sv.accepted(4, b"B", 100, b"MSFT    ", CHEAP)], 5)
-        again.until(lambda: "references up to 4" in again.halts().get("reconcile", ""), "the venue does not agree")
+        with pytest.raises(CheckFailed, match="no pipeline has looked at its rules within 1 s"):
+            rules.disarm(desk.rig.segment)  # nobody turns it
+        desk.rig.step()
+        assert (desk.state(0), desk.state(1)) == ("disarmed", "disarmed")
