@@ -120,7 +120,8 @@ static struct hwgw_session *session_of(const struct pipeline_restore *r, uint32_
 
 /* ---- orders ---- */
 
-static int32_t ordered(struct pipeline_restore *r, struct hwgw_order *order, uint32_t verdict) {
+/* has_verdict: else it may have passed, and one that the gate cannot have let pass has not left */
+static int32_t ordered(struct pipeline_restore *r, struct hwgw_order *order, uint32_t verdict, bool has_verdict) {
   struct hwgw_pipeline *p = r->p;
   if (order->ref > p->last_ref) p->last_ref = order->ref;
   struct hwgw_risk_strategy *strategy = &p->risk->strategy[order->strategy % HWGW_RISK_STRATEGIES_MAX];
@@ -137,7 +138,8 @@ static int32_t ordered(struct pipeline_restore *r, struct hwgw_order *order, uin
   order->ts_ns = restore_time(order->ts_ns, r->run_clock_offset_ns - r->clock_offset_ns, r->now_ns);
   if (order->ts_ns < r->last_ns) order->ts_ns = r->last_ns; /* nor before the one before it */
   r->last_ns = order->ts_ns;
-  if (!pipeline_rebuild_carry(p, order, px)) return CONTRADICTS(r, "order %u cannot have passed the gate", order->ref);
+  if (!pipeline_rebuild_carry(p, order, px))
+    return has_verdict ? CONTRADICTS(r, "order %u cannot have passed the gate", order->ref) : HWGW_OK;
   uint64_t then = order->venue_ref >> HWGW_ORDER_VENUE_SHIFT;
   uint32_t venue = then < HWGW_SEGMENT_SESSIONS_MAX ? r->venue[then] : RESTORE_NONE;
   if (venue == RESTORE_NONE)
@@ -172,9 +174,9 @@ static int32_t unanswered(struct pipeline_restore *r) {
   r->offer.kind = HWGW_ORDER_KIND_NONE;
   if (r->shot_cnt == 1) { /* of several nobody knows which: then the venue's next reference says that there was one */
     r->shot_cnt = 0;
-    return ordered(r, &r->shot, HWGW_RISK_REASON_PASS);
+    return ordered(r, &r->shot, HWGW_RISK_REASON_PASS, false);
   }
-  return order.kind == HWGW_ORDER_KIND_NONE ? HWGW_OK : ordered(r, &order, HWGW_RISK_REASON_PASS);
+  return order.kind == HWGW_ORDER_KIND_NONE ? HWGW_OK : ordered(r, &order, HWGW_RISK_REASON_PASS, false);
 }
 
 static int32_t offer(struct pipeline_restore *r, const struct hwgw_journal_record *record, const void *payload) {
@@ -208,7 +210,7 @@ static int32_t gate(struct pipeline_restore *r, const struct hwgw_journal_record
     case HWGW_ORDER_KIND_REPLACE:
       r->offer.kind = HWGW_ORDER_KIND_NONE;
       r->shot_cnt = 0; /* it is that one, or one behind it, for which it was taken back */
-      return ordered(r, &event, record->verdict);
+      return ordered(r, &event, record->verdict, true);
     case HWGW_ORDER_KIND_ACCEPTED:
     case HWGW_ORDER_KIND_REJECTED:
     case HWGW_ORDER_KIND_CANCELED:

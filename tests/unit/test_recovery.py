@@ -9,11 +9,12 @@ import random
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 from support import soup_venue as sv
 from support.chains import gate
 from support.desk import SYMBOLS, Desk, probe, session_cfg
-from support.restored import RING, TYPES, Day, Records, opening, restored
+from support.restored import HEAD, RING, TYPES, Day, Records, opening, restored
 from support.rig import Rig
 
 from hwgw import specs
@@ -190,6 +191,30 @@ def test_instruments_are_known_by_their_symbols(day: Day) -> None:
         assert moved.state() == again.state()
     with pytest.raises(CheckFailed, match=r"order \d+ is of an instrument that this gateway does not have any more"):
         restored_once(opening(), day.records.first(cnt), symbols=("ZVZZT",))
+
+
+@pytest.mark.parametrize("kind", ["offer", "shot"])
+def test_an_order_without_a_verdict_that_the_gate_cannot_have_let_pass_has_not_left(kind: str) -> None:
+    """The card had it when the process died. An order that rests has its place in the table, so it was refused."""
+    with Desk(journal_sz_bytes=RING, tif=lib.HWGW_ORDER_TIF_DAY, px=900_000) as desk:
+        desk.rig.quote()
+        desk.wait(3)
+        desk.venue.sequenced(sv.accepted(1, b"B", 100, b"AAPL    ", 900_000))
+        desk.until(lambda: desk.cnt("session.accepted") == 1)
+        records = Records(desk.rig)
+    order = np.zeros(1, ORDER)
+    own = {"kind": NEW, "ref": 1 + specs.load("risk").constant("open_orders_max"), "px": 900_000, "qty": 100}
+    own |= {"side": lib.HWGW_ORDER_SIDE_BUY, "type": lib.HWGW_ORDER_TYPE_LIMIT, "tif": lib.HWGW_ORDER_TIF_DAY}
+    for name, value in own.items():
+        order[name] = value
+    head = np.frombuffer(records.raw[records.ends[-2] :], HEAD, 1).copy()
+    head["len"], head["type"], head["seq"], head["verdict"] = order.nbytes, TYPES[kind], head["seq"] + 1, 0
+    last = records.raw + head.tobytes() + order.tobytes()
+    with restored(opening(), (last, len(records.ends) + 1)) as again:
+        assert "1 open orders, 0 without an answer" in again.halts()["reconcile"]
+        again.log_in(3, [], 2)
+        again.until(lambda: again.halts() == {}, "the venue agrees")
+        assert again.state()["orders"] == {1: 100}
 
 
 def test_orders_of_a_strategy_that_is_gone_are_cancelled_with_the_rest() -> None:
