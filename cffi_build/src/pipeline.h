@@ -414,6 +414,8 @@ int32_t pipeline_rule_open(struct hwgw_pipeline *p, const struct hwgw_pipeline_c
 /* the card makes none any more, and what it made is known: before either gate is told of something, before the connection is
  * written to, and before a reference is taken */
 void pipeline_rule_return(struct hwgw_pipeline *p);
+/* likewise, and orders up to the last reference are spoken of: the next shot has a new one */
+void pipeline_rule_renew(struct hwgw_pipeline *p);
 void pipeline_rule_look(
     struct hwgw_pipeline *p); /* whether one was made: while there are rules, before the session is polled */
 void pipeline_rule_round(struct hwgw_pipeline *p); /* while there are rules, at the end of a round */

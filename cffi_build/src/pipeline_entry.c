@@ -29,6 +29,7 @@ void pipeline_venue_halts(struct hwgw_pipeline *p) {
     memcpy(record.text, said->text, sizeof record.text);
     journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_VENUE_HALT, 0, pipeline_now_ns(p), &record, sizeof record);
     if (!record.is_halted || !p->cancel_on_halt || venue >= p->session_cnt) continue;
+    pipeline_rule_renew(p);
     p->session[venue].cancel_ref = p->last_ref;
     p->session[venue].t_cancel = 0;
     p->left_open = true;

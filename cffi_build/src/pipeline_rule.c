@@ -138,6 +138,11 @@ void pipeline_rule_return(struct hwgw_pipeline *p) {
   show(p);
 }
 
+void pipeline_rule_renew(struct hwgw_pipeline *p) {
+  pipeline_rule_return(p);
+  p->rules.recorded = 0;
+}
+
 /* the session would send each of them now: it is up, and the venue's message rate has room for one more */
 static bool would_send(struct hwgw_pipeline *p, uint32_t mask, uint32_t ref, uint64_t now_ns) {
   const struct pipeline_rules *rules = &p->rules;

@@ -155,6 +155,7 @@ static void session_changed(struct hwgw_pipeline *p, uint32_t venue, uint32_t st
     references_rise(p, venue, UINT32_MAX);
     if (session->link->cfg.cancel_on_disconnect &&
         session->link->orders.open_cnt) { /* of a connection, or a process, before */
+      pipeline_rule_renew(p);
       session->cancel_ref = p->last_ref;
       session->t_cancel = 0;
       p->left_open = true;
@@ -327,6 +328,7 @@ static uint32_t open_up_to(struct hwgw_pipeline *p, uint32_t ref_max, uint32_t v
 void pipeline_cancel_asked(struct hwgw_pipeline *p) {
   uint64_t seq = __atomic_load_n(&p->control->cancel_seq, __ATOMIC_ACQUIRE);
   if (HWGW_LIKELY(seq == p->cancel_seq)) return;
+  pipeline_rule_renew(p);
   p->cancel_seq = seq;
   p->t_cancel_all = 0;
   p->cancel_ref = pipeline_open_orders(p) ? p->last_ref : 0;

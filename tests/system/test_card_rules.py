@@ -374,6 +374,28 @@ def test_a_rule_waits_while_the_venues_message_rate_has_no_room_for_it(lab: Lab,
         assert (len(desk.orders), desk.cnt("loan.orders")) == (2, 1)
 
 
+def test_a_cancel_of_everything_is_of_what_was_made_before(lab: Lab, library: str) -> None:
+    """The number that was reserved when it was asked for is not the one of an order that comes behind it."""
+    with sender(lab, library, rules=[DIP]) as desk:
+        desk.settle()
+        desk.ask()
+        desk.fire(CHEAP)
+        first = number_of(desk.arrive(1))
+        desk.venue.sequenced(sv.accepted(first, b"B", 100, b"AAPL    ", CHEAP))
+        desk.until(lambda: desk.cnt("session.accepted") == 1)
+        desk.ask()
+        desk.load()
+        lib.hwgw_cancel_all(desk.rig.segment.pointer)
+        cancel = sv.soup(b"U", sv.cancel(first, 0))
+        desk.until(lambda: cancel in desk.orders)
+        desk.fire(CHEAP)
+        desk.until(lambda: desk.orders.count(cancel) == 3)  # nobody answers, so it goes on
+        made = [number_of(packet) for packet in desk.orders if packet == enters(number_of(packet))]
+        assert made == [first, first + 2]
+        assert set(desk.orders) == {cancel, *map(enters, made)}
+        sound(desk)
+
+
 def test_all_rules_are_told_to_disarm_though_the_pipeline_is_slow(lab: Lab, library: str) -> None:
     with sender(lab, library, rules=[DIP, OTHER]) as desk:
         desk.rig.feed(r.directory(2, "MSFT"), r.add(2, "MSFT", 2001, "B", 500, 1_000_000))
