@@ -105,7 +105,8 @@ def _gone(segment: Segment, rule: Rule, marks: Marks, now_ns: int) -> Found:
 
 
 def _heartbeat(segment: Segment, rule: Rule, marks: Marks, now_ns: int) -> Found:
-    beat_ns = int(segment.control["beat_ns"])
+    if not (beat_ns := int(segment.control["beat_ns"])):
+        return {}  # it starts, which may take long with a journal to go on from
     age = int(lib.hwgw_now_ns()) - beat_ns
     return {"control": f"the control process was last heard {age / 1e6:,.0f} ms ago"} if age > rule.bound_ns else {}
 

@@ -106,12 +106,20 @@ def _watch(out: Output, config: Path, until_gone: bool, form: str) -> int:
 
     watcher = Watcher(gateway, alerts, say)
     seen: list[Segment] = []
+    has_ended = False
 
     def find() -> bool:
-        """Whether to go on: lead the watcher to the segment that there is now."""
+        """Whether to go on: lead the watcher to the segment that there is now, and away from one that has ended."""
+        nonlocal has_ended
         there = seen[0] if seen else None
         if there is not None and there.running():
             return True
+        if there is not None and has_ended:  # its last words have been looked at
+            watcher.attach(None)
+            seen.clear()
+            there.close()
+            there = None
+        has_ended = there is not None
         fresh: Segment | None = None
         try:
             fresh = Segment.attach(gateway) if gateway in gateways() else None
@@ -120,6 +128,7 @@ def _watch(out: Output, config: Path, until_gone: bool, form: str) -> int:
         if fresh is not None and fresh.running():
             watcher.attach(fresh)
             seen[:] = [fresh]
+            has_ended = False
             if there is not None:
                 there.close()
             say("info", "watching")

@@ -226,6 +226,7 @@ def test_every_kind_of_rule_begins_and_ends(segment):
         "counter": (lambda: values.__setitem__(number, 7), lambda: time.sleep(0.25), "rx.drop_nic"),
     }
     assert set(acts) == set(KINDS) - {"gone"} == set(RULE_KEYS) - {"gone"}
+    assert KINDS["heartbeat"](segment, Rule("beat", "heartbeat", ()), Marks(), 0) == {}  # it has not begun
     segment.beat()
     for when, (begin, end, key) in acts.items():
         rule = Rule(when, when, (), window_ns=SECOND // 5, counter="rx.drop_nic", bound_ns=60 * SECOND)
@@ -551,3 +552,28 @@ def test_the_watcher_tells_a_local_subscriber_and_survives_its_gateway(example, 
                 _, stderr = watch.communicate(timeout=PATIENCE_S)
         assert watch.returncode == 0
         assert "Traceback" not in stderr
+
+
+def test_of_a_gateway_that_has_ended_nothing_is_said_but_that(example, tmp_path):
+    """Nobody beats any more in what it left."""
+    name = f"alerts-{os.getpid()}"
+    example.write_text(example.read_text() + "    beat: {when: heartbeat, channels: [local], bound: 1s}\n")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as local:
+        local.bind(str(tmp_path / "local"))
+        local.settimeout(3 * PATIENCE_S)
+        command = [sys.executable, "-m", "hwgw.cli", "alert", "watch", str(example)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as watch:
+            try:
+                got = lambda: (lambda row: (row["state"], row["rule"]))(json.loads(local.recv(65_536)))  # noqa: E731
+                assert got() == ("firing", "gone")
+                for _ in range(2):
+                    with Segment.create(name, ["AAPL"]) as segment:
+                        segment.beat()
+                        assert got() == ("recovered", "gone")
+                        segment.beat()
+                    assert got() == ("firing", "gone")
+                    time.sleep(2)
+            finally:
+                watch.send_signal(signal.SIGINT)
+                watch.communicate(timeout=PATIENCE_S)
+        assert watch.returncode == 0
