@@ -497,12 +497,13 @@ class Gateway(Closing):
 
     def _beat(self) -> None:
         due = time.monotonic() + _RENEW_SECONDS
-        while not self._beat_stop.wait(self.settings.control.heartbeat_ns / 1e9):
-            self._beats()
-            if self._held and time.monotonic() > due:
-                due = time.monotonic() + _RENEW_SECONDS
-                for each in self._held:
-                    each.renew()
+        with self.segment.alive():
+            while not self._beat_stop.wait(self.settings.control.heartbeat_ns / 1e9):
+                self._beats()
+                if self._held and time.monotonic() > due:
+                    due = time.monotonic() + _RENEW_SECONDS
+                    for each in self._held:
+                        each.renew()
 
     def _ended(self, status: int) -> None:
         """Note how the data process ended; one that was killed left its orders at the venue, so the halt is latched."""

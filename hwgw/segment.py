@@ -11,6 +11,8 @@ from __future__ import annotations
 import ipaddress
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -284,6 +286,16 @@ class Segment(Halts):
     def beat(self) -> None:
         """Tell the data plane that the control plane is alive."""
         lib.hwgw_beat(self._pointer)
+
+    @contextmanager
+    def alive(self) -> Iterator[None]:
+        """Hold the line by which the data process sees at once that the process of this thread was killed."""
+        held = lib.hwgw_life_hold(self._pointer)
+        try:
+            yield
+        finally:
+            if held:
+                lib.hwgw_life_release(self._pointer)
 
     def breakers(self) -> dict[str, dict[str, Any]]:
         """The circuit breaker rules by name: kind, scope, action, how often each tripped, and its last trip."""

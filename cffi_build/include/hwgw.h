@@ -356,6 +356,14 @@ uint64_t hwgw_cancel_all(struct hwgw_segment *segment);
  * One writer at a time: the control plane */
 uint64_t hwgw_limits_publish(struct hwgw_segment *segment, const struct hwgw_limits *limits);
 void hwgw_beat(struct hwgw_segment *segment); /* the control plane is alive */
+
+/* The control process lives while a thread of it holds this; the end of that thread, kill -9 too, is seen at once by who waits. */
+enum hwgw_life { HWGW_LIFE_FREE, HWGW_LIFE_HELD, HWGW_LIFE_ENDED };
+/* Held by the calling thread until it releases it; false = the C library cannot */
+bool hwgw_life_hold(struct hwgw_segment *segment);
+void hwgw_life_release(struct hwgw_segment *segment);
+/* Waits for ns or, when it is held, until its holder has ended. An enum hwgw_life; ENDED is told once, to one */
+int32_t hwgw_life_wait(struct hwgw_segment *segment, uint64_t ns);
 /* consistent copy of a top-of-book row; false after 1,000 torn reads */
 bool hwgw_tob_read(const struct hwgw_tob *row, struct hwgw_tob *out);
 

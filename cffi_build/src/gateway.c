@@ -2,9 +2,10 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * It is forked by the control plane and never runs Python. It stops in order on SIGTERM, SIGINT, control->stop and SIGHUP, unless
- * that was ignored before; when its parent dies in whatever way the kernel sends SIGTERM, halt is latched with reason control_lost, open orders are
- * cancelled, the session is logged out. A parent that is only stopped changes nothing here: the heartbeat grows old and
+ * It is forked by the control plane and never runs Python. It stops in order on SIGTERM, SIGINT, control->stop and SIGHUP,
+ * unless that was ignored before; when its parent dies in whatever way, which life.c tells at once and the kernel's
+ * SIGTERM later, halt is latched with reason control_lost, open orders are cancelled, the session is logged out. A
+ * parent that is only stopped changes nothing here: the heartbeat grows old and
  * the gate refuses with control_stale. Before it says that it is ready it gives up the privileges and system calls that
  * only the opening needed (confine.c).
  */
@@ -164,12 +165,13 @@ int32_t hwgw_gateway_run(struct hwgw_segment *segment, const struct hwgw_pipelin
   order(&start, is_on);
   if (ready_fd >= 0) close(ready_fd);
 
-  struct timespec watch = {0, WATCH_NS};
+  const struct timespec now = {0};
   while (is_on && started && !is_over(segment, started)) {
     siginfo_t info = {0};
-    int signal = sigtimedwait(&signals, &info, &watch);
     /* while threads of the dying parent are left, getppid still names it; the signal of its death does too */
-    bool is_orphan = getppid() != parent || (signal == SIGTERM && info.si_pid == parent);
+    bool is_orphan = hwgw_life_wait(segment, WATCH_NS) == HWGW_LIFE_ENDED;
+    int signal = sigtimedwait(&signals, &info, &now);
+    is_orphan |= getppid() != parent || (signal == SIGTERM && info.si_pid == parent);
     if (is_orphan && !__atomic_load_n(&control->stop, __ATOMIC_ACQUIRE)) {
       hwgw_halt(segment, HWGW_RISK_REASON_CONTROL_LOST, "the control process is gone");
       __atomic_store_n(&control->stop, 1, __ATOMIC_RELEASE);

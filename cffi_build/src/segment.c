@@ -252,6 +252,7 @@ static void segment_fill(struct hwgw_segment *segment, const struct hwgw_segment
                          const struct hwgw_segment_cfg *cfg, int old) {
   struct hwgw_segment_header *to = segment->base;
   *to = *head;
+  life_make(segment);
   if (head->instrument_cnt) memcpy(segment->base + head->symbol_offset, cfg->symbols, head->instrument_cnt * 8u);
   struct hwgw_thread *first = hwgw_segment_thread(segment, 0);
   first->session_cnt = cfg->venue_cnt;

@@ -18,4 +18,7 @@ struct hwgw_segment {
  * histogram had not seen would wait for the kernel, and in a full /dev/shm it would be the end of the process */
 int32_t segment_resident(const struct hwgw_segment *segment, struct hwgw_error *error);
 
+/* what hwgw_life_hold and hwgw_life_wait use, in a segment that nobody else sees yet (life.c) */
+void life_make(struct hwgw_segment *segment);
+
 #endif
