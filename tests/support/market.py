@@ -88,13 +88,15 @@ class Market:
         self.recovery = recovery is not None
         if recovery is not None:
             options += ["--group-b", GROUP_B, "--port-b", str(self.port), *recovery]
-            options += ["--requests", "127.0.0.1:0", "--snapshots", "127.0.0.1:0"]
+            at = "127.0.0.1" if lab is None else lab.exchange.address
+            options += ["--requests", f"{at}:0", "--snapshots", f"{at}:0"]
         self.channel: dict[str, Any] = {}  # more keys of the channel
         self.exchange = ExchangeProcess(options, Forked if lab is None else inside(lab.exchange))
         self.strategies: list[dict[str, Any]] = []  # of the demo unless a test names its own
         self.session: dict[str, Any] = {}  # more keys of the session
         self.journal: dict[str, Any] | None = None  # the section of that name
         self.publish: dict[str, Any] = {}  # that section
+        self.risk = ("host", "host")  # whose gate judges, and who sends
         self.cpu: int | None = None  # of the pipeline; None: not pinned
         self.environment: dict[str, str] = {}  # of the gateway, beside ours
         self.name = f"market-{os.getpid()}-{self.port}"
@@ -122,7 +124,7 @@ class Market:
 
     def config(self, **limits: Any) -> Path:
         names = self.exchange.ready["names"]
-        settings = gateway_yaml(self.name, names, dict(self.receive), *self.exchange.address, self.cpu)
+        settings = gateway_yaml(self.name, names, dict(self.receive), *self.exchange.address, self.cpu, risk=self.risk)
         channel = settings["pipelines"][0]["channels"][0]
         channel["lines"] = [line | {"port": self.port} for line in channel["lines"][: 1 + self.recovery]]
         if self.recovery:
