@@ -13,7 +13,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from . import config_limits, config_venues, strict_yaml
+from . import config_journal, config_limits, config_venues, strict_yaml
 from .alerts.schema import alerts
 from .config_schema import (
     CAPACITY,
@@ -32,7 +32,6 @@ from .settings import (
     Confine,
     Control,
     Deferral,
-    Journal,
     Line,
     Paper,
     Pipeline,
@@ -375,10 +374,7 @@ class Maker:
             if strategies:
                 self.bad(node.where("limits"), "missing; strategies send nothing without limits")
         sessions = config_venues.sessions(node, self.session, self.bad)
-        journal = None
-        if at := node["journal"]:
-            ring, largest = int(at["ring_mib"]) * MIB, at["file_max_mib"] * MIB
-            journal = Journal(self.path(at["folder"]), at["sync"], at["group"], ring, largest, at["stall"])
+        journal = config_journal.journal(at, node, self.path, self.bad) if (at := node["journal"]) else None
         ramp = self.ramp(at, control) if (at := node["ramp"]) else None
         if ramp and not node["limits"]:
             self.bad(node.where("ramp"), "there are no limits to raise")

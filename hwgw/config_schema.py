@@ -380,6 +380,7 @@ JOURNAL = Section(
         "ring_mib": Key(choice(*(str(2**shift) for shift in range(9))), "16"),
         "file_max_mib": Key(integer(1, 65_536), 256),
         "stall": Key(duration(10_000_000, 60 * SECOND_NS), SECOND_NS),
+        "frames": Key(FLAG, False),
     }
 )
 PUBLISH = Section(

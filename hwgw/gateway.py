@@ -216,6 +216,7 @@ class NativeSettings:
         cfg.rule, cfg.rule_cnt = self._rules(), len(settings.risk.rules)
         cfg.end_with_feed = receive.backend == "pcap"
         cfg.journal_stall_ns = settings.journal.stall_ns if settings.journal else 0
+        cfg.journal_frames = settings.journal is not None and settings.journal.frames
 
     def _rules(self) -> Any:
         settings = self._settings

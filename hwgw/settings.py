@@ -339,6 +339,8 @@ class Journal:
     ring_bytes: int = 2**24
     file_max_bytes: int = 2**28
     stall_ns: int = 1_000_000_000
+    frames: bool = False
+    """With what strategies decide by, so that they can be made to decide again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -459,9 +459,12 @@ struct hwgw_pipeline_cfg {
   uint32_t batch;            /* frames per poll, 0 = 64 */
   uint32_t sample_shift;     /* stage times of 1 message in 2^shift that leads to no order */
   uint64_t journal_stall_ns; /* halt when the journal's writer has not looked for so long; 0 = never */
-  uint32_t risk_where;       /* enum hwgw_risk_where: whose gate judges */
-  const char *risk_card;     /* library of the simulated card (hwgw_card.h), when rx is not a card itself */
-  uint32_t rule_cnt;         /* at most HWGW_SEGMENT_RULES_MAX, with card_sends and a card that receives */
+  /* the journal has every datagram and whatever else strategies decide by, each under the one time of all that it brings
+   * about (docs/journal.md); of use where the segment has a journal */
+  bool journal_frames;
+  uint32_t risk_where;   /* enum hwgw_risk_where: whose gate judges */
+  const char *risk_card; /* library of the simulated card (hwgw_card.h), when rx is not a card itself */
+  uint32_t rule_cnt;     /* at most HWGW_SEGMENT_RULES_MAX, with card_sends and a card that receives */
   const struct hwgw_rule_cfg *rule;
   bool card_sends; /* orders that pass leave by the card, under a loan (docs/decisions/0018); needs its gate */
   struct hwgw_rx_cfg rx;

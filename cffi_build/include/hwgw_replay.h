@@ -55,6 +55,45 @@ int32_t hwgw_replay_verify(const struct hwgw_replay_part *parts, uint32_t cnt, s
                            uint32_t pipeline_cnt, struct hwgw_replay_result *result, struct hwgw_replay_difference *out,
                            uint32_t max, struct hwgw_error *contradiction, struct hwgw_error *error);
 
+/* ---- strategies that decide again ---- */
+
+#define HWGW_DECIDED_SZ 96 /* bytes of a payload that are shown */
+
+/* A record that came out otherwise, and what was put in its place: the first payload bytes of each. type: enum
+ * hwgw_journal_record_type; 0 = nothing was put */
+struct hwgw_decided_difference {
+  uint64_t block;
+  uint64_t seq;
+  uint64_t ts_ns;
+  uint32_t type;
+  uint32_t type_now;
+  uint32_t verdict;
+  uint32_t verdict_now;
+  uint8_t recorded[HWGW_DECIDED_SZ];
+  uint8_t now[HWGW_DECIDED_SZ];
+};
+
+struct hwgw_decided_result {
+  uint64_t frames;
+  uint64_t answers;  /* of the venue, and what its session concluded */
+  uint64_t inputs;   /* of the control plane, and what else is on record as told to the pipeline */
+  uint64_t orders;   /* new and replace, decided again, judged again and the same */
+  uint64_t cancels;  /* likewise, those of the gateway among them */
+  uint64_t refused;  /* of both, as recorded */
+  uint64_t compared; /* records of every type that came out as they are on record */
+  bool is_different; /* then nothing behind it was decided */
+  struct hwgw_decided_difference difference;
+};
+
+/* One run, told to a pipeline that is as new, on a virtual clock, with a journal, without sessions and limits: strategies,
+ * channels and symbols are those of the run. Its blocks stand behind before_cnt ones, of runs before it, from where the journal
+ * begins or was begun anew. past: of a run that began with what these had left, a pipeline as hwgw_replay_verify wants one, in
+ * which it is rebuilt; NULL: it began with nothing. The first record that comes out otherwise ends it. HWGW_ERR_CHECK when a
+ * record cannot be: there are no frames, one is of a line that the pipeline does not have, a table of limits is not on record */
+int32_t hwgw_decide_again(struct hwgw_pipeline *pipeline, const struct hwgw_replay_part *parts, uint32_t before_cnt,
+                          uint32_t cnt, struct hwgw_pipeline *past, struct hwgw_decided_result *result,
+                          struct hwgw_error *error);
+
 /* hwgw cdef end */
 
 #endif

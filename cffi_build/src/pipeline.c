@@ -39,14 +39,14 @@ static bool is_routed(const struct hwgw_pipeline *p, struct hwgw_order *order) {
 void pipeline_call(struct hwgw_pipeline *p, uint32_t index, bool sampled) {
   const struct pipeline_strategy *strategy = &p->strategy[index];
   struct hwgw_order *out = p->intent;
-  uint64_t t_call = pipeline_ticks(p);
+  uint64_t t_call = pipeline_lap(p);
   int32_t cnt = strategy->desc->fn(&p->hook, strategy->state, out, INTENTS_MAX);
   p->counters[HWGW_CNT_STRATEGY_CALLS]++;
   if (HWGW_LIKELY(cnt <= 0)) {
-    if (sampled) pipeline_stage(p, HWGW_SEGMENT_HIST_STRATEGY, t_call, pipeline_ticks(p));
+    if (sampled) pipeline_stage(p, HWGW_SEGMENT_HIST_STRATEGY, t_call, pipeline_lap(p));
     return;
   }
-  pipeline_stage(p, HWGW_SEGMENT_HIST_STRATEGY, t_call, pipeline_ticks(p));
+  pipeline_stage(p, HWGW_SEGMENT_HIST_STRATEGY, t_call, pipeline_lap(p));
   if (HWGW_UNLIKELY(cnt > INTENTS_MAX)) {
     p->counters[HWGW_CNT_STRATEGY_DROP_OVERFLOW] += (uint64_t)(cnt - INTENTS_MAX);
     cnt = INTENTS_MAX;
@@ -197,7 +197,7 @@ void pipeline_applied(struct hwgw_pipeline *p, const struct hwgw_event *event, u
   if (HWGW_UNLIKELY(p->views.depth) && outcome == HWGW_CNT_BOOK_UPDATES) pipeline_views_mark(p, event->instrument);
   bool is_print = event->kind == HWGW_EVENT_KIND_TRADE || event->kind == HWGW_EVENT_KIND_CROSS;
   if (!top_changed && !is_print) {
-    if (t_book) pipeline_stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, pipeline_ticks(p));
+    if (t_book) pipeline_stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, pipeline_lap(p));
     return;
   }
   struct hwgw_tob top = {0};
@@ -205,14 +205,14 @@ void pipeline_applied(struct hwgw_pipeline *p, const struct hwgw_event *event, u
   pipeline_tob(p, event->instrument, event->ts_ns, &top);
   uint64_t now = pipeline_ticks(p); /* one clock read for all that follows but the strategy's own time */
   uint64_t now_ns = pipeline_ns(p, now);
-  if (t_book) pipeline_stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, now);
+  if (t_book) pipeline_stage(p, HWGW_SEGMENT_HIST_BOOK, t_book, pipeline_lap_at(p, now));
   pipeline_decide(p, event, &top, top_changed, now_ns, t_book != 0);
   if (HWGW_UNLIKELY(p->has_features) && top_changed) pipeline_views_row(p, event); /* no order waits for it */
 }
 
 void pipeline_event(struct hwgw_pipeline *p, struct hwgw_event *event, bool sampled) {
   if (HWGW_UNLIKELY(p->repair_mask) && pipeline_repair_takes(p, event)) return;
-  uint64_t t_book = sampled ? pipeline_ticks(p) : 0;
+  uint64_t t_book = sampled ? pipeline_lap(p) : 0;
   bool top_changed = false;
   uint32_t outcome = HWGW_LIKELY(!p->twin_cnt) ? pipeline_book_apply(p, event, &top_changed)
                                                : pipeline_twins_book(p, event, &top_changed);
@@ -281,7 +281,7 @@ void pipeline_messages(struct hwgw_pipeline *p, uint32_t channel, uint32_t line,
   while ((message = hwgw_mold_next(iter, &len, &event.seq)) != NULL) {
     scout_step(p, &scout);
     bool sampled = (event.seq & p->sample_mask) == 0;
-    uint64_t t_decode = sampled ? pipeline_ticks(p) : 0;
+    uint64_t t_decode = sampled ? pipeline_lap(p) : 0;
     uint32_t cause = hwgw_itch_decode(message, len, &event);
     if (HWGW_UNLIKELY(cause)) {
       p->counters[cause]++;
@@ -298,7 +298,7 @@ void pipeline_messages(struct hwgw_pipeline *p, uint32_t channel, uint32_t line,
     (void)expect_event(p, &event);
     if (sampled) {
       pipeline_stage(p, HWGW_SEGMENT_HIST_RX, t_rx, t_decode);
-      pipeline_stage(p, HWGW_SEGMENT_HIST_DECODE, t_decode, pipeline_ticks(p));
+      pipeline_stage(p, HWGW_SEGMENT_HIST_DECODE, t_decode, pipeline_lap(p));
     }
     pipeline_event(p, &event, sampled);
   }
@@ -320,11 +320,15 @@ void pipeline_frame(struct hwgw_pipeline *p, const struct hwgw_frame *frame) {
   const struct hwgw_flow *flow = &p->flow[datagram.flow];
   struct hwgw_mold *mold = &p->mold[flow->channel];
   struct hwgw_mold_iter iter;
-  uint32_t outcome = hwgw_mold_packet(mold, flow->line, datagram.data, datagram.len, frame->t_rx, p->counters, &iter);
+  uint64_t now = frame->t_rx;
+  uint32_t outcome = HWGW_LIKELY(!p->keeps_frames) ? hwgw_mold_packet(mold, flow->line, datagram.data, datagram.len,
+                                                                      frame->t_rx, p->counters, &iter)
+                                                   : pipeline_keep_packet(p, frame, &datagram, &iter, &now);
   if (HWGW_LIKELY(outcome == HWGW_CNT_MOLD_FRAMES)) {
-    p->t_packet[flow->channel] = frame->t_rx;
+    p->t_packet[flow->channel] = now;
   } else if (pipeline_feed_odd(p, flow->channel, flow->line, outcome)) { /* a new session: the packet is its first */
     outcome = hwgw_mold_packet(mold, flow->line, datagram.data, datagram.len, frame->t_rx, p->counters, &iter);
+    if (mold->t_hole == frame->t_rx) mold->t_hole = now;
   }
   p->counters[outcome]++;
   if (HWGW_UNLIKELY(mold->state != p->channel_state[flow->channel] || mold->is_stale)) {
@@ -336,7 +340,7 @@ void pipeline_frame(struct hwgw_pipeline *p, const struct hwgw_frame *frame) {
 
 void hwgw_pipeline_frames(struct hwgw_pipeline *p, const uint8_t *data, const uint32_t *lens, uint32_t cnt) {
   for (uint32_t i = 0; i < cnt; i++) {
-    struct hwgw_frame frame = {.data = data, .len = lens[i], .flow = HWGW_FLOW_NONE, .t_rx = pipeline_ticks(p)};
+    struct hwgw_frame frame = {.data = data, .len = lens[i], .flow = HWGW_FLOW_NONE, .t_rx = pipeline_lap(p)};
     p->counters[HWGW_CNT_RX_FRAMES]++;
     p->counters[HWGW_CNT_RX_BYTES] += frame.len;
     if (i + 1 < cnt) expect_frame(data + frame.len);
@@ -354,6 +358,7 @@ bool hwgw_pipeline_step(struct hwgw_pipeline *p) {
   if (cnt) hwgw_rx_release(p->rx);
   if (HWGW_UNLIKELY(p->rules.cnt)) pipeline_rule_look(p);
   p->counters[HWGW_CNT_PIPELINE_LOOPS]++;
+  pipeline_clock(p);
   uint64_t now = pipeline_ticks(p);
   if (now - p->t_session >= p->session_ticks) {
     p->t_session = now;

@@ -72,10 +72,13 @@ struct pipeline_recover_io {
   void (*poll)(void *context, uint32_t channel, uint64_t now);
 };
 
-/* where passed orders go instead of a session: the venue model of a backtest. Returns HWGW_CNT_ORDER_ENCODED or _DROP_* */
+/* where passed orders go instead of a session: the venue model of a backtest, or a journal. send returns
+ * HWGW_CNT_ORDER_ENCODED or _DROP_*; control (NULL: the segment's words alone) says before an order what the control plane
+ * said then */
 struct pipeline_desk {
   void *context;
   uint32_t (*send)(void *context, const struct hwgw_order *order);
+  void (*control)(void *context);
 };
 
 /* one order session; the venue it leads to has the same number */
@@ -194,9 +197,11 @@ struct pipeline_rules {
 };
 
 struct hwgw_pipeline {
-  /* The one clock of the data path: the TSC, or what hwgw_pipeline_advance said last, in ns. All that reads the time asks
-   * pipeline_ticks, so that one input gives one journal. */
+  /* The one clock of the data path: the TSC, or in ns what hwgw_pipeline_advance said last, or what the TSC said when the
+   * input at hand came. All that decides by the time asks pipeline_ticks, so that one input gives one journal. */
   bool is_virtual;
+  bool keeps_frames; /* the journal has all that strategies decide by: each input has one time, which is on record */
+  bool kept_up;      /* receive_is_up as it is on record */
   uint64_t virtual_ns;
   struct pipeline_desk desk;  /* send NULL: the sessions */
   uint32_t mode;              /* enum hwgw_segment_strategy_mode: of all its strategies */
@@ -312,7 +317,7 @@ struct hwgw_pipeline {
   struct hwgw_frame frame[HWGW_BATCH_MAX];
 };
 
-/* ---- the clock: ticks of the TSC, or ns of the virtual clock ---- */
+/* ---- the clock of decisions: ticks of the TSC, or ns of the virtual clock ---- */
 
 static inline uint64_t pipeline_ticks(const struct hwgw_pipeline *p) {
   return HWGW_LIKELY(!p->is_virtual) ? hwgw_rdtsc() : p->virtual_ns;
@@ -332,13 +337,42 @@ static inline uint64_t pipeline_told_ns(const struct hwgw_pipeline *p, uint64_t 
   return HWGW_LIKELY(now_ns >= p->rules.fired_ns) ? now_ns : p->rules.fired_ns;
 }
 
-/* a duration */
-static inline uint64_t pipeline_span_ns(const struct hwgw_pipeline *p, uint64_t ticks) {
-  return HWGW_LIKELY(!p->is_virtual) ? hwgw_ticks_to_ns(ticks) : ticks;
-}
-
 static inline uint64_t pipeline_hz(const struct hwgw_pipeline *p) {
   return HWGW_LIKELY(!p->is_virtual) ? hwgw_ticks_hz() : 1000000000u;
+}
+
+/* Another input comes. Where frames are kept, all that it brings about happens at this time, which its record has */
+static inline void pipeline_clock(struct hwgw_pipeline *p) {
+  if (HWGW_UNLIKELY(p->keeps_frames)) p->virtual_ns = hwgw_now_ns();
+}
+
+/* ---- the clock of measurements, by which nothing is decided: it goes on within an input ---- */
+
+static inline bool pipeline_is_timed(const struct hwgw_pipeline *p) {
+  return HWGW_LIKELY(!p->is_virtual) || p->keeps_frames;
+}
+
+static inline uint64_t pipeline_lap(const struct hwgw_pipeline *p) {
+  return pipeline_is_timed(p) ? hwgw_rdtsc() : p->virtual_ns;
+}
+
+/* the lap at a tick that was just read; one reading where both clocks are the TSC */
+static inline uint64_t pipeline_lap_at(const struct hwgw_pipeline *p, uint64_t ticks) {
+  return HWGW_LIKELY(!p->is_virtual) ? ticks : pipeline_lap(p);
+}
+
+/* the gateway clock at a lap: for decisions, for measurements */
+static inline uint64_t pipeline_decided_ns(const struct hwgw_pipeline *p, uint64_t lap) {
+  return HWGW_LIKELY(!p->is_virtual) ? hwgw_ticks_to_now_ns(lap) : p->virtual_ns;
+}
+
+static inline uint64_t pipeline_lap_ns(const struct hwgw_pipeline *p, uint64_t lap) {
+  return pipeline_is_timed(p) ? hwgw_ticks_to_now_ns(lap) : lap;
+}
+
+/* between two laps */
+static inline uint64_t pipeline_span_ns(const struct hwgw_pipeline *p, uint64_t laps) {
+  return pipeline_is_timed(p) ? hwgw_ticks_to_ns(laps) : laps;
 }
 
 /* time spent in a stage */
@@ -351,8 +385,9 @@ static inline void pipeline_stage(struct hwgw_pipeline *p, uint32_t hist, uint64
 uint32_t pipeline_gate(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits);
 uint32_t pipeline_gate_at(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits,
                           uint64_t now_ns);
-/* carries what the control plane wrote into the gate */
+/* carries what the control plane wrote into the gate; control: what it said then, first, when a journal tells */
 void pipeline_control(struct hwgw_pipeline *p);
+void pipeline_words(struct hwgw_pipeline *p);
 /* pipeline_order.c: an event with the gate's answer into the journal; what cannot be recorded halts (false) */
 bool pipeline_record(struct hwgw_pipeline *p, const struct hwgw_order *event, uint32_t verdict);
 /* one order of a strategy, all the way */
@@ -444,6 +479,13 @@ int32_t pipeline_params_open(struct hwgw_pipeline *p, struct pipeline_strategy *
                              const struct hwgw_strategy_cfg *from, struct hwgw_error *error);
 void pipeline_params(struct hwgw_pipeline *p); /* looks whether the control plane has changed some */
 void pipeline_params_keep(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, uint64_t now_ns);
+/* pipeline_keep.c: what strategies decide by, into the journal. Each but check is for where keeps_frames is set */
+int32_t pipeline_keep_check(const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error);
+/* a datagram into the journal, then to its channel; now: the time of all that it brings about. As hwgw_mold_packet */
+uint32_t pipeline_keep_packet(struct hwgw_pipeline *p, const struct hwgw_frame *frame,
+                              const struct hwgw_datagram *datagram, struct hwgw_mold_iter *iter, uint64_t *now);
+void pipeline_keep_input(struct hwgw_pipeline *p, uint32_t what, uint32_t value, uint32_t ref);
+void pipeline_keep_params(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, uint64_t now_ns);
 /* pipeline_route.c: orders without a venue */
 int32_t pipeline_route_open(struct hwgw_pipeline *p, const struct hwgw_router_cfg *cfg, struct hwgw_error *error);
 void pipeline_route_restored(struct hwgw_pipeline *p); /* the orders that are open */
@@ -493,6 +535,8 @@ void pipeline_answer(struct hwgw_pipeline *p, uint32_t venue, struct hwgw_order 
 void pipeline_flush(struct hwgw_pipeline *p);
 uint32_t pipeline_open_orders(const struct hwgw_pipeline *p);
 void pipeline_cancel_all(struct hwgw_pipeline *p, bool is_first);
+void pipeline_cancel_one(struct hwgw_pipeline *p,
+                         uint32_t ref);              /* by the gateway itself; nothing when it is not open */
 void pipeline_cancel_asked(struct hwgw_pipeline *p); /* looks whether somebody wants everything cancelled */
 void pipeline_cancel_pending(struct hwgw_pipeline *p, uint64_t now);   /* while cancel_ref */
 void pipeline_cancel_left_open(struct hwgw_pipeline *p, uint64_t now); /* while left_open */

@@ -3,7 +3,8 @@
  * SPDX-License-Identifier: MIT
  *
  * Reference prices and heartbeats are too many to record. What they came to is recorded where it counts: beside an order,
- * behind its bytes, and beside an execution. With it a replay (replay.c) judges from what the gate knew then.
+ * behind its bytes, and beside an execution. With it a replay (replay.c) judges from what the gate knew then. Where frames are
+ * kept (pipeline_keep.c) heartbeats are on record, too, and the frames say the prices.
  *
  * Cost: before an order's bytes two loads of a line that the gate reads anyway; behind them a record of 96 bytes.
  */
@@ -42,6 +43,8 @@ static void put(struct hwgw_pipeline *p, const struct hwgw_journal_basis *basis,
 void pipeline_record_event(struct hwgw_pipeline *p, const struct hwgw_order *event, uint32_t latched,
                            const struct hwgw_journal_basis *basis) {
   if (event->kind == HWGW_ORDER_KIND_REF || event->kind == HWGW_ORDER_KIND_BEAT) {
+    if (HWGW_UNLIKELY(p->keeps_frames) && event->kind == HWGW_ORDER_KIND_BEAT)
+      pipeline_keep_input(p, HWGW_JOURNAL_INPUT_KIND_BEAT, 0, 0);
     if (HWGW_LIKELY(latched == HWGW_RISK_REASON_PASS)) return;
     struct hwgw_order halt = {.kind = HWGW_ORDER_KIND_HALT, .reason = latched, .ts_ns = event->ts_ns};
     pipeline_record(p, &halt, HWGW_RISK_REASON_PASS);

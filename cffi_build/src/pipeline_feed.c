@@ -38,7 +38,7 @@ void pipeline_instrument_sync(struct hwgw_pipeline *p, uint32_t index) {
                               .instrument = index,
                               .channel = at->channel,
                               .qty = is_good,
-                              .t_rx = pipeline_ticks(p)};
+                              .t_rx = pipeline_lap(p)};
   fanout_put(&p->fanout, &shared);
   struct hwgw_tob *row = hwgw_segment_tob(p->segment, index);
   __atomic_store_n(&row->flags, at->tob_flags, __ATOMIC_RELEASE); /* one word: readers need no lock for it */
@@ -65,13 +65,15 @@ void pipeline_doubt(struct hwgw_pipeline *p, uint32_t index) {
 }
 
 /* a market that trades takes orders that meet out of its book at once: one that shows them for so long is not the market's */
-static void doubts_age(struct hwgw_pipeline *p, uint64_t now) {
+static bool is_overdue(const struct hwgw_pipeline *p, uint32_t index, uint64_t now) {
   const uint64_t patience = DOUBT_MS * (pipeline_hz(p) / 1000);
-  for (uint32_t i = 0; i < p->instrument_cnt; i++) {
-    const struct pipeline_instrument *at = &p->instrument[i];
-    if (at->is_doubtful && at->is_sound && now > at->t_doubtful && now - at->t_doubtful > patience)
-      pipeline_distrust(p, i);
-  }
+  const struct pipeline_instrument *at = &p->instrument[index];
+  return at->is_doubtful && at->is_sound && now > at->t_doubtful && now - at->t_doubtful > patience;
+}
+
+static void doubts_age(struct hwgw_pipeline *p, uint64_t now) {
+  for (uint32_t i = 0; i < p->instrument_cnt; i++)
+    if (is_overdue(p, i, now)) pipeline_distrust(p, i);
 }
 
 static void channel_publish(struct hwgw_pipeline *p, uint32_t channel) {
@@ -136,7 +138,7 @@ void pipeline_shared_clear(struct hwgw_pipeline *p, uint32_t index) {
                              .line = HWGW_LINE_RECOVERY,
                              .instrument = index,
                              .channel = p->instrument[index].channel,
-                             .t_rx = pipeline_ticks(p)};
+                             .t_rx = pipeline_lap(p)};
   fanout_put(&p->fanout, &event);
 }
 
@@ -230,12 +232,28 @@ void pipeline_feed_changed(struct hwgw_pipeline *p, uint32_t channel, uint32_t o
   if (mold->state != p->channel_state[channel] && !is_better) pipeline_feed_sync(p, channel);
 }
 
+static bool is_to_be_stale(const struct hwgw_pipeline *p, uint32_t channel, uint64_t now) {
+  return p->mold[channel].state == HWGW_SEGMENT_FEED_STATE_GOOD && (is_silent(p, channel, now) || !p->receive_is_up);
+}
+
+/* whether it is another feed behind pipeline_feed_age */
+static bool is_ageing(const struct hwgw_pipeline *p, uint64_t now) {
+  bool is = p->receive_is_up != p->kept_up;
+  for (uint32_t i = 0; !is && p->doubtful_cnt && i < p->instrument_cnt; i++) is = is_overdue(p, i, now);
+  for (uint32_t i = 0; !is && i < p->channel_cnt; i++)
+    is = is_to_be_stale(p, i, now) || p->mold[i].state != p->channel_state[i];
+  return is;
+}
+
 void pipeline_feed_age(struct hwgw_pipeline *p, uint64_t now) {
+  if (HWGW_UNLIKELY(p->keeps_frames) && is_ageing(p, now)) {
+    p->kept_up = p->receive_is_up;
+    pipeline_keep_input(p, HWGW_JOURNAL_INPUT_KIND_AGE, p->receive_is_up, 0);
+  }
   if (p->doubtful_cnt) doubts_age(p, now);
   for (uint32_t i = 0; i < p->channel_cnt; i++) {
     struct hwgw_mold *mold = &p->mold[i];
-    if (mold->state == HWGW_SEGMENT_FEED_STATE_GOOD && (is_silent(p, i, now) || !p->receive_is_up))
-      hwgw_mold_stale(mold, true);
+    if (is_to_be_stale(p, i, now)) hwgw_mold_stale(mold, true);
     if (mold->state != p->channel_state[i]) pipeline_feed_sync(p, i);
     channel_publish(p, i);
   }
@@ -245,7 +263,7 @@ void pipeline_feed_age(struct hwgw_pipeline *p, uint64_t now) {
 
 static void deliver(struct hwgw_pipeline *p, uint32_t channel, struct hwgw_mold_iter *iter, uint64_t now) {
   struct hwgw_mold *mold = &p->mold[channel];
-  pipeline_messages(p, channel, HWGW_LINE_RECOVERY, iter, now);
+  pipeline_messages(p, channel, HWGW_LINE_RECOVERY, iter, pipeline_lap_at(p, now));
   if (mold->state != p->channel_state[channel]) pipeline_feed_sync(p, channel);
 }
 
@@ -273,6 +291,7 @@ static void act(struct hwgw_pipeline *p, uint32_t channel, uint32_t action, uint
 }
 
 void pipeline_feed_poll(struct hwgw_pipeline *p, uint64_t now) {
+  if (HWGW_UNLIKELY(p->keeps_frames)) pipeline_keep_input(p, HWGW_JOURNAL_INPUT_KIND_RECOVERY, 0, 0);
   for (uint32_t left = p->open_mask; left; left &= left - 1) {
     uint32_t channel = (uint32_t)__builtin_ctz(left);
     struct hwgw_mold *mold = &p->mold[channel];
@@ -294,7 +313,9 @@ void pipeline_feed_poll(struct hwgw_pipeline *p, uint64_t now) {
 }
 
 void pipeline_feed_finish(struct hwgw_pipeline *p) {
+  pipeline_clock(p);
   uint64_t now = pipeline_ticks(p);
+  if (p->keeps_frames) pipeline_keep_input(p, HWGW_JOURNAL_INPUT_KIND_END, 0, 0);
   for (uint32_t i = 0; i < p->channel_cnt; i++) {
     struct hwgw_mold *mold = &p->mold[i];
     while (mold->slot && mold->is_open && !mold->is_frozen) act(p, i, HWGW_RECOVER_SKIP, now);

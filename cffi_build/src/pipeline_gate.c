@@ -57,8 +57,13 @@ static void arm(struct hwgw_pipeline *p) {
   }
 }
 
-/* carries what the control plane wrote into the gate; five loads when nothing is new */
 void pipeline_control(struct hwgw_pipeline *p) {
+  if (HWGW_UNLIKELY(p->desk.control != NULL)) p->desk.control(p->desk.context);
+  pipeline_words(p);
+}
+
+/* five loads when nothing is new */
+void pipeline_words(struct hwgw_pipeline *p) {
   const struct hwgw_control *control = p->control;
   uint32_t halt = __atomic_load_n(&control->halt, __ATOMIC_ACQUIRE);
   if (HWGW_UNLIKELY((halt != 0) != p->is_halted)) {

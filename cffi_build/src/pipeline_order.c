@@ -154,7 +154,7 @@ static void concluded(struct hwgw_pipeline *p, const struct pipeline_strategy *s
                       uint32_t venue, uint32_t reason, uint64_t t_risk, struct hwgw_journal_basis *before) {
   bool is_cancel = order->kind == HWGW_ORDER_KIND_CANCEL;
   bool is_new = order->kind == HWGW_ORDER_KIND_NEW || order->kind == HWGW_ORDER_KIND_REPLACE;
-  uint64_t t_judged = pipeline_ticks(p);
+  uint64_t t_judged = pipeline_lap(p);
   pipeline_stage(p, HWGW_SEGMENT_HIST_RISK, t_risk, t_judged);
   bool is_recorded = record_order(p, order, reason);
   p->counters[HWGW_CNT_RISK_ORDERS]++;
@@ -177,8 +177,10 @@ static void concluded(struct hwgw_pipeline *p, const struct pipeline_strategy *s
   /* a cancel leaves in any case: an order that stays open would be worse than one that is not on record */
   bool leaves = HWGW_LIKELY(is_recorded) || is_cancel || pipeline_loan_has_left(p, order);
   uint32_t outcome = HWGW_LIKELY(leaves) ? send_order(p, order, venue) : HWGW_CNT_ORDER_DROP_JOURNAL;
-  uint64_t t_encoded = pipeline_ticks(p);
+  uint64_t t_encoded = pipeline_lap(p);
   p->counters[outcome]++;
+  if (HWGW_UNLIKELY(outcome != HWGW_CNT_ORDER_ENCODED) && p->keeps_frames)
+    pipeline_keep_input(p, HWGW_JOURNAL_INPUT_KIND_DROPPED, outcome, order->ref);
   if (is_new) pipeline_record_basis(p, order, before);
   if (HWGW_UNLIKELY(outcome != HWGW_CNT_ORDER_ENCODED)) {
     if (!is_cancel) give_back(p, order, true);
@@ -214,8 +216,8 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
   order->reason = 0;
   order->account = (uint8_t)strategy->account;
   order->strategy = (uint8_t)strategy->id;
-  uint64_t t_risk = pipeline_ticks(p);
-  order->ts_ns = pipeline_told_ns(p, pipeline_ns(p, t_risk));
+  uint64_t t_risk = pipeline_lap(p);
+  order->ts_ns = pipeline_told_ns(p, pipeline_decided_ns(p, t_risk));
   struct hwgw_journal_basis before = {.beat_ts_ns = p->risk->last_beat, .clock_ns = p->risk->last_ts};
   uint32_t reason = HWGW_LIKELY(is_new) ? judge(p, order, venue)
                     : is_cancel         ? pipeline_judge(p, order, NULL)
@@ -227,7 +229,7 @@ void pipeline_order(struct hwgw_pipeline *p, const struct pipeline_strategy *str
 uint32_t pipeline_order_fired(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy,
                               struct hwgw_order *order, const struct hwgw_verdict *verdict) {
   struct hwgw_journal_basis before = {.beat_ts_ns = p->risk->last_beat, .clock_ns = p->risk->last_ts};
-  uint64_t t_risk = pipeline_ticks(p);
+  uint64_t t_risk = pipeline_lap(p);
   uint32_t reason = pipeline_judge_fired(p, order, verdict);
   p->counters[HWGW_CNT_STRATEGY_INTENTS]++;
   if (HWGW_UNLIKELY(hwgw_breaker_event(p->breaker, p->risk, order, reason))) pipeline_breaker_act(p);

@@ -48,6 +48,7 @@ int32_t pipeline_params_open(struct hwgw_pipeline *p, struct pipeline_strategy *
 }
 
 void pipeline_params_keep(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, uint64_t now_ns) {
+  if (HWGW_UNLIKELY(p->keeps_frames)) pipeline_keep_params(p, strategy, now_ns);
   struct hwgw_journal_strategy record = {
       .id = strategy->id, .account = strategy->account, .mode = strategy->row->mode, .of = strategy->row->of};
   memcpy(record.name, strategy->row->name, sizeof record.name);

@@ -184,9 +184,11 @@ int32_t pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pipelin
   if (!p) return no_memory(error, "a pipeline");
   p->live = live;
   p->mode = mode;
-  p->is_virtual = cfg->virtual_clock;
+  p->keeps_frames = cfg->journal_frames && is_live && hwgw_segment_journal(cfg->segment, cfg->thread);
+  p->is_virtual = cfg->virtual_clock || p->keeps_frames;
   uint64_t ticks_per_us = pipeline_hz(p) / 1000000;
   hwgw_now_ns(); /* the clock is anchored before the first frame */
+  pipeline_clock(p);
   p->segment = cfg->segment;
   p->control = hwgw_segment_control(cfg->segment);
   p->thread = hwgw_segment_thread(cfg->segment, cfg->thread);
@@ -203,7 +205,7 @@ int32_t pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pipelin
   p->end_with_feed = cfg->end_with_feed;
   p->cancel_on_halt = cfg->cancel_on_halt;
   p->stale_halt_ns = cfg->stale_halt_ns;
-  p->receive_is_up = true; /* frames may be pushed without a receive path */
+  p->receive_is_up = p->kept_up = true; /* frames may be pushed without a receive path */
   journal_init(&p->journal, cfg->segment, cfg->thread);
   fanout_init(&p->fanout, cfg->segment, cfg->thread);
   p->journal_stall_ns = cfg->journal_stall_ns;
@@ -211,7 +213,8 @@ int32_t pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pipelin
   p->fifo_priority = cfg->fifo_priority;
   p->instrument = zeroed(p->instrument_cnt * sizeof *p->instrument + 1);
 
-  int32_t status = segment_resident(cfg->segment, error);
+  int32_t status = p->keeps_frames ? pipeline_keep_check(cfg, error) : HWGW_OK;
+  if (!status) status = segment_resident(cfg->segment, error);
   if (!status && !live) status = open_venues(p, cfg, error); /* a twin has those of its live pipeline */
   if (!status && !p->instrument) status = no_memory(error, "the instruments");
   if (!status) status = live ? share_feed(p, error) : open_feed(p, cfg, error);
@@ -230,6 +233,7 @@ int32_t pipeline_open(struct hwgw_pipeline **pipeline, const struct hwgw_pipelin
     return status;
   }
   for (uint32_t i = 0; i < p->session_cnt; i++) p->session[i].link->journal = &p->journal;
+  pipeline_clock(p); /* what was rebuilt is not younger */
   pipeline_control(p);
   pipeline_restored(p, cfg->replay_cnt != 0);
   *pipeline = p;
@@ -328,6 +332,7 @@ static void journal_watch(struct hwgw_pipeline *p, uint64_t now_ns) {
 }
 
 void hwgw_pipeline_publish(struct hwgw_pipeline *p) {
+  pipeline_clock(p);
   uint64_t now = pipeline_ticks(p);
   p->counters[HWGW_CNT_PIPELINE_HOUSEKEEPING]++;
   if (p->rx) {
@@ -392,6 +397,8 @@ void hwgw_pipeline_run(struct hwgw_pipeline *p) {
   p->thread->state = HWGW_SEGMENT_THREAD_STATE_DRAINING;
   p->strategy_is_stopped = true;
   pipeline_rule_return(p); /* what it made is cancelled with the rest, and nothing comes behind that */
+  pipeline_clock(p);
+  if (p->keeps_frames) pipeline_keep_input(p, HWGW_JOURNAL_INPUT_KIND_STOP, 0, 0);
   pipeline_twins_state(p, HWGW_SEGMENT_THREAD_STATE_DRAINING);
   if (p->session_cnt) {
     for (uint32_t i = 0; i < CANCEL_ROUNDS && !no_open_orders(p); i++) {

@@ -78,7 +78,9 @@ static void answer_count(struct hwgw_session_row *row, const struct hwgw_order *
 /* what the venue has taken, whoever used it, is not used again: its session drops each order up to there. By at most so many */
 static void references_rise(struct hwgw_pipeline *p, uint32_t venue, uint32_t most) {
   uint32_t next = hwgw_session_next_ref(p->session[venue].link);
-  if (next - 1 > p->last_ref && next - 1 - p->last_ref <= most) p->last_ref = next - 1;
+  if (next - 1 <= p->last_ref || next - 1 - p->last_ref > most) return;
+  p->last_ref = next - 1;
+  if (p->keeps_frames) pipeline_keep_input(p, HWGW_JOURNAL_INPUT_KIND_REFERENCES, 0, p->last_ref);
 }
 
 void pipeline_answer(struct hwgw_pipeline *p, uint32_t venue, struct hwgw_order *event) {
@@ -198,7 +200,8 @@ static void record_sent(struct hwgw_pipeline *p, uint32_t venue, uint64_t begin_
   if (link->last_ref == session->sent_ref || link->tx_head != link->tx_tail || link->link_down) return;
   session->sent_ref = link->last_ref;
   struct hwgw_journal_sent sent = {.last_ref = session->sent_ref, .venue = venue, .begin_ns = begin_ns};
-  journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_SENT, 0, pipeline_now_ns(p), &sent, sizeof sent);
+  uint64_t end_ns = pipeline_lap_ns(p, pipeline_lap(p));
+  journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_SENT, 0, end_ns, &sent, sizeof sent);
 }
 
 void pipeline_flush(struct hwgw_pipeline *p) {
@@ -206,11 +209,11 @@ void pipeline_flush(struct hwgw_pipeline *p) {
     struct hwgw_session *link = p->session[venue].link;
     hold_when_halted(p, link);
     if (p->session_cnt > 1 && !hwgw_session_backlog(link)) continue;
-    uint64_t from = pipeline_ticks(p);
-    uint64_t from_ns = pipeline_ns(p, from);
+    uint64_t from = pipeline_lap(p);
+    uint64_t from_ns = pipeline_lap_ns(p, from);
     if (hwgw_session_backlog(link)) { /* else the card has sent it, and its time is taken */
       hwgw_session_flush(link, from_ns, p->counters);
-      hist_record(p->hist[HWGW_SEGMENT_HIST_SESSION], pipeline_ticks(p) - from);
+      hist_record(p->hist[HWGW_SEGMENT_HIST_SESSION], pipeline_lap(p) - from);
     }
     if (p->journal.ring) record_sent(p, venue, from_ns);
   }
@@ -263,12 +266,18 @@ static void cancel_one(struct hwgw_pipeline *p, struct hwgw_order *order) {
   struct hwgw_strategy_row row = {0};
   struct pipeline_strategy gone = {.desc = &nobody, .id = order->strategy, .account = order->account, .row = &row};
   const struct pipeline_strategy *strategy = pipeline_strategy_of(p, order->strategy);
+  if (p->keeps_frames) pipeline_keep_input(p, HWGW_JOURNAL_INPUT_KIND_OWN_CANCEL, 0, order->ref);
   order->kind = HWGW_ORDER_KIND_CANCEL;
   order->qty = 0;
   order->t_rx = 0;
   p->hook.instrument = pipeline_instrument_of(p, *pipeline_venue_of(p, order->ref), order->instrument);
   p->counters[HWGW_CNT_STRATEGY_INTENTS]++;
   pipeline_order(p, strategy ? strategy : &gone, order);
+}
+
+void pipeline_cancel_one(struct hwgw_pipeline *p, uint32_t ref) {
+  struct hwgw_order order;
+  if (hwgw_risk_order(p->risk, ref, &order)) cancel_one(p, &order);
 }
 
 /* Orders up to ref_max, of halted instruments or all, at one venue or (EVERY) all. By slot and not by the latest references:
@@ -287,6 +296,7 @@ static void cancel_each(struct hwgw_pipeline *p, bool all, uint32_t ref_max, uin
 }
 
 void pipeline_cancel_all(struct hwgw_pipeline *p, bool is_first) {
+  pipeline_clock(p);
   if (is_first && mass_cancel(p, EVERY))
     pipeline_flush(p);
   else

@@ -99,6 +99,8 @@ class _Reader:
             name: {int(code.value): code.slug for code in table.enum(name).values}
             for name in ("kind", "side", "type", "tif")
         }
+        inputs = specs.load("journal").enum("input_kind").values
+        self._inputs = {int(code.value): code.slug for code in inputs}
         self._reasons = {reason.code: reason.name for reason in specs.reasons()}
         self._ref, self._kinds = ref, kinds
         unknown = sorted(set(kinds) - set(self._enums["kind"].values()))
@@ -150,6 +152,12 @@ class _Reader:
             plain["number"] = plain.pop("seq")
         elif record.type == "basis":
             plain["kind"] = self._enums["kind"].get(int(plain["kind"]), "?")
+        elif record.type == "frame":
+            plain["data"] = bytes(record.payload[-int(plain["len"]) :]).hex() if plain["len"] else ""
+        elif record.type == "input":
+            plain["what"] = self._inputs.get(int(plain["what"]), "?")
+        elif record.type == "params":
+            return row | plain | {"values": list(memoryview(bytes(record.payload[8:])).cast("q"))}
         elif record.type == "route":
             return row | self._route(record, plain)
         elif record.type in ("login", "restored"):
@@ -258,6 +266,8 @@ def _line(row: dict[str, Any]) -> str:
         return "\n".join(
             [f"{when}  {row['pipeline']} {row['seq']:>8}  {_route(row)}", *map(_candidate, row["candidates"])]
         )
+    if row["type"] == "frame":
+        row = {key: value for key, value in row.items() if key != "data"}
     if row["type"] not in ("gate", "offer", "shot"):
         said = "  ".join(f"{key} {value}" for key, value in row.items() if key not in _PLACE)
         return f"{when}  {row['pipeline']} {row['seq']:>8}  {row['type']:<8}  {said}"

@@ -19,6 +19,7 @@ from .common import Output, all_problems, choose, verb
 from .units import stopping
 
 if TYPE_CHECKING:
+    from hwgw.backtest.decided import Decided
     from hwgw.backtest.offline import Window
     from hwgw.bad_line import Faults
 
@@ -60,7 +61,9 @@ def _speed(text: str) -> Fraction | None:
     help="An interface; group and port (two with a comma: lines A and B); gateway: a pipeline without a network.",
 )
 @click.option("--journal", type=PATH, metavar="FOLDER|FILE", help="With --verify: the journal of a gateway.")
-@click.option("--verify", is_flag=True, help="Judge what a journal holds again: every verdict must be the same.")
+@click.option(
+    "--verify", is_flag=True, help="Judge what a journal holds again, with --config decide too: all must be the same."
+)
 @click.option("--name", help="The gateway, where the folder of --journal holds the journals of several.")
 @click.option(
     "--speed", default="recorded", show_default=True, metavar="SPEED", help="recorded, max, or Nx such as 10x."
@@ -83,7 +86,13 @@ def _speed(text: str) -> Fraction | None:
     metavar="G:P",
     help="Only this group and port of a capture (repeatable); the one that a BinaryFILE is framed for.",
 )
-@click.option("--config", "config_path", type=PATH, metavar="FILE", help="gateway: symbols, strategies, limits of one.")
+@click.option(
+    "--config",
+    "config_path",
+    type=PATH,
+    metavar="FILE",
+    help="gateway: symbols, strategies, limits of one. With --verify: the strategies that decide again.",
+)
 @click.option(
     "--backend", type=click.Choice(("auto", "packet", "afxdp", "dpdk")), default="auto", help="For an interface."
 )
@@ -105,18 +114,16 @@ def command(
 
     On a terminal: space pauses, . sends one frame, the arrows seek by a second, q ends.
 
-    --journal FOLDER --verify judges a recorded day again. Exit code 1 when a verdict comes out otherwise, or nothing
-    could be compared.
+    --journal FOLDER --verify judges a recorded day again; with --config strategies decide again, where the journal
+    has the frames. Exit code 1 when an order or a verdict comes out otherwise, or nothing could be compared.
     """
     if journal or verify or name:
-        others = {
-            "FILE": file, "--to": to, "--from": start, "--until": until, "--group": groups, "--config": config_path,
-        }  # fmt: skip
+        others = {"FILE": file, "--to": to, "--from": start, "--until": until, "--group": groups}
         if wrong := [option for option, value in others.items() if value]:
-            raise UsageError(f"{', '.join(wrong)}: goes with a capture; --journal takes --verify and --name")
+            raise UsageError(f"{', '.join(wrong)}: goes with a capture; --journal takes --verify, --config and --name")
         if not journal or not verify:
             raise UsageError("--journal FOLDER and --verify go together")
-        return _again(out, journal, name)
+        return _again(out, journal, name, config_path)
     if not file or not to:
         raise UsageError(
             "FILE|FOLDER --to IF|GROUP:PORT|gateway replays a capture; --journal FOLDER --verify a journal"
@@ -135,16 +142,21 @@ def command(
     return 0
 
 
-def _again(out: Output, target: Path, name: str | None) -> int:
+def _again(out: Output, target: Path, name: str | None, config_path: Path | None) -> int:
     from dataclasses import asdict
 
-    from hwgw.journal.again import again
+    from hwgw import config
+    from hwgw.backtest.decided import COUNTS, decided
+    from hwgw.journal.again import of_blocks, proven
 
     from .journal import day_time, files_given
 
+    settings = config.load(config_path) if config_path else None
     began = time.monotonic()
-    found = again(files_given((str(target),), name))
+    blocks = proven(files_given((str(target),), name))
+    found = of_blocks(blocks)
     took_s = time.monotonic() - began
+    decisions = decided(blocks, settings)
     counts = found.counts
     out.row(
         "compared   ",
@@ -172,15 +184,46 @@ def _again(out: Output, target: Path, name: str | None) -> int:
         out.row(
             "orders     ", f"rebuilt from {counts['messages']:,} messages of the venue: every event is what they say"
         )
-    out.say(f"{counts['differences']:,} differences")
+    _decisions(out, decisions)
+    differences = counts["differences"] + (decisions.difference is not None)
+    out.say(f"{differences:,} differences")
     out.emit(
         {
             **counts, "compared": found.compared, "venue_messages": counts["messages"] if found.is_rebuilt else None,
             "contradiction": found.contradiction, "seconds": round(took_s, 6),
             "shown": [asdict(row) for row in found.differences],
+            "decided": {
+                "runs": decisions.runs, **{key: decisions.counts[key] for key in COUNTS},
+                "not": [{"run": number, "why": why} for number, why in decisions.refused],
+                "changed": decisions.changed,
+                "difference": asdict(decisions.difference) if decisions.difference else None,
+            },
         }
     )  # fmt: skip
-    return 0 if found.compared and not counts["differences"] and not found.contradiction else 1
+    is_asked = settings is None or decisions.runs > 0
+    return 0 if found.compared and is_asked and not differences and not found.contradiction else 1
+
+
+def _decisions(out: Output, found: Decided) -> None:
+    """What strategies that decided again came to, or why they did not."""
+    from .journal import day_time
+
+    counts = found.counts
+    if found.runs:
+        out.row(
+            "decided    ",
+            f"again, by {counts['frames']:,} frames of {found.runs} runs: {counts['orders']:,} orders and"
+            f" {counts['cancels']:,} cancels, {counts['refused']:,} of them refused; {counts['answers']:,} answers and"
+            f" {counts['inputs']:,} words told",
+        )
+    for number, why in found.refused:
+        out.row("NOT        ", f"decided again: run {number}: {why}")
+    for what in found.changed:
+        out.row("parameter  ", what)
+    if row := found.difference:
+        where = f"run {row.run}, pipeline {row.pipeline}, record {row.record} (block {row.block})"
+        out.row("DECIDED    ", f"otherwise: {where}, {day_time(row.time_ns)}")
+        out.row("           ", f"{row.about}: {row.field} {row.recorded} recorded, {row.now} now")
 
 
 def _faults(texts: tuple[str, ...]) -> tuple[Faults, ...]:

@@ -26,7 +26,7 @@ from ..segment import Segment
 from .files import Block, Record, blocks, records, verify
 from .restore import Replay
 
-__all__ = ["Again", "Difference", "again", "of_blocks"]
+__all__ = ["Again", "Difference", "Setup", "again", "eras", "of_blocks", "pipelines", "proven"]
 
 SHOWN = 20  # differences that are kept
 
@@ -70,7 +70,7 @@ _LIVE = 0
 
 
 @dataclass(slots=True)
-class _Setup:
+class Setup:
     """What the pipelines of the runs were made of, as the records say it; numbers are those of first sight."""
 
     symbols: dict[str, None] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class _Setup:
         return bool(self.sessions) and not self.is_paper
 
 
-def _eras(found: Sequence[Block]) -> Iterator[tuple[Block, ...]]:
+def eras(found: Sequence[Block]) -> Iterator[tuple[Block, ...]]:
     """The blocks from each place on where the journal was begun anew."""
     begins = [0, *(index for index, block in enumerate(found) if index and _is_anew(block))]
     for begin, end in itertools.pairwise([*begins, len(found)]):
@@ -112,7 +112,7 @@ def _is_anew(block: Block) -> bool:
 
 
 @contextmanager
-def _pipelines(setup: _Setup) -> Iterator[Any]:
+def pipelines(setup: Setup) -> Iterator[Any]:
     """One as new for each thread, in a segment that nobody sees: struct hwgw_pipeline *[]."""
     handles = ffi.new("struct hwgw_pipeline *[]", setup.threads)
     cnt = max(1, len(setup.sessions))
@@ -129,7 +129,7 @@ def _pipelines(setup: _Setup) -> Iterator[Any]:
                 lib.hwgw_pipeline_close(handle)
 
 
-def _opened(segment: Segment, thread: int, setup: _Setup) -> Any:
+def _opened(segment: Segment, thread: int, setup: Setup) -> Any:
     cfg = ffi.new("struct hwgw_pipeline_cfg *")
     keep: list[Any] = []
     sessions = ffi.new("struct hwgw_session_cfg[]", len(setup.sessions))
@@ -155,7 +155,7 @@ def _opened(segment: Segment, thread: int, setup: _Setup) -> Any:
 
 def _verified(era: tuple[Block, ...], runs: int) -> Again:
     """What is found in the blocks of an era; runs: of those before it."""
-    setup, offsets = _Setup(), []  # offsets: by run, what makes its clock that of the day
+    setup, offsets = Setup(), []  # offsets: by run, what makes its clock that of the day
     for block in era:
         for record in records(block):
             setup.take(record)
@@ -165,7 +165,7 @@ def _verified(era: tuple[Block, ...], runs: int) -> Again:
     result = ffi.new("struct hwgw_replay_result *")
     out = ffi.new("struct hwgw_replay_difference[]", SHOWN)
     against = ffi.new("struct hwgw_error *")
-    with _pipelines(setup) if setup.has_orders else nullcontext(ffi.NULL) as handles:
+    with pipelines(setup) if setup.has_orders else nullcontext(ffi.NULL) as handles:
         cnt = setup.threads if setup.has_orders else 0
         call(lib.hwgw_replay_verify, parts, len(era), handles, cnt, result, out, SHOWN, against)
     counts = {name: int(getattr(result, name)) for name, _ in ffi.typeof("struct hwgw_replay_result").fields}
@@ -174,14 +174,19 @@ def _verified(era: tuple[Block, ...], runs: int) -> Again:
     return Again(counts, tuple(shown), setup.has_orders, contradiction)
 
 
-def again(files: Sequence[Path]) -> Again:
-    """Replay consecutive files of one gateway; CheckFailed when they are damaged or lack what verdicts depend on."""
+def proven(files: Sequence[Path]) -> list[Block]:
+    """The blocks of consecutive files of one gateway; CheckFailed when they are damaged."""
     if not files:
         raise CheckFailed("no file of a journal")
     proof = verify(files)
     if proof.problem:
         raise CheckFailed(proof.problem)
-    return of_blocks([block for file in files for block in blocks(file)])
+    return [block for file in files for block in blocks(file)]
+
+
+def again(files: Sequence[Path]) -> Again:
+    """Replay consecutive files of one gateway; CheckFailed when they are damaged or lack what verdicts depend on."""
+    return of_blocks(proven(files))
 
 
 def of_blocks(found: Sequence[Block]) -> Again:
@@ -189,7 +194,7 @@ def of_blocks(found: Sequence[Block]) -> Again:
     counts: Counter[str] = Counter()
     differences: list[Difference] = []
     is_rebuilt, contradiction = False, ""
-    for era in _eras(found):
+    for era in eras(found):
         try:
             part = _verified(era, counts["runs"])
         except CheckFailed as error:

@@ -55,6 +55,7 @@ class Desk:
         risk: tuple[str, ...] = ("host", ""),
         rules: Sequence[dict[str, Any]] = (),
         rx: dict[str, Any] | None = None,
+        frames: bool = False,
         **probe_params: int,
     ) -> None:
         """venue: one that listens elsewhere, at the address of session. The rest is as in Rig."""
@@ -64,6 +65,7 @@ class Desk:
         self.rig = Rig(
             SYMBOLS, chosen, session=cfg, limits=limits, cancel_on_halt=cancel_on_halt, features=features,
             journal_sz_bytes=journal_sz_bytes, paper=paper, risk=risk, rules=rules, rx=rx,
+            frames=frames,
         )  # fmt: skip
         self.packets: list[bytes] = []
         self.wait(1)

@@ -170,6 +170,9 @@ class Rig:
         rules: Sequence[dict[str, Any]] = (),
         router: dict[str, int] | None = None,
         armed: bool = True,
+        frames: bool = False,
+        bare: bool = False,
+        lines: int = 1,
     ) -> None:
         """replay: blocks of a journal as records and how many these are, replay_halts: with its halts;
         depth, shown: levels and features.
@@ -178,6 +181,8 @@ class Rig:
         venues: names of several; session is then an array of as many, and each has a channel of its own.
         risk: whose gate, the library of the card, and "card" when it sends.
         rules: of the card, their name and instrument beside the fields of the table.
+        frames: its journal has them; bare: on a virtual clock, and nobody has said anything to it, not even limits.
+        lines: of each channel; line B is the group behind that of A.
         """
         name = f"rig-{os.getpid()}-{next(_serial)}"
         self.segment = Segment.create(
@@ -190,24 +195,30 @@ class Rig:
             venues=tuple(venues),
         )
         self.symbols = tuple(symbols)
-        self.segment.publish_limits(open_limits(len(symbols)) if limits is None else limits)
-        for number in range(len(strategies) if armed else 0):
-            self.segment.arm(number)
-        self.segment.beat()
+        if not bare:
+            self.segment.publish_limits(open_limits(len(symbols)) if limits is None else limits)
+            for number in range(len(strategies) if armed else 0):
+                self.segment.arm(number)
+            self.segment.beat()
         self._keep: list[Any] = [session, rx]
         cfg = ffi.new("struct hwgw_pipeline_cfg *")
         channels = max(1, len(venues))
         flows = ffi.new(
             "struct hwgw_flow[]",
-            [flow or {"group": GROUP, "port": PORT + i, "channel": i} for i in range(channels)],
+            [
+                flow or {"group": GROUP + line, "port": PORT + i, "channel": i, "line": line}
+                for i in range(channels)
+                for line in range(lines)
+            ],
         )
         chosen = self._strategies(strategies, features, mode)
         self.paper = self._twin(cfg, paper, journal_sz_bytes, limits) if paper else None
         cfg.segment = self.segment.pointer
         cfg.cpu = -1
+        cfg.journal_frames, cfg.virtual_clock = frames, bare
         cfg.sample_shift = sample_shift
         cfg.udp_checksum = udp_checksum
-        cfg.rx.flows, cfg.rx.flow_cnt = flows, channels
+        cfg.rx.flows, cfg.rx.flow_cnt = flows, len(flows)
         for key, value in (rx or {}).items():
             setattr(cfg.rx, key, value)
         cfg.books.instrument_cnt, cfg.books.orders_max = len(symbols) * channels, orders_max
@@ -221,7 +232,7 @@ class Rig:
         cfg.risk_card = self._keep[-1]
         cfg.card_sends = "card" in risk[2:]
         cfg.rule_cnt, cfg.rule = len(rules), self._rules(rules)
-        cfg.channel[0].line_cnt, cfg.channel[0].stale_ns, cfg.channel[0].jump_max = 1, stale_ns, jump_max
+        cfg.channel[0].line_cnt, cfg.channel[0].stale_ns, cfg.channel[0].jump_max = lines, stale_ns, jump_max
         cfg.channel[0].hold_max, cfg.channel[0].recover.window_ns = hold_max, window_ns
         recover = cfg.channel[0].recover
         recover.snapshot.address, recover.snapshot.port = 0x7F000001, snapshot_port

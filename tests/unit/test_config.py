@@ -542,6 +542,27 @@ def test_the_recovery_of_a_channel_arrives_exactly():
     assert channel.snapshot == Snapshot(0x0A010207, 26501, "SNAP01", "hush", 2 * 10**9, 3 * 10**9)
 
 
+JOURNAL = "journal: {folder: journal, frames: true}\n"
+
+
+def test_a_journal_has_frames_only_where_it_says_so() -> None:
+    made = [load(BASE + keys).journal for keys in (JOURNAL, JOURNAL.replace(", frames: true", ""))]
+    assert [each.frames for each in made if each] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("        stale: 2s\n", RECOVERY, "cannot have recover or snapshot (channel itch): servers are not on record"),
+        ("limits:\n", "risk: {where: both}\nlimits:\n", "cannot have risk.where both: host is allowed"),
+    ],
+)
+def test_frames_are_on_record_only_where_they_say_everything(old: str, new: str, says: str) -> None:
+    assert load(BASE.replace(old, new, 1) + JOURNAL.replace("true", "false")).journal
+    found = problems(BASE.replace(old, new, 1) + JOURNAL)
+    assert [text for text in found if "journal.frames: a journal with frames" in text and says in text], found
+
+
 def test_without_keys_a_channel_holds_and_asks_nobody():
     channel = load(BASE).pipelines[0].channels[0]
     assert (channel.hold_max, channel.reorder_window_ns) == (65_536, 200_000)

@@ -45,6 +45,7 @@ LAYERS = (
         "hwgw.tune",
         "hwgw.config_schema",
         "hwgw.config",
+        "hwgw.config_journal",
         "hwgw.config_limits",
         "hwgw.config_secrets",
         "hwgw.config_venues",
