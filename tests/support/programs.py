@@ -1,4 +1,4 @@
-"""Builds the C programs of tests/c (sanitizers) and tests/fuzz (libFuzzer) and says where they are.
+"""Builds the C programs of tests/c and hwgw._native under sanitizers, those of tests/fuzz with libFuzzer; says where.
 
 SPDX-License-Identifier: MIT
 """
@@ -28,9 +28,8 @@ def _run(*command: str | Path) -> None:
         pytest.fail(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}", pytrace=False)
 
 
-@cache
-def build(kind: str) -> Path:
-    """Bring the programs of a kind up to date and return the folder they are in."""
+def _tree(kind: str, *target: str) -> Path:
+    """Bring the programs of a kind, or the target that is named, up to date and return the tree they are built in."""
     scripts = Path(sys.executable).parent
     cmake, ninja = (shutil.which(name, path=scripts) or shutil.which(name) for name in ("cmake", "ninja"))
     if not cmake or not ninja:
@@ -43,5 +42,18 @@ def build(kind: str) -> Path:
             cmake, "-S", ROOT, "-B", folder, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}",
             "-DCMAKE_BUILD_TYPE=Release", f"-DPython_EXECUTABLE={sys.executable}", *OPTIONS[kind],
         )  # fmt: skip
-        _run(cmake, "--build", folder)
-    return folder / "bin"
+        _run(cmake, "--build", folder, *(("--target", *target) if target else ()))
+    return folder
+
+
+@cache
+def build(kind: str) -> Path:
+    """Bring the programs of a kind up to date and return the folder they are in."""
+    return _tree(kind) / "bin"
+
+
+@cache
+def module() -> Path:
+    """The same of hwgw._native under ASan and UBSan, for support.sanitized; the file."""
+    folder = _tree("sanitize", "hwgw_native") / "cffi_build" / "hwgw"
+    return next(folder.glob("_native*.so"))
