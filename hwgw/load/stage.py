@@ -39,9 +39,9 @@ LATER = 4, 5.0  # a run ends after so many times its seconds and so many more, d
 SETTLE_S = 10.0
 RECONNECT = "20ms"
 
-# The demo's limits are those of a desk for some minutes: an hour at full load would end at its loss limit or its fills.
+# The demo's limits are those of a desk for some minutes: an hour at full load would end at its credit, loss limit or fills.
 ACCOUNT = {
-    "credit_max": 1_000_000_000, "loss_max": 1_000_000_000_000, "open_max": 1000, "rate_burst": 1000,
+    "credit_max": 100_000_000_000_000, "loss_max": 1_000_000_000_000, "open_max": 1000, "rate_burst": 1000,
     "rate_refill": "50us",
 }  # fmt: skip
 STRATEGY = {"rate_burst": 500, "rate_refill": "100us", "fills_max": 4_000_000_000, "rejects_run_max": 4_000_000_000}
