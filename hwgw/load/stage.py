@@ -39,7 +39,7 @@ LATER = 4, 5.0  # a run ends after so many times its seconds and so many more, d
 SETTLE_S = 10.0
 RECONNECT = "20ms"
 
-# The demo's limits are those of a desk for some minutes: an hour at full load would end at its credit, loss limit or fills.
+# The demo's limits are those of a desk for some minutes: an hour at full load would end at its credit, loss or fills.
 ACCOUNT = {
     "credit_max": 100_000_000_000_000, "loss_max": 1_000_000_000_000, "open_max": 1000, "rate_burst": 1000,
     "rate_refill": "50us",

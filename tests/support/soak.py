@@ -52,7 +52,7 @@ PROOFS_MAX = 10
 PROGRESS_S = 60.0
 PROBE_FIRST, PROBE_HIGHEST = 50_000, 3_200_000
 KEPT_UP = 0.97  # of the rate asked for: what a paced exchange gives when nothing holds it up
-ORDERS_KEPT_UP = 0.1  # of the orders of the first quarter there are in the last: a gateway that only looks on is no soak of one
+ORDERS_KEPT_UP = 0.1  # last quarter to first: a gateway that only looks on is no soak of one
 
 FUNCTIONS = ("malloc", "calloc", "realloc", "memalign", "free", "mmap", "munmap", "brk")
 ROWS = 4096
@@ -193,7 +193,7 @@ class Soak:
             found.append(f"descriptors: {min(self.descriptors)} to {max(self.descriptors)}")
         orders = [each.get("order", {}).get("cnt", 0) for each in (self.first, self.last)]
         if orders[1] < orders[0] * ORDERS_KEPT_UP:
-            found.append(f"orders: {orders[0]:,} in the first quarter and {orders[1]:,} in the last: limits were used up")
+            found.append(f"orders: {orders[0]:,} in the first quarter, {orders[1]:,} in the last")
         return found
 
     def load_pct(self) -> float | None:
