@@ -5,7 +5,7 @@
  * The input is a list of records: orders, answers and venue messages made up from plausible fields, logins, runs that
  * begin, or bytes as they are. Whether it is believed or refused: nothing is read beyond it; and what was believed makes
  * sense: the gate's open orders are counted, each is known to the session with no less left, and references only rise. A
- * replay of the same records reads nothing beyond them either.
+ * replay of the same records, and a pipeline that is told them again, read nothing beyond them either.
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -20,6 +20,7 @@
 
 #define RECORDS_MAX 512
 #define BODY_SZ 65536
+#define HEAD_SZ MOLDUDP64_DOWNSTREAM_PACKET_HEADER_LEN
 
 static const char symbols[] = "AAPL    CVLT    ";
 static _Alignas(64) uint8_t body[BODY_SZ];
@@ -34,6 +35,7 @@ struct journal {
   uint32_t cnt;
   uint64_t seq;      /* of the next record */
   uint64_t next_seq; /* of the venue's session */
+  uint64_t feed_seq; /* of the next message of the feed */
   uint32_t last_ref;
 };
 
@@ -192,6 +194,43 @@ static void put_venue(struct journal *to, struct input *input) {
   put_message(to, message, what & 64 ? len - qty % len : len, what == 0xFF);
 }
 
+/* what strategies decide by: a packet with an order or as it comes, and what else a pipeline was told */
+static void put_told(struct journal *to, struct input *input) {
+  struct {
+    struct hwgw_journal_frame head;
+    uint8_t packet[HEAD_SZ + 2 + ITCH50_ADD_ORDER_LEN];
+  } frame = {.head = {.line = 0}};
+  struct {
+    struct hwgw_journal_params head;
+    int64_t value[7];
+  } params = {.head = {.id = 0, .cnt = 7}, .value = {100, 5, 40, 10, 100, 1000, 0}};
+  uint8_t what = next(input), *message = frame.packet + HEAD_SZ + 2;
+  struct hwgw_journal_input told = {.what = what >> 4, .value = next(input), .ref = next(input)};
+  switch (what & 3) {
+    case 0:
+      put(to, HWGW_JOURNAL_RECORD_TYPE_INPUT, 0, &told, sizeof told);
+      break;
+    case 1:
+      params.value[(what >> 4) % 7] = told.value;
+      put(to, HWGW_JOURNAL_RECORD_TYPE_PARAMS, 0, &params, (uint32_t)sizeof params - (what & 4));
+      break;
+    default:
+      moldudp64_downstream_packet_header_sequence_number_set(frame.packet, to->feed_seq);
+      moldudp64_downstream_packet_header_message_count_set(frame.packet, 1);
+      frame.packet[HEAD_SZ + 1] = ITCH50_ADD_ORDER_LEN;
+      itch50_add_order_init(message);
+      itch50_add_order_order_reference_number_set(message, to->feed_seq++);
+      itch50_add_order_side_set(message, what & 8 ? ITCH50_SIDE_SELL : ITCH50_SIDE_BUY);
+      itch50_add_order_shares_set(message, told.value);
+      itch50_add_order_stock_set(message, symbols + (what & 16 ? 8 : 0));
+      itch50_add_order_stock_locate_set(message, what & 16 ? 2 : 1);
+      itch50_add_order_price_set(message, what & 8 ? 1100 : 900 + (told.ref & 63));
+      frame.head.len = sizeof frame.packet - (what & 4);
+      put(to, HWGW_JOURNAL_RECORD_TYPE_FRAME, 0, &frame, (uint32_t)sizeof frame.head + frame.head.len);
+      break;
+  }
+}
+
 static void put_bytes(struct journal *to, struct input *input, bool is_message) {
   uint8_t bytes[256], type = next(input);
   uint32_t len = next(input);
@@ -240,6 +279,9 @@ static void put_record(struct journal *to, struct input *input) {
         put_event(to, input, true);
       else
         put_rare(to, input);
+      break;
+    case 12:
+      put_told(to, input);
       break;
     default:
       put_venue(to, input);
@@ -352,12 +394,44 @@ static void replayed(const struct hwgw_replay_part *part) {
   expect(!result.differences || row.recorded != row.replayed, "a difference says both sides");
 }
 
+/* opened anew: what a strategy and the books have learnt stays */
+static void decided(const struct hwgw_replay_part *part) {
+  char name[32];
+  (void)snprintf(name, sizeof name, "fuzz-told-%d", (int)getpid());
+  struct hwgw_segment_cfg segment_cfg = {.name = name,
+                                         .version = "0",
+                                         .commit = "0",
+                                         .thread_cnt = 1,
+                                         .instrument_cnt = 2,
+                                         .symbols = symbols,
+                                         .journal_sz_bytes = 1u << 20};
+  struct hwgw_flow flow = {.group = 1, .port = 1};
+  struct hwgw_strategy_cfg strategy = {.strategy = hwgw_strategy_find("imbalance"), .name = "one"};
+  static struct hwgw_pipeline_cfg cfg;
+  cfg = (struct hwgw_pipeline_cfg){.cpu = -1, .virtual_clock = true, .channel_cnt = 1, .strategy_cnt = 1};
+  cfg.strategy = &strategy;
+  cfg.rx.flows = &flow;
+  cfg.rx.flow_cnt = 1;
+  cfg.books = (struct hwgw_books_cfg){.instrument_cnt = 2, .orders_max = 16};
+  cfg.channel[0].line_cnt = 1;
+  struct hwgw_error error;
+  struct hwgw_decided_result result;
+  struct hwgw_pipeline *p;
+  if (hwgw_segment_create(&cfg.segment, &segment_cfg, &error) != HWGW_OK) abort();
+  if (hwgw_pipeline_open(&p, &cfg, &error) != HWGW_OK) abort();
+  int32_t status = hwgw_decide_again(p, part, 0, 1, NULL, &result, &error);
+  expect(status == HWGW_OK || status == HWGW_ERR_CHECK, "what is told says what is wrong with records");
+  expect(result.frames <= part->record_cnt, "no frame is told twice");
+  hwgw_pipeline_close(p);
+  hwgw_segment_close(cfg.segment, true);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
   struct hwgw_pipeline *p = pipeline_new();
   struct input input = {data, len};
-  struct journal journal = {.next_seq = 1};
+  struct journal journal = {.next_seq = 1, .feed_seq = 1};
   uint8_t first = next(&input);
   if (first & 1) { /* as it is */
     journal.len = input.len < BODY_SZ ? input.len : BODY_SZ;
@@ -376,6 +450,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
   struct hwgw_error error;
   if (pipeline_restore(p, &cfg, &error) == HWGW_OK) check(p);
   if (first & 4) replayed(&part); /* a gate per input: slow */
+  if ((first & 0x1C) == 0x1C) decided(&part);
   free(block);
   return 0;
 }

@@ -32,7 +32,8 @@ from hwgw.journal.again import Setup, pipelines
 from hwgw.journal.files import records as read
 from hwgw.journal.restore import Replay
 from hwgw.native import call, ffi, lib
-from hwgw.settings import Channel, Line, Pipeline, Receive, Settings, Strategy
+from hwgw.risk import breakers
+from hwgw.settings import Breaker, Channel, Line, Pipeline, Receive, Settings, Strategy
 
 from .test_replay_rebuilt import Crashed, first, narrow
 
@@ -335,6 +336,32 @@ def test_two_lines_that_lose_and_overtake_come_as_they_came(rng: random.Random) 
         cnt for name, cnt in counters.items() if name.startswith("mold.drop_")
     )
     assert min(counters["mold.gaps"], counters["mold.drop_duplicate"], counters["hold.filled"]) > 2
+
+
+def test_what_breakers_stopped_they_stop_again(rng: random.Random) -> None:
+    """They count in the pipeline that is told: an order too many is refused, an instrument or all is halted."""
+    limits = r.open_limits(len(SYMBOLS))
+    rules = (
+        Breaker("all", "order_rate", "gateway", "halt_gateway", 15, 3600 * 10**9),
+        Breaker("one", "order_rate", "instrument", "halt_instrument", 8, 50_000_000),
+    )
+    for row, rule in zip(limits["breaker"][0], rules, strict=False):
+        breakers.fill(row, rule)
+
+    def says(desk: Desk, turn: int) -> None:
+        if turn % 100 == 99:
+            desk.rig.segment.resume()
+            for symbol in SYMBOLS:
+                desk.rig.segment.resume_instrument(symbol)
+            desk.rig.publish()
+
+    records = traded(rng, strategy(), says, limits=limits)
+    same(decided(blocks(records), settings()), records)
+    verdicts = Counter(verdict for kind, verdict, payload in records if kind == TYPES["gate"] and payload[0] == NEW)
+    codes = {reason.name: reason.code for reason in specs.reasons()}
+    assert verdicts[codes["breaker"]] > 0
+    assert verdicts[codes["instrument_halt"]] > 0
+    assert verdicts[codes["halted"]] > 0
 
 
 def test_new_parameters_are_taken_when_they_were(rng: random.Random) -> None:
