@@ -120,6 +120,7 @@ STAGES_OF = {
     "halt": {"segment"},
     "journal": {"blake2b", "confine", "crc32c", "segment"},
     "segment": {"halt"},
+    "life": {"segment"},
     "session": {"journal", "order"},
     "breaker": {"risk"},
     "router": {"order"},
