@@ -1,4 +1,4 @@
-"""What no program of tests/c can reach, under ASan and UBSan: the pipeline with a card that judges and sends.
+"""What no program of tests/c can reach, under ASan and UBSan: a card that judges and sends, a run that decides again.
 
 SPDX-License-Identifier: MIT
 """
@@ -21,23 +21,31 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(Lab.missing()), reason=f"no lab: {Lab.missing()}"),
 ]
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize("name", ["test_card_rules.py", "test_card_rule_faults.py", "test_card_send.py"])
 def test_orders_of_the_card_hold_their_claims_under_sanitizers(name: str, seed: int) -> None:
-    """Every test of the file passes and no sanitizer speaks."""
     if why := hwgw_sim.card.missing():
         pytest.skip(why)
+    hold(TESTS / "system" / name, seed)
+
+
+def test_a_run_that_decides_again_holds_its_claims_under_sanitizers(seed: int) -> None:
+    hold(TESTS / "unit" / "test_replay_decide.py", seed)
+
+
+def hold(file: Path, seed: int) -> None:
+    """Every test of the file passes and no sanitizer speaks."""
     module = str(programs.module())
     environment = os.environ | {
         "HWGW_SANITIZED": module,
         "LD_PRELOAD": sanitized.preloads(),
         "ASAN_OPTIONS": "detect_leaks=0",  # Python's own are not ours to judge
-        "PYTHONPATH": str(HERE.parent),
+        "PYTHONPATH": str(TESTS),
         "HWGW_SEED": str(seed),
     }
-    command = ["-m", "pytest", "-q", "-n0", "-p", "support.sanitized", "-p", "no:cacheprovider", str(HERE / name)]
+    command = ["-m", "pytest", "-q", "-n0", "-p", "support.sanitized", "-p", "no:cacheprovider", str(file)]
     done = subprocess.run(
         [sys.executable, *command], capture_output=True, text=True, timeout=600, env=environment, check=False
     )
