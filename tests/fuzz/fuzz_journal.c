@@ -396,7 +396,7 @@ static void replayed(const struct hwgw_replay_part *part) {
 
 /* opened anew: what a strategy and the books have learnt stays */
 static void decided(const struct hwgw_replay_part *part) {
-  char name[32];
+  char name[48];
   (void)snprintf(name, sizeof name, "fuzz-told-%d", (int)getpid());
   struct hwgw_segment_cfg segment_cfg = {.name = name,
                                          .version = "0",
@@ -418,12 +418,14 @@ static void decided(const struct hwgw_replay_part *part) {
   struct hwgw_decided_result result;
   struct hwgw_pipeline *p;
   if (hwgw_segment_create(&cfg.segment, &segment_cfg, &error) != HWGW_OK) abort();
+  (void)snprintf(name, sizeof name, "/dev/shm/hwgw-fuzz-told-%d", (int)getpid());
+  (void)unlink(name); /* as above */
   if (hwgw_pipeline_open(&p, &cfg, &error) != HWGW_OK) abort();
   int32_t status = hwgw_decide_again(p, part, 0, 1, NULL, &result, &error);
   expect(status == HWGW_OK || status == HWGW_ERR_CHECK, "what is told says what is wrong with records");
   expect(result.frames <= part->record_cnt, "no frame is told twice");
   hwgw_pipeline_close(p);
-  hwgw_segment_close(cfg.segment, true);
+  hwgw_segment_close(cfg.segment, false);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
