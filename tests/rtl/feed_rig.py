@@ -26,6 +26,11 @@ Beat = tuple[int, int, int, int]  # data, keep, last, user
 IDLE: Beat = (0, 0, 0, 0)
 
 
+def generator() -> random.Random:
+    """The generator of this run, from the seed that cocotb was given."""
+    return random.Random(cocotb.RANDOM_SEED)
+
+
 def beats(data: bytes, is_bad: bool = False, idle: Iterable[int] = ()) -> list[Beat]:
     """A frame as beats of 8 bytes; idle: how many empty cycles stand before each of its first beats."""
     result: list[Beat] = []

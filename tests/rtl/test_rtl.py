@@ -75,6 +75,11 @@ def feed(run: Run, *tests: str, **how: Any) -> dict[str, Any]:
     return run("bench_feed", "feed_bench", *tests, **how)
 
 
+def numbers(run: Run, *tests: str) -> dict[str, Any]:
+    """Tests of hwgw_feed at the bounds of numbers."""
+    return run("bench_numbers", "feed_bench", *tests)
+
+
 @pytest.mark.parametrize("simulator", SIMULATORS)
 def test_whatever_comes_events_and_counters_are_those_of_the_golden_models_and_of_c(run: Run, simulator: str):
     for turn in range(2 if rtl.IS_FULL and simulator == "verilator" else 1):  # one takes as long as all others together
@@ -100,11 +105,19 @@ def test_lines_fill_the_holes_of_each_other(run: Run):
 
 def test_a_line_that_skips_known_copies_while_the_other_jumps_keeps_its_place(run: Run):
     name = "a_line_that_skips_known_copies_while_the_other_jumps_keeps_its_place"
-    assert feed(run, name)["events_compared"] == 6 * 100
+    assert numbers(run, name)["events_compared"] == 6 * 100
 
 
-def test_of_two_lines_far_ahead_the_nearer_goes_on_first(run: Run):
-    assert feed(run, "of_two_lines_far_ahead_the_nearer_goes_on_first")["events_compared"] == 12
+def test_numbers_and_holds_at_their_bounds_and_what_a_restart_forgets(run: Run):
+    names = (
+        "a_packet_at_every_distance_from_the_expected_number",
+        "a_header_in_every_phase_of_what_the_other_line_does",
+        "a_line_whose_store_is_half_full_waits_no_longer",
+        "a_hole_is_given_up_after_just_so_many_cycles",
+        "of_two_lines_far_ahead_the_nearer_goes_on_first",
+        "what_was_before_a_restart_is_forgotten_256_times",
+    )
+    assert numbers(run, *names)["events_compared"] > 1_200
 
 
 def test_latency_is_constant(run: Run):
