@@ -41,7 +41,7 @@ NEW, REPLACE, CANCEL = lib.HWGW_ORDER_KIND_NEW, lib.HWGW_ORDER_KIND_REPLACE, lib
 INPUTS = {code.slug: int(code.value) for code in specs.load("journal").enum("input_kind").values}
 PARAMS = {"qty": 100, "levels": 1, "enter_pct": 20, "leave_pct": 5, "follow_px": 100, "cooldown_ns": 20_000}
 FRAME = 32  # bytes before the datagram
-TURNS = 400
+TURNS = 800
 
 
 def strategy(**params: int) -> Any:
@@ -82,23 +82,23 @@ def talk(desk: Desk, turn: int) -> None:
     """What people say in the middle of a day."""
     segment = desk.rig.segment
     match turn:
-        case 60:
+        case 120:
             segment.halt("a test says so")
-        case 100:
+        case 200:
             segment.resume()
-        case 110:
-            segment.disarm(0)
-        case 150:
-            segment.arm(0)
-        case 160:
-            segment.halt_instrument("AAPL", "likewise")
         case 220:
+            segment.disarm(0)
+        case 300:
+            segment.arm(0)
+        case 320:
+            segment.halt_instrument("AAPL", "likewise")
+        case 440:
             segment.resume_instrument("AAPL")
-        case 240:
+        case 480:
             table = r.open_limits(len(SYMBOLS))
             table["instrument"]["long_max"][0, 0] = 150
             segment.publish_limits(table)
-        case 320:
+        case 640:
             segment.publish_limits(r.open_limits(len(SYMBOLS)))
         case _:
             return
@@ -173,7 +173,7 @@ def day(seed: int) -> Records:
 
 def test_a_strategy_wants_again_what_it_wanted(day: Records) -> None:
     had = same(decided(blocks(day), settings()), day)
-    assert had["orders"] > 40
+    assert had["orders"] > 20
     assert min(had["cancels"], had["answers"], had["refused"]) > 4
     verdicts = {verdict for kind, verdict, payload in day if kind == TYPES["gate"] and payload[0] in (NEW, REPLACE)}
     names = {reason.name for reason in specs.reasons() if reason.code in verdicts}
@@ -194,7 +194,7 @@ def test_all_that_an_input_brings_about_has_its_time(day: Records) -> None:
             seen += ts_ns == frame_ns
             assert ts_ns >= frame_ns
         at = end
-    assert seen > 40
+    assert seen > 20
 
 
 def decided_by(chosen: Any, found: Records, *before: tuple[bytes, int]) -> Any:
@@ -224,8 +224,8 @@ def test_orders_replaces_and_cancels_at_random_come_out_as_recorded(rng: random.
     assert (out.frames, out.orders, out.cancels, out.refused) == tuple(
         had[key] for key in ("frames", "orders", "cancels", "refused")
     )
-    assert min(had["orders"], had["cancels"], had["replaces"]) > 50
-    assert had["answers"] >= out.answers > 50  # without what the gate was given back of orders that did not leave
+    assert min(had["orders"], had["cancels"], had["replaces"]) > 20
+    assert had["answers"] >= out.answers > 20  # without what the gate was given back of orders that did not leave
 
 
 def test_a_run_behind_a_crash_decides_again(rng: random.Random) -> None:
@@ -269,8 +269,8 @@ def test_orders_that_could_not_leave_did_not_leave_again(rng: random.Random) -> 
             rig.feed(market.message())
         dropped, records = rig.cnt("order.drop_session"), Records(rig)
     had = same(decided(blocks(records), settings()), records)
-    assert had["orders"] > 40
-    assert inputs(records)[INPUTS["dropped"]] == dropped > 40
+    assert had["orders"] > 20
+    assert inputs(records)[INPUTS["dropped"]] == dropped > 20
 
 
 def test_holes_and_silence_come_when_they_came(rng: random.Random) -> None:
@@ -331,25 +331,24 @@ def test_two_lines_that_lose_and_overtake_come_as_they_came(rng: random.Random) 
         rig.push(*late)
         counters, records = rig.segment.counters(), Records(rig)
     had = same(decided(blocks(records), settings(**channel)), records)
-    assert had["orders"] > 40
+    assert had["orders"] > 20
     assert had["frames"] == counters["mold.frames"] + sum(
         cnt for name, cnt in counters.items() if name.startswith("mold.drop_")
     )
     assert min(counters["mold.gaps"], counters["mold.drop_duplicate"], counters["hold.filled"]) > 2
 
 
-def test_what_breakers_stopped_they_stop_again(rng: random.Random) -> None:
-    """They count in the pipeline that is told: an order too many is refused, an instrument or all is halted."""
+@pytest.mark.parametrize(
+    ("scope", "action", "verdict"),
+    [("gateway", "halt_gateway", "halted"), ("instrument", "halt_instrument", "instrument_halt")],
+)
+def test_what_a_breaker_stopped_it_stops_again(scope: str, action: str, verdict: str, rng: random.Random) -> None:
+    """It counts in the pipeline that is told: the order too many is refused, and those behind it."""
     limits = r.open_limits(len(SYMBOLS))
-    rules = (
-        Breaker("all", "order_rate", "gateway", "halt_gateway", 15, 3600 * 10**9),
-        Breaker("one", "order_rate", "instrument", "halt_instrument", 8, 50_000_000),
-    )
-    for row, rule in zip(limits["breaker"][0], rules, strict=False):
-        breakers.fill(row, rule)
+    breakers.fill(limits["breaker"][0][0], Breaker("rule", "order_rate", scope, action, 6, 3600 * 10**9))
 
     def says(desk: Desk, turn: int) -> None:
-        if turn % 100 == 99:
+        if turn == TURNS // 2:
             desk.rig.segment.resume()
             for symbol in SYMBOLS:
                 desk.rig.segment.resume_instrument(symbol)
@@ -357,11 +356,10 @@ def test_what_breakers_stopped_they_stop_again(rng: random.Random) -> None:
 
     records = traded(rng, strategy(), says, limits=limits)
     same(decided(blocks(records), settings()), records)
-    verdicts = Counter(verdict for kind, verdict, payload in records if kind == TYPES["gate"] and payload[0] == NEW)
+    verdicts = Counter(said for kind, said, payload in records if kind == TYPES["gate"] and payload[0] == NEW)
     codes = {reason.name: reason.code for reason in specs.reasons()}
     assert verdicts[codes["breaker"]] > 0
-    assert verdicts[codes["instrument_halt"]] > 0
-    assert verdicts[codes["halted"]] > 0
+    assert verdicts[codes[verdict]] > 0
 
 
 def test_new_parameters_are_taken_when_they_were(rng: random.Random) -> None:
