@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from fpga import tools
-from fpga.formal.proofs import OPEN, PROOFS, Proof
+from fpga.formal.proofs import PROOFS, Proof
 
 HERE = Path(__file__).parent
 WORK = tools.ROOT / "build" / "formal"
@@ -59,7 +59,7 @@ def _run(proof: Proof, mode: str, with_bug: bool = False) -> str:
     verilog = " ".join(path.name for path in sorted(source.glob("*.v")))
     # the harness declares dut_NAME and drives it not; a hierarchical reference would be a free wire
     probes = "".join(f"connect -set dut_{wire} \\dut.{wire}\n" for wire in proof.probes)
-    if probes:
+    if probes or proof.is_flat:
         probes = f"hierarchy -top {proof.harness}\nproc\nflatten\ncd {proof.harness}\n{probes}cd\n"
     settle = "".join(f"techmap -map settled.v {module}\n" for module in proof.settled)
     listed = [f"source/{path.name}" for path in sorted(source.iterdir())]
@@ -70,7 +70,7 @@ def _run(proof: Proof, mode: str, with_bug: bool = False) -> str:
 mode {mode}
 depth {depth}
 [engines]
-smtbmc z3
+{proof.engine}
 [script]
 read -formal -D{proof.rule} {verilog}
 {probes}prep -top {proof.harness}
@@ -103,7 +103,7 @@ def prove(proof: Proof) -> dict[str, Any]:
         "result": "pass" if result == "PASS" else result.lower() if result == "FAIL" else result,
         "covered": cover == "PASS",
         "depth": proof.depth,
-        "engine": f"smtbmc z3, {proof.reach}",
+        "engine": f"{proof.engine}, {proof.reach}",
         "seconds": round(seconds, 1),
         "planted_bug_found": bug == "FAIL",
         **({"cover_result": cover} if cover != "PASS" else {}),
@@ -121,13 +121,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m fpga.formal", description="prove the card's Verilog")
     parser.add_argument("--json", type=Path, help="write the table here")
     parser.add_argument("--only", default="", help="properties whose name contains this")
-    parser.add_argument("--open", action="store_true", help="those that are written and have not closed yet")
     parser.add_argument("--list", action="store_true", help="say what would be proven")
     args = parser.parse_args()
-    known = OPEN if args.open else PROOFS
-    chosen = [proof for proof in known if args.only in proof.name]
+    chosen = [proof for proof in PROOFS if args.only in proof.name]
     if not chosen:
-        parser.error(f"--only {args.only}: no such property; there are {', '.join(p.name for p in known)}")
+        parser.error(f"--only {args.only}: no such property; there are {', '.join(p.name for p in PROOFS)}")
     if args.list:
         print("\n".join(proof.name for proof in chosen))
         return 0

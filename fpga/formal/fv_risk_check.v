@@ -6,8 +6,12 @@
 // are wires here (settled.v): what holds of these holds in the cycle in which hwgw_risk stores the rows, from any state.
 // RULE_EXPOSURE  no order passes that takes an exposure above its limit: the worst-case position of its side, the shares sold
 //                short, the open orders of account and gateway; the position is stored as it was judged, and its sum never wraps
-// RULE_CREDIT    no order passes that takes open and filled notional of account or gateway above the credit; open notional
-//                is stored as it was judged, and its sum never wraps, even with the check off
+// RULE_SUM       that price x quantity comes in three numbers does not matter: what is compared with a limit, and the notional that
+//                is stored, are of their sum. In the rules behind this one it comes in one (fv_risk_product.v)
+// RULE_ROOM      no order passes whose notional is more than the credit less what is open and filled, of account and of gateway;
+//                with the check off, more than what 64 bits have left above what is open
+// RULE_CREDIT    so (RULE_ROOM) no order passes that takes open and filled notional above the credit; open notional is stored as
+//                it was judged, and its sum never wraps, even with the check off
 // RULE_FORM      no order passes that is halted, of an old clock, of a control plane that is stale, or of no form
 `default_nettype none
 `include "hwgw_specs.vh"
@@ -77,13 +81,24 @@ module fv_risk_check (
   wire signed [39:0] worst_max = $signed({{8{max[31]}}, max});
   wire [39:0] short_used = {8'd0, at[`HWGW_ROW_AT_SHORT_USED]} + {8'd0, qty};
 
-  wire [67:0] open = {4'd0, account[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL]} + {4'd0, notional};
-  wire [67:0] gateway_open = {4'd0, gateway[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL]} + {4'd0, notional};
-  // what the credit leaves, signed; a sum that is within it is one that is compared with it
-  wire [67:0] room = {4'd0, account_limit[`HWGW_LIMITS_ACCOUNT_CREDIT_MAX]} -
-      ({4'd0, account[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL]} + {4'd0, account[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL]});
-  wire [67:0] gateway_room = {4'd0, gateway_limit[`HWGW_LIMITS_ACCOUNT_CREDIT_MAX]} -
-      ({4'd0, gateway[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL]} + {4'd0, gateway[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL]});
+  // credit, of the widths in which nothing is lost; with the check off there is none, and no fills
+  wire        is_credit_on = checks[`HWGW_RISK_CHECK_CREDIT];
+  wire [63:0] open = account[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL];
+  wire [63:0] gateway_open = gateway[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL];
+  wire [63:0] filled = is_credit_on ? account[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL] : 64'd0;
+  wire [63:0] gateway_filled = is_credit_on ? gateway[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL] : 64'd0;
+  wire [63:0] credit = is_credit_on ? account_limit[`HWGW_LIMITS_ACCOUNT_CREDIT_MAX] : {64{1'b1}};
+  wire [63:0] gateway_credit = is_credit_on ? gateway_limit[`HWGW_LIMITS_ACCOUNT_CREDIT_MAX] : {64{1'b1}};
+  wire [64:0] used = {1'b0, open} + {1'b0, filled};
+  wire [64:0] gateway_used = {1'b0, gateway_open} + {1'b0, gateway_filled};
+  wire [65:0] room = {2'd0, credit} - {1'b0, used};  // signed
+  wire [65:0] gateway_room = {2'd0, gateway_credit} - {1'b0, gateway_used};
+  wire        has_credit = !room[65] && notional <= room[63:0];
+  wire        has_gateway_credit = !gateway_room[65] && notional <= gateway_room[63:0];
+  wire [65:0] then_used = {1'b0, used} + {2'd0, notional};
+  wire [65:0] then_gateway_used = {1'b0, gateway_used} + {2'd0, notional};
+  wire [64:0] then_open = {1'b0, open} + {1'b0, notional};
+  wire [64:0] then_gateway_open = {1'b0, gateway_open} + {1'b0, notional};
 
   always @* begin
     assume (is_new || kind == `HWGW_ORDER_KIND_REPLACE);
@@ -114,18 +129,36 @@ module fv_risk_check (
   end
 `endif
 
+`ifdef RULE_SUM
+  wire [65:0] dut_notional, dut_notional_left, dut_credit_left;
+  wire [63:0] dut_room_q3;
+  always @* begin
+    assert (notional == dut_notional[63:0]);
+    assert (dut_notional_left == {2'd0, limit[`HWGW_LIMITS_INSTRUMENT_NOTIONAL_MAX]} - dut_notional);
+    assert (dut_credit_left == {2'd0, dut_room_q3} - dut_notional);
+    cover (dut_credit_left[65] && !dut_notional_left[65] && notional > {32'd0, {32{1'b1}}});
+  end
+`endif
+
+`ifdef RULE_ROOM
+  always @* begin
+    if (is_pass) assert (has_credit && has_gateway_credit);
+    cover (is_pass && room == {2'd0, notional} && room > 66'd5 && &checks);
+    cover (is_pass && gateway_room == {2'd0, notional} && gateway_room > 66'd5 && &checks);
+  end
+`endif
+
 `ifdef RULE_CREDIT
   always @* begin
+    assume (!is_pass || (has_credit && has_gateway_credit));
     if (is_pass) begin
-      assert (we_account);
-      assert ({4'd0, account_d[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL]} == open);
-      assert ({4'd0, gateway_d[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL]} == gateway_open);
-      if (checks[`HWGW_RISK_CHECK_CREDIT]) begin
-        assert (!room[67] && {4'd0, notional} <= room);
-        assert (!gateway_room[67] && {4'd0, notional} <= gateway_room);
-      end
+      assert (we_account && !then_open[64] && !then_gateway_open[64]);
+      assert (account_d[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] == then_open[63:0]);
+      assert (gateway_d[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] == then_gateway_open[63:0]);
+      assert (then_used <= {2'd0, credit});
+      assert (then_gateway_used <= {2'd0, gateway_credit});
     end
-    cover (is_pass && room == {4'd0, notional} && room > 68'd5 && &checks);
+    cover (is_pass && then_used == {2'd0, credit} && notional > 64'd5 && &checks);
   end
 `endif
 
@@ -143,6 +176,8 @@ module fv_risk_check (
       if (is_new) assert (orig_ref == 32'd0);
       else
         assert (orig[`HWGW_ROW_SLOT_REF] == orig_ref && orig[`HWGW_ROW_SLOT_LEAVES] != 32'd0 &&
+                {22'd0, orig[`HWGW_ROW_SLOT_INSTRUMENT]} == order[8*`HWGW_ORDER_INSTRUMENT_OFF+:32] &&
+                {4'd0, orig[`HWGW_ROW_SLOT_ACCOUNT]} == order[8*`HWGW_ORDER_ACCOUNT_OFF+:8] &&
                 {6'd0, orig[`HWGW_ROW_SLOT_SIDE]} == side && {14'd0, orig[`HWGW_ROW_SLOT_FLAGS]} == flags);
     end
     cover (is_pass && is_new);

@@ -27,6 +27,8 @@ class Proof:
     helpers: tuple[str, ...] = ()  # more files of fpga/formal
     settled: tuple[str, ...] = ()  # modules whose flip-flops are wires in the proof, see settled.v
     probes: tuple[str, ...] = ()  # signals of the module that the harness sees, for what is to be invariant
+    engine: str = "smtbmc z3"
+    is_flat: bool = False  # no modules are left, so that what is constant in a copy of one is; with probes always
 
     @property
     def reach(self) -> str:
@@ -93,7 +95,25 @@ PROOFS = (
     *_settled("fv_risk_check", "hwgw_risk_check", {
         "form": ("STRATEGIES_MAX || ref_id <= last_ref", "STRATEGIES_MAX"),
         "exposure": ("is_position_bad_q  <= worst >", "is_position_bad_q  <= worst - 34'sd1 >"),
+        "room": ("is_room_bad_q3 || credit_left[65]", "credit_left[65]"),
     }),
+    Proof("risk.sum", "hwgw_risk_check", "fv_risk_check", "RULE_SUM", 1,
+          ("{2'd0, room_q3} - notional_0 - notional_a - notional_b", "{2'd0, room_q3} - notional_0 - notional_a"),
+          uses=("hwgw_risk_apply", "hwgw_risk_bucket"), helpers=("fv_risk_product",), settled=("fv_risk_check",),
+          probes=("notional", "notional_left", "credit_left", "room_q3")),
+    Proof("risk.credit", "hwgw_risk_apply", "fv_risk_check", "RULE_CREDIT", 1,
+          ("gateway[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] + notional", "gateway[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL]"),
+          uses=("hwgw_risk_check", "hwgw_risk_bucket"), helpers=("fv_risk_product",),
+          settled=("hwgw_risk_check", "hwgw_risk_apply", "hwgw_risk_bucket")),
+    Proof("risk.rows", "hwgw_risk_apply", "fv_risk_ledger", "RULE_ROWS", 1,
+          ("slot_d[`HWGW_ROW_SLOT_ORIG_REF] = orig_ref;", "slot_d[`HWGW_ROW_SLOT_ORIG_REF] = ref_id;"),
+          is_induction=True, depth_cover=6, settled=("hwgw_risk_apply",)),
+    Proof("risk.worst", "hwgw_risk_apply", "fv_risk_event", "RULE_WORST", 1,
+          ("side_qty    <= is_replaced ? orig_leaves + release_q", "side_qty    <= is_replaced ? orig_leaves"),
+          settled=("fv_risk_event",), is_flat=True),
+    Proof("risk.open", "hwgw_risk_apply", "fv_risk_event", "RULE_OPEN", 1,
+          ("gateway[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] - released", "gateway[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL]"),
+          settled=("fv_risk_event",), is_flat=True),
     *_rules("trigger", 13, {
         "shots": ("has_fired_q && fired_row_q == row_q ? fired_count_q : count_q;", "count_q;"),
         "one": ("cfg_shot_ref != 32'd0 : is_loaded_q && !fire;", "cfg_shot_ref != 32'd0 : is_loaded_q;"),
@@ -121,14 +141,4 @@ PROOFS = (
         "stable": ("wire             is_out_free = !m_valid || m_ready;", "wire             is_out_free = 1'b1;"),
         "live": ("has_more_q <= !(get ? is_back_one : is_back_even);", "has_more_q <= has_more_q && !is_back_one;"),
     }),
-)  # fmt: skip
-
-# written, and not closed: the solver had no answer in minutes
-OPEN = (
-    *_settled("fv_risk_check", "hwgw_risk_check", {
-        "credit": ("is_room_bad_q3 || credit_left[65]", "credit_left[65]"),
-    }),
-    Proof("risk.worst", "hwgw_risk_apply", "fv_risk_ledger", "RULE_WORST", 1,
-          ("side_qty    <= is_replaced ? orig_leaves + release_q", "side_qty    <= is_replaced ? orig_leaves"),
-          is_induction=True, depth_cover=6, settled=("hwgw_risk_apply",)),
 )  # fmt: skip
