@@ -233,6 +233,15 @@ def offers(folder: Path, name: str) -> int:
     return count
 
 
+def left_by_the_card(segment: Segment) -> None:
+    """Until an order has; what stands in its way when none does."""
+    try:
+        until(lambda: segment.counters()["loan.orders"] > 0, "an order leaves by the card", PATIENCE_S)
+    except AssertionError as error:
+        counted = {name: value for name, value in segment.counters().items() if value and name.startswith("risk.")}
+        raise AssertionError(f"{error}: {segment.halts}, {segment.thread_status()}, {counted}") from None
+
+
 def test_a_gateway_killed_so_comes_back_and_agrees_with_the_exchange(
     lab: Lab, far: FarCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,7 +255,8 @@ def test_a_gateway_killed_so_comes_back_and_agrees_with_the_exchange(
         ledger = FramesLedger(folder, market.name)
         for point in ("left", "offered", ""):
             market.start()
-            with market.attached("loan.orders", PATIENCE_S) as segment:  # nothing leaves before the venue agrees
+            with market.attached("pipeline.loops", PATIENCE_S) as segment:
+                left_by_the_card(segment)  # nothing leaves before the venue agrees
                 assert not segment.halts
                 data = int(segment.head["data_pid"])
                 if not point:
