@@ -35,7 +35,7 @@ from hwgw.native import lib
 from hwgw.segment import Segment
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(Lab.missing()), reason=f"no lab: {Lab.missing()}")]
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 ORDER = specs.dtype("order", "order")
 OFFER, GATE = TYPES["offer"], TYPES["gate"]
 
@@ -249,7 +249,7 @@ def test_a_gateway_killed_so_comes_back_and_agrees_with_the_exchange(
     monkeypatch.setattr(hwgw_sim.card, "built", lambda: True)
     folder = tmp_path / "journal"
     with Market(tmp_path, lab, rate=1_000, seconds=120, recovery=[]) as market:
-        market.receive = {"backend": "packet", "interface": lab.gateway.interface}
+        market.receive = {"backend": "udp", "interface": lab.gateway.interface}  # a ring of packets waits for RCU
         market.risk = ("both", "card")
         market.journal = {"folder": str(folder), "stall": "10s"}
         ledger = FramesLedger(folder, market.name)
