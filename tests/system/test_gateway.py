@@ -37,7 +37,7 @@ def flow(segment: Segment, name: str, seconds: float) -> int:
 
 
 def sent(segment: Segment) -> int:
-    """Orders and replaces that went to a venue; order.encoded counts cancels, too, which a halt repeats until answered."""
+    """Orders and replaces that went to a venue; order.encoded counts cancels, too, which a halt repeats."""
     return sum(int(row["sent"]) for row in segment.sessions())
 
 
