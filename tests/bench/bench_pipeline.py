@@ -74,7 +74,6 @@ uint64_t feature_batches(void *fn, void *set, const void *hooks, uint32_t hook_c
                          uint32_t batches);
 uint64_t halt_and_watch(void *halt, void *segment, uint32_t reason, const uint64_t *counter, uint64_t watch,
                         uint64_t *late);
-uint64_t kill_and_watch(int32_t pid, const uint32_t *halt, uint64_t patience);
 uint64_t spawn_and_watch(const char *path, const char *argument, const uint32_t *halt, uint64_t patience);
 uint64_t publish_and_watch(void *publish, void *segment, const void *limits, const uint64_t *acknowledged,
                            uint64_t patience);

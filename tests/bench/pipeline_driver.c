@@ -156,13 +156,6 @@ static uint64_t until_set(const uint32_t *word, uint64_t from, uint64_t patience
   }
 }
 
-/* kills a process and waits for the halt that this makes */
-EXPORT uint64_t kill_and_watch(int32_t pid, const uint32_t *halt, uint64_t patience) {
-  uint64_t from = hwgw_rdtsc();
-  if (kill(pid, SIGKILL) != 0) return UINT64_MAX;
-  return until_set(halt, from, patience);
-}
-
 /* starts a program with one argument and waits for the halt that it makes, then for its end */
 EXPORT uint64_t spawn_and_watch(const char *path, const char *argument, const uint32_t *halt, uint64_t patience) {
   char *const arguments[] = {(char *)(uintptr_t)path, (char *)(uintptr_t)argument, NULL};
