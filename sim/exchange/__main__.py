@@ -173,6 +173,8 @@ def parser() -> argparse.ArgumentParser:
     feed.add_argument("--snapshots", type=_endpoint, metavar="ADDR:PORT", help="GLIMPSE server for the users (none)")
     feed.add_argument("--request-loss", type=float, default=0.0, metavar="SHARE",
                       help="of re-requests, and of answers, are lost (0)")  # fmt: skip
+    feed.add_argument("--request-bytes", type=_natural, default=0, metavar="BYTES",
+                      help="of messages, kept for re-requests, a power of two (67108864)")  # fmt: skip
     feed.add_argument("--record", type=Path, metavar="FILE", help="write what is published as BinaryFILE too")
     entry = made.add_argument_group("order entry")
     entry.add_argument(
@@ -248,7 +250,7 @@ def config_of(args: argparse.Namespace) -> ExchangeConfig:
     faults = (lines[0], lines[1] if len(lines) > 1 else Faults()) if lines else None
     return ExchangeConfig(
         group_b=args.group_b, port_b=args.port_b, faults=faults, requests=args.requests, snapshots=args.snapshots,
-        request_loss=args.request_loss,
+        request_loss=args.request_loss, request_bytes=args.request_bytes,
         symbols=args.symbols, seed=args.seed, depth=args.depth, pace=pace, rate=args.rate, steps=args.steps,
         pace_scale=scale,
         batch_us=args.batch_us, seconds=args.seconds, messages_max=args.messages, feed=args.feed, linger=args.linger,

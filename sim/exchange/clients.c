@@ -26,9 +26,6 @@
 
 int32_t sim_clients_open(sim_exchange *x, char *error, uint32_t error_sz) {
   uint32_t store_sz = x->cfg.store_sz_bytes ? x->cfg.store_sz_bytes : 16u << 20;
-  if (store_sz < 4096 || (store_sz & (store_sz - 1)))
-    return sim_fail(error, error_sz, 3, "replay store of %u bytes: a power of two from 4,096 on is allowed", store_sz);
-  x->store_mask = store_sz - 1;
   x->position_mask = POSITIONS_CNT - 1;
   x->connections = sim_memory(SIM_CONNECTIONS_MAX * sizeof *x->connections);
   if (!x->connections) return sim_fail(error, error_sz, 7, "no memory for connections");
@@ -38,10 +35,11 @@ int32_t sim_clients_open(sim_exchange *x, char *error, uint32_t error_sz) {
     user->login = x->cfg.users[i];
     user->connection = SIM_NIL;
     user->next_seq = 1;
-    user->store = sim_memory(store_sz);
+    int32_t status = sim_ring_open(&user->store, "replay store", store_sz, error, error_sz);
+    if (status) return status;
     user->positions = sim_memory(POSITIONS_CNT * sizeof *user->positions);
     if (user->login.is_ouch42 && !sim_ouch42_open(user)) return sim_fail(error, error_sz, 7, "no memory for tokens");
-    if (!user->store || !user->positions) return sim_fail(error, error_sz, 7, "no memory for replay stores");
+    if (!user->positions) return sim_fail(error, error_sz, 7, "no memory for replay stores");
   }
   if (!x->cfg.listen) return 0;
 
@@ -71,7 +69,7 @@ void sim_clients_close(sim_exchange *x) {
   sim_memory_free(x->connections, SIM_CONNECTIONS_MAX * sizeof *x->connections);
   x->connections = NULL;
   for (uint32_t i = 0; i < x->cfg.user_cnt; i++) {
-    sim_memory_free(x->users[i].store, x->store_mask + 1);
+    sim_ring_close(&x->users[i].store);
     sim_memory_free(x->users[i].positions, POSITIONS_CNT * sizeof *x->users[i].positions);
     sim_ouch42_close(&x->users[i]);
   }
@@ -82,15 +80,6 @@ void sim_clients_close(sim_exchange *x) {
 
 /* ---- the sequenced stream ---- */
 
-static void store_append(sim_exchange *x, struct sim_user *user, const uint8_t *data, uint32_t len) {
-  uint64_t at = user->store_head & x->store_mask;
-  uint64_t first = x->store_mask + 1 - at;
-  if (first > len) first = len;
-  memcpy(user->store + at, data, first);
-  memcpy(user->store, data + first, len - first);
-  user->store_head += len;
-}
-
 void sim_sequence(sim_exchange *x, uint32_t index, const uint8_t *message, uint32_t len) {
   struct sim_user *user = &x->users[index];
   uint8_t header[SOUPBINTCP_SEQUENCED_DATA_LEN], ouch42[SIM_OUCH42_SZ_MAX];
@@ -100,18 +89,18 @@ void sim_sequence(sim_exchange *x, uint32_t index, const uint8_t *message, uint3
   }
   soupbintcp_sequenced_data_packet_length_set(header, (uint16_t)(1 + len));
   soupbintcp_sequenced_data_packet_type_set(header, SOUPBINTCP_SEQUENCED_DATA_CODE);
-  user->positions[user->next_seq++ & x->position_mask] = user->store_head;
-  store_append(x, user, header, sizeof header);
-  store_append(x, user, message, len);
+  user->positions[user->next_seq++ & x->position_mask] = user->store.head;
+  sim_ring_append(&user->store, header, sizeof header);
+  sim_ring_append(&user->store, message, len);
 }
 
 /* where message seq starts; false when it is not kept any more */
 static bool store_find(const sim_exchange *x, const struct sim_user *user, uint64_t seq, uint64_t *at) {
-  *at = user->store_head;
+  *at = user->store.head;
   if (seq == user->next_seq) return true;
   if (seq > user->next_seq || user->next_seq - seq > x->position_mask) return false;
   *at = user->positions[seq & x->position_mask];
-  return user->store_head - *at <= x->store_mask + 1;
+  return sim_ring_has(&user->store, *at);
 }
 
 /* ---- connections ---- */
@@ -167,7 +156,7 @@ static void small_type(struct sim_connection *connection, char type) {
 }
 
 static uint64_t unsent(const sim_exchange *x, const struct sim_connection *connection) {
-  return connection->user == SIM_NIL ? 0 : x->users[connection->user].store_head - connection->cursor;
+  return connection->user == SIM_NIL ? 0 : x->users[connection->user].store.head - connection->cursor;
 }
 
 static void want_write(sim_exchange *x, struct sim_connection *connection, bool writing) {
@@ -184,7 +173,7 @@ static void flush(sim_exchange *x, struct sim_connection *connection, uint64_t n
     uint32_t small = connection->small_len - connection->small_sent;
     uint64_t stream = unsent(x, connection);
     ssize_t sent;
-    if (stream > x->store_mask + 1) {
+    if (stream && !sim_ring_has(&x->users[connection->user].store, connection->cursor)) {
       x->stats.closed_slow++;
       drop(x, connection);
       return;
@@ -201,10 +190,10 @@ static void flush(sim_exchange *x, struct sim_connection *connection, uint64_t n
       sent = send(connection->fd, connection->small + connection->small_sent, small, MSG_NOSIGNAL | MSG_DONTWAIT);
       if (sent > 0) connection->small_sent += (uint32_t)sent;
     } else {
-      struct sim_user *user = &x->users[connection->user];
-      uint64_t at = connection->cursor & x->store_mask;
-      uint64_t first = x->store_mask + 1 - at < stream ? x->store_mask + 1 - at : stream;
-      struct iovec parts[2] = {{user->store + at, first}, {user->store, stream - first}};
+      const struct sim_ring *store = &x->users[connection->user].store;
+      uint64_t at = connection->cursor & (store->sz - 1);
+      uint64_t first = store->sz - at < stream ? store->sz - at : stream;
+      struct iovec parts[2] = {{store->data + at, first}, {store->data, stream - first}};
       struct msghdr message = {.msg_iov = parts, .msg_iovlen = stream > first ? 2 : 1};
       sent = sendmsg(connection->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
       if (sent > 0) connection->cursor += (uint64_t)sent;

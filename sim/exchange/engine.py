@@ -55,8 +55,8 @@ class ExchangeConfig:
     the other; with the last the source ends), "max", and for a capture also "recorded" and "scale" (recorded time
     divided by pace_scale). group None: nothing is sent, which is of use with record. group_b: a second line with the
     same packets; faults are those of both lines. requests, snapshots: where the recovery servers listen, at one
-    address; request_loss: share of re-requests, and of answers, that are lost. listen None: no order entry. users:
-    name, password and, if not ouch50, protocol.
+    address; request_loss: share of re-requests, and of answers, that are lost; request_bytes: how much is kept for
+    them, a power of two. listen None: no order entry. users: name, password and, if not ouch50, protocol.
     """
 
     symbols: Sequence[str] = default_symbols(8)
@@ -92,6 +92,7 @@ class ExchangeConfig:
     requests: tuple[str, int] | None = None
     snapshots: tuple[str, int] | None = None
     request_loss: float = 0.0
+    request_bytes: int = 0
     listen: tuple[str, int] | None = ("127.0.0.1", 0)
     users: Sequence[tuple[str, ...]] = (DEFAULT_USER,)
     client_orders: int = 0
@@ -178,6 +179,7 @@ class Exchange(Closing):
             cfg.listen_address, cfg.listen_port = _address("listen address", config.listen[0]), config.listen[1]
         cfg.group_b = _address("group", config.group_b) if config.group_b else 0
         cfg.port_b, cfg.request_loss_ppm = config.port_b, round(config.request_loss * 1_000_000)
+        cfg.request_store_sz_bytes = config.request_bytes
         if config.faults is not None:
             cfg.has_faults = True
             for line, faults in zip(cfg.faults, config.faults, strict=True):

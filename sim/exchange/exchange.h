@@ -48,6 +48,27 @@ void sim_map_remove(struct sim_map *map, uint64_t key);
 void *sim_memory(size_t sz); /* zeroed, taken when touched; NULL when there is none */
 void sim_memory_free(void *memory, size_t sz);
 
+/* ---- ring.c ---- */
+
+#define SIM_RING_SZ_MIN 4096u
+#define SIM_RING_SZ_MAX (1u << 30)
+
+struct sim_ring {
+  uint8_t *data;
+  uint64_t sz;   /* a power of two */
+  uint64_t head; /* bytes appended so far */
+};
+
+int32_t sim_ring_open(struct sim_ring *ring, const char *what, uint32_t sz, char *error, uint32_t error_sz);
+void sim_ring_close(struct sim_ring *ring);
+void sim_ring_append(struct sim_ring *ring, const uint8_t *data, uint32_t len); /* at most sz bytes */
+void sim_ring_read(const struct sim_ring *ring, uint64_t at, uint8_t *out, uint32_t len);
+
+/* whether everything from this place on is there */
+static inline bool sim_ring_has(const struct sim_ring *ring, uint64_t at) {
+  return ring->head - at <= ring->sz;
+}
+
 /* ---- book.c ---- */
 
 enum sim_order_flags {
@@ -174,10 +195,9 @@ struct sim_user {
   uint32_t connection; /* SIM_NIL */
   uint32_t last_ref;
   uint32_t open_orders;
-  bool is_disabled;    /* takes no new orders until it is enabled */
-  uint64_t next_seq;   /* of the next sequenced message, from 1 */
-  uint64_t store_head; /* bytes written so far */
-  uint8_t *store;
+  bool is_disabled;          /* takes no new orders until it is enabled */
+  uint64_t next_seq;         /* of the next sequenced message, from 1 */
+  struct sim_ring store;     /* of its sequenced packets */
   uint64_t *positions;       /* of message seq: where it starts */
   struct sim_tokens *tokens; /* OUCH 4.2: by user reference number; NULL: OUCH 5.0 */
 };
@@ -196,6 +216,12 @@ struct sim_snapshot {
   uint8_t in[256];
 };
 
+/* a packet whose messages are in the store */
+struct sim_kept {
+  uint64_t seq; /* of its first message */
+  uint64_t at;  /* where that is */
+};
+
 struct sim_recovery {
   int request_fd; /* -1 = no such server */
   int snapshot_fd;
@@ -203,9 +229,9 @@ struct sim_recovery {
   uint16_t snapshot_port;
   uint32_t loss_ppm;
   uint64_t random;
-  uint8_t *store; /* blocks of the last messages, a ring */
-  uint64_t *position;
-  uint64_t head;
+  struct sim_ring store; /* message blocks of the last packets; without memory: nothing is kept */
+  struct sim_kept *kept; /* those packets */
+  uint64_t kept_cnt;     /* so far */
   uint64_t next_seq;
   struct sim_snapshot *making; /* messages go here instead of to the feed */
   struct sim_snapshot client[SIM_SNAPSHOTS_MAX];
@@ -292,7 +318,6 @@ struct hwgw_sim_exchange {
   int epoll_fd;
   uint16_t listen_port;
   uint32_t logged_in;
-  uint64_t store_mask;
   uint64_t position_mask;
   struct sim_user users[HWGW_SIM_USERS_MAX];
   struct sim_connection *connections;
@@ -320,7 +345,8 @@ void sim_publish_late(sim_exchange *x, uint64_t now); /* what the lines' faults 
 /* recovery.c */
 int32_t sim_recovery_open(sim_exchange *x, char *error, uint32_t error_sz); /* after the clients */
 void sim_recovery_close(sim_exchange *x);
-void sim_recovery_keep(sim_exchange *x, uint64_t seq, const uint8_t *blocks, uint32_t cnt);
+/* cnt messages from seq on as they were published: len bytes of message blocks */
+void sim_recovery_keep(sim_exchange *x, uint64_t seq, const uint8_t *blocks, uint32_t len, uint32_t cnt);
 void sim_recovery_poll(sim_exchange *x);
 uint8_t *sim_snapshot_reserve(sim_exchange *x, uint32_t len); /* room for one message of the one being made */
 

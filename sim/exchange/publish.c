@@ -250,7 +250,8 @@ void sim_publish_flush(sim_exchange *x) {
   for (uint32_t i = 0; i < cnt; i++) {
     const struct sim_packet *packet = &publish->packets[i];
     sim_recovery_keep(x, moldudp64_downstream_packet_header_sequence_number(packet->data),
-                      packet->data + MOLDUDP64_DOWNSTREAM_PACKET_HEADER_LEN, packet->cnt);
+                      packet->data + MOLDUDP64_DOWNSTREAM_PACKET_HEADER_LEN,
+                      packet->len - MOLDUDP64_DOWNSTREAM_PACKET_HEADER_LEN, packet->cnt);
   }
   lines_send(x, cnt);
   if (publish->record_fd >= 0) record_packets(x, cnt);

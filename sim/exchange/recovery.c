@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * Contract: the last messages are kept, as many as fit store_sz bytes; a request of the current session is answered
+ * Contract: the last packets are kept whole, as many as fit request_store_sz_bytes, 1,048,576 at most; a request of the current session is answered
  * by one downstream packet with as many whole messages as fit, anything else with silence, and so are request_loss_ppm of
  * the requests and of the answers. A GLIMPSE client logs in as one of the users and gets a directory and a trading state
  * per symbol, every displayed order in its priority, and the number of the next message; then the connection is closed.
@@ -16,9 +16,9 @@
 
 #include "exchange.h"
 
-#define STORE_MESSAGES (1u << 20)
-#define STORE_SZ (64u << 20) /* bytes, a power of two */
-#define REQUESTS_MAX 64      /* per round */
+#define PACKETS_MAX (1u << 20) /* a power of two */
+#define STORE_SZ (64u << 20)
+#define REQUESTS_MAX 64 /* per round */
 
 static bool is_lost(struct sim_recovery *r) {
   r->random = r->random * 6364136223846793005u + 1442695040888963407u;
@@ -51,9 +51,11 @@ int32_t sim_recovery_open(sim_exchange *x, char *error, uint32_t error_sz) {
   r->random = x->cfg.seed;
   for (uint32_t i = 0; i < SIM_SNAPSHOTS_MAX; i++) r->client[i].fd = -1;
   if (x->cfg.requests) {
-    r->store = sim_memory(STORE_SZ);
-    r->position = sim_memory(STORE_MESSAGES * sizeof *r->position);
-    if (!r->store || !r->position) return sim_fail(error, error_sz, 7, "no memory for re-requests");
+    r->kept = sim_memory(PACKETS_MAX * sizeof *r->kept);
+    if (!r->kept) return sim_fail(error, error_sz, 7, "no memory for re-requests");
+    uint32_t sz = x->cfg.request_store_sz_bytes ? x->cfg.request_store_sz_bytes : STORE_SZ;
+    status = sim_ring_open(&r->store, "store for re-requests", sz, error, error_sz);
+    if (status) return status;
     status = socket_open(x, &r->request_fd, SOCK_DGRAM, x->cfg.recovery_address, &r->request_port, error, error_sz);
   }
   if (!status && x->cfg.snapshots)
@@ -73,29 +75,44 @@ void sim_recovery_close(sim_exchange *x) {
   if (r->request_fd >= 0) close(r->request_fd);
   if (r->snapshot_fd >= 0) close(r->snapshot_fd);
   r->request_fd = r->snapshot_fd = -1;
-  if (r->store) sim_memory_free(r->store, STORE_SZ);
-  if (r->position) sim_memory_free(r->position, STORE_MESSAGES * sizeof *r->position);
-  r->store = NULL;
-  r->position = NULL;
+  sim_ring_close(&r->store);
+  if (r->kept) sim_memory_free(r->kept, PACKETS_MAX * sizeof *r->kept);
+  r->kept = NULL;
 }
 
 /* ---- re-requests ---- */
 
-static void ring_write(struct sim_recovery *r, uint64_t at, const uint8_t *data, uint32_t len) {
-  for (uint32_t i = 0; i < len; i++) r->store[(at + i) & (STORE_SZ - 1)] = data[i];
+void sim_recovery_keep(sim_exchange *x, uint64_t seq, const uint8_t *blocks, uint32_t len, uint32_t cnt) {
+  struct sim_recovery *r = &x->recovery;
+  if (!r->store.data) return;
+  r->kept[r->kept_cnt++ & (PACKETS_MAX - 1)] = (struct sim_kept){.seq = seq, .at = r->store.head};
+  sim_ring_append(&r->store, blocks, len);
+  r->next_seq = seq + cnt;
 }
 
-void sim_recovery_keep(sim_exchange *x, uint64_t seq, const uint8_t *blocks, uint32_t cnt) {
-  struct sim_recovery *r = &x->recovery;
-  if (!r->store) return;
-  for (uint32_t i = 0; i < cnt; i++) {
-    uint32_t len = MOLDUDP64_MESSAGE_BLOCK_LEN + moldudp64_message_block_message_length(blocks);
-    r->position[(seq + i) & (STORE_MESSAGES - 1)] = r->head;
-    ring_write(r, r->head, blocks, len);
-    r->head += len;
-    blocks += len;
+static uint32_t block_len(const struct sim_ring *store, uint64_t at) {
+  uint8_t block[MOLDUDP64_MESSAGE_BLOCK_LEN];
+  sim_ring_read(store, at, block, sizeof block);
+  return MOLDUDP64_MESSAGE_BLOCK_LEN + moldudp64_message_block_message_length(block);
+}
+
+/* where message seq is kept; false when it is not published yet, or its packet is not whole any more */
+static bool find(const struct sim_recovery *r, uint64_t seq, uint64_t *at) {
+  uint64_t low = r->kept_cnt > PACKETS_MAX ? r->kept_cnt - PACKETS_MAX : 0;
+  uint64_t high = r->kept_cnt;
+  if (low == high || seq >= r->next_seq || seq < r->kept[low & (PACKETS_MAX - 1)].seq) return false;
+  while (high - low > 1) { /* the packet is one from low up to high */
+    uint64_t mid = low + (high - low) / 2;
+    if (r->kept[mid & (PACKETS_MAX - 1)].seq <= seq)
+      low = mid;
+    else
+      high = mid;
   }
-  r->next_seq = seq + cnt;
+  const struct sim_kept *packet = &r->kept[low & (PACKETS_MAX - 1)];
+  if (!sim_ring_has(&r->store, packet->at)) return false;
+  *at = packet->at;
+  for (uint64_t i = packet->seq; i < seq; i++) *at += block_len(&r->store, *at);
+  return true;
 }
 
 static void answer(sim_exchange *x, const uint8_t *request, const struct sockaddr_in *from) {
@@ -105,24 +122,23 @@ static void answer(sim_exchange *x, const uint8_t *request, const struct sockadd
   uint64_t seq = moldudp64_request_packet_sequence_number(request);
   uint32_t wanted = moldudp64_request_packet_requested_message_count(request);
   x->stats.requests_in++;
-  bool is_kept = seq && seq < r->next_seq && r->next_seq - seq < STORE_MESSAGES &&
-                 r->head - r->position[seq & (STORE_MESSAGES - 1)] <= STORE_SZ;
-  if (memcmp(moldudp64_request_packet_session(request), x->cfg.session, sizeof x->cfg.session) != 0 || !is_kept) return;
+  uint64_t at;
+  if (memcmp(moldudp64_request_packet_session(request), x->cfg.session, sizeof x->cfg.session) != 0 ||
+      !find(r, seq, &at))
+    return;
   if (is_lost(r)) {
     x->stats.requests_lost++;
     return;
   }
-  uint64_t at = r->position[seq & (STORE_MESSAGES - 1)];
   while (cnt < wanted && seq + cnt < r->next_seq) {
-    uint32_t block = MOLDUDP64_MESSAGE_BLOCK_LEN + ((uint32_t)r->store[at & (STORE_SZ - 1)] << 8) +
-                     r->store[(at + 1) & (STORE_SZ - 1)];
+    uint32_t block = block_len(&r->store, at + len - MOLDUDP64_DOWNSTREAM_PACKET_HEADER_LEN);
     if (len + block > x->publish.packet_sz_max) break;
-    for (uint32_t i = 0; i < block; i++) packet[len + i] = r->store[(at + i) & (STORE_SZ - 1)];
-    at += block;
     len += block;
     cnt++;
   }
   if (!cnt) return;
+  sim_ring_read(&r->store, at, packet + MOLDUDP64_DOWNSTREAM_PACKET_HEADER_LEN,
+                len - MOLDUDP64_DOWNSTREAM_PACKET_HEADER_LEN);
   moldudp64_downstream_packet_header_session_set(packet, x->cfg.session);
   moldudp64_downstream_packet_header_sequence_number_set(packet, seq);
   moldudp64_downstream_packet_header_message_count_set(packet, (uint16_t)cnt);

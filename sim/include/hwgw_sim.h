@@ -93,7 +93,8 @@ struct hwgw_sim_cfg {
   uint32_t recovery_address; /* IPv4, host order */
   uint16_t request_port;
   uint16_t snapshot_port;
-  uint32_t request_loss_ppm; /* of requests, and of answers */
+  uint32_t request_loss_ppm;       /* of requests, and of answers */
+  uint32_t request_store_sz_bytes; /* of messages kept for re-requests, a power of two; 0 = 64 MiB */
 
   /* order entry: OUCH 5.0 over SoupBinTCP; listen_port 0 = any free one */
   bool listen;
