@@ -22,6 +22,14 @@ static bool is_state(struct card_gate *gate, uint32_t bit, uint32_t cycles) {
   return false;
 }
 
+/* what the card has said by the reset was for a host that is gone: its rules made orders up to then. Its journal has them as what may have left */
+static void forget(struct card_gate *gate) {
+  uint8_t entry[HWGW_CARD_EVENT_SZ];
+  const struct card_calls *call = &gate->card->call;
+  while (call->verdicts(gate->card->model, entry, 1) || call->sent(gate->card->model, entry, 1)) {
+  }
+}
+
 int32_t card_gate_open(struct card_gate **out, struct card *device, const char *path, struct hwgw_error *error) {
   struct card_gate *gate = calloc(1, sizeof *gate);
   if (!gate) return hwgw_error_set(error, HWGW_ERR_INTERNAL, 0, "card gate: no memory");
@@ -33,6 +41,7 @@ int32_t card_gate_open(struct card_gate **out, struct card *device, const char *
     card_write(gate->card, HWGW_REG_WATCHDOG, WATCHDOG_CYCLES);
     if (!is_state(gate, HWGW_REG_GATE_STATE_GATE_IS_READY, READY_CYCLES))
       status = hwgw_error_set(error, HWGW_ERR_DEVICE, 0, "card gate: it does not become ready");
+    forget(gate);
   }
   if (status) {
     card_gate_close(gate);

@@ -11,7 +11,8 @@
 // what came of it is no table.
 // Halt: the register, the pin, and a watchdog that has seen no heartbeat for cfg_watchdog cycles hold the gate's wire; the latch stays
 // until a resume record. After a reset no table is in force, so nothing but a cancel of a known order passes.
-// cmd_gate_reset acts when no frame is under way: everything here begins anew; an answer that waited is gone.
+// cmd_gate_reset acts when no frame is under way, and gate_is_ready is 0 until then: everything here begins anew; an answer that
+// waited is gone.
 // Counters: pulse is HWGW_GATE_CNT_*, each one per cycle at most.
 // Latency: record at the doorbell to its answer: 3 cycles, and those of the gate. At the limit: nothing hangs on what the host
 // writes; what cannot be is refused and counted.
@@ -211,7 +212,8 @@ module hwgw_gate #(
   // ---- what the registers show, and counters ----
 
   assign sts_gate_state = {
-    16'd0, halted, shot_is_fired, shot_is_loaded, is_busy, loan_is_out, is_out_q, is_held || is_out_q, is_table_offered, is_ready
+    16'd0, halted, shot_is_fired, shot_is_loaded, is_busy, loan_is_out, is_out_q, is_held || is_out_q, is_table_offered,
+    is_ready && !reset_q
   };
   assign sts_limits_words = word_q;
 

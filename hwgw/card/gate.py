@@ -53,9 +53,9 @@ class Gate:
 
     def reset(self) -> None:
         """Begins anew and waits until the gate has cleared its state."""
-        self.rings.verdicts()
         self.card["gate_reset"] = 1
         self._await(lambda: bool(self.card["gate_is_ready"]), "the gate does not become ready", 512)
+        self.rings.verdicts()  # they were for whoever had it before
         self.head = self.taken = 0
 
     def _await(self, is_done: Callable[[], bool], what: str, cycles: int = POLL_CYCLES) -> None:

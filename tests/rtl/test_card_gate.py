@@ -250,11 +250,9 @@ def hwgw_verdicts(gate: Gate) -> list[Any]:
     return list(np.frombuffer(gate.take(), VERDICT))
 
 
-def test_an_order_of_the_host_and_one_of_a_rule_leave_as_frames_under_the_loan(gate: Gate) -> None:
-    card, rings = gate.card, card_of(gate)
-    bench = CardBench(gate)
-    card.configure({"a": (GROUP, PORT)})
-    card.load_symbols({LOCATE: INSTRUMENT})
+def lend(gate: Gate) -> None:
+    """The card sends: fields, header, a loan."""
+    card = gate.card
     header = TEMPLATE.header(0, 0, 0, b"").ljust(56, b"\0")
     for word in range(len(header) // 4):
         card["template_word"] = word
@@ -264,8 +262,16 @@ def test_an_order_of_the_host_and_one_of_a_rule_leave_as_frames_under_the_loan(g
     values |= {f"loan_{name}": value for name, value in LOAN.items()} | {"loan_expiry": 2**64 - 1, "lend": 1}
     for name, value in values.items():
         card[name] = value
-    rings.run(40)
+    gate.rings.run(40)
     assert (card["loan_is_out"], card["frame_is_busy"]) == (1, 0)
+
+
+def test_an_order_of_the_host_and_one_of_a_rule_leave_as_frames_under_the_loan(gate: Gate) -> None:
+    card, rings = gate.card, card_of(gate)
+    bench = CardBench(gate)
+    card.configure({"a": (GROUP, PORT)})
+    card.load_symbols({LOCATE: INSTRUMENT})
+    lend(gate)
 
     assert bench.order(qty=300) == "pass"
     rings.run(100)
@@ -315,6 +321,37 @@ def test_an_order_of_the_host_and_one_of_a_rule_leave_as_frames_under_the_loan(g
         1,
         0,
     )
+
+
+@pytest.mark.parametrize("cycles", [10, 14, 18])
+def test_a_reset_waits_for_the_end_of_a_frame_and_nothing_is_ready_until_then(gate: Gate, cycles: int) -> None:
+    """Else the next host would give what the reset then forgets."""
+
+    class Posting(CardBench):
+        """It does not wait for an answer."""
+
+        def send(self, event: Event, table: bytes | None = None) -> str:
+            if event["kind"] != Kind.NEW:
+                return super().send(event, table)
+            self.gate.put(self.gate.head % self.gate.entries, pack(event))
+            self.gate.card["order_head"] = self.gate.head + 1
+            return ""
+
+    card, rings = gate.card, card_of(gate)
+    bench = Posting(gate)
+    lend(gate)
+    bench.order(qty=300)
+    rings.run(cycles)
+    card["gate_reset"] = 1
+    is_ready = card["gate_is_ready"]
+    assert rings.tx() == []  # it was asked while the frame was under way
+    assert is_ready == 0
+    for _ in range(200):
+        if card["gate_is_ready"]:
+            break
+        rings.run(512)  # a row of the gate per cycle
+    assert (card["gate_is_ready"], card["loan_is_out"], card["order_tail"]) == (1, 0, 0)
+    assert [len(frame) for frame in rings.tx()] == [14 + 20 + 20 + 50]
 
 
 def test_after_a_flood_of_random_writes_and_records_a_good_order_passes(gate: Gate, seed: int) -> None:

@@ -15,11 +15,36 @@ from typing import Self
 import hwgw_sim.card
 from hwgw_sim.lab import Lab
 
+from hwgw.card.driver import Card
+from hwgw.card.gate import Gate
+from hwgw.card.transport import Calls
+from hwgw.native import lib
 from hwgw.specs import registers
 
 HEAD = struct.Struct("<IIIIQ")
-READ, ARM, SEEN = 1, 11, 12  # calls of far_card.c, and its points
-POINTS = {"offered": 1, "left": 2, "told": 3}
+READ, WRITES, ARM, SEEN, FEED, HOLD = 1, 2, 11, 12, 13, 14  # calls of far_card.c, and its points
+POINTS = {
+    name: number
+    for number, name in enumerate(
+        ("next", "offered", "left", "told", "heard", "unloading", "unloaded", "returning", "returned", "loaded")
+    )
+}
+
+
+def bit(card: registers.Map, register: str, name: str) -> int:
+    """Of a register, as a mask."""
+    return 1 << next(part.bit for part in card.register(register).parts if part.name == name)
+
+
+class Registers(Calls):
+    """Of a card in another process, and no ring."""
+
+    def verdicts(self) -> bytes:
+        """Those are its host's."""
+        return b""
+
+    def run(self, _cycles: int) -> None:
+        """Its clock does by itself."""
 
 
 class FarCard:
@@ -30,12 +55,23 @@ class FarCard:
         folder, source = Path(self._folder.name), Path(__file__).with_name("far_card.c")
         self.path, place = str(folder / "far.so"), str(folder / "place")
         card = registers.load()
-        control, state = card.register("gate_control"), card.register("gate_state")
-        sends = next(part.bit for part in control.parts if part.name == "sends")
-        self._lent = 1 << next(part.bit for part in state.parts if part.name == "loan_is_out")
-        self._state = state.offset
-        known = {"CONTROL_AT": control.offset, "SENDS": 1 << sends, "STATE_AT": state.offset,
-                 "HEAD_AT": card.register("order_head").offset}  # fmt: skip
+        self._state = card.register("gate_state").offset
+        self._lent = bit(card, "gate_state", "loan_is_out")
+        known = {
+            "LENT": self._lent,
+            "LOADED_BIT": bit(card, "gate_state", "shot_is_loaded"),
+            "SENDS": bit(card, "gate_control", "sends"),
+            "RETURN": bit(card, "gate_command", "return"),
+            "RESET": bit(card, "gate_command", "gate_reset"),
+        }
+        places = {
+            "CONTROL": "gate_control",
+            "STATE": "gate_state",
+            "HEAD": "order_head",
+            "SHOT": "shot_ref",
+            "COMMAND": "gate_command",
+        }
+        known |= {f"{short}_AT": card.register(name).offset for short, name in places.items()}
         compiler = ["cc", "-O1", "-Wall", "-Werror", "-I", str(hwgw_sim.card.HEADER.parent)]
         near = ["-shared", "-fPIC", f'-DPLACE="{place}"', "-o", self.path, str(source)]
         far = ["-DFAR", *(f"-D{name}={value}" for name, value in known.items()), "-o", str(folder / "far"), str(source)]
@@ -48,6 +84,11 @@ class FarCard:
         assert self._process.stdout.readline() == b"ready\n"
         self._end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._end.connect(place)
+        read, write = lambda at: self._ask(READ, at)[1], lambda at, value: self._write(at, value)
+        self._gate = Gate(Card(Registers("far", read, write)))
+
+    def _write(self, at: int, value: int) -> None:
+        self._ask(WRITES, data=struct.pack("<II", at, value))
 
     def __enter__(self) -> Self:
         return self
@@ -60,14 +101,34 @@ class FarCard:
             self._process.stdout.close()
         self._folder.cleanup()
 
-    def _ask(self, call: int, a: int = 0) -> tuple[int, int, int]:
-        self._end.send(HEAD.pack(call, a, 0, 0, 0))
+    def _ask(self, call: int, a: int = 0, data: bytes = b"") -> tuple[int, int, int]:
+        self._end.send(HEAD.pack(call, a, 0, len(data), 0) + data)
         _, result, value, _, more = HEAD.unpack(self._end.recv(HEAD.size))
         return result, value, more
 
-    def arm(self, point: str) -> None:
-        """The host of the next order is killed when that is offered, has left by the card, or is told to the host."""
-        self._ask(ARM, POINTS[point])
+    def arm(self, point: str, frame: bytes = b"") -> None:
+        """The next host that comes to a point of far_card.c is killed there; "next", where a host begins: it is not.
+
+        frame: of the feed, which the card gets just before.
+        """
+        self._ask(ARM, POINTS[point], frame)
+
+    def feed(self, frame: bytes) -> None:
+        """The card gets a frame of the feed, though nobody is there to take what it says of it."""
+        self._ask(FEED, data=frame)
+
+    def hold(self) -> None:
+        """The clock that loans end by stands still from the next kill on until a host says the time."""
+        self._ask(HOLD, 1)
+
+    def release(self) -> None:
+        """It goes on."""
+        self._ask(HOLD, 0)
+
+    def passed(self) -> list[int]:
+        """References of the last orders that the gate of the card let pass since it began anew; at most 64."""
+        new = lib.HWGW_ORDER_KIND_NEW
+        return [int(row["ref"]) for row in self._gate.last() if (row["kind"], row["reason"]) == (new, "pass")]
 
     @property
     def is_lent(self) -> bool:

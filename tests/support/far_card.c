@@ -6,8 +6,14 @@
  * writes are posted, in their order, before the next call of another kind. With FAR a program is the card's end: arguments are the
  * place it listens at and the interface it is at; it is linked with the true library. A host that comes next finds the card as
  * the last one left it, but not what had been written into the last one's memory.
- * A test asks it, too: ARM says at which point the next order's host is killed (SIGKILL), SEEN how the card was then.
- * CONTROL_AT, SENDS, STATE_AT and HEAD_AT are registers: of the orders that leave, the state, the order ring's doorbell.
+ * From the death of a host on, until the next one resets the gate, the frames of the card are carried to the wire here.
+ * A test asks it, too: ARM says at which point a host is killed (SIGKILL), and what frame of the feed the card gets just before,
+ * or before the next host says anything to the gate;
+ * FEED gives it one now; HOLD has the clock that loans end by stand still from the next kill on, until
+ * a host says the time or HOLD says that it goes on; SEEN says how the card was at the last kill.
+ * CONTROL_AT, SENDS, STATE_AT, HEAD_AT, SHOT_AT, COMMAND_AT, RETURN and RESET are registers and their bits: of the orders that leave, the
+ * state (LENT, LOADED_BIT: loan and rules' number are with the card), the order ring's doorbell, the number of the rules' order, the
+ * commands to give a loan back and to begin anew.
  */
 #define _GNU_SOURCE
 
@@ -28,7 +34,7 @@
 
 #include "hwgw_card.h"
 
-enum call { OPEN, READ, WRITES, FRAME, RUN, EVENTS, WAITING, VERDICTS, SENT, TX, TIME, ARM, SEEN };
+enum call { OPEN, READ, WRITES, FRAME, RUN, EVENTS, WAITING, VERDICTS, SENT, TX, TIME, ARM, SEEN, FEED, HOLD };
 enum { DATA_MAX = 16384, FRAME_MAX = 128 };
 
 /* both ways; of an answer a is the result, b a value */
@@ -176,14 +182,20 @@ void hwgw_card_time(struct hwgw_card *card, uint64_t now_ns) {
 
 #else
 
-enum { ENDS = 8, IDLE_CYCLES = 64, STEP_CYCLES = 8, LEAVES_CYCLES = 20000 };
+enum { ENDS = 8, IDLE_CYCLES = 64, STEP_CYCLES = 8, LEAVES_CYCLES = 20000, HEARS_CYCLES = 256 };
 
-/* where the host of the next order is killed */
+/* where a host is killed */
 enum point {
   NEVER,
-  OFFERED, /* the order may leave; the card does not have it yet */
-  LEFT,    /* it has left by the card; the host has heard nothing */
-  TOLD,    /* the host has heard so, and goes on */
+  OFFERED,   /* the order may leave; the card does not have it yet */
+  LEFT,      /* it has left by the card; the host has heard nothing */
+  TOLD,      /* the host has heard so, and goes on */
+  HEARD,     /* a rule has made an order of the feed, which has left; the host has heard nothing */
+  UNLOADING, /* the host takes the number of the rules' order back; the card has not heard so */
+  UNLOADED,  /* the card has */
+  RETURNING, /* the host takes the loan back; the card has not heard so */
+  RETURNED,  /* the card has */
+  LOADED,    /* the rules' number and the loan are with the card, and the host says the time */
 };
 
 struct host {
@@ -197,6 +209,11 @@ static int wire, interface;
 static enum point point;
 static uint32_t control, killed_state, kills, frames; /* frames: of orders, that have left */
 static int64_t ahead_ns;                              /* of this clock is the gateway's */
+static bool is_orphan;                                /* its host is dead, and nobody has reset the gate since */
+static bool is_held;                                  /* its clock */
+static bool is_to_hold;                               /* it will be when the host is killed */
+static uint8_t fed[DATA_MAX];
+static uint32_t fed_len;
 
 static int64_t clock_ns(void) {
   struct timespec now;
@@ -212,41 +229,81 @@ static void forget(void) {
   }
 }
 
-/* what has left is on the wire whatever the host does */
-static void carry(void) {
+/* a frame that leaves within so many cycles is on the wire whatever the host does; whether one has */
+static bool carry(uint32_t cycles) {
   uint8_t frame[FRAME_MAX] = {0};
-  uint32_t len = 0;
-  for (uint32_t cycles = 0; !len && cycles < LEAVES_CYCLES; cycles += STEP_CYCLES) {
+  uint32_t len = hwgw_card_tx(card, frame);
+  for (; !len && cycles; cycles -= STEP_CYCLES) {
     hwgw_card_run(card, STEP_CYCLES);
     len = hwgw_card_tx(card, frame);
   }
+  if (!len) return false;
   struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = interface, .sll_halen = 6};
   memcpy(to.sll_addr, frame, to.sll_halen);
-  frames += len != 0;
-  if (!len || sendto(wire, frame, len, 0, (struct sockaddr *)&to, sizeof to) != (ssize_t)len) perror("the wire");
+  frames++;
+  if (sendto(wire, frame, len, 0, (struct sockaddr *)&to, sizeof to) != (ssize_t)len) perror("the wire");
+  return true;
+}
+
+/* the feed goes on whatever the host does */
+static void feed(const uint8_t *data, uint32_t len) {
+  if (len) hwgw_card_frame(card, 0, data, len, (uint64_t)(clock_ns() + ahead_ns));
+  while (len && carry(HEARS_CYCLES)) {
+  }
+}
+
+/* what a test has said is to come just now */
+static void feed_next(void) {
+  feed(fed, fed_len);
+  fed_len = 0;
 }
 
 static bool end(struct host *host) {
   point = NEVER;
   kills++;
+  is_orphan = true;
+  is_held = is_to_hold;
   (void)hwgw_card_read(card, STATE_AT, &killed_state);
   kill(host->pid, SIGKILL);
   return false;
 }
 
+/* of a write that the card is given now: the point before it, and that behind it */
+static enum point before(uint32_t at, uint32_t value) {
+  if (at == CONTROL_AT && value & SENDS) return OFFERED;
+  if (at == SHOT_AT && value == 0) return UNLOADING;
+  return at == COMMAND_AT && value & RETURN ? RETURNING : NEVER;
+}
+
+static enum point behind(uint32_t at, uint32_t value) {
+  if (at == HEAD_AT && control & SENDS) return LEFT;
+  if (at == SHOT_AT && value == 0) return UNLOADED;
+  return at == COMMAND_AT && value & RETURN ? RETURNED : NEVER;
+}
+
 static bool write_all(struct host *host, const struct message *from) {
-  for (uint32_t at = 0; at < from->len; at += 8) {
+  for (uint32_t i = 0; i < from->len; i += 8) {
     uint32_t write[2];
-    memcpy(write, from->data + at, sizeof write);
-    if (write[0] == CONTROL_AT) control = write[1];
-    if (point == OFFERED && write[0] == CONTROL_AT && control & SENDS) return end(host);
-    (void)hwgw_card_write(card, write[0], write[1]);
-    if (point == LEFT && write[0] == HEAD_AT && control & SENDS) {
-      carry();
-      return end(host);
-    }
+    memcpy(write, from->data + i, sizeof write);
+    uint32_t at = write[0], value = write[1];
+    if (at == CONTROL_AT && is_orphan) feed_next();
+    if (at == CONTROL_AT) control = value;
+    if (at == COMMAND_AT && value & RESET) is_orphan = false;
+    bool is_at = point != NEVER && (point == before(at, value) || point == behind(at, value));
+    if (is_at) feed_next();
+    if (is_at && point == before(at, value)) return end(host);
+    (void)hwgw_card_write(card, at, value);
+    if (is_at && point == LEFT) (void)carry(LEAVES_CYCLES);
+    if (is_at) return end(host);
   }
   return true;
+}
+
+static bool is_loaded(void) {
+  uint32_t state;
+  hwgw_card_run(card, STEP_CYCLES);
+  (void)hwgw_card_read(card, STATE_AT, &state);
+  return (state & (LENT | LOADED_BIT)) == (LENT | LOADED_BIT);
 }
 
 /* false: who asked does not live any more */
@@ -268,6 +325,14 @@ static bool serve(struct host *host, struct message *message) {
       break;
     case FRAME:
       hwgw_card_frame(card, a, message->data, len, message->ns);
+      if (point == HEARD && carry(HEARS_CYCLES)) return end(host);
+      break;
+    case FEED:
+      feed(message->data, len);
+      break;
+    case HOLD:
+      is_to_hold = a != 0;
+      is_held &= is_to_hold;
       break;
     case RUN:
       hwgw_card_run(card, a);
@@ -290,10 +355,15 @@ static bool serve(struct host *host, struct message *message) {
       host->has_frame = message->len != 0 && point == TOLD;
       break;
     case TIME:
+      is_held = false;
       ahead_ns = (int64_t)message->ns - clock_ns();
+      hwgw_card_time(card, message->ns);
+      if (point == LOADED && is_loaded()) return end(host);
       break;
     case ARM:
       point = (enum point)a;
+      fed_len = len;
+      memcpy(fed, message->data, len);
       break;
     case SEEN:
       message->a = kills;
@@ -335,9 +405,9 @@ int main(int argc, char **argv) {
   for (;;) {
     for (uint32_t i = 0; i < cnt; i++) ends[i + 1] = (struct pollfd){.fd = host[i].fd, .events = POLLIN};
     int found = poll(ends, cnt + 1, 1);
-    hwgw_card_time(card, (uint64_t)(clock_ns() + ahead_ns));
+    if (!is_held) hwgw_card_time(card, (uint64_t)(clock_ns() + ahead_ns));
     if (found <= 0) {
-      hwgw_card_run(card, IDLE_CYCLES);
+      if (!is_orphan || !carry(IDLE_CYCLES)) hwgw_card_run(card, IDLE_CYCLES);
       continue;
     }
     for (uint32_t i = cnt; i-- > 0;) {

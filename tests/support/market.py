@@ -97,6 +97,7 @@ class Market:
         self.journal: dict[str, Any] | None = None  # the section of that name
         self.publish: dict[str, Any] = {}  # that section
         self.risk = ("host", "host")  # whose gate judges, and who sends
+        self.rules: list[dict[str, Any]] = []  # of the card
         self.cpu: int | None = None  # of the pipeline; None: not pinned
         self.environment: dict[str, str] = {}  # of the gateway, beside ours
         self.name = f"market-{os.getpid()}-{self.port}"
@@ -135,6 +136,8 @@ class Market:
         settings["session"].update(self.session)
         if self.journal:
             settings["journal"] = self.journal
+        if self.rules:
+            settings["risk"]["rules"] = self.rules
         if self.publish:
             settings["publish"] = self.publish
         bucket = settings["limits"]["strategies"]["revert"]

@@ -8,35 +8,25 @@ stays lent until it expires, and what it has judged leaves whatever becomes of i
 
 from __future__ import annotations
 
-import contextlib
-import json
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import hwgw_sim.card
-import numpy as np
 import pytest
 from hwgw_sim.lab import Lab
 from support import soup_venue as sv
-from support.card_host import DO
-from support.card_sender import PX, timestamps
+from support.card_host import PATIENCE_S, Hosts, accepted, enters, kept
+from support.card_sender import timestamps
 from support.far import FarCard
-from support.forked import inside
 from support.frames_ledger import FramesLedger
 from support.market import Market, is_alive, until
-from support.restored import TYPES, Records, opening
+from support.restored import TYPES
 
-from hwgw import journal, specs
-from hwgw.native import lib
+from hwgw import journal
 from hwgw.segment import Segment
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(Lab.missing()), reason=f"no lab: {Lab.missing()}")]
-PATIENCE_S = 60.0
-ORDER = specs.dtype("order", "order")
 OFFER, GATE = TYPES["offer"], TYPES["gate"]
 
 
@@ -56,109 +46,6 @@ def far(lab: Lab) -> Iterator[FarCard]:
         yield made
 
 
-class Host:
-    """A data process, and what it shows."""
-
-    def __init__(self, lab: Lab, settings: dict[str, object]) -> None:
-        command = [sys.executable, "-m", "support.card_host", json.dumps(settings)]
-        self.process = inside(lab.gateway)(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        name = self.process.stdout.readline().decode().strip()
-        assert name, f"it ended with {self.process.wait(PATIENCE_S)}"
-        self.path = Path(f"/dev/shm/hwgw-{name}")
-        self.segment = Segment.attach(name)
-
-    def close(self) -> None:
-        for pipe in (self.process.stdin, self.process.stdout):
-            pipe.close()
-        try:
-            self.process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.segment.close()
-        self.path.unlink(missing_ok=True)
-
-    def do(self, what: str) -> None:
-        self.process.stdin.write(DO[what])
-        self.process.stdin.flush()
-
-    def cnt(self, name: str) -> int:
-        return self.segment.counters()[name]
-
-    def halts(self) -> dict[str, str]:
-        return {row["reason"]: row["text"] for row in self.segment.halts}
-
-    def is_up(self) -> bool:
-        return int(self.segment.threads[0]["session_state"]) == lib.HWGW_SEGMENT_SESSION_STATE_UP
-
-    def news(self) -> list[tuple[int, int]]:
-        """Type and reference of each record of a new order."""
-        return [
-            (kind, int(order["ref"]))
-            for kind, _, payload in Records(self)  # type: ignore[arg-type]
-            if kind in (OFFER, GATE) and (order := np.frombuffer(payload, ORDER)[0])["kind"] == lib.HWGW_ORDER_KIND_NEW
-        ]
-
-
-class Desk:
-    """A venue, and the data processes that come to it one after another."""
-
-    def __init__(self, lab: Lab, far: FarCard, where: str) -> None:
-        self.lab, self.far, self.where = lab, far, where
-        with lab.exchange.entered():
-            self.venue = sv.Venue(address=lab.exchange.address)
-        self.packets: list[bytes] = []  # but for heartbeats
-        self.hosts: list[Host] = []
-
-    def close(self) -> None:
-        for host in self.hosts:
-            host.close()
-        self.venue.close()
-
-    def start(self, replay: Sequence[tuple[str, int]] = ()) -> Host:
-        settings = {"address": self.lab.exchange.address, "port": self.venue.port, "where": self.where,
-                    "library": self.far.path, "replay": replay}  # fmt: skip
-        self.hosts.append(Host(self.lab, settings))
-        return self.hosts[-1]
-
-    def until(self, done: Callable[[], bool], what: str) -> None:
-        end = time.monotonic() + PATIENCE_S
-        while not done():
-            self.venue.step()
-            self.packets += [packet for packet in self.venue.packets() if packet != sv.soup(b"R")]
-            assert time.monotonic() < end, f"gave up waiting for {what}: {self.packets}, {self.hosts[-1].halts()}"
-            time.sleep(0.0005)
-
-    def log_in(self, session: bytes, seq: int, messages: Sequence[bytes], next_ref: int) -> None:
-        """The venue answers the login that it has, and says what it sent since."""
-        assert self.packets[-1] == sv.login_request(session, seq)
-        self.venue.send(sv.login_accepted(seq=seq))
-        seen = len(self.packets)
-        self.until(lambda: len(self.packets) > seen, "the account query")
-        self.venue.sequenced(*messages, sv.query_response(next_ref))
-        self.until(self.hosts[-1].is_up, "the session")
-
-    def orders(self) -> list[bytes]:
-        return [packet for packet in self.packets if packet[2:4] == b"UO"]
-
-
-@contextlib.contextmanager
-def desk(lab: Lab, far: FarCard, where: str) -> Iterator[Desk]:
-    made = Desk(lab, far, where)
-    try:
-        yield made
-    finally:
-        made.close()
-
-
-def enters(ref: int) -> bytes:
-    return sv.soup(b"U", sv.enter(ref, b"B", 100, b"AAPL    ", PX))
-
-
-def accepted(ref: int) -> bytes:
-    return sv.accepted(ref, b"B", 100, b"AAPL    ", PX)
-
-
 @pytest.mark.parametrize(
     ("point", "where"), [("offered", "both"), ("left", "both"), ("left", "card"), ("told", "both")]
 )
@@ -166,7 +53,7 @@ def test_what_is_on_record_decides_and_the_venue_is_asked_before_an_order_leaves
     lab: Lab, far: FarCard, tmp_path: Path, point: str, where: str
 ) -> None:
     has_left = point != "offered"
-    with desk(lab, far, where) as at:
+    with Hosts(lab, far, where) as at:
         first = at.start()
         at.until(lambda: len(at.packets) == 1, "a login")
         at.log_in(b" " * 10, 1, [], 1)
@@ -190,15 +77,11 @@ def test_what_is_on_record_decides_and_the_venue_is_asked_before_an_order_leaves
             at.until(lambda: at.venue.is_closed_by_peer, "the end of the connection")
         verdict = [(GATE, 2)] if point == "told" else []
         assert first.news() == [(OFFER, 1), (GATE, 1), (OFFER, 2), *verdict]
-        records = Records(first)  # type: ignore[arg-type]
-        blocks = [opening(), records.first(len(records.ends))]
-        paths = [tmp_path / str(number) for number in range(len(blocks))]
-        for path, (data, _) in zip(paths, blocks, strict=True):
-            path.write_bytes(data)
+        records = kept(first, tmp_path)
 
         at.venue.drop()
         at.packets.clear()
-        again = at.start([(str(path), cnt) for path, (_, cnt) in zip(paths, blocks, strict=True)])
+        again = at.start(records)
         at.until(lambda: len(at.packets) == 1, "the next login")
         assert "2 open orders, 1 without an answer" in again.halts()["reconcile"]
         again.do("quote")
@@ -208,7 +91,7 @@ def test_what_is_on_record_decides_and_the_venue_is_asked_before_an_order_leaves
         at.log_in(sv.SESSION, 2 + 1, [accepted(2)] if has_left else [], 2 + has_left)
         at.until(lambda: again.halts() == {}, "the venue agrees")
         assert again.cnt("session.withdrawn") == (not has_left)
-        at.until(lambda: int(again.segment.thread_status()[0]["open_orders"]) == 1 + has_left, "what is open")
+        at.until(lambda: again.open_orders() == 1 + has_left, "what is open")
         again.do("order")
         at.until(lambda: at.orders() == [enters(4)], "the next order, under a reference that none had")  # 3 was refused
         at.until(lambda: again.cnt("loan.orders") == 1, "its record")
