@@ -257,8 +257,10 @@ int32_t pipeline_loan_open(struct hwgw_pipeline *p, const struct hwgw_pipeline_c
                           strerror(refused));
   const struct hwgw_session_cfg *session = &link_of(p)->cfg;
   if (!card_send_fields(p->card.gate, session->firm, session->capacity, session->display, session->symbols,
-                        p->symbol_cnt))
+                        p->symbol_cnt)) {
+    close(p->loan.wire);
     return hwgw_error_set(error, HWGW_ERR_DEVICE, 0, "card: a register does not answer");
+  }
   p->loan.is_on = true;
   link_of(p)->take_back = take_back;
   link_of(p)->borrower = p;

@@ -30,6 +30,6 @@ class Liar:
             ["cc", "-O1", "-shared", "-fPIC", *says, *folders, "-o", self.path, source], check=True, timeout=60
         )
         own = FFI()
-        own.cdef("extern uint32_t lie_ref, lie_reason, lie_mute, lie_sent, lie_hidden, lie_late, lie_qty;")
+        own.cdef("extern uint32_t lie_ref, lie_reason, lie_mute, lie_sent, lie_hidden, lie_late, lie_qty, lie_deaf;")
         own.cdef("extern int64_t lie_clock;")
         self.says = own.dlopen(self.path)

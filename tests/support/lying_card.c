@@ -17,6 +17,7 @@ uint32_t lie_sent = 0;   /* so far beside it are the numbers of what was sent */
 uint32_t lie_hidden = 0; /* what was sent is not told */
 uint32_t lie_late = 0;   /* so many ns pass between a loan and the order */
 uint32_t lie_qty = 0;    /* so far beside it is the quantity of an order that a rule made */
+uint32_t lie_deaf = 0;   /* the register that does not answer a write */
 int64_t lie_clock = 0;   /* so many ns beside the host's is its clock */
 
 static void *find(const char *name) {
@@ -65,6 +66,7 @@ uint32_t hwgw_card_write(CARD, uint32_t offset, uint32_t value) {
   static uint32_t (*real)(CARD, uint32_t offset, uint32_t value);
   void *found = real ? NULL : find("hwgw_card_write");
   if (!real) memcpy(&real, &found, sizeof real);
+  if (lie_deaf && offset == lie_deaf) return 3;
   if (lie_late && offset == SENDS_AT && value & SENDS) time_set(card, clock_ns + lie_late);
   return real(card, offset, value);
 }

@@ -15,11 +15,15 @@ import pytest
 from hwgw_sim.lab import Lab
 from support import soup_venue as sv
 from support.card_sender import PX, log_in_again, open_orders, sender, timestamps
+from support.desk import SYMBOLS, probe, session_cfg
 from support.lying import Liar
 from support.restored import RING, TYPES, Records, opening, restored
+from support.rig import Rig
 
 from hwgw import specs
+from hwgw.errors import DeviceError
 from hwgw.native import lib
+from hwgw.specs import registers
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(Lab.missing()), reason=f"no lab: {Lab.missing()}")]
 ORDER = specs.dtype("order", "order")
@@ -193,3 +197,17 @@ def test_an_offer_is_on_record_before_its_bytes_and_without_a_verdict_the_venue_
         assert again.state()["orders"] == {1: 100, 2: 100}
     with restored(opening(), records.first(at)) as again:
         assert "1 open orders, 0 without an answer" in again.halts()["reconcile"]
+
+
+def test_a_card_that_does_not_take_the_fields_of_orders_is_an_error_and_nothing_stays_open(
+    lab: Lab, library: str, tmp_path: Path
+) -> None:
+    liar = Liar(library, tmp_path)
+    liar.says.lie_deaf = registers.load().register("firm").offset
+
+    def attempt() -> int:
+        with lab.gateway.entered(), pytest.raises(DeviceError, match="card: a register does not answer"):
+            Rig(SYMBOLS, probe(), session=session_cfg(1), risk=("both", liar.path, "card"))
+        return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+    assert attempt() == attempt() == attempt()
