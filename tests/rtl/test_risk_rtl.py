@@ -31,6 +31,8 @@ DTYPE = specs.dtype("order", "order")
 EVENTS = int(os.environ.get("HWGW_RISK_RTL_EVENTS") or (1_000_000 if rtl.IS_FULL else 150_000))
 # a table takes as many cycles as 700 events: what is far longer than a million events has fewer of them
 TABLES_PER_MILLION, WHOLE = (2000, 5000) if EVENTS <= 10_000_000 else (20, 20_000)
+STREAM_EVENTS = 125_000
+"""A stream begins anew from reset after so many: an older one spends its credit, and then shows little but refusals."""
 REASONS = range(19)
 FACTS = {"pass", "halted", "clock", "malformed", "loss", "state"}
 
@@ -62,17 +64,22 @@ def pack(event: risk.Event) -> bytes:
 def race(library: Path, seed: int, turn: int, events: int) -> tuple[list[int], list[int], int, int]:
     """One gate of eight: orders and facts by their answer, events, looks at state."""
     burst_max = (1, 16)[turn % 2]
-    gates = risk_rtl.Race(seed + turn, library)
-    gates.run(events, burst_max, TABLES_PER_MILLION, WHOLE, pauses=turn % 4 == 3)
-    counts = gates.counts
-    orders, facts = list(counts.orders), list(counts.facts)
-    assert counts.events == sum(orders) + sum(facts)
-    assert counts.whole >= counts.events // (WHOLE + 1000)
-    assert burst_max > 1 or counts.states == counts.events
-    for kind, cycles in (("NEW", 8), ("REPLACE", 8), ("CANCEL", 10), ("ACCEPTED", 10), ("BEAT", 8), ("ARM", 8)):
-        code = getattr(risk.Kind, kind)
-        assert burst_max > 1 or counts.latency_min[code] == counts.latency_max[code] == cycles, kind
-    return orders, facts, counts.events, counts.states
+    orders, facts = np.zeros(32, np.int64), np.zeros(32, np.int64)
+    states = 0
+    for begin in range(0, events, STREAM_EVENTS):
+        gates = risk_rtl.Race(seed + turn + begin, library)
+        gates.run(min(STREAM_EVENTS, events - begin), burst_max, TABLES_PER_MILLION, WHOLE, pauses=turn % 4 == 3)
+        counts = gates.counts
+        orders += list(counts.orders)
+        facts += list(counts.facts)
+        states += counts.states
+        assert counts.events == sum(counts.orders) + sum(counts.facts)
+        assert counts.whole >= counts.events // (WHOLE + 1000)
+        assert burst_max > 1 or counts.states == counts.events
+        for kind, cycles in (("NEW", 8), ("REPLACE", 8), ("CANCEL", 10), ("ACCEPTED", 10), ("BEAT", 8), ("ARM", 8)):
+            code = getattr(risk.Kind, kind)
+            assert burst_max > 1 or counts.latency_min[code] == counts.latency_max[code] == cycles, kind
+    return orders.tolist(), facts.tolist(), int(orders.sum() + facts.sum()), states
 
 
 def test_c_and_verilog_are_equal_in_all_state_after_every_event(library: Path, seed: int):

@@ -112,7 +112,7 @@ def build(changed: Mapping[str, str] | None = None, optimize: str = "-O3") -> Pa
         defines = " -DRISK_MUTANTS" if package else ""
         command = [
             "verilator", *VERILATOR, "--build", "-j", "2", f"-I{tools.GENERATED}", f"-I{source}",
-            "--Mdir", str(work), "-CFLAGS", f"-fPIC -I{HERE}{defines}",
+            "--Mdir", str(work), "-CFLAGS", f"-fPIC -march=native -I{HERE}{defines}",
             "-MAKEFLAGS", f"OPT_FAST={optimize} OPT_SLOW=-O0 OPT_GLOBAL=-O1",
             "-LDFLAGS", f"-shared -Wl,--whole-archive {archive} -Wl,--no-whole-archive", "-o", library.name,
             *package, str(source / "hwgw_risk.v"), str(HERE / "model.cpp"),
