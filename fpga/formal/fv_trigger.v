@@ -6,6 +6,7 @@
 // its armed count. Counts here are of 20 bits, more than these cycles can use.
 // RULE_SHOTS   a row never fires more often than it was armed for, all stores together; after a disarm or a reset it has nothing
 // RULE_ONE     with each number that is given at most one order is made, which has it; none after it was taken back, and is_fired says so
+// RULE_WHY     an event is told at most once, and as spent just when rules were on and the last number had been used
 // RULE_STABLE  an order that waits stays as it is; each pulse_fired brings one order to the port, and nothing else does
 `default_nettype none
 `include "hwgw_specs.vh"
@@ -27,7 +28,7 @@ module fv_trigger (
     input wire         ready
 );
 
-  wire m_valid, is_ready, fired, refused, disabled, no_feed, busy, is_loaded, is_fired;
+  wire m_valid, is_ready, fired, refused, disabled, used, no_feed, busy, is_loaded, is_fired;
   wire [511:0] order;
   reg  [8*`HWGW_RULE_LEN-1:0] rule;
   reg  [8*`HWGW_EVENT_LEN-1:0] event_in;
@@ -51,7 +52,7 @@ module fv_trigger (
       .clk(clk), .cfg_enable(enable), .is_feed_good(is_feed_good), .cfg_instrument(rule_row), .cfg_rule(rule),
       .cmd_store(cmd_store), .cmd_disarm(cmd_disarm), .cfg_shot_ref({30'd0, shot_ref}), .cmd_shot(cmd_shot), .is_loaded(is_loaded), .is_fired(is_fired), .s_event(event_in), .s_valid(valid), .m_axis_order_tdata(order),
       .m_axis_order_tvalid(m_valid), .m_axis_order_tready(ready), .is_ready(is_ready), .pulse_fired(fired),
-      .pulse_drop_disabled(disabled), .pulse_drop_feed(no_feed), .pulse_drop_busy(busy), .pulse_refused(refused), .rst(rst)
+      .pulse_drop_disabled(disabled), .pulse_drop_spent(used), .pulse_drop_feed(no_feed), .pulse_drop_busy(busy), .pulse_refused(refused), .rst(rst)
   );
 
   (* anyconst *) reg row;
@@ -105,6 +106,20 @@ module fv_trigger (
       assert (is_loaded == (given != 2'd0));
       cover (fired && given_q == 2'd3);
       cover (is_fired && is_loaded == 1'b0 && was_shot_q && was_ref_q == 2'd0);
+    end
+  end
+`endif
+
+`ifdef RULE_WHY
+  reg was_used_q;  // rules were on, and the last number had been used
+
+  always @(posedge clk) begin
+    was_used_q <= enable && is_fired && !is_loaded && !rst;
+    if (!rst && has_begun) begin
+      assert ({2'd0, fired} + {2'd0, disabled} + {2'd0, used} + {2'd0, no_feed} + {2'd0, busy} <= 3'd1);
+      if (used) assert (was_used_q);
+      if (disabled) assert (!was_used_q);
+      cover (used);
     end
   end
 `endif

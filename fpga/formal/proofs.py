@@ -117,6 +117,7 @@ PROOFS = (
     *_rules("trigger", 13, {
         "shots": ("has_fired_q && fired_row_q == row_q ? fired_count_q : count_q;", "count_q;"),
         "one": ("cfg_shot_ref != 32'd0 : is_loaded_q && !fire;", "cfg_shot_ref != 32'd0 : is_loaded_q;"),
+        "why": ("pulse_drop_spent    <= match && is_spent;", "pulse_drop_spent    <= match && is_fired_q;"),
         "stable": ("wire                        is_free = !order_valid_q || m_axis_order_tready;",
                    "wire                        is_free = 1'b1;"),
     }),

@@ -149,7 +149,7 @@ module hwgw_gate #(
   wire [511:0] judged;
   wire [  7:0] reason, halted;
   wire [ 31:0] px_judged, pulse_risk;
-  wire [  6:0] pulse_send;
+  wire [  7:0] pulse_send;
   wire is_ready, is_table_offered, shot_is_loaded, shot_is_fired, loan_is_out, is_busy, sent_valid, sent_ready;
 
   hwgw_send #(
@@ -231,7 +231,8 @@ module hwgw_gate #(
     pulse[`HWGW_GATE_CNT_CARD_WATCHDOG_HALTS] <= is_late && !is_out_q && !cmd_heartbeat && !clear;
     {pulse[`HWGW_GATE_CNT_CARD_DROP_LOAN], pulse[`HWGW_GATE_CNT_CARD_LIMITS_DAMAGED], pulse[`HWGW_GATE_CNT_CARD_DROP_RULE],
      pulse[`HWGW_GATE_CNT_CARD_DROP_TRIGGER_BUSY], pulse[`HWGW_GATE_CNT_CARD_DROP_TRIGGER_FEED],
-     pulse[`HWGW_GATE_CNT_CARD_DROP_TRIGGER_DISABLED], pulse[`HWGW_GATE_CNT_CARD_FIRED]} <= pulse_send;
+     pulse[`HWGW_GATE_CNT_CARD_DROP_TRIGGER_SPENT], pulse[`HWGW_GATE_CNT_CARD_DROP_TRIGGER_DISABLED],
+     pulse[`HWGW_GATE_CNT_CARD_FIRED]} <= pulse_send;
     pulse[`HWGW_GATE_CNT_CARD_FRAMES] <= is_sent && is_frame;
     pulse[`HWGW_GATE_CNT_CARD_DROP_FRAME] <= is_sent && !is_frame;
     if (rst) pulse <= {`HWGW_GATE_CNT_W{1'b0}};

@@ -78,7 +78,7 @@ module hwgw_send #(
     output wire         is_busy,
     output wire [ 31:0] loan_next,
     output wire [ 31:0] pulse_risk,     // of the gate
-    output wire [  6:0] pulse,          // loan, damaged, rule refused, busy, feed, disabled, fired from the highest bit on
+    output wire [  7:0] pulse,          // loan, damaged, rule refused, busy, feed, spent, disabled, fired from the highest bit on
     input  wire [  5:0] verdict_addr,
     output wire [127:0] verdict_data,
     output wire [ 31:0] verdict_cnt,
@@ -114,9 +114,10 @@ module hwgw_send #(
       .is_fired(shot_is_fired),
       .pulse_fired(pulse[0]),
       .pulse_drop_disabled(pulse[1]),
-      .pulse_drop_feed(pulse[2]),
-      .pulse_drop_busy(pulse[3]),
-      .pulse_refused(pulse[4]),
+      .pulse_drop_spent(pulse[2]),
+      .pulse_drop_feed(pulse[3]),
+      .pulse_drop_busy(pulse[4]),
+      .pulse_refused(pulse[5]),
       .rst(rst)
   );
 
@@ -182,7 +183,7 @@ module hwgw_send #(
       .generation(generation),
       .is_table_offered(is_table_offered),
       .is_ready(gate_is_ready),
-      .pulse_damaged(pulse[5]),
+      .pulse_damaged(pulse[6]),
       .pulse(pulse_risk),
       .verdict_addr(verdict_addr),
       .verdict_data(verdict_data),
@@ -269,7 +270,7 @@ module hwgw_send #(
       .loan_is_out(loan_is_out),
       .is_busy(frame_is_busy),
       .loan_next(loan_next),
-      .pulse_refused(pulse[6]),
+      .pulse_refused(pulse[7]),
       .rst(rst)
   );
 

@@ -13,7 +13,8 @@
 // next cmd_shot; 0 takes it back. Nothing fires in the cycle of cmd_shot, so after it is_fired says whether the order was made: it stays
 // until the next number comes. Reset and cmd_disarm take it back, too.
 // Order of checks of an event whose rule matches and is armed: cfg_enable and a number; the feed is good; the order before it has been taken.
-// Each refusal is a pulse and leaves the count as it was.
+// Each refusal is a pulse and leaves the count as it was: an event that finds rules on and the number used (of two in one packet the
+// second) is drop_spent, any other without cfg_enable and a number drop_disabled.
 // cmd_store takes cfg_rule for cfg_instrument, in a later cycle when the rows are written just then; an event that looked at the row
 // before does not fire. What is not a rule (when, side, tif, flags, qty) changes nothing and is a pulse_refused, as is a store that
 // comes while one waits or before is_ready.
@@ -43,6 +44,7 @@ module hwgw_trigger #(
     output wire                     is_fired,
     output reg                      pulse_fired,
     output reg                      pulse_drop_disabled,
+    output reg                      pulse_drop_spent,
     output reg                      pulse_drop_feed,
     output reg                      pulse_drop_busy,
     output reg                      pulse_refused,
@@ -150,6 +152,7 @@ module hwgw_trigger #(
   reg                         is_fired_q;
   reg  [                31:0] shot_ref_q;
   wire                        is_on = cfg_enable && is_loaded_q && !cmd_shot;
+  wire                        is_spent = cfg_enable && is_fired_q;  // then none is loaded
   wire                        fire = match && is_on && is_feed_good && is_free;
 
   always @* begin
@@ -188,7 +191,8 @@ module hwgw_trigger #(
     is_fired_left_q     <= count != {{(ARMED_W - 1) {1'b0}}, 1'b1};
 
     pulse_fired         <= fire;
-    pulse_drop_disabled <= match && !is_on;
+    pulse_drop_disabled <= match && !is_on && !is_spent;
+    pulse_drop_spent    <= match && is_spent;
     pulse_drop_feed     <= match && is_on && !is_feed_good;
     pulse_drop_busy     <= match && is_on && is_feed_good && !is_free;
     if (rst) begin
@@ -197,6 +201,7 @@ module hwgw_trigger #(
       has_fired_q         <= 1'b0;
       pulse_fired         <= 1'b0;
       pulse_drop_disabled <= 1'b0;
+      pulse_drop_spent    <= 1'b0;
       pulse_drop_feed     <= 1'b0;
       pulse_drop_busy     <= 1'b0;
     end

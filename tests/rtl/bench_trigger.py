@@ -84,6 +84,14 @@ def make_event(rng: random.Random) -> Fields:
     return event
 
 
+def wanted(rng: random.Random, row: int, rule: Fields) -> Fields:
+    """What a rule waits for, in fields of an event."""
+    side = {WHEN["offered"]: 2, WHEN["bid"]: 1}.get(rule["when"], 0)
+    kind, flags = (KIND["add"], 0) if side else (rng.choice(TRADES), 1)
+    terms = {"px": rule["when_px"], "qty": rule["when_qty"], "instrument": row}
+    return {"kind": kind, "side": side, "flags": flags} | terms
+
+
 def hits(rule: Fields, event: Fields) -> bool:
     """Its event has come, whatever is armed."""
     is_add, is_printed = event["kind"] == KIND["add"], event["flags"] & 1 and event["kind"] in TRADES
@@ -151,6 +159,9 @@ async def orders_are_those_of_the_rules_one_per_shot(dut: Any) -> None:
         if counts["events"] == EVENTS:
             break
         event = make_event(rng) if rng.random() < 0.7 else None
+        if event is not None and rules and rng.random() < 0.2:
+            at = rng.choice([*rules])
+            event |= wanted(rng, at, rules[at])
         is_on, is_good = rng.random() < 0.8, rng.random() < 0.8
         is_taken = rng.random() < 0.6
         command = "disarm" if rng.random() < 0.0005 else "store" if rng.random() < 0.15 else ""
@@ -172,7 +183,7 @@ async def orders_are_those_of_the_rules_one_per_shot(dut: Any) -> None:
             assert {name: value for name, value in record.items() if value} == {
                 name: value for name, value in held.items() if value
             }
-        pulses = {"fired", "drop_disabled", "drop_feed", "drop_busy"}
+        pulses = {"fired", "drop_disabled", "drop_spent", "drop_feed", "drop_busy"}
         seen = {name for name in pulses if int(getattr(dut, f"pulse_{name}").value)}
         assert seen == ({expected_pulse} if expected_pulse else set())
         told["refused"] += int(dut.pulse_refused.value)
@@ -186,7 +197,8 @@ async def orders_are_those_of_the_rules_one_per_shot(dut: Any) -> None:
             if at in rules and armed[at] and at not in (stored_row, stored_row_before) and hits(rules[at], before):
                 is_free = held is None or is_taken
                 expected_pulse = (
-                    "drop_disabled" if not (is_on and shot and number is None)
+                    "drop_spent" if is_on and not shot and is_fired
+                    else "drop_disabled" if not (is_on and shot and number is None)
                     else "drop_feed" if not is_good else "fired" if is_free else "drop_busy"
                 )  # fmt: skip
                 counts[expected_pulse] += 1
