@@ -82,6 +82,7 @@ class Sides:
     receive: dict[str, Any]
     missing: str  # what could not be had here, for people
     entered: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext  # the exchange's side
+    send: str = "udp"  # how the exchange gets most onto the wire: its option of that name
 
 
 def _missing(name: str) -> str:
@@ -121,7 +122,8 @@ def wire(wanted: str, sends: bool = False) -> Iterator[Sides]:
         options = ("--interface", lab.exchange.interface)
         exchange = partial(lab.exchange.popen, start_new_session=True)
         gateway = partial(lab.gateway.popen, death="INT", start_new_session=True)
-        yield Sides(backend, exchange, gateway, lab.exchange.address, options, receive, absent, lab.exchange.entered)
+        address, entered, send = lab.exchange.address, lab.exchange.entered, "packet" if _missing("afxdp") else "afxdp"
+        yield Sides(backend, exchange, gateway, address, options, receive, absent, entered, send)
 
 
 def _exchange_options(options: Options, sides: Sides) -> list[str]:

@@ -6,6 +6,7 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ __all__ = ["Run", "failures", "lines", "report"]
 
 KINDS = ("accepted", "rejected", "executed", "canceled", "replaced", "broken")
 DISBELIEVED = ("session.drop_unknown", "session.drop_length", "session.drop_order")
+CLOCKS = ("ended_ns", "busy_ns", "kernel_ns", "waited_ns")  # of the exchange's steps
+FULL_PCT, DISTURBED_PCT = 95.0, 5.0  # of a processor
 REQUESTS = ("in", "replaces_in", "cancels_in", "mass_cancels_in")
 
 
@@ -39,30 +42,46 @@ def _levels(run: Run, told: list[dict[str, int]]) -> list[dict[str, Any]]:
 
     A step that was to last so long is not faster for having caught up with a late one: it lasted at least so long.
     """
-    found: dict[int, list[int]] = {}
-    before_ns = 0
+    found: dict[int, Counter[str]] = {}
+    before = dict.fromkeys(CLOCKS, 0)
     planned_ns = 0
     for step, row in zip(run.steps, told, strict=True):
         if not row["ended_ns"]:
             break
-        took = max(step.us * 1000, row["ended_ns"] - max(before_ns, planned_ns))
-        level = found.setdefault(step.share, [0, 0])
-        level[0], level[1] = level[0] + step.messages, level[1] + took
-        before_ns, planned_ns = row["ended_ns"], planned_ns + step.us * 1000
+        took = max(step.us * 1000, row["ended_ns"] - max(before["ended_ns"], planned_ns))
+        level = found.setdefault(step.share, Counter())
+        level.update(
+            {"messages": step.messages, "took_ns": took, **{name: row[name] - before[name] for name in CLOCKS}}
+        )
+        before, planned_ns = row, planned_ns + step.us * 1000
     return [
         {
             "asked_msgs_per_s": run.rate * share / ONE,
-            "reached_msgs_per_s": round(messages * 1e9 / ns, 1) if ns else 0.0,
-            "messages": messages, "seconds": round(ns / 1e9, 6),
+            "reached_msgs_per_s": round(level["messages"] * 1e9 / level["took_ns"], 1) if level["took_ns"] else 0.0,
+            "messages": level["messages"], "seconds": round(level["took_ns"] / 1e9, 6),
+            "exchange": _processor(level),
         }
-        for share, (messages, ns) in sorted(found.items())
-        if messages
+        for share, level in sorted(found.items())
+        if level["messages"]
     ]  # fmt: skip
+
+
+def _processor(clocks: Mapping[str, int]) -> dict[str, float]:
+    """What a thread had of a processor, in percent of the time; kernel is part of busy."""
+    names = {"busy_pct": "busy_ns", "kernel_pct": "kernel_ns", "waited_pct": "waited_ns"}
+    return {name: round(100 * clocks[of] / max(1, clocks["ended_ns"]), 1) for name, of in names.items()}
 
 
 def _cut_pct(exchange: Mapping[str, Any], asked_msgs_per_s: float) -> float:
     """What a run that was cut off had reached, in percent of the rate asked for on the whole."""
     return 100 * float(exchange["messages_per_s"]) / asked_msgs_per_s
+
+
+def _gateway(counters: Mapping[str, int], clocks: Mapping[str, int]) -> dict[str, float]:
+    """A pipeline spins, so that it is busy always: how full it is, its polls say."""
+    idle, full = counters["rx.polls_idle"], counters["rx.polls"]
+    idle_pct = round(100 * idle / max(1, idle + full), 1)
+    return {**_processor({"kernel_ns": 0, **clocks}), "idle_polls_pct": idle_pct}
 
 
 def _load(run: Run, exchange: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,6 +98,7 @@ def _load(run: Run, exchange: Mapping[str, Any]) -> dict[str, Any]:
         "is_whole": is_whole,
         "reached_pct": round(100 * asked_s / took_s if is_whole else _cut_pct(exchange, asked / asked_s), 1),
         "levels": _levels(run, exchange["steps"]),
+        "exchange": _processor(exchange["processor"]),
         "lateness_ns": exchange["lateness_ns"],
     }
 
@@ -122,11 +142,17 @@ def _answers(counters: Mapping[str, int], told: Mapping[str, int]) -> dict[str, 
 
 
 def report(
-    run: Run, look: Mapping[str, Any], exchange: Mapping[str, Any], front: MisbehavingVenue | None, backend: str
+    run: Run,
+    look: Mapping[str, Any],
+    exchange: Mapping[str, Any],
+    front: MisbehavingVenue | None,
+    backend: str,
+    pipeline: Mapping[str, int],
 ) -> dict[str, Any]:
     """The result of `hwgw sim load --json`: that of the demo, and load, feed, requests and answers.
 
-    look: telemetry.snapshot of the gateway; exchange: its closing statement; front: the venue that misbehaved.
+    look: telemetry.snapshot of the gateway; exchange: its closing statement; front: the venue that misbehaved;
+    pipeline: ended_ns, busy_ns and waited_ns of the gateway's busiest thread meanwhile.
     """
     counters = look["counters"]
     account = front.account() if front else None
@@ -140,7 +166,7 @@ def report(
     return {
         **base,
         "position_match": None if contradicts else base["position_match"],
-        "load": _load(run, exchange),
+        "load": {**_load(run, exchange), "gateway": _gateway(counters, pipeline)},
         "feed": _feed(base, counters),
         "requests": _requests(counters, exchange, refused, cuts),
         "answers": _answers(counters, told),
@@ -168,11 +194,23 @@ def failures(result: Mapping[str, Any], reach_pct: float) -> list[str]:
     if not result["answers"]["exact"]:
         found.append("answers of the venue are unaccounted for")
     if not load["is_whole"]:
-        found.append(f"the load was cut off after {load['seconds']:,.1f} s")
+        found.append(f"the load was cut off after {load['seconds']:,.1f} s: {bound(load)}")
     elif load["reached_pct"] < reach_pct:
         reached = f"{load['reached_pct']} % of the rate, {reach_pct:g} % are wanted (--reach)"
-        found.append(f"the load was not made: {reached}")
+        found.append(f"the load was not made: {reached}: {bound(load)}")
     return found
+
+
+def bound(load: Mapping[str, Any]) -> str:
+    """What kept the exchange from its rate, by the processor it had where it fell behind most, or else altogether."""
+    late = min(load["levels"], key=lambda level: level["reached_msgs_per_s"] / level["asked_msgs_per_s"], default=load)
+    had = late["exchange"]
+    busy = f"{had['busy_pct']:g} % of the time, {had['kernel_pct']:g} % in the kernel"
+    if had["waited_pct"] >= DISTURBED_PCT:
+        return f"the exchange waited {had['waited_pct']:g} % of the time for a processor that others had (on it {busy})"
+    if had["busy_pct"] >= FULL_PCT:
+        return f"the exchange has its processor full ({busy})"
+    return f"not for want of a processor (the exchange was on one {busy})"
 
 
 def _row(label: str, text: str) -> list[str]:
@@ -189,6 +227,7 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     """The report as text for a terminal of 80 columns, a line each."""
     load, feed, requests, answers = (result[name] for name in ("load", "feed", "requests", "answers"))
     late = {name: f"{load['lateness_ns'][name] / 1000:,.0f} us" for name in ("p50", "p99", "max")}
+    had, has = load["exchange"], load["gateway"]
     dropped = "".join(f" + {cnt:,} {name}" for name, cnt in feed["dropped"].items())
     said = ", ".join(
         f"{row['said']:,} {kind}" + ("" if row["said"] == row["heard"] else f" ({row['heard']:,} believed)")
@@ -201,6 +240,9 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         *(("", f"{level['reached_msgs_per_s']:,.0f} messages/s of {level['asked_msgs_per_s']:,.0f} for"
            f" {level['seconds']:,.3f} s") for level in load["levels"]),
         ("late", f"p50 {late['p50']}, p99 {late['p99']}, max {late['max']} behind the schedule, by packet"),
+        ("processor", f"exchange {had['busy_pct']:g} %, {had['kernel_pct']:g} % in the kernel, waited for it"
+         f" {had['waited_pct']:g} %; gateway {has['busy_pct']:g} %, {has['idle_polls_pct']:g} % of its polls idle,"
+         f" waited {has['waited_pct']:g} %"),
         ("messages", f"{feed['sent']:,} published = {feed['used']:,} used{dropped} + {feed['covered']:,} covered by"
          f" snapshots + {feed['lost']:,} lost: {_verdict(feed['exact'])}"),
         ("requests", f"{requests['sent']:,} sent = {requests['arrived']:,} at the venue + {requests['lost_in_cuts']:,}"

@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +87,7 @@ class _Place:
 def _own(sides: demo.Sides, symbols: int, has_b: bool) -> _Place:
     at = sides.exchange_address
     options = (
-        *sides.exchange_options, "--group", demo.GROUP, "--port", str(demo.PORT),
+        *sides.exchange_options, "--send", sides.send, "--group", demo.GROUP, "--port", str(demo.PORT),
         *(("--group-b", demo.GROUP_B, "--port-b", str(demo.PORT)) if has_b else ()),
         "--requests", f"{at}:0", "--snapshots", f"{at}:0", "--listen", f"{at}:0", "--user",
         f"{demo.USER}:{demo.PASSWORD}", "--symbols", str(symbols),
@@ -200,6 +201,29 @@ def _settled(segment: Segment) -> None:
         time.sleep(0.5)
 
 
+def _threads(pid: int) -> dict[str, Counter[str]]:
+    """By thread of a process: ns it was on a processor, and ready to run while others had it; empty when it is gone."""
+    found = {}
+    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):
+            busy, waited, _ = map(int, path.read_text().split())
+            found[path.parent.name] = Counter(busy_ns=busy, waited_ns=waited)
+    return found
+
+
+@contextlib.contextmanager
+def _pipeline_clocks(pid: int) -> Iterator[Counter[str]]:
+    """Filled at the end: of the process's thread that was busiest meanwhile."""
+    clocks: Counter[str] = Counter(ended_ns=0, busy_ns=0, waited_ns=0)
+    before, start = _threads(pid), time.monotonic_ns()
+    try:
+        yield clocks
+    finally:
+        spent = [now - before.get(thread, Counter()) for thread, now in _threads(pid).items()]
+        clocks.update(max(spent, key=lambda thread: thread["busy_ns"], default=Counter()))
+        clocks["ended_ns"] = time.monotonic_ns() - start
+
+
 def run(options: Options, watch: demo.Watch, say: Any) -> dict[str, Any]:
     """One load and its report. watch shows it, as of the demo.
 
@@ -222,7 +246,7 @@ def run(options: Options, watch: demo.Watch, say: Any) -> dict[str, Any]:
         entry, front = stack.enter_context(_entry(place, exchange, options.entry))
         segment, process = stack.enter_context(_gateway(place, exchange.ready, entry, cpu, options.has_b))
         title = f"hwgw sim load: {options.profile.name}, {options.rate:,} messages/s, {place.sides.backend}"
-        with watch(segment, title) as tick:
+        with watch(segment, title) as tick, _pipeline_clocks(int(segment.head["data_pid"])) as pipeline:
             try:
                 while exchange.process.poll() is None and (process is None or process.poll() is None):
                     tick()
@@ -242,7 +266,7 @@ def run(options: Options, watch: demo.Watch, say: Any) -> dict[str, Any]:
         if front and front.errors:
             raise front.errors[0]
         done = Run(options.profile, options.rate, tuple(steps), options.entry, place.user[0].upper())
-        return report(done, snapshot(segment), statement, front, place.sides.backend)
+        return report(done, snapshot(segment), statement, front, place.sides.backend, pipeline)
 
 
 def _drain(front: MisbehavingVenue | None) -> None:

@@ -153,6 +153,8 @@ def parser() -> argparse.ArgumentParser:
     feed.add_argument("--group", default=DEFAULT_GROUP, help=f"group or address, or none ({DEFAULT_GROUP})")
     feed.add_argument("--port", type=_natural, default=DEFAULT_PORT, help=f"UDP port ({DEFAULT_PORT})")
     feed.add_argument("--interface", default="", metavar="NAME", help="send from this interface")
+    feed.add_argument("--send", choices=("udp", "packet", "afxdp"), default="udp",
+                      help="UDP sockets, or frames past the kernel's stack, at half the cost (udp)")  # fmt: skip
     feed.add_argument("--local-address", default=None, metavar="ADDR", help="or from the interface of this address")
     feed.add_argument("--ttl", type=_natural, default=1, help="of multicast (1)")
     feed.add_argument("--loopback", action="store_true", help="this machine hears the feed; from 127.0.0.1 by default")
@@ -256,6 +258,7 @@ def config_of(args: argparse.Namespace) -> ExchangeConfig:
         batch_us=args.batch_us, seconds=args.seconds, messages_max=args.messages, feed=args.feed, linger=args.linger,
         wait_clients=args.wait_clients, start_delay_ms=args.start_delay_ms, virtual_clock=args.clock == "virtual",
         group=None if args.group == "none" else args.group, port=args.port, ttl=args.ttl, interface=args.interface,
+        send=args.send,
         local_address=args.local_address or ("127.0.0.1" if args.loopback and not args.interface else ""),
         loopback=args.loopback, packet_size=args.packet_size, heartbeat_ms=args.heartbeat_ms,
         end_packets=args.end_packets, end_interval_ms=args.end_interval_ms, record=args.record, listen=args.listen,

@@ -3,7 +3,8 @@
  * SPDX-License-Identifier: MIT
  *
  * Contract: every symbol shares one pool of orders and one of levels, both bounded at init. Finding a level costs
- * O(log levels); the best level and the next one are one step away. A level holds two queues: displayed orders trade
+ * O(log levels), one step when it is the last that was found at its price modulo 64 ticks; the best level and the next
+ * one are one step away. A level holds two queues: displayed orders trade
  * before hidden ones of the same price. Full pools refuse; nothing is evicted.
  */
 #include "exchange.h"
@@ -17,7 +18,7 @@ bool sim_book_init(struct sim_book *book, uint32_t symbol_cnt, uint32_t orders_m
   book->levels = sim_memory((size_t)orders_max * sizeof *book->levels);
   book->halves = sim_memory((size_t)symbol_cnt * 2 * sizeof *book->halves);
   if (!book->orders || !book->levels || !book->halves) return false;
-  for (size_t i = 0; i < (size_t)symbol_cnt * 2; i++) book->halves[i] = (struct sim_half){SIM_NIL, SIM_NIL};
+  memset(book->halves, 0xFF, (size_t)symbol_cnt * 2 * sizeof *book->halves); /* SIM_NIL throughout */
   return true;
 }
 
@@ -80,7 +81,7 @@ static void tree_remove(struct sim_level *levels, uint32_t *link, uint32_t remov
   *link = left != SIM_NIL ? left : right;
 }
 
-static uint32_t level_get(struct sim_book *book, struct sim_half *half, uint32_t side, uint32_t px) {
+static uint32_t level_find(struct sim_book *book, struct sim_half *half, uint32_t side, uint32_t px) {
   struct sim_level *levels = book->levels;
   uint32_t key = key_of(side, px);
   uint32_t better = SIM_NIL;
@@ -118,8 +119,20 @@ static uint32_t level_get(struct sim_book *book, struct sim_half *half, uint32_t
   return level;
 }
 
+static uint32_t *near_of(struct sim_half *half, uint32_t px) {
+  return &half->near[px / SIM_TICK % SIM_NEAR];
+}
+
+static uint32_t level_get(struct sim_book *book, struct sim_half *half, uint32_t side, uint32_t px) {
+  uint32_t *near = near_of(half, px);
+  if (*near == SIM_NIL || book->levels[*near].px != px) *near = level_find(book, half, side, px);
+  return *near;
+}
+
 static void level_drop(struct sim_book *book, struct sim_half *half, uint32_t level) {
   struct sim_level *levels = book->levels;
+  uint32_t *near = near_of(half, levels[level].px);
+  if (*near == level) *near = SIM_NIL;
   uint32_t better = levels[level].better;
   uint32_t worse = levels[level].worse;
   tree_remove(levels, &half->root, level);

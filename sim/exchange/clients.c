@@ -389,7 +389,10 @@ void sim_clients_poll(sim_exchange *x, uint64_t now) {
       accepting = true;
       continue;
     }
-    if (events[i].data.u32 == SIM_RECOVERY_ID) continue;
+    if (events[i].data.u32 == SIM_RECOVERY_ID) {
+      x->recovery.is_called = true;
+      continue;
+    }
     struct sim_connection *connection = &x->connections[events[i].data.u32];
     if (connection->fd >= 0 && events[i].events & EPOLLOUT) flush(x, connection, now);
     if (connection->fd >= 0 && events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) read_in(x, connection, now);

@@ -56,7 +56,8 @@ class ExchangeConfig:
     divided by pace_scale). group None: nothing is sent, which is of use with record. group_b: a second line with the
     same packets; faults are those of both lines. requests, snapshots: where the recovery servers listen, at one
     address; request_loss: share of re-requests, and of answers, that are lost; request_bytes: how much is kept for
-    them, a power of two. listen None: no order entry. users: name, password and, if not ouch50, protocol.
+    them, a power of two. send: "udp", or as frames past the kernel's stack by "packet" or "afxdp".
+    listen None: no order entry. users: name, password and, if not ouch50, protocol.
     """
 
     symbols: Sequence[str] = default_symbols(8)
@@ -80,6 +81,7 @@ class ExchangeConfig:
     interface: str = ""
     local_address: str = ""
     loopback: bool = False
+    send: str = "udp"
     session: str = field(default_factory=default_session)
     packet_size: int = 0
     heartbeat_ms: int = 0
@@ -151,6 +153,7 @@ class Exchange(Closing):
         strings = {
             "path": str(config.feed) if config.feed else "",
             "interface": config.interface,
+            "send": "" if config.send == "udp" else config.send,
             "record_path": str(config.record) if config.record else "",
         }
         for name, value in strings.items():
@@ -263,6 +266,12 @@ class Exchange(Closing):
             looks[name.upper()] = {**row, "last_ref": last, "orders": {ref: qty for ref, qty in left.items() if qty}}
         return {"schema": SCHEMA, "look": looks}
 
+    def _clocks(self, step: int) -> dict[str, int]:
+        clocks = ffi.new("struct hwgw_sim_clocks *")
+        lib.hwgw_sim_exchange_clocks(self._handle, step, clocks)
+        names = {"ended": clocks.ns, "busy": clocks.busy_ns, "kernel": clocks.kernel_ns, "waited": clocks.waited_ns}
+        return {f"{name}_ns": int(value) for name, value in names.items()}
+
     def report(self) -> dict[str, Any]:
         """The end report; call it when the run is over. Cash is in 1/10,000 of the currency unit."""
         stats = ffi.new("struct hwgw_sim_stats *")
@@ -297,9 +306,9 @@ class Exchange(Closing):
                 for name in ("requests_in", "requests_lost", "answers", "answered_messages", "snapshots")
             },
             "steps": [
-                {"messages": cnt, "us": us, "ended_ns": int(lib.hwgw_sim_exchange_step_end(self._handle, index))}
-                for index, (cnt, us) in enumerate(self.config.steps)
+                {"messages": cnt, "us": us, **self._clocks(index)} for index, (cnt, us) in enumerate(self.config.steps)
             ],
+            "processor": self._clocks(-1),
             "messages_sent": messages,
             "messages_by_type": by_type,
             "messages_per_s": messages / elapsed_s if elapsed_s else 0.0,

@@ -4,8 +4,8 @@
  *
  * Contract: one round publishes what is due (at most a burst of 512 messages), hands it to the wire, carries out what
  * clients sent, and waits for the next due time or for a client. The schedule is open loop: message n is due at
- * start + n / rate, or at its place in the steps, whatever happened before, and what is late is sent at once. Timestamps of the feed are the scheduled
- * times and never step back. Stop is a flag read in each round; no wait is longer than 50 ms.
+ * start + n / rate, or at its place in the steps (schedule.c), and what is late is sent at once. Timestamps of the feed
+ * are the scheduled times and never step back. Stop is a flag read in each round; no wait is longer than 50 ms.
  */
 #include <errno.h>
 #include <poll.h>
@@ -20,7 +20,8 @@
 #include "exchange.h"
 
 #define WAIT_NS_MAX 50000000u
-#define CLOSE_NS UINT64_C(100000000) /* between the close and the end of the session */
+#define CLOSE_NS UINT64_C(100000000) /* between the close, or what clients said last, and the end of the session */
+#define CLOSE_NS_MAX (20 * CLOSE_NS)
 #define OVERTIME_NS SIM_NS_PER_S
 #define TIMERS_NS 100000000u
 #define VIRTUAL_OPEN_NS (34200u * (uint64_t)SIM_NS_PER_S) /* 09:30:00 */
@@ -59,6 +60,8 @@ static int32_t check(const struct hwgw_sim_cfg *cfg, char *error, uint32_t error
     return sim_fail(error, error_sz, 3, "steps: at most %u, the last with messages, are allowed", HWGW_SIM_STEPS_MAX);
   if (cfg->pace == HWGW_SIM_PACE_SCALED && !(cfg->pace_scale > 0))
     return sim_fail(error, error_sz, 3, "scale: more than 0, not %g", cfg->pace_scale);
+  if (cfg->send && cfg->send[0] && strcmp(cfg->send, "packet") != 0 && strcmp(cfg->send, "afxdp") != 0)
+    return sim_fail(error, error_sz, 3, "send by %s: udp, packet or afxdp are allowed", cfg->send);
   if (cfg->group && !cfg->port) return sim_fail(error, error_sz, 3, "port of the feed: 1 to 65,535 are allowed, not 0");
   if (cfg->user_cnt > HWGW_SIM_USERS_MAX || (cfg->user_cnt && !cfg->users))
     return sim_fail(error, error_sz, 3, "users: at most %u are allowed, not %u", HWGW_SIM_USERS_MAX, cfg->user_cnt);
@@ -106,11 +109,10 @@ int32_t hwgw_sim_exchange_open(struct hwgw_sim_exchange **exchange, const struct
   if (!x->cfg.client_orders_max) x->cfg.client_orders_max = 65536;
   if (!x->cfg.client_timeout_ms) x->cfg.client_timeout_ms = 15000;
   x->is_capture = cfg->path && cfg->path[0];
-  x->schedule.rate = (struct hwgw_sim_step){.messages = cfg->rate, .ns = SIM_NS_PER_S};
-  x->schedule.steps = cfg->step_cnt ? cfg->steps : &x->schedule.rate;
-  x->schedule.cnt = cfg->step_cnt ? cfg->step_cnt : 1;
+  sim_schedule_open(x);
   x->party_cnt = cfg->user_cnt + 1u;
-  x->listen_fd = x->epoll_fd = x->publish.fd[0] = x->publish.fd[1] = x->publish.record_fd = -1;
+  x->listen_fd = x->epoll_fd = x->publish.record_fd = -1;
+  for (uint32_t i = 0; i < HWGW_SIM_LINES_MAX; i++) x->lines.line[i].fd = -1;
   x->recovery.request_fd = x->recovery.snapshot_fd = -1;
   x->open_ns = sim_now();
   struct timespec wall;
@@ -164,22 +166,6 @@ static bool source_ended(const sim_exchange *x) {
   return x->is_capture && sim_capture_ended(x);
 }
 
-uint64_t sim_rate_due(sim_exchange *x) {
-  struct sim_schedule *s = &x->schedule;
-  uint64_t n = x->publish.next_seq - 1; /* only grows, so the steps are walked once */
-  while (s->at + 1 < s->cnt && n - s->first >= s->steps[s->at].messages) {
-    s->end_ns[s->at] = sim_now() - x->start_ns;
-    s->first += s->steps[s->at].messages;
-    s->ns += s->steps[s->at++].ns;
-  }
-  const struct hwgw_sim_step *step = &s->steps[s->at];
-  return x->start_ns + s->ns + (uint64_t)((double)(n - s->first) * (double)step->ns / (double)step->messages);
-}
-
-uint64_t hwgw_sim_exchange_step_end(const sim_exchange *x, uint32_t step) {
-  return step < x->schedule.cnt ? x->schedule.end_ns[step] : 0;
-}
-
 /* when the next message is due; 0 = at once */
 static uint64_t source_due(sim_exchange *x) {
   if (!x->is_capture && x->is_open && !x->cfg.depth) return UINT64_MAX; /* no background: clients are alone */
@@ -218,7 +204,7 @@ static void serve_clients(sim_exchange *x, uint64_t now) {
   sim_clients_poll(x, now);
   sim_clients_flush(x, now);
   sim_publish_flush(x);
-  sim_publish_late(x, now);
+  sim_lines_late(x, now);
   sim_recovery_poll(x);
 }
 
@@ -237,14 +223,21 @@ static void wait_until(sim_exchange *x, uint64_t wake, uint64_t last_wake) {
   ppoll(&clients, 1, &timeout, NULL);
 }
 
-/* the close: nothing trades any more, day orders are cancelled, and what is still on its way is refused by name */
+static uint64_t heard(const sim_exchange *x) {
+  return x->stats.orders_in + x->stats.replaces_in + x->stats.cancels_in + x->stats.mass_cancels_in;
+}
+
+/* the close: nothing trades any more, day orders are cancelled, and what is still on its way is refused by name, also
+ * that of a client who is behind with the feed */
 static void close_market(sim_exchange *x) {
   for (uint32_t user = 0; user < x->cfg.user_cnt; user++)
     sim_venue_cancel_all(x, user, SIM_NIL, OUCH50_CANCEL_REASON_CLOSED);
   x->is_open = false;
-  uint64_t end = sim_now() + CLOSE_NS;
-  for (uint64_t now = sim_now(); now < end; now = sim_now()) {
+  uint64_t end = sim_now() + CLOSE_NS, last = sim_now() + CLOSE_NS_MAX;
+  for (uint64_t now = sim_now(); now < end && now < last; now = sim_now()) {
+    uint64_t before = heard(x);
     serve_clients(x, now);
+    if (heard(x) != before) end = now + CLOSE_NS;
     wait_until(x, now + WAIT_NS_MAX < end ? now + WAIT_NS_MAX : end, 0);
   }
 }
@@ -252,6 +245,7 @@ static void close_market(sim_exchange *x) {
 /* the day ends: closing messages, end of session on both sides */
 static void finish(sim_exchange *x) {
   uint64_t now = sim_now();
+  sim_schedule_end(x, false);
   if (!x->is_capture) set_ts(x, x->cfg.virtual_clock && is_paced(x) ? sim_rate_due(x) : now);
   if (x->cfg.cancel_at_close) close_market(x);
   if (!x->is_capture) sim_flow_finish(x);
@@ -263,11 +257,13 @@ static void finish(sim_exchange *x) {
     uint64_t end = sim_now() + x->cfg.end_interval_ms * UINT64_C(1000000);
     sim_publish_end(x);
     do {
-      sim_publish_late(x, sim_now());
+      sim_lines_late(x, sim_now());
+      x->recovery.is_called = true;
       sim_recovery_poll(x);
       poll(NULL, 0, x->cfg.requests || x->cfg.snapshots ? 1 : (int)x->cfg.end_interval_ms);
     } while (sim_now() < end);
   }
+  sim_lines_end(x);
 }
 
 int32_t hwgw_sim_exchange_run(struct hwgw_sim_exchange *x, char *error, uint32_t error_sz) {
@@ -282,6 +278,7 @@ int32_t hwgw_sim_exchange_run(struct hwgw_sim_exchange *x, char *error, uint32_t
     if (!x->start_ns && x->logged_in >= x->cfg.wait_clients &&
         now >= x->open_ns + x->cfg.start_delay_ms * UINT64_C(1000000)) {
       x->start_ns = now;
+      sim_schedule_start(x);
       x->is_open = x->is_capture;
     }
     if (x->start_ns) {
@@ -289,10 +286,7 @@ int32_t hwgw_sim_exchange_run(struct hwgw_sim_exchange *x, char *error, uint32_t
       publish_due(x, now < end ? now : end);
       wake = source_ended(x) ? wake : source_due(x);
       if (source_ended(x)) {
-        if (!ended_ns && x->cfg.step_cnt) {
-          sim_rate_due(x);
-          x->schedule.end_ns[x->schedule.cnt - 1] = sim_now() - x->start_ns;
-        }
+        sim_schedule_end(x, true);
         if (!ended_ns) ended_ns = now;
         if (!x->is_capture || now - ended_ns >= x->cfg.linger_ns) break;
       }

@@ -17,6 +17,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "hwgw.h"
+#include "hwgw_rx.h"
 #include "hwgw_sim.h"
 #include "hwgw_wire.h" /* generated */
 
@@ -111,9 +113,12 @@ struct sim_level {
   uint32_t head[2], tail[2];
 };
 
+#define SIM_NEAR 64u /* a power of two */
+
 struct sim_half {
   uint32_t root;
   uint32_t best;
+  uint32_t near[SIM_NEAR]; /* by price in ticks, modulo: the live level found there last, or SIM_NIL */
 };
 
 struct sim_book {
@@ -146,26 +151,50 @@ static inline bool sim_crosses(uint32_t side, uint32_t px, uint32_t other_px) {
 #define SIM_PACKETS_MAX 64
 #define SIM_PACKET_SZ HWGW_BAD_LINE_PACKET_SZ
 
+#define SIM_HEADERS_SZ (ETHERNET_ETHERNET_HEADER_LEN + ETHERNET_IPV4_HEADER_LEN + ETHERNET_UDP_HEADER_LEN)
+
 struct sim_packet {
   uint64_t scheduled_ns; /* of its first message; 0 = not on a schedule */
-  uint32_t len;
+  uint64_t sum;          /* of the payload, for the checksum of a frame */
+  uint32_t len;          /* of data */
   uint32_t cnt;
+  uint8_t headers[SIM_HEADERS_SZ]; /* of the frame that data is the payload of; each line writes its own */
   uint8_t data[SIM_PACKET_SZ];
 };
 
 struct sim_publish {
-  int fd[HWGW_SIM_LINES_MAX];                       /* -1 = nothing is sent */
-  struct hwgw_bad_line *faults[HWGW_SIM_LINES_MAX]; /* NULL: a perfect line */
-  int record_fd;                                    /* -1 = nothing is recorded */
+  int record_fd; /* -1 = nothing is recorded */
   uint32_t packet_sz_max;
   uint32_t current; /* packet being filled */
   uint64_t next_seq;
   uint64_t last_ns; /* of the last packet out */
   uint64_t heartbeat_ns;
   uint8_t session[10];
-  struct mmsghdr headers[SIM_PACKETS_MAX];
-  struct iovec vectors[SIM_PACKETS_MAX];
   struct sim_packet packets[SIM_PACKETS_MAX];
+};
+
+/* ---- frame.c ---- */
+
+struct sim_headers {
+  uint64_t ip_sum; /* of what is the same in every frame */
+  uint64_t udp_sum;
+  uint8_t bytes[SIM_HEADERS_SZ];
+};
+
+/* ---- line.c ---- */
+
+struct sim_line {
+  bool is_open;
+  int fd;                       /* its UDP socket; -1: it has none, or leaves as frames */
+  struct sim_headers headers;   /* of its frames */
+  struct hwgw_bad_line *faults; /* NULL: a perfect line */
+  struct sim_packet *held;      /* SIM_PACKETS_MAX that came out of the faults and leave together */
+};
+
+struct sim_lines {
+  struct sim_line line[HWGW_SIM_LINES_MAX];
+  struct hwgw_rx *wire; /* takes frames; NULL: there are sockets */
+  bool is_waiting;      /* frames may wait in the wire's ring */
 };
 
 /* ---- clients.c: SoupBinTCP ---- */
@@ -233,6 +262,7 @@ struct sim_recovery {
   struct sim_kept *kept; /* those packets */
   uint64_t kept_cnt;     /* so far */
   uint64_t next_seq;
+  bool is_called;              /* one of its sockets has something */
   struct sim_snapshot *making; /* messages go here instead of to the feed */
   struct sim_snapshot client[SIM_SNAPSHOTS_MAX];
 };
@@ -283,8 +313,13 @@ struct sim_schedule {
   const struct hwgw_sim_step *steps;
   uint32_t cnt, at;
   uint64_t first; /* messages of the steps before this one */
-  uint64_t ns;    /* and how long they take */
-  uint64_t end_ns[HWGW_SIM_STEPS_MAX];
+  uint64_t until; /* and with it */
+  uint64_t ns;    /* how long those before take */
+  double ns_per_message;
+  int clock_fd;                 /* schedstat of the thread; -1 = not started, or the kernel has none */
+  struct hwgw_sim_clocks start; /* these as they stood; those below since then */
+  struct hwgw_sim_clocks ended;
+  struct hwgw_sim_clocks end[HWGW_SIM_STEPS_MAX];
 };
 
 struct hwgw_sim_exchange {
@@ -312,6 +347,7 @@ struct hwgw_sim_exchange {
   struct sim_map symbol_index;  /* name as 8 bytes -> symbol */
   struct sim_map client_orders; /* party << 32 | user reference number -> index */
   struct sim_publish publish;
+  struct sim_lines lines;
   struct sim_schedule schedule;
   struct sim_recovery recovery;
   int listen_fd;
@@ -328,9 +364,15 @@ struct hwgw_sim_exchange {
 typedef struct hwgw_sim_exchange sim_exchange;
 
 uint64_t sim_now(void);
-uint64_t sim_rate_due(sim_exchange *x); /* when the next message is due by rate or steps */
 int32_t sim_fail(char *error, uint32_t error_sz, int32_t status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* schedule.c */
+void sim_schedule_open(sim_exchange *x);
+void sim_schedule_start(sim_exchange *x); /* with start_ns, by the thread that runs */
+uint64_t sim_rate_due(sim_exchange *x);   /* when the next message is due by rate or steps */
+void sim_schedule_end(sim_exchange *x,
+                      bool is_whole); /* the source has ended, whole or cut off; later calls do nothing */
 
 /* publish.c */
 int32_t sim_publish_open(sim_exchange *x, char *error, uint32_t error_sz);
@@ -340,14 +382,27 @@ void sim_publish_flush(sim_exchange *x);
 void sim_publish_heartbeat(sim_exchange *x, uint64_t now); /* when one is due */
 void sim_publish_end(sim_exchange *x);                     /* one end of session packet */
 
-void sim_publish_late(sim_exchange *x, uint64_t now); /* what the lines' faults have held back */
+/* line.c */
+int32_t sim_lines_open(sim_exchange *x, char *error, uint32_t error_sz); /* packets of at most publish.packet_sz_max */
+void sim_lines_close(sim_exchange *x);
+void sim_lines_send(sim_exchange *x, struct sim_packet *packets, uint32_t cnt); /* on every line */
+void sim_lines_late(sim_exchange *x, uint64_t now); /* what the lines' faults have held back, and what the wire has */
+void sim_lines_end(
+    sim_exchange *x); /* behind the last packet: nothing is held back any more, and what never left is counted */
+
+/* frame.c */
+/* of the frames to a group and port from cfg->interface, for payloads of at most so many bytes */
+int32_t sim_headers_open(struct sim_headers *headers, const struct hwgw_sim_cfg *cfg, uint32_t group, uint16_t port,
+                         uint32_t payload_sz_max, char *error, uint32_t error_sz);
+void sim_packet_sum(struct sim_packet *packet); /* before its headers are written, for whatever number of lines */
+void sim_headers_write(const struct sim_headers *headers, struct sim_packet *packet);
 
 /* recovery.c */
 int32_t sim_recovery_open(sim_exchange *x, char *error, uint32_t error_sz); /* after the clients */
 void sim_recovery_close(sim_exchange *x);
 /* cnt messages from seq on as they were published: len bytes of message blocks */
 void sim_recovery_keep(sim_exchange *x, uint64_t seq, const uint8_t *blocks, uint32_t len, uint32_t cnt);
-void sim_recovery_poll(sim_exchange *x);
+void sim_recovery_poll(sim_exchange *x); /* behind sim_clients_poll, which knows whether somebody calls */
 uint8_t *sim_snapshot_reserve(sim_exchange *x, uint32_t len); /* room for one message of the one being made */
 
 /* itch.c: encodes and publishes one message each */

@@ -253,27 +253,37 @@ static void client_write(struct sim_snapshot *client) {
   shutdown(client->fd, SHUT_WR);
 }
 
+static void requests_answer(sim_exchange *x) {
+  for (uint32_t i = 0; i < REQUESTS_MAX; i++) {
+    uint8_t request[64];
+    struct sockaddr_in from;
+    socklen_t from_sz = sizeof from;
+    ssize_t got =
+        recvfrom(x->recovery.request_fd, request, sizeof request, MSG_DONTWAIT, (struct sockaddr *)&from, &from_sz);
+    if (got < 0) return;
+    if (got == MOLDUDP64_REQUEST_PACKET_LEN) answer(x, request, &from);
+  }
+}
+
+static void client_accept(sim_exchange *x, struct sim_snapshot *client) {
+  struct epoll_event event = {.events = EPOLLIN, .data.u32 = SIM_RECOVERY_ID};
+  client->fd = accept4(x->recovery.snapshot_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (client->fd >= 0 && epoll_ctl(x->epoll_fd, EPOLL_CTL_ADD, client->fd, &event)) client_close(client);
+}
+
 void sim_recovery_poll(sim_exchange *x) {
   struct sim_recovery *r = &x->recovery;
-  if (r->request_fd >= 0) {
-    for (uint32_t i = 0; i < REQUESTS_MAX; i++) {
-      uint8_t request[64];
-      struct sockaddr_in from;
-      socklen_t from_sz = sizeof from;
-      ssize_t got = recvfrom(r->request_fd, request, sizeof request, MSG_DONTWAIT, (struct sockaddr *)&from, &from_sz);
-      if (got < 0) break;
-      if (got == MOLDUDP64_REQUEST_PACKET_LEN) answer(x, request, &from);
-    }
-  }
-  if (r->snapshot_fd < 0) return;
-  for (uint32_t i = 0; i < SIM_SNAPSHOTS_MAX; i++) {
+  bool is_called = r->is_called;
+  bool is_drained = false; /* accepts what waits, until a call finds none: each costs a microsecond */
+  r->is_called = false;
+  if (is_called && r->request_fd >= 0) requests_answer(x);
+  for (uint32_t i = 0; r->snapshot_fd >= 0 && i < SIM_SNAPSHOTS_MAX; i++) {
     struct sim_snapshot *client = &r->client[i];
-    if (client->fd < 0) {
-      client->fd = accept4(r->snapshot_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-      struct epoll_event event = {.events = EPOLLIN, .data.u32 = SIM_RECOVERY_ID};
-      if (client->fd < 0 || epoll_ctl(x->epoll_fd, EPOLL_CTL_ADD, client->fd, &event)) continue;
+    if (client->fd < 0 && is_called && !is_drained) {
+      client_accept(x, client);
+      is_drained = client->fd < 0;
     }
-    client_read(x, client);
+    if (client->fd >= 0 && is_called) client_read(x, client);
     if (client->fd >= 0 && client->data) client_write(client);
   }
 }

@@ -50,7 +50,7 @@ void hwgw_sim_exchange_stats(const struct hwgw_sim_exchange *x, struct hwgw_sim_
   stats->lateness_p999_ns = sim_hist_percentile(&x->lateness, 99.9);
   stats->lateness_max_ns = x->lateness.max;
   for (uint32_t line = 0; line < HWGW_SIM_LINES_MAX; line++)
-    if (x->publish.faults[line]) hwgw_bad_line_stats(x->publish.faults[line], &stats->faults[line]);
+    if (x->lines.line[line].faults) hwgw_bad_line_stats(x->lines.line[line].faults, &stats->faults[line]);
 }
 
 int64_t hwgw_sim_exchange_position(const struct hwgw_sim_exchange *x, uint32_t party, uint32_t symbol) {

@@ -39,6 +39,14 @@ struct hwgw_sim_step {
   uint64_t ns;
 };
 
+/* of the thread that runs the exchange */
+struct hwgw_sim_clocks {
+  uint64_t ns;
+  uint64_t busy_ns;   /* on a processor */
+  uint64_t kernel_ns; /* of that in the kernel, to the tick where the kernel counts so */
+  uint64_t waited_ns; /* ready to run while others had the processor */
+};
+
 struct hwgw_sim_user {
   char name[6];      /* upper case, space padded */
   char password[10]; /* upper case, space padded */
@@ -75,6 +83,7 @@ struct hwgw_sim_cfg {
   uint32_t local_address; /* IPv4 of the interface to send from, host order, 0 = by route */
   const char *interface;  /* or its name; NULL or "" = by local_address */
   bool loopback;          /* hosts on this machine hear it too */
+  const char *send;       /* frames past the kernel's stack, from interface: "packet", "afxdp"; NULL or "" = UDP */
   char session[10];       /* of MoldUDP64 and of SoupBinTCP, space padded */
   uint32_t packet_sz_max; /* bytes of UDP payload; 0 = 1,400 */
   uint32_t heartbeat_ms;  /* 0 = 1,000 */
@@ -195,8 +204,8 @@ uint32_t hwgw_sim_exchange_order_left(const struct hwgw_sim_exchange *exchange, 
 uint32_t hwgw_sim_exchange_last_ref(const struct hwgw_sim_exchange *exchange, uint32_t party); /* it has taken */
 uint32_t hwgw_sim_exchange_open_orders(const struct hwgw_sim_exchange *exchange, uint32_t party);
 
-/* ns from the start to the last message of a step of the schedule, 0 = not reached */
-uint64_t hwgw_sim_exchange_step_end(const struct hwgw_sim_exchange *exchange, uint32_t step);
+/* from the start to the last message of a step of the schedule, all 0 = not reached; step -1: to the end of the source */
+void hwgw_sim_exchange_clocks(const struct hwgw_sim_exchange *exchange, int32_t step, struct hwgw_sim_clocks *clocks);
 
 /* the process gets SIGKILL when its parent thread ends; false when the parent is not parent_pid any more */
 bool hwgw_sim_die_with_parent(int32_t parent_pid);

@@ -78,13 +78,20 @@ def test_other_faults_of_order_entry_are_refused(text: str) -> None:
         parse_misbehaviour(text)
 
 
+def processor(busy: float, kernel: float, waited: float) -> dict[str, float]:
+    return {"busy_pct": busy, "kernel_pct": kernel, "waited_pct": waited}
+
+
+FULL = "the exchange has its processor full (99 % of the time, 60 % in the kernel)"
+
+
 def result(**changed: Any) -> dict[str, Any]:
     """As far as failures() looks."""
     fine = {
         "ledger": {"exact": True, "sent": 1, "received": 1, "dropped": {}}, "ledgers": {}, "messages": 1,
         "recovery": {"lost": 0}, "position_match": True, "halted": None, "halt_expected": [],
         "feed": {"exact": True}, "requests": {"exact": True, "lost_in_cuts": 0}, "answers": {"exact": True},
-        "load": {"is_whole": True, "reached_pct": 99.0, "seconds": 1.0},
+        "load": {"is_whole": True, "reached_pct": 99.0, "seconds": 1.0, "levels": [], "exchange": processor(99, 60, 1)},
         "orders": {"by_card": 0}, "card_frames": 0,
     }  # fmt: skip
     return {**fine, **changed}
@@ -97,10 +104,13 @@ def result(**changed: Any) -> dict[str, Any]:
         ({"requests": {"exact": False, "lost_in_cuts": -2}}, "requests to the venue are unaccounted for: -2"),
         ({"answers": {"exact": False}}, "answers of the venue are unaccounted for"),
         ({"position_match": False}, "the gateway's positions are not the exchange's"),
-        ({"load": {"is_whole": False, "seconds": 9.0}}, "the load was cut off after 9.0 s"),
         (
-            {"load": {"is_whole": True, "reached_pct": 96.9}},
-            "the load was not made: 96.9 % of the rate, 97 % are wanted (--reach)",
+            {"load": {"is_whole": False, "seconds": 9.0, "levels": [], "exchange": processor(99, 60, 1)}},
+            f"the load was cut off after 9.0 s: {FULL}",
+        ),
+        (
+            {"load": {"is_whole": True, "reached_pct": 96.9, "levels": [], "exchange": processor(99, 60, 1)}},
+            f"the load was not made: 96.9 % of the rate, 97 % are wanted (--reach): {FULL}",
         ),
         ({"halted": {"reason": "state", "text": "x"}}, "the gateway is halted (state): x"),
     ],
@@ -153,10 +163,30 @@ def test_requests_get_lost_with_a_connection_only() -> None:
 
 def test_what_a_run_that_was_cut_off_had_reached_is_told() -> None:
     run = report.Run(find("steady"), 1_000, tuple(schedule(find("steady"), 1_000, 2)), None, "X")
-    told = {"steps": [{"messages": 2_000, "us": 2_000_000, "ended_ns": 0}], "lateness_ns": {}}
+    clocks = {"ended_ns": 13_000_000_000, "busy_ns": 0, "kernel_ns": 0, "waited_ns": 0}
+    told = {"steps": [{"messages": 2_000, "us": 2_000_000, "ended_ns": 0}], "lateness_ns": {}, "processor": clocks}
     cut = report._load(run, {**told, "elapsed_s": 13.0, "messages_per_s": 100.0})
     assert (cut["is_whole"], cut["reached_pct"], cut["seconds"], cut["levels"]) == (False, 10.0, 13.0, [])
-    late = {**told, "steps": [{**told["steps"][0], "ended_ns": 4_000_000_000}], "elapsed_s": 4.0, "messages_per_s": 1.0}
+    end = {"ended_ns": 4_000_000_000, "busy_ns": 3_600_000_000, "kernel_ns": 2_000_000_000, "waited_ns": 400_000_000}
+    late = {**told, "steps": [{**told["steps"][0], **end}], "elapsed_s": 4.0, "messages_per_s": 1.0}
     whole = report._load(run, late)
     assert (whole["is_whole"], whole["reached_pct"], whole["seconds"]) == (True, 50.0, 4.0)
     assert [level["reached_msgs_per_s"] for level in whole["levels"]] == [500.0]
+    assert whole["levels"][0]["exchange"] == processor(90.0, 50.0, 10.0)
+    assert report.bound(whole) == (
+        "the exchange waited 10 % of the time for a processor that others had"
+        " (on it 90 % of the time, 50 % in the kernel)"
+    )
+
+
+def test_what_bounds_a_load_is_told_of_the_level_that_was_behind_most() -> None:
+    levels = [
+        {"asked_msgs_per_s": 100.0, "reached_msgs_per_s": 100.0, "exchange": processor(20, 10, 40)},
+        {"asked_msgs_per_s": 1000.0, "reached_msgs_per_s": 700.0, "exchange": processor(98.5, 61, 1)},
+    ]
+    load = {"levels": levels, "exchange": processor(30, 15, 30)}
+    full = "the exchange has its processor full (98.5 % of the time, 61 % in the kernel)"
+    assert report.bound(load) == full
+    assert report.bound({**load, "levels": levels[:1]}).startswith("the exchange waited 40 % of the time for a")
+    idle = {"levels": [], "exchange": processor(50, 20, 0)}
+    assert report.bound(idle).startswith("not for want of a processor (the exchange was on one 50 % of the time")
