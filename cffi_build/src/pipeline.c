@@ -15,6 +15,8 @@
  * are taken of every 2^sample_shift-th message, the stages of an order always.
  */
 #include "pipeline.h"
+#include "pipeline_clock.h"
+#include "pipeline_keep.h"
 
 #include "book.h"
 #include "instruments.h"

@@ -317,69 +317,6 @@ struct hwgw_pipeline {
   struct hwgw_frame frame[HWGW_BATCH_MAX];
 };
 
-/* ---- the clock of decisions: ticks of the TSC, or ns of the virtual clock ---- */
-
-static inline uint64_t pipeline_ticks(const struct hwgw_pipeline *p) {
-  return HWGW_LIKELY(!p->is_virtual) ? hwgw_rdtsc() : p->virtual_ns;
-}
-
-/* the gateway clock at a tick */
-static inline uint64_t pipeline_ns(const struct hwgw_pipeline *p, uint64_t ticks) {
-  return HWGW_LIKELY(!p->is_virtual) ? hwgw_ticks_to_now_ns(ticks) : ticks;
-}
-
-static inline uint64_t pipeline_now_ns(const struct hwgw_pipeline *p) {
-  return pipeline_ns(p, pipeline_ticks(p));
-}
-
-/* the time at which the gates are told of something: an order of the card, and what came of it, may be younger than now_ns */
-static inline uint64_t pipeline_told_ns(const struct hwgw_pipeline *p, uint64_t now_ns) {
-  return HWGW_LIKELY(now_ns >= p->rules.fired_ns) ? now_ns : p->rules.fired_ns;
-}
-
-static inline uint64_t pipeline_hz(const struct hwgw_pipeline *p) {
-  return HWGW_LIKELY(!p->is_virtual) ? hwgw_ticks_hz() : 1000000000u;
-}
-
-/* Another input comes. Where frames are kept, all that it brings about happens at this time, which its record has */
-static inline void pipeline_clock(struct hwgw_pipeline *p) {
-  if (HWGW_UNLIKELY(p->keeps_frames)) p->virtual_ns = hwgw_now_ns();
-}
-
-/* ---- the clock of measurements, by which nothing is decided: it goes on within an input ---- */
-
-static inline bool pipeline_is_timed(const struct hwgw_pipeline *p) {
-  return HWGW_LIKELY(!p->is_virtual) || p->keeps_frames;
-}
-
-static inline uint64_t pipeline_lap(const struct hwgw_pipeline *p) {
-  return pipeline_is_timed(p) ? hwgw_rdtsc() : p->virtual_ns;
-}
-
-/* the lap at a tick that was just read; one reading where both clocks are the TSC */
-static inline uint64_t pipeline_lap_at(const struct hwgw_pipeline *p, uint64_t ticks) {
-  return HWGW_LIKELY(!p->is_virtual) ? ticks : pipeline_lap(p);
-}
-
-/* the gateway clock at a lap: for decisions, for measurements */
-static inline uint64_t pipeline_decided_ns(const struct hwgw_pipeline *p, uint64_t lap) {
-  return HWGW_LIKELY(!p->is_virtual) ? hwgw_ticks_to_now_ns(lap) : p->virtual_ns;
-}
-
-static inline uint64_t pipeline_lap_ns(const struct hwgw_pipeline *p, uint64_t lap) {
-  return pipeline_is_timed(p) ? hwgw_ticks_to_now_ns(lap) : lap;
-}
-
-/* between two laps */
-static inline uint64_t pipeline_span_ns(const struct hwgw_pipeline *p, uint64_t laps) {
-  return pipeline_is_timed(p) ? hwgw_ticks_to_ns(laps) : laps;
-}
-
-/* time spent in a stage */
-static inline void pipeline_stage(struct hwgw_pipeline *p, uint32_t hist, uint64_t from, uint64_t to) {
-  hist_record(p->hist[hist], to > from ? to - from : 0);
-}
-
 /* pipeline_gate.c: what the gate is told */
 /* tells the gate of an event, records it and halts for what it latches, which is returned (PASS: nothing) */
 uint32_t pipeline_gate(struct hwgw_pipeline *p, struct hwgw_order *event, const struct hwgw_limits *limits);
@@ -479,13 +416,6 @@ int32_t pipeline_params_open(struct hwgw_pipeline *p, struct pipeline_strategy *
                              const struct hwgw_strategy_cfg *from, struct hwgw_error *error);
 void pipeline_params(struct hwgw_pipeline *p); /* looks whether the control plane has changed some */
 void pipeline_params_keep(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, uint64_t now_ns);
-/* pipeline_keep.c: what strategies decide by, into the journal. Each but check is for where keeps_frames is set */
-int32_t pipeline_keep_check(const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error);
-/* a datagram into the journal, then to its channel; now: the time of all that it brings about. As hwgw_mold_packet */
-uint32_t pipeline_keep_packet(struct hwgw_pipeline *p, const struct hwgw_frame *frame,
-                              const struct hwgw_datagram *datagram, struct hwgw_mold_iter *iter, uint64_t *now);
-void pipeline_keep_input(struct hwgw_pipeline *p, uint32_t what, uint32_t value, uint32_t ref);
-void pipeline_keep_params(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, uint64_t now_ns);
 /* pipeline_route.c: orders without a venue */
 int32_t pipeline_route_open(struct hwgw_pipeline *p, const struct hwgw_router_cfg *cfg, struct hwgw_error *error);
 void pipeline_route_restored(struct hwgw_pipeline *p); /* the orders that are open */

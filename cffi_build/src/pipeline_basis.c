@@ -9,6 +9,7 @@
  * Cost: before an order's bytes two loads of a line that the gate reads anyway; behind them a record of 96 bytes.
  */
 #include "pipeline.h"
+#include "pipeline_keep.h"
 #include "risk.h"
 
 static int64_t narrow(hwgw_money sum) {

@@ -12,6 +12,7 @@
  *   Cost: a word per session and round of them. Thread: the pipeline's.
  */
 #include "pipeline.h"
+#include "pipeline_clock.h"
 
 #include "halt.h"
 #include "session.h"

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 
 #include "pipeline.h"
+#include "pipeline_clock.h"
+#include "pipeline_keep.h"
 #include "soup.h"
 
 #define RESTART_PACKETS 3 /* of a stale channel, all known already: the sequence has begun again */

@@ -9,6 +9,7 @@
 #include "breaker.h"
 #include "halt.h"
 #include "pipeline.h"
+#include "pipeline_clock.h"
 #include "risk.h"
 
 /* ---- gate: every event on the one clock; what latches in the gate latches in the segment ---- */

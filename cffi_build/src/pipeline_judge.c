@@ -19,6 +19,7 @@
 #include "halt.h"
 #include "hwgw_fields.h"
 #include "pipeline.h"
+#include "pipeline_clock.h"
 
 #define STATS_MS 5
 

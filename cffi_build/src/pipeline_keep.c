@@ -15,7 +15,9 @@
  *   Not with a card, servers that are asked for what is missing, or several venues: what these say is not on record.
  *   Cost: of a datagram its copy, and one clock read; of one that is not kept a test. Thread: the pipeline's.
  */
+#include "pipeline_keep.h"
 #include "pipeline.h"
+#include "pipeline_clock.h"
 
 static void full(struct hwgw_pipeline *p) {
   hwgw_halt(p->segment, HWGW_RISK_REASON_JOURNAL, "the ring of the journal is full: its writer does not keep up");

@@ -30,6 +30,7 @@
 #include "card_send.h"
 #include "halt.h"
 #include "pipeline.h"
+#include "pipeline_clock.h"
 #include "risk.h"
 #include "session.h"
 

@@ -12,6 +12,8 @@
 #include "breaker.h"
 #include "halt.h"
 #include "pipeline.h"
+#include "pipeline_clock.h"
+#include "pipeline_keep.h"
 #include "risk.h"
 
 /* ---- journal: what the gate was told and what it said; what cannot be recorded halts ---- */

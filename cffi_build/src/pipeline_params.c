@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "pipeline.h"
+#include "pipeline_clock.h"
+#include "pipeline_keep.h"
 
 /* the number of the first value that is not allowed, or param_cnt */
 static uint32_t first_wrong(const struct hwgw_strategy *desc, const int64_t *params) {

@@ -17,6 +17,7 @@
 
 #include "card_gate.h"
 #include "pipeline.h"
+#include "pipeline_clock.h"
 #include "risk.h"
 
 #define BEAT_RECORDS 32 /* the card's watchdog goes on while it is told of the past */

@@ -11,6 +11,7 @@
  *   Cost: once per run. Thread: the pipeline's opener.
  */
 #include "halt.h"
+#include "pipeline_clock.h"
 #include "pipeline_restore.h"
 #include "risk.h"
 #include "session.h"

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "pipeline.h"
+#include "pipeline_clock.h"
 
 #include "halt.h"
 #include "order.h"

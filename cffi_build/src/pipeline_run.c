@@ -15,6 +15,8 @@
 #include "breaker.h"
 #include "halt.h"
 #include "pipeline.h"
+#include "pipeline_clock.h"
+#include "pipeline_keep.h"
 #include "risk.h"
 #include "segment.h"
 #include "session.h"

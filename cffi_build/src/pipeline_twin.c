@@ -20,6 +20,7 @@
 #include "book.h"
 #include "halt.h"
 #include "pipeline.h"
+#include "pipeline_clock.h"
 #include "venue.h"
 
 /* ---- orders ---- */

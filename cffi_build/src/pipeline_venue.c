@@ -3,6 +3,8 @@
  * SPDX-License-Identifier: MIT
  */
 #include "pipeline.h"
+#include "pipeline_clock.h"
+#include "pipeline_keep.h"
 
 #include "halt.h"
 #include "risk.h"

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "pipeline.h"
+#include "pipeline_clock.h"
 
 #define SYMBOLS 2
 #define PACKET_MAX 1024
