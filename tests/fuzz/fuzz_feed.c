@@ -9,10 +9,9 @@
  * its book; the row says what the gate was told. At the end: every ledger of messages.
  */
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "pipeline.h"
 #include "pipeline_clock.h"
+#include "pipeline_made.h"
 
 #define SYMBOLS 2
 #define PACKET_MAX 1024
@@ -179,27 +178,16 @@ static void step(struct input *in) {
 }
 
 static void set_up(void) {
-  char name[32], path[64];
-  struct hwgw_error error;
-  snprintf(name, sizeof name, "fuzz-feed-%d", (int)getpid());
-  struct hwgw_segment_cfg cfg = {.name = name,
-                                 .thread_cnt = 1,
-                                 .instrument_cnt = SYMBOLS,
-                                 .symbols = "SYM1    SYM2    ",
-                                 .version = "0",
-                                 .commit = "0"};
-  expect(!hwgw_segment_create(&segment, &cfg, &error), "no segment");
-  snprintf(path, sizeof path, "/dev/shm/hwgw-%s", name);
-  unlink(path);
+  segment = segment_made("feed", (struct hwgw_segment_cfg){.instrument_cnt = SYMBOLS, .symbols = "SYM1    SYM2    "});
   tick = hwgw_ticks_hz() / 1000000;
 
   struct hwgw_flow flows[2] = {{.group = 1, .port = 1, .line = 0}, {.group = 2, .port = 1, .line = 1}};
-  struct hwgw_pipeline_cfg made = {.segment = segment, .cpu = -1, .sample_shift = 10, .channel_cnt = 1};
+  struct hwgw_pipeline_cfg made = {.segment = segment, .sample_shift = 10, .channel_cnt = 1};
   made.rx.flows = flows;
   made.rx.flow_cnt = 2;
   made.books = (struct hwgw_books_cfg){.instrument_cnt = SYMBOLS, .orders_max = 64};
   made.channel[0] = (struct hwgw_channel_cfg){.line_cnt = 2, .hold_max = 8, .stale_ns = 1000000};
-  expect(!hwgw_pipeline_open(&p, &made, &error), "no pipeline");
+  p = pipeline_made(&made);
   p->recover_io = (struct pipeline_recover_io){NULL, io_request, io_nothing, io_nothing, io_poll};
 }
 

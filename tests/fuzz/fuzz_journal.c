@@ -10,12 +10,10 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "hwgw_replay.h"
-#include "pipeline.h"
+#include "pipeline_made.h"
 #include "risk.h"
-#include "session.h"
 #include "strategy.h"
 
 #define RECORDS_MAX 512
@@ -291,61 +289,28 @@ static void put_record(struct journal *to, struct input *input) {
 
 /* ---- the pipeline: opened once, and as new for every input ---- */
 
-static struct hwgw_session_cfg session_cfg(uint16_t protocol) {
-  struct hwgw_session_cfg cfg = {
-      .address = 0x7F000001,
-      .port = 1,
-      .protocol = protocol,
-      .capacity = 'P',
-      .display = 'Y',
-      .requested_seq = 1,
-      .login_timeout_ms = 1000,
-      .dead_link_ms = 15000,
-      .sender = "HWGW",
-      .target = "VENUE",
-      .heartbeat_s = 10,
-  };
-  memset(cfg.username, ' ', sizeof cfg.username);
-  memset(cfg.password, ' ', sizeof cfg.password);
-  memset(cfg.requested_session, ' ', sizeof cfg.requested_session);
-  memset(cfg.firm, ' ', sizeof cfg.firm);
-  return cfg;
-}
-
-static struct hwgw_pipeline *pipeline_made(void) {
-  char name[32];
-  (void)snprintf(name, sizeof name, "fuzz-%d", (int)getpid());
-  struct hwgw_segment_cfg segment_cfg = {
-      .name = name, .version = "0", .commit = "0", .thread_cnt = 1, .instrument_cnt = 2, .symbols = symbols};
-  struct hwgw_session_cfg session = session_cfg(HWGW_PROTOCOL_OUCH50);
+static struct hwgw_pipeline *pipeline_fresh(void) {
+  struct hwgw_session_cfg session = session_made();
   static struct hwgw_pipeline_cfg cfg;
-  struct hwgw_error error;
-  struct hwgw_pipeline *made;
-  if (hwgw_segment_create(&cfg.segment, &segment_cfg, &error) != HWGW_OK) abort();
-  (void)snprintf(name, sizeof name, "/dev/shm/hwgw-fuzz-%d", (int)getpid());
-  (void)unlink(name); /* the mapping is enough, and nothing is left behind whatever happens */
-  cfg.cpu = -1;
+  struct hwgw_strategy_cfg strategy = {.strategy = hwgw_strategy_find("imbalance"), .name = "one"};
+  expect(strategy.strategy, "a strategy");
+  cfg.segment = segment_made("journal", (struct hwgw_segment_cfg){.instrument_cnt = 2, .symbols = symbols});
   cfg.books.instrument_cnt = 2;
   cfg.books.orders_max = 16;
   cfg.channel_cnt = 1;
   cfg.channel[0].line_cnt = 1;
   cfg.session = &session;
   cfg.session_cnt = 1;
-  struct hwgw_strategy_cfg strategy = {.strategy = hwgw_strategy_find("imbalance"), .name = "one"};
   cfg.strategy = &strategy;
   cfg.strategy_cnt = 1;
-  if (!strategy.strategy || hwgw_pipeline_open(&made, &cfg, &error) != HWGW_OK) {
-    fprintf(stderr, "fuzz_journal: %s\n", error.text);
-    abort();
-  }
-  return made;
+  return pipeline_made(&cfg);
 }
 
 static struct hwgw_pipeline *pipeline_new(void) {
   static struct hwgw_pipeline *p;
   static struct hwgw_session fresh;
   if (!p) {
-    p = pipeline_made();
+    p = pipeline_fresh();
     memcpy(&fresh, p->session[0].link, sizeof fresh);
   }
   struct hwgw_session *session = p->session[0].link; /* but for what is not read before it is written */
@@ -396,19 +361,10 @@ static void replayed(const struct hwgw_replay_part *part) {
 
 /* opened anew: what a strategy and the books have learnt stays */
 static void decided(const struct hwgw_replay_part *part) {
-  char name[48];
-  (void)snprintf(name, sizeof name, "fuzz-told-%d", (int)getpid());
-  struct hwgw_segment_cfg segment_cfg = {.name = name,
-                                         .version = "0",
-                                         .commit = "0",
-                                         .thread_cnt = 1,
-                                         .instrument_cnt = 2,
-                                         .symbols = symbols,
-                                         .journal_sz_bytes = 1u << 20};
   struct hwgw_flow flow = {.group = 1, .port = 1};
   struct hwgw_strategy_cfg strategy = {.strategy = hwgw_strategy_find("imbalance"), .name = "one"};
   static struct hwgw_pipeline_cfg cfg;
-  cfg = (struct hwgw_pipeline_cfg){.cpu = -1, .virtual_clock = true, .channel_cnt = 1, .strategy_cnt = 1};
+  cfg = (struct hwgw_pipeline_cfg){.virtual_clock = true, .channel_cnt = 1, .strategy_cnt = 1};
   cfg.strategy = &strategy;
   cfg.rx.flows = &flow;
   cfg.rx.flow_cnt = 1;
@@ -416,11 +372,9 @@ static void decided(const struct hwgw_replay_part *part) {
   cfg.channel[0].line_cnt = 1;
   struct hwgw_error error;
   struct hwgw_decided_result result;
-  struct hwgw_pipeline *p;
-  if (hwgw_segment_create(&cfg.segment, &segment_cfg, &error) != HWGW_OK) abort();
-  (void)snprintf(name, sizeof name, "/dev/shm/hwgw-fuzz-told-%d", (int)getpid());
-  (void)unlink(name); /* as above */
-  if (hwgw_pipeline_open(&p, &cfg, &error) != HWGW_OK) abort();
+  cfg.segment = segment_made(
+      "told", (struct hwgw_segment_cfg){.instrument_cnt = 2, .symbols = symbols, .journal_sz_bytes = 1u << 20});
+  struct hwgw_pipeline *p = pipeline_made(&cfg);
   int32_t status = hwgw_decide_again(p, part, 0, 1, NULL, &result, &error);
   expect(status == HWGW_OK || status == HWGW_ERR_CHECK, "what is told says what is wrong with records");
   expect(result.frames <= part->record_cnt, "no frame is told twice");

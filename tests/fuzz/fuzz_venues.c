@@ -16,10 +16,9 @@
 
 #include "breaker.h"
 #include "halt.h"
-#include "pipeline.h"
+#include "pipeline_made.h"
 #include "risk.h"
 #include "router.h"
-#include "session.h"
 
 #define VENUES 3
 #define SYMBOLS 2
@@ -385,39 +384,19 @@ static void set_up(void) {
   static const char venues[VENUES][16] = {"NORTH", "SOUTH", "WEST"};
   static struct hwgw_limits limits = {.checks_enabled = 1u << HWGW_RISK_REASON_FEED, .ref_age_max_ns = UINT64_MAX};
   static struct hwgw_pipeline_cfg cfg;
-  char name[32], path[64];
-  struct hwgw_error error;
-  (void)snprintf(name, sizeof name, "fuzz-venues-%d", (int)getpid());
-  struct hwgw_segment_cfg segment_cfg = {.name = name,
-                                         .thread_cnt = 1,
-                                         .instrument_cnt = VENUES * SYMBOLS,
-                                         .symbols = "AAPL    CVLT    AAPL    CVLT    AAPL    CVLT    ",
-                                         .version = "0",
-                                         .commit = "0",
-                                         .venues = venues[0],
-                                         .venue_cnt = VENUES};
-  expect(!hwgw_segment_create(&segment, &segment_cfg, &error), "a segment");
-  (void)snprintf(path, sizeof path, "/dev/shm/hwgw-%s", name);
-  (void)unlink(path);
+  segment =
+      segment_made("venues", (struct hwgw_segment_cfg){.instrument_cnt = VENUES * SYMBOLS,
+                                                       .symbols = "AAPL    CVLT    AAPL    CVLT    AAPL    CVLT    ",
+                                                       .venues = venues[0],
+                                                       .venue_cnt = VENUES});
   expect(hwgw_limits_publish(segment, &limits) == 1 && hwgw_arm(segment, 0, true), "limits");
   struct hwgw_session_cfg session[VENUES];
   for (uint32_t i = 0; i < VENUES; i++) {
-    session[i] = (struct hwgw_session_cfg){.address = 0x7F000001,
-                                           .port = 1,
-                                           .capacity = 'P',
-                                           .display = 'Y',
-                                           .requested_seq = 1,
-                                           .login_timeout_ms = 1000,
-                                           .dead_link_ms = 15000};
-    memset(session[i].username, ' ', sizeof session[i].username);
-    memset(session[i].password, ' ', sizeof session[i].password);
-    memset(session[i].requested_session, ' ', sizeof session[i].requested_session);
-    memset(session[i].firm, ' ', sizeof session[i].firm);
+    session[i] = session_made();
     memcpy(session[i].venue, venues[i], sizeof session[i].venue);
   }
   struct hwgw_strategy_cfg strategy = {.strategy = &desc};
   cfg = (struct hwgw_pipeline_cfg){.segment = segment,
-                                   .cpu = -1,
                                    .virtual_clock = true,
                                    .cancel_on_halt = true,
                                    .books = {.instrument_cnt = VENUES * SYMBOLS, .orders_max = 16},
@@ -428,7 +407,7 @@ static void set_up(void) {
                                    .router = {.venue_cnt = VENUES, .children_max = 2, .retries_max = 2}};
   for (uint32_t i = 0; i < VENUES; i++)
     cfg.router.venue[i] = (struct hwgw_route_venue){.order_max = 150, .open_max = 16};
-  if (hwgw_pipeline_open(&p, &cfg, &error) != HWGW_OK) expect(false, error.text);
+  p = pipeline_made(&cfg);
   p->virtual_ns = 1000000;
   struct hwgw_order good = {.kind = HWGW_ORDER_KIND_FEED, .instrument = UINT32_MAX, .qty = 1};
   pipeline_gate(p, &good, NULL);
