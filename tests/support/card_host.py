@@ -5,7 +5,8 @@ SPDX-License-Identifier: MIT
 SETTINGS is JSON: address and port of the venue, where and library of the gate; rules of the card, and the interface
 that it then receives on. It waits for a line with what it is to be rebuilt from: files of records and how many each
 holds. Then it prints the name of its segment; of what comes on its standard input each byte is something to do (DO).
-The test's side of it: a Host is such a process, Hosts are those that come to a venue one after another.
+The test's side of it: a Host is such a process, Hosts are those that come to a venue one after another. And what every
+test of a card that sends begins with: library and lab (fixtures by tests/system/conftest.py), its rules.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
+import hwgw_sim.card
 import numpy as np
+import pytest
 from hwgw_sim.lab import Lab
 
 from hwgw import specs
@@ -31,18 +34,40 @@ from hwgw.segment import Segment
 
 from . import rig as r
 from . import soup_venue as sv
-from .card_sender import PX
+from .card_sender import PX, timestamps
 from .desk import SYMBOLS, probe, session_cfg
 from .far import FarCard
 from .forked import inside
 from .restored import RING, TYPES, Records, opening
 from .rig import Rig
 
+CHEAP = 1_000_100  # what the rules wait for: the books are 1,000,000 bid, 1,000,200 asked
+BUY = {
+    "when": lib.HWGW_RULE_WHEN_OFFERED, "side": lib.HWGW_ORDER_SIDE_BUY, "tif": lib.HWGW_ORDER_TIF_DAY,
+    "when_px": CHEAP, "when_qty": 100, "px": CHEAP, "qty": 100,
+}  # fmt: skip
+DIP = {"name": "dip", "instrument": 0} | BUY
+OTHER = {"name": "other", "instrument": 1} | BUY
 DO = {"quote": b"q", "order": b"o"}  # the first book of two sides; one that has changed: each is an order
 TURN_S = 0.0002
 PATIENCE_S = 60.0
 ORDER = specs.dtype("order", "order")
 NEW = lib.HWGW_ORDER_KIND_NEW
+
+
+def library() -> str:
+    """The simulated card; skips where none can be made."""
+    if why := hwgw_sim.card.missing():
+        pytest.skip(why)
+    return str(hwgw_sim.card.build())
+
+
+@contextlib.contextmanager
+def lab() -> Iterator[Lab]:
+    """Two namespaces, and connections of the gateway's without TCP timestamps."""
+    with Lab() as made:
+        timestamps(made, 0)
+        yield made
 
 
 def main(text: str) -> None:
@@ -204,6 +229,11 @@ class Hosts:
     def send(self, frame: bytes) -> None:
         """A frame of the feed over the veth."""
         self._cable.send(frame)
+
+
+def number_of(packet: bytes) -> int:
+    """UserRefNum of an order at the venue."""
+    return int.from_bytes(packet[4:8], "big")
 
 
 def enters(ref: int, px: int = PX, symbol: bytes = b"AAPL    ") -> bytes:

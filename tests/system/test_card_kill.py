@@ -17,7 +17,6 @@ import pytest
 from hwgw_sim.lab import Lab
 from support import soup_venue as sv
 from support.card_host import PATIENCE_S, Hosts, accepted, enters, kept
-from support.card_sender import timestamps
 from support.far import FarCard
 from support.frames_ledger import FramesLedger
 from support.market import Market, is_alive, until
@@ -31,18 +30,9 @@ OFFER, GATE = TYPES["offer"], TYPES["gate"]
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with Lab() as made:
-        timestamps(made, 0)
-        yield made
-
-
-@pytest.fixture(scope="module")
-def far(lab: Lab) -> Iterator[FarCard]:
+def far(lab: Lab, library: str) -> Iterator[FarCard]:
     """One card, which each of the tests below takes over from the one before."""
-    if why := hwgw_sim.card.missing():
-        pytest.skip(why)
-    with FarCard(lab, str(hwgw_sim.card.build())) as made:
+    with FarCard(lab, library) as made:
         yield made
 
 

@@ -20,8 +20,7 @@ import pytest
 from hwgw_sim.lab import Lab
 from support import rig as r
 from support import soup_venue as sv
-from support.card_host import PATIENCE_S, Host, Hosts, accepted, enters, kept
-from support.card_sender import timestamps
+from support.card_host import CHEAP, DIP, OTHER, PATIENCE_S, Host, Hosts, accepted, enters, kept, number_of
 from support.far import FarCard
 from support.frames_ledger import FramesLedger
 from support.market import Market, is_alive, until
@@ -29,36 +28,18 @@ from support.restored import TYPES
 
 from hwgw import journal, rules
 from hwgw.errors import CheckFailed
-from hwgw.native import lib
 from hwgw.segment import Segment
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(Lab.missing()), reason=f"no lab: {Lab.missing()}")]
 OFFER, SHOT, GATE = TYPES["offer"], TYPES["shot"], TYPES["gate"]
-CHEAP = 1_000_100  # what the rules wait for: the books are 1,000,000 bid, 1,000,200 asked
 SYMBOLS = ("AAPL", "MSFT")
-RULES = [
-    {
-        "name": symbol.lower(), "instrument": instrument, "when": lib.HWGW_RULE_WHEN_OFFERED,
-        "side": lib.HWGW_ORDER_SIDE_BUY, "tif": lib.HWGW_ORDER_TIF_DAY,
-        "when_px": CHEAP, "when_qty": 100, "px": CHEAP, "qty": 100,
-    }
-    for instrument, symbol in enumerate(SYMBOLS)
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with Lab() as made:
-        timestamps(made, 0)
-        yield made
+RULES = [DIP, OTHER]
 
 
 @pytest.fixture
-def far(lab: Lab) -> Iterator[FarCard]:
+def far(lab: Lab, library: str) -> Iterator[FarCard]:
     """A card whose feed begins with its first message."""
-    if why := hwgw_sim.card.missing():
-        pytest.skip(why)
-    with FarCard(lab, str(hwgw_sim.card.build())) as made:
+    with FarCard(lab, library) as made:
         yield made
 
 
@@ -120,7 +101,7 @@ class Killed(Hosts):
         """As many orders left by the card since it had so many as the gate let pass, and at the venue are no others."""
         passed, left = self.far.passed(), self.far.frames - frames
         assert left <= len(passed)
-        assert {int.from_bytes(packet[4:8], "big") for packet in self.orders()} <= set(passed)
+        assert {number_of(packet) for packet in self.orders()} <= set(passed)
 
     def again(self, host: Host, folder: Path, prepared: Host | None = None) -> Host:
         """The next host, rebuilt from what the last one left, and its login at the venue."""
@@ -144,9 +125,9 @@ def test_an_order_that_a_rule_made_in_the_moment_of_the_kill_is_the_venues_to_te
     lab: Lab, far: FarCard, tmp_path: Path
 ) -> None:
     with Killed(lab, far, "both", RULES) as at:
-        first = at.first("aapl")
+        first = at.first("dip")
         far.arm("heard")
-        at.fire(first, "aapl")
+        at.fire(first, "dip")
         assert (far.was_lent, far.frames, far.passed()) == (True, 1, [1])
         at.until(lambda: at.orders() == [enters(1, CHEAP)], "the order")
         at.over()
@@ -168,7 +149,7 @@ def test_a_rule_whose_host_is_dead_makes_an_order_within_the_loan_alone_and_it_i
     lab: Lab, far: FarCard, tmp_path: Path, is_lent: bool
 ) -> None:
     with Killed(lab, far, "both", RULES) as at:
-        first = at.first("aapl")
+        first = at.first("dip")
         far.hold()
         far.arm("loaded")
         at.died(first)
@@ -195,11 +176,11 @@ def test_of_several_rules_nobody_knows_which_made_it_and_the_next_host_trades_on
     lab: Lab, far: FarCard, tmp_path: Path, has_left: bool
 ) -> None:
     with Killed(lab, far, "both", RULES) as at:
-        first = at.first("aapl", "msft")
+        first = at.first("dip", "other")
         ref = int(first.segment.threads[0]["last_ref"])
         if has_left:
             far.arm("heard")
-            at.fire(first, "aapl", "msft")
+            at.fire(first, "dip", "other")
             at.until(lambda: at.orders() == [enters(ref, CHEAP)], "the order")
         else:
             far.arm("loaded")
@@ -264,7 +245,7 @@ def test_rules_of_a_dead_host_make_no_order_for_the_one_that_is_there_within_the
 ) -> None:
     """Their event comes before the next host is there, just before it says a word to the gate, or behind that."""
     with Killed(lab, far, "both", RULES) as at:
-        first = at.first("aapl")
+        first = at.first("dip")
         following = at.prepare()
         far.hold()
         far.arm("loaded")
@@ -328,7 +309,7 @@ def test_an_event_that_comes_while_a_host_takes_back_what_it_lent_and_dies_makes
     """The shot is taken back before the loan is: an event in between makes no order."""
     makes_one = point.startswith("unload")
     with Killed(lab, far, where, RULES) as at:
-        first = at.first("aapl")
+        first = at.first("dip")
         far.arm(point, at.cheap())
         if not makes_one:
             first.segment.halt("for the test", "operator")

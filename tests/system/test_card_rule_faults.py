@@ -6,16 +6,14 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import hwgw_sim.card
 import numpy as np
 import pytest
 from hwgw_sim.lab import Lab
-from support import rig as r
 from support import soup_venue as sv
+from support.card_host import CHEAP, DIP, OTHER, enters, number_of
 from support.card_sender import log_in_again, open_orders, sender
 from support.lying import Liar
 from support.restored import RING, TYPES, Records, opening, restored
@@ -23,25 +21,11 @@ from support.restored import RING, TYPES, Records, opening, restored
 from hwgw import specs
 from hwgw.native import lib
 
-from .test_card_rules import CHEAP, DIP, OTHER, code, enters, number_of, session, sound
+from .test_card_rules import code, session, sound
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(Lab.missing()), reason=f"no lab: {Lab.missing()}")]
 ORDER = specs.dtype("order", "order")
 SHOT, GATE = TYPES["shot"], TYPES["gate"]
-
-
-@pytest.fixture(scope="module")
-def library() -> str:
-    """The simulated card."""
-    if why := hwgw_sim.card.missing():
-        pytest.skip(why)
-    return str(hwgw_sim.card.build())
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with Lab() as made:
-        yield made
 
 
 def test_a_rule_that_the_host_s_gate_and_the_card_see_differently_halts(lab: Lab, library: str, tmp_path: Path) -> None:
@@ -125,7 +109,7 @@ def test_an_order_of_a_rule_that_the_card_kept_is_given_back_before_the_gates_ar
         time.sleep(0.2)  # until its clock is where the gates are
         desk.ask()
         desk.fire(CHEAP)
-        assert desk.arrive(1) == enters(number_of(desk.orders[0]))
+        assert desk.arrive(1) == enters(number_of(desk.orders[0]), CHEAP)
         assert desk.halts() == {}
 
 
@@ -163,8 +147,7 @@ def test_a_number_used_behind_a_shot_says_that_it_was_taken_back(lab: Lab, libra
     firm = session(lab, firm=b"FIRM", mass_cancel=True)
     options: dict[str, Any] = {"journal_sz_bytes": RING, "cancel_on_halt": True, "session": firm}
     with sender(lab, library, rules=[DIP, OTHER], **options) as desk:
-        desk.rig.feed(r.directory(2, "MSFT"), r.add(2, "MSFT", 2001, "B", 500, 1_000_000))
-        desk.rig.feed(r.add(2, "MSFT", 2002, "S", 500, 1_000_200))
+        desk.rig.quote("MSFT", 2)
         desk.settle()
         desk.ask()
         desk.fire(CHEAP)
@@ -207,8 +190,7 @@ def test_what_a_rule_may_make_is_on_record_before_it_can_and_the_venue_is_asked_
     lab: Lab, library: str
 ) -> None:
     with sender(lab, library, rules=[DIP, OTHER], journal_sz_bytes=RING) as desk:
-        desk.rig.feed(r.directory(2, "MSFT"), r.add(2, "MSFT", 2001, "B", 500, 1_000_000))
-        desk.rig.feed(r.add(2, "MSFT", 2002, "S", 500, 1_000_200))
+        desk.rig.quote("MSFT", 2)
         desk.settle()
         desk.ask()
         desk.fire(CHEAP)

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from ipaddress import IPv4Address
 from typing import Any
 
-import hwgw_sim.card
 import pytest
 from hwgw_sim.lab import Lab
 from support import rig as r
 from support import soup_venue as sv
+from support.card_host import CHEAP, DIP, OTHER, enters, number_of
 from support.card_sender import Ruled, log_in_again, open_orders, sender
 
 from hwgw import audit, rules, specs
@@ -23,13 +23,6 @@ from hwgw.errors import CheckFailed, HwgwError, UsageError
 from hwgw.native import ffi, lib
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(Lab.missing()), reason=f"no lab: {Lab.missing()}")]
-CHEAP = 1_000_100  # what the rules wait for: the book is 1,000,000 bid, 1,000,200 asked
-BUY = {
-    "when": lib.HWGW_RULE_WHEN_OFFERED, "side": lib.HWGW_ORDER_SIDE_BUY, "tif": lib.HWGW_ORDER_TIF_DAY,
-    "when_px": CHEAP, "when_qty": 100, "px": CHEAP, "qty": 100,
-}  # fmt: skip
-DIP = {"name": "dip", "instrument": 0} | BUY
-OTHER = {"name": "other", "instrument": 1} | BUY
 BAD = (
     "loan.unknown",
     "loan.differs",
@@ -41,25 +34,6 @@ BAD = (
 )
 
 
-@pytest.fixture(scope="module")
-def library() -> str:
-    """The simulated card."""
-    if why := hwgw_sim.card.missing():
-        pytest.skip(why)
-    return str(hwgw_sim.card.build())
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with Lab() as made:
-        yield made
-
-
-def enters(ref: int, symbol: bytes = b"AAPL    ") -> bytes:
-    """What the venue has to get of an order of a rule, by OUCH 5.0 and SoupBinTCP."""
-    return sv.soup(b"U", sv.enter(ref, b"B", 100, symbol, CHEAP))
-
-
 def session(lab: Lab, **options: Any) -> dict[str, Any]:
     """Of a sender, with fields that are to be otherwise."""
     return {"address": int(IPv4Address(lab.exchange.address)), "reconnect_ms": 10} | options
@@ -68,11 +42,6 @@ def session(lab: Lab, **options: Any) -> dict[str, Any]:
 def code(reason: str) -> int:
     """Of the table of reasons."""
     return next(row.code for row in specs.reasons() if row.name == reason)
-
-
-def number_of(packet: bytes) -> int:
-    """UserRefNum of an order at the venue."""
-    return int.from_bytes(packet[4:8], "big")
 
 
 def sound(desk: Ruled) -> None:
@@ -105,7 +74,7 @@ def test_a_rule_makes_one_order_per_arming_and_the_host_has_it_with_all_it_does(
             desk.offer(CHEAP)  # there is no second one
             packet = desk.arrive(shot)
             ref = number_of(packet)
-            assert packet == enters(ref)
+            assert packet == enters(ref, CHEAP)
             assert ref > last
             last = ref
             row = desk.rows[0]
@@ -137,8 +106,7 @@ def test_orders_of_rules_and_of_strategies_share_the_connection_and_no_number_is
     lab: Lab, library: str
 ) -> None:
     with sender(lab, library, rules=[DIP, OTHER], every=1) as desk:
-        desk.rig.feed(r.directory(2, "MSFT"), r.add(2, "MSFT", 2001, "B", 500, 1_000_000))
-        desk.rig.feed(r.add(2, "MSFT", 2002, "S", 500, 1_000_200))
+        desk.rig.quote("MSFT", 2)
         desk.settle()
         seen = len(desk.orders)
         mixed = {b"AAPL    ": 0, b"MSFT    ": 0}
@@ -150,7 +118,7 @@ def test_orders_of_rules_and_of_strategies_share_the_connection_and_no_number_is
             # the event makes the rule's order in the card, and then the strategy's in the host
             desk.fire(CHEAP - turn, number=number, symbol=symbol.decode())
             desk.until(lambda: len(desk.orders) >= desk.cnt("order.encoded"))
-            own, *rest = [packet for packet in desk.orders[seen:] if packet == enters(number_of(packet), symbol)]
+            own, *rest = [packet for packet in desk.orders[seen:] if packet == enters(number_of(packet), CHEAP, symbol)]
             mixed[symbol] += 1
             seen = len(desk.orders)
             desk.load(1 - number)  # again, behind the strategy's order
@@ -166,19 +134,18 @@ def test_orders_of_rules_and_of_strategies_share_the_connection_and_no_number_is
 
 def test_two_rules_in_one_packet_make_one_order_and_the_other_has_its_own_number(lab: Lab, library: str) -> None:
     with sender(lab, library, rules=[DIP, OTHER]) as desk:
-        desk.rig.feed(r.directory(2, "MSFT"))
-        desk.rig.feed(r.add(2, "MSFT", 2001, "B", 500, 1_000_000), r.add(2, "MSFT", 2002, "S", 500, 1_000_200))
+        desk.rig.quote("MSFT", 2)
         desk.settle()
         desk.ask(0)
         desk.ask(1)
         desk.load(0, 1)
         desk.feed(r.add(1, "AAPL", 60_001, "S", 100, CHEAP), r.add(2, "MSFT", 60_002, "S", 100, CHEAP))
         first = number_of(desk.arrive(1))
-        assert (desk.orders, desk.state(0)) == ([enters(first)], "fired")
+        assert (desk.orders, desk.state(0)) == ([enters(first, CHEAP)], "fired")
         desk.fire(CHEAP, number=1, symbol="MSFT")
         second = number_of(desk.arrive(2))
         assert second > first
-        assert desk.orders[1] == enters(second, b"MSFT    ")
+        assert desk.orders[1] == enters(second, CHEAP, b"MSFT    ")
         assert (desk.state(0), desk.state(1)) == ("fired", "fired")
         sound(desk)
         assert desk.cnt("card.fired") == 2
@@ -293,7 +260,7 @@ def test_what_the_gate_refuses_does_not_leave_and_the_rule_says_why(lab: Lab, li
         desk.rig.segment.publish_limits(r.open_limits(3))
         desk.ask()
         desk.fire(CHEAP)
-        assert desk.arrive(1) == enters(number_of(desk.orders[0]))
+        assert desk.arrive(1) == enters(number_of(desk.orders[0]), CHEAP)
         sound(desk)
 
 
@@ -311,8 +278,7 @@ def test_a_strategy_is_told_of_the_order_of_a_rule_with_what_it_has_there(lab: L
     fn, name = ffi.callback("hwgw_strategy_fn", listen), ffi.new("char[]", b"listener")
     desc = ffi.new("struct hwgw_strategy *", {"abi": lib.HWGW_SEGMENT_ABI, "depth": 1, "name": name, "fn": fn})
     with sender(lab, library, rules=[DIP], strategy=desc) as desk:
-        desk.rig.feed(r.directory(2, "MSFT"), r.add(2, "MSFT", 2001, "B", 500, 1_000_000))
-        desk.rig.feed(r.add(2, "MSFT", 2002, "S", 500, 1_000_200))
+        desk.rig.quote("MSFT", 2)
         for shot in (1, 2):
             desk.settle()
             desk.ask()
@@ -334,7 +300,7 @@ def test_a_number_that_the_venue_says_is_taken_is_not_the_shots_any_more(lab: La
         seen = len(desk.packets)
         desk.fire(CHEAP)
         desk.until(lambda: any(packet != sv.soup(b"R") for packet in desk.packets[seen:]))
-        assert [packet for packet in desk.packets[seen:] if packet != sv.soup(b"R")] == [enters(2)]
+        assert [packet for packet in desk.packets[seen:] if packet != sv.soup(b"R")] == [enters(2, CHEAP)]
 
 
 def test_a_stop_takes_the_shot_back_before_anything_else(lab: Lab, library: str) -> None:
@@ -390,9 +356,9 @@ def test_a_cancel_of_everything_is_of_what_was_made_before(lab: Lab, library: st
         desk.until(lambda: cancel in desk.orders)
         desk.fire(CHEAP)
         desk.until(lambda: desk.orders.count(cancel) == 3)  # nobody answers, so it goes on
-        made = [number_of(packet) for packet in desk.orders if packet == enters(number_of(packet))]
+        made = [number_of(packet) for packet in desk.orders if packet == enters(number_of(packet), CHEAP)]
         assert made == [first, first + 2]
-        assert set(desk.orders) == {cancel, *map(enters, made)}
+        assert set(desk.orders) == {cancel, *(enters(ref, CHEAP) for ref in made)}
         sound(desk)
 
 

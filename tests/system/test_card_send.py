@@ -6,10 +6,8 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import hwgw_sim.card
 import numpy as np
 import pytest
 from hwgw_sim.lab import Lab
@@ -28,20 +26,6 @@ from hwgw.specs import registers
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(Lab.missing()), reason=f"no lab: {Lab.missing()}")]
 ORDER = specs.dtype("order", "order")
 OFFER, GATE = TYPES["offer"], TYPES["gate"]
-
-
-@pytest.fixture(scope="module")
-def library() -> str:
-    """The simulated card."""
-    if why := hwgw_sim.card.missing():
-        pytest.skip(why)
-    return str(hwgw_sim.card.build())
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with Lab() as made:
-        yield made
 
 
 @pytest.mark.parametrize("where", ["card", "both"])
