@@ -16,6 +16,7 @@ import pytest
 import yaml
 from support import journal_proof
 from support.market import Market, until
+from support.recorded_day import recorded
 
 from hwgw import specs
 from hwgw.journal import files_of
@@ -31,36 +32,8 @@ class Recorded:
     """The configuration and the journal of a day."""
 
     def __init__(self, folder: Path, frames: bool) -> None:
-        with Market(folder, rate=5_000, symbols=4) as market:
-            market.journal = {"folder": str(folder / "journal"), "frames": frames}
-            process = market.start()
-            self.config = folder / "gateway.yaml"
-            with market.attached("session.executed") as segment:
-
-                def more(name: str, cnt: int) -> None:
-                    want = segment.counters()[name] + cnt
-                    until(lambda: segment.counters()[name] >= want, f"{cnt} more {name}")
-
-                more("risk.passed", 200)
-                segment.halt("a test says so")
-                more("risk.refused_halted", 20)
-                segment.resume()
-                segment.disarm(0)
-                more("risk.refused_strategy", 20)
-                segment.arm(0)
-                symbol = segment.symbols[0]
-                segment.halt_instrument(symbol, "likewise")
-                more("risk.refused_instrument_halt", 10)
-                segment.resume_instrument(symbol)
-                table = segment.limits()
-                assert table is not None
-                table["instrument"]["long_max"] = 150
-                segment.publish_limits(table)
-                more("risk.refused_position", 20)
-                more("session.executed", 20)
-            process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 0, process.communicate()
-            (self.file,) = files_of(folder / "journal", market.name)
+        self.file = recorded(folder, rate=5_000, cnt=20, frames=frames)
+        self.config = folder / "gateway.yaml"
 
 
 @pytest.fixture(scope="module")

@@ -10,16 +10,17 @@ import random
 import shutil
 import signal
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import journal_proof
 from support.market import Market, until
+from support.recorded_day import more, recorded
 
 from hwgw import specs
 from hwgw.journal import files_of
-from hwgw.segment import Segment
 
 from .test_recovery import PATIENCE_S, ROLES, kill, pids, started
 
@@ -32,39 +33,7 @@ KINDS = {int(code.value): code.slug for code in specs.load("order").enum("kind")
 @pytest.fixture(scope="module")
 def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a day with every kind of word from the control plane, and refusals of several kinds."""
-    folder = tmp_path_factory.mktemp("replay")
-    with Market(folder, rate=20_000, symbols=4) as market:
-        market.journal = {"folder": str(folder / "journal")}
-        process = market.start()
-        with market.attached("session.executed") as segment:
-
-            def more(name: str, cnt: int) -> None:
-                want = segment.counters()[name] + cnt
-                until(lambda: segment.counters()[name] >= want, f"{cnt} more {name}")
-
-            more("risk.orders", 300)
-            segment.halt("a test says so")
-            more("risk.refused_halted", 50)
-            segment.resume()
-            segment.disarm(0)
-            more("risk.refused_strategy", 50)
-            segment.arm(0)
-            symbol = segment.symbols[0]
-            segment.halt_instrument(symbol, "likewise")
-            more("risk.refused_instrument_halt", 20)
-            segment.resume_instrument(symbol)
-            table = segment.limits()
-            assert table is not None
-            table["instrument"]["long_max"] = 150  # the demo's strategies buy 100 at a time
-            table["strategy"]["rate_burst"] = 3
-            segment.publish_limits(table)
-            more("risk.refused_position", 50)
-            more("session.executed", 50)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0, process.communicate()
-        files = files_of(folder / "journal", market.name)
-    assert len(files) == 1
-    return files[0]
+    return recorded(tmp_path_factory.mktemp("replay"), rate=20_000, cnt=50, burst=3)
 
 
 def told(hwgw: Any, target: Path) -> tuple[int, dict[str, Any]]:
@@ -150,31 +119,27 @@ def crashed(hwgw, tmp_path_factory: pytest.TempPathFactory) -> Path:
             market.start()
             with started(market) as segment:
                 until(lambda: not segment.halts, "the venue agrees", PATIENCE_S)
-
-                def more(name: str, cnt: int, segment: Segment = segment) -> None:
-                    want = segment.counters()[name] + cnt
-                    until(lambda: segment.counters()[name] >= want, f"{cnt} more {name}", PATIENCE_S)
-
-                more("risk.passed", 50)
+                grow = partial(more, segment, seconds=PATIENCE_S)
+                grow("risk.passed", 50)
                 segment.halt("a test says so")
-                more("risk.refused_halted", 20)
+                grow("risk.refused_halted", 20)
                 segment.resume("operator")
                 segment.disarm(0)
-                more("risk.refused_strategy", 20)
+                grow("risk.refused_strategy", 20)
                 segment.arm(0)
                 symbol = segment.symbols[1]
                 segment.halt_instrument(symbol, "likewise")
-                more("risk.refused_instrument_halt", 5)
+                grow("risk.refused_instrument_halt", 5)
                 segment.resume_instrument(symbol)
                 done = hwgw("strategy", "set", market.name, "revert", "qty=70")
                 assert done.returncode == 0, done.stderr
-                more("session.executed", 20)
+                grow("session.executed", 20)
                 table = segment.limits()
                 assert table is not None
                 table["instrument"]["long_max"] = 150
                 table["strategy"]["rate_burst"] = 3
                 segment.publish_limits(table)
-                more("risk.refused_position", 20)
+                grow("risk.refused_position", 20)
                 at = pids(segment)
             if victims:
                 kill(victims, market, at)
