@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -47,18 +48,16 @@ class Registers(Calls):
         """Its clock does by itself."""
 
 
-class FarCard:
-    """At the gateway's end of a lab's wire. path: the library that a host loads."""
+class Programs:
+    """Both ends of far_card.c for one library of the simulated card, compiled once in a process."""
 
-    def __init__(self, lab: Lab, real: str) -> None:
+    def __init__(self, real: str) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="far-")  # short: it is in the socket's name
         folder, source = Path(self._folder.name), Path(__file__).with_name("far_card.c")
-        self.path, place = str(folder / "far.so"), str(folder / "place")
+        self.near, self.far, self.place = str(folder / "far.so"), str(folder / "far"), folder / "place"
         card = registers.load()
-        self._state = card.register("gate_state").offset
-        self._lent = bit(card, "gate_state", "loan_is_out")
         known = {
-            "LENT": self._lent,
+            "LENT": bit(card, "gate_state", "loan_is_out"),
             "LOADED_BIT": bit(card, "gate_state", "shot_is_loaded"),
             "SENDS": bit(card, "gate_control", "sends"),
             "RETURN": bit(card, "gate_command", "return"),
@@ -73,17 +72,31 @@ class FarCard:
         }
         known |= {f"{short}_AT": card.register(name).offset for short, name in places.items()}
         compiler = ["cc", "-O1", "-Wall", "-Werror", "-I", str(hwgw_sim.card.HEADER.parent)]
-        near = ["-shared", "-fPIC", f'-DPLACE="{place}"', "-o", self.path, str(source)]
-        far = ["-DFAR", *(f"-D{name}={value}" for name, value in known.items()), "-o", str(folder / "far"), str(source)]
+        near = ["-shared", "-fPIC", f'-DPLACE="{self.place}"', "-o", self.near, str(source)]
+        far = ["-DFAR", *(f"-D{name}={value}" for name, value in known.items()), "-o", self.far, str(source)]
         for part in (near, [*far, real, f"-Wl,-rpath,{Path(real).parent}"]):
             subprocess.run([*compiler, *part], check=True, timeout=60)
+
+
+programs = cache(Programs)
+
+
+class FarCard:
+    """At the gateway's end of a lab's wire, one at a time. path: the library that a host loads."""
+
+    def __init__(self, lab: Lab, real: str) -> None:
+        built = programs(real)
+        self.path, self._place = built.near, built.place
+        card = registers.load()
+        self._state = card.register("gate_state").offset
+        self._lent = bit(card, "gate_state", "loan_is_out")
         with lab.gateway.entered():
             number = socket.if_nametoindex(lab.gateway.interface)
-        self._process = lab.gateway.popen([str(folder / "far"), place, str(number)], stdout=subprocess.PIPE)
+        self._process = lab.gateway.popen([built.far, str(built.place), str(number)], stdout=subprocess.PIPE)
         assert self._process.stdout
         assert self._process.stdout.readline() == b"ready\n"
         self._end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._end.connect(place)
+        self._end.connect(str(built.place))
         read, write = lambda at: self._ask(READ, at)[1], lambda at, value: self._write(at, value)
         self._gate = Gate(Card(Registers("far", read, write)))
 
@@ -99,7 +112,7 @@ class FarCard:
         self._process.wait()
         if self._process.stdout:
             self._process.stdout.close()
-        self._folder.cleanup()
+        self._place.unlink(missing_ok=True)
 
     def _ask(self, call: int, a: int = 0, data: bytes = b"") -> tuple[int, int, int]:
         self._end.send(HEAD.pack(call, a, 0, len(data), 0) + data)

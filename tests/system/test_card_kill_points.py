@@ -177,16 +177,17 @@ def test_of_several_rules_nobody_knows_which_made_it_and_the_next_host_trades_on
 ) -> None:
     with Killed(lab, far, "both", RULES) as at:
         first = at.first("dip", "other")
-        ref = int(first.segment.threads[0]["last_ref"])
         if has_left:
             far.arm("heard")
             at.fire(first, "dip", "other")
-            at.until(lambda: at.orders() == [enters(ref, CHEAP)], "the order")
+            at.until(lambda: len(at.orders()) == 1, "the order")
         else:
             far.arm("loaded")
             at.died(first)
         at.over()
         at.judged(0)
+        ref = max(number for _, number in first.news())  # both rules may have it
+        assert at.orders() == [enters(ref, CHEAP)] * has_left
         again = at.again(first, tmp_path)
         assert "0 open orders, 0 without an answer" in again.halts()["reconcile"]
         at.log_in(sv.SESSION, 1 + 1, [accepted(ref, CHEAP)] if has_left else [], ref + has_left)
