@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -36,10 +37,11 @@ from hwgw_sim.wire import udp_frame
 from hwgw import specs
 from hwgw.errors import ConfigError
 from hwgw.feature_choice import native_features, parse_all
+from hwgw.journal.writer import Writer
 from hwgw.linear import LinearSignal
 from hwgw.native import call, ffi, lib
 from hwgw.segment import Segment
-from hwgw.settings import Strategy
+from hwgw.settings import Journal, Strategy
 from hwgw.strategies import load_numba
 from hwgw.telemetry import ledger_rows
 
@@ -55,6 +57,7 @@ PART_CNT = 25_000
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9}
 BASELINE = "plain C"
 HOOKS_PER_BATCH = 64
+NUMBERS = count(1)  # of the pipelines of this process
 NUMBA = "tests.bench.strategies:reads_features"
 
 DRIVER = """
@@ -210,12 +213,18 @@ class Drive:
 
 
 class Ours:
-    """A pipeline logged in to its venue."""
+    """A pipeline logged in to its venue, with a journal and its writer if one is given."""
 
-    def __init__(self, native: Native, stack: ExitStack, symbol_cnt: int, live_max: int) -> None:
+    def __init__(
+        self, native: Native, stack: ExitStack, symbol_cnt: int, live_max: int, journal: Journal | None = None
+    ) -> None:
         self.native = native
         symbols = [f"S{i:07d}" for i in range(1, symbol_cnt + 1)]
-        self.segment = stack.enter_context(Segment.create(f"bench-{os.getpid()}", symbols))
+        name = f"bench-{os.getpid()}-{next(NUMBERS)}"
+        ring_bytes = journal.ring_bytes if journal else 0
+        self.segment = stack.enter_context(Segment.create(name, symbols, journal_sz_bytes=ring_bytes))
+        if journal:
+            stack.callback(Writer(self.segment, journal, name).close)
         self.venue = native.driver.venue_open()
         if not self.venue:
             raise Unavailable("no loopback TCP")
@@ -254,6 +263,7 @@ class Ours:
         cfg.channel_cnt = 1
         cfg.channel[0].line_cnt, cfg.channel[0].stale_ns = 1, 600 * 10**9
         cfg.strategy, cfg.strategy_cnt, cfg.session, cfg.session_cnt = strategies, 1, session, 1
+        cfg.journal_frames = journal is not None and journal.frames
         out = ffi.new("struct hwgw_pipeline **")
         call(lib.hwgw_pipeline_open, out, cfg)
         self.pipeline = out[0]

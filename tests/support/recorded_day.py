@@ -6,8 +6,12 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 
+from hwgw_sim.exchange.fix import FixAcceptor
+
+from hwgw.demo.stage import PASSWORD, USER
 from hwgw.journal import files_of
 from hwgw.segment import Segment
 
@@ -20,14 +24,20 @@ def more(segment: Segment, name: str, cnt: int, seconds: float = PATIENCE_S) -> 
     until(lambda: segment.counters()[name] >= want, f"{cnt} more {name}", seconds)
 
 
-def recorded(folder: Path, *, rate: int, cnt: int, burst: int = 0, **journal: bool) -> Path:
+def recorded(folder: Path, *, rate: int, cnt: int, burst: int = 0, protocol: str = "ouch50", **journal: bool) -> Path:
     """The one file of its journal; the configuration is folder/gateway.yaml.
 
     rate: of the feed; cnt: so many orders are refused for each reason; burst: of the strategies' message rate from the
-    new limits on, 0: as it was; journal: more keys of that section.
+    new limits on, 0: as it was; protocol: of order entry; journal: more keys of that section.
     """
-    with Market(folder, rate=rate, symbols=4) as market:
+    user = protocol if protocol == "ouch42" else "ouch50"  # a FIX gateway speaks OUCH 5.0 to the exchange
+    with Market(folder, rate=rate, symbols=4, protocol=user) as market, ExitStack() as stack:
         market.journal = {"folder": str(folder / "journal"), **journal}
+        market.session = {"protocol": protocol}
+        if protocol.startswith("fix"):
+            acceptor = FixAcceptor(market.exchange.address, protocol.removeprefix("fix"), user=(USER, PASSWORD))
+            stack.enter_context(acceptor)
+            market.session.update(port=acceptor.port, sender="HWGW", target="VENUE")
         process = market.start()
         with market.attached("session.executed") as segment:
             more(segment, "risk.passed", 4 * cnt)

@@ -29,10 +29,10 @@ PRICE = 32  # in a message that adds an order
 
 
 class Recorded:
-    """The configuration and the journal of a day."""
+    """The configuration and the journal of a day; protocol: of order entry."""
 
-    def __init__(self, folder: Path, frames: bool) -> None:
-        self.file = recorded(folder, rate=5_000, cnt=20, frames=frames)
+    def __init__(self, folder: Path, frames: bool, protocol: str = "ouch50") -> None:
+        self.file = recorded(folder, rate=5_000, cnt=20, protocol=protocol, frames=frames)
         self.config = folder / "gateway.yaml"
 
 
@@ -48,7 +48,12 @@ def told(hwgw: Any, target: Path, *options: str | Path) -> tuple[int, dict[str, 
     return done.returncode, json.loads(done.stdout)
 
 
-def test_every_order_of_a_day_is_decided_again(hwgw, day: Recorded) -> None:
+@pytest.mark.parametrize("protocol", ["ouch50", "ouch42", "fix42", "fix44"])
+def test_every_order_of_a_day_is_decided_again(
+    hwgw, protocol: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Answers are told as the gate took them, so that no protocol is read again; what they say still decides."""
+    day = request.getfixturevalue("day") if protocol == "ouch50" else Recorded(tmp_path, True, protocol)
     code, found = told(hwgw, day.file.parent, "--config", day.config)
     assert (code, found["differences"], found["contradiction"]) == (0, 0, ""), found
     rows = journal_proof.read([day.file])
@@ -68,6 +73,11 @@ def test_every_order_of_a_day_is_decided_again(hwgw, day: Recorded) -> None:
     assert (said.returncode, said.stderr) == (0, "")
     assert f"{again['orders']:,} orders" in said.stdout
     assert said.stdout.endswith("0 differences\n")
+    if protocol != "ouch50":  # of that day it is said below, in more words
+        made = day.config.read_text().replace("qty: 100\n", "qty: 90\n")
+        day.config.write_text(made)
+        code, found = told(hwgw, day.file, "--config", day.config)
+        assert (code, found["decided"]["difference"]["field"]) == (1, "qty")
 
 
 def test_a_run_that_goes_on_behind_another_decides_again(hwgw, tmp_path: Path) -> None:
