@@ -73,6 +73,12 @@ def _race(race: risk_rtl.Race, events: int, burst_max: int, tables_per_million: 
         assert not most or least == most == cycles, f"{kind} takes {least} to {most} cycles"
 
 
+def _wide(race: risk_rtl.Race) -> None:
+    for _ in range(4):
+        race.widen()
+        race.run(1_000, 16, 5000, whole=1000, pauses=True)
+
+
 def tries(warm: risk_rtl.Race, library: Path, options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Any]]]:
     """What notices mutants, by name, the quickest first. warm: gates that have run for a while, unchanged until now."""
     yield "1000 events one by one", lambda: _race(warm, 1_000, 1, 0)
@@ -87,6 +93,7 @@ def tries(warm: risk_rtl.Race, library: Path, options: argparse.Namespace) -> It
             given = {name: (usual | known)[name] for name in needs}
             yield function.__name__, lambda function=function, given=given: function(**given)
     yield "6000 from reset on", lambda: _race(risk_rtl.Race(options.seed + 1, library), 6_000, 1, 2000)
+    yield "4 resets, each with 1000 of every size", lambda: _wide(risk_rtl.Race(options.seed + 2, library))
     yield f"{options.events} more", lambda: warm.run(options.events, tables_per_million=1000, whole=2000)
 
 

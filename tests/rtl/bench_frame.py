@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import random
@@ -30,11 +31,21 @@ U32 = 0xFFFFFFFF
 
 
 def make_template(rng: random.Random) -> golden.Template:
-    """Any connection."""
-    return golden.Template(
+    """Any connection; one in two has sums that the lengths, or the window, carry over."""
+    found = golden.Template(
         rng.randbytes(6), rng.randbytes(6), rng.randbytes(4), rng.randbytes(4), rng.randrange(65536),
         rng.randrange(65536), rng.randrange(256), rng.randrange(1, 256), rng.choice((0, rng.randrange(65536))),
     )  # fmt: skip
+    if rng.random() < 0.5:
+        return found
+    header = dataclasses.replace(found, identification=0, source_port=0).header(0, 0, 0, b"")
+    own = header[14:16] + bytes(4) + header[20:24] + bytes(2) + header[26:34]  # IPv4 without lengths and checksums
+    of_tcp = header[26:34] + b"\0\6" + header[34:38] + header[46:48]
+    return dataclasses.replace(
+        found,
+        identification=(golden.checksum(own) - rng.randrange(90)) % 0xFFFF,
+        source_port=(golden.checksum(of_tcp) - rng.randrange(3)) % 0xFFFF,
+    )
 
 
 def by_scapy(template: golden.Template, seq: int, ack: int, window: int, payload: bytes) -> bytes:
@@ -69,8 +80,10 @@ class Rig:
         self.template = make_template(rng)
         self.now = rng.getrandbits(40)
         self.judged_by: int | None = None  # the time of the cycle before, when the loan is that of the cycle before
-        self.waiting: tuple[bytes, bool, bool] | None = None
-        self.expected: list[tuple[int, int, bytes]] = []
+        self.is_busy = False
+        self.is_sound = True  # what has been loaded is a template
+        self.waiting: tuple[bytes, int, bool, bool] | None = None
+        self.expected: list[tuple[int, int, bytes, int]] = []
         self.frames: list[bytes] = []
         self.refused = self.told_refused = 0
         self.stalled: tuple[int, int, int] | None = None  # the beat that was not taken in the cycle before
@@ -100,16 +113,38 @@ class Rig:
             await RisingEdge(dut.clk)
         dut.cmd_template_data.value = 0
 
-    def offer(self, packet: bytes, is_good: bool, is_cancel: bool) -> None:
-        """Put a packet at the port; it stays until it is taken."""
-        self.waiting = (packet, is_good, is_cancel)
+    async def change(self) -> None:
+        """Another time and another template, when no loan is out; before it, now and then, what is none."""
+        while await self.cycle() or self.is_busy:
+            pass
+        self.now = self.rng.getrandbits(64) >> self.rng.randrange(64)
+        self.now = min(self.now, 2**64 - 2**32)
+        if self.rng.random() < 0.5:
+            self.is_sound = False
+            await self.write(self.rng.randbytes(56))
+            await self.cycle("lend", **fresh_loan(self, self.rng))
+        self.template = make_template(self.rng)
+        await self.write(self.template.header(1, 2, 3, b"").ljust(56, b"\0"))
+        self.is_sound = True
+
+    async def write(self, words: bytes) -> None:
+        """As load, cycle by cycle, in any order, and words that there are not."""
+        for word in self.rng.sample(range(16), 16):
+            data = int.from_bytes(words[4 * word :][:4], "little")
+            await self.cycle("template", word=word, data=data)
+
+    def offer(self, packet: bytes, is_good: bool, is_cancel: bool, size: int | None = None) -> None:
+        """Put a packet at the port; it stays until it is taken. size: what it says of its length."""
+        self.waiting = (packet, len(packet) if size is None else size, is_good, is_cancel)
         self.dut.s_packet.value = int.from_bytes(packet, "little")
-        self.dut.s_len.value = len(packet)
+        self.dut.s_len.value = self.waiting[1]
         self.dut.s_is_good.value = int(is_good)
         self.dut.s_is_cancel.value = int(is_cancel)
         self.dut.s_valid.value = 1
 
-    async def cycle(self, command: str = "", halt: bool = False, step: int = 1, **loan: int) -> bool:
+    async def cycle(
+        self, command: str = "", halt: bool = False, step: int = 1, word: int = 3, data: int = 0, **loan: int
+    ) -> bool:
         """One cycle; True when the packet at the port was taken."""
         dut, lender = self.dut, self.lender
         for name, value in loan.items():
@@ -117,7 +152,7 @@ class Rig:
         for name in ("lend", "renew", "return"):
             getattr(dut, f"cmd_{name}").value = int(command == name)
         dut.cmd_template_data.value = int(command == "template")
-        dut.cfg_template_word.value = 3
+        dut.cfg_template_word.value, dut.cfg_template_data.value = word, data
         dut.halt.value = int(halt)
         dut.now.value = self.now
         await ReadOnly()
@@ -125,6 +160,7 @@ class Rig:
         self.told_refused += int(dut.pulse_refused.value)
         assert int(dut.loan_is_out.value) == lender.is_out
         was_busy = int(dut.is_busy.value)
+        self.is_busy = bool(was_busy)
         if lender.is_out and was_busy == 0:
             assert int(dut.loan_next.value) == lender.next
         is_taken = bool(self.waiting) and bool(int(dut.s_ready.value))
@@ -133,7 +169,7 @@ class Rig:
             lender.expire(self.judged_by)
         if is_taken:
             self._judge(halt)
-        self._command(command, bool(was_busy), was_out, loan)
+        self._command(command, bool(was_busy), was_out, loan, word)
         self.now += step
         await RisingEdge(dut.clk)
         if is_taken:
@@ -152,21 +188,21 @@ class Rig:
         self.stalled = None if int(dut.m_axis_tready.value) else beat
 
     def _judge(self, halt: bool) -> None:
-        packet, is_good, is_cancel = self.waiting or (b"", False, False)
+        packet, size, is_good, is_cancel = self.waiting or (b"", 0, False, False)
         lender = self.lender
-        outcome, seq = lender.packet(len(packet), is_good, is_cancel, halt)
-        self.expected.append((outcome, seq, packet))
+        outcome, seq = lender.packet(size, is_good, is_cancel, halt)
+        self.expected.append((outcome, seq, packet, size))
         if OUTCOMES[outcome] == "sent":
             frame = by_scapy(self.template, seq, lender.ack, lender.window, packet)
             assert frame == self.template.frame(seq, lender.ack, lender.window, packet), "scapy and the golden model"
             self.frames.append(frame)
 
-    def _command(self, command: str, was_busy: bool, was_out: bool, loan: dict[str, int]) -> None:
+    def _command(self, command: str, was_busy: bool, was_out: bool, loan: dict[str, int], word: int) -> None:
         """What a command does; lend and renew are judged by the loan as it stood at the beginning of the cycle."""
         lender = self.lender
         self.judged_by = self.now
         if command == "lend":
-            done = not was_busy and not was_out and lender.lend(**loan)
+            done = not was_busy and not was_out and self.is_sound and lender.lend(**loan)
         elif command == "renew":
             is_over = was_out and not lender.is_out
             lender.is_out = was_out
@@ -176,7 +212,7 @@ class Rig:
             lender.give_back()
             done = True
         else:
-            done = command != "template" or not (was_out or was_busy)
+            done = command != "template" or not (was_out or was_busy or word >= 14)
         if done and command in ("lend", "renew"):
             self.judged_by = None
         self.refused += not done
@@ -189,10 +225,10 @@ class Rig:
                 break
         await self.cycle()
         counts: Counter[str] = Counter()
-        for outcome, seq, packet in self.expected:
+        for outcome, seq, packet, size in self.expected:
             record = bytes(self.records.recv_nowait().tdata)
             got = (record[0], record[1], int.from_bytes(record[4:8], "little"), record[8:])
-            assert got == (outcome, len(packet), seq, packet.ljust(56, b"\0")), (got, OUTCOMES[outcome], seq, packet)
+            assert got == (outcome, size, seq, packet.ljust(56, b"\0")), (got, OUTCOMES[outcome], seq, packet)
             counts[OUTCOMES[outcome]] += 1
         assert self.records.empty()
         for frame in self.frames:
@@ -209,8 +245,10 @@ def fresh_loan(rig: Rig, rng: random.Random) -> dict[str, int]:
     seq = rng.choice((rng.getrandbits(32), U32 - rng.randrange(200)))
     size = rng.choice((0, 1, 60, 400, 1 << 30, (1 << 30) + 1, *[rng.randrange(200, 5000)] * 14))
     expiry = rig.now + rng.choice((0, 1, 40, *[rng.randrange(400, 6000)] * 10))
-    return {"seq": seq, "end": seq + size & U32, "ack": rng.getrandbits(32), "window": rng.getrandbits(16),
-            "expiry": expiry}  # fmt: skip
+    ack, window = (U32, 0xFFFF) if rng.random() < 0.1 else (rng.getrandbits(32), rng.getrandbits(16))
+    if rng.random() < 0.1:
+        expiry = rng.choice((2**64 - 1, rng.randrange(rng.getrandbits(64) | 1)))
+    return {"seq": seq, "end": seq + size & U32, "ack": ack, "window": window, "expiry": expiry}
 
 
 @cocotb.test()
@@ -220,9 +258,14 @@ async def frames_are_those_of_scapy_and_never_beyond_the_loan(dut: Any) -> None:
     await rig.start()
     is_halted, taken, commands = False, 0, 0
     for _ in range(60 * PACKETS):
+        if rig.waiting is None and not rig.lender.is_out and rng.random() < 0.05:
+            await rig.change()
         if rig.waiting is None and rng.random() < 0.5:
-            rig.offer(rng.randbytes(rng.choice((12, 43, 50, 56, rng.randint(0, 56)))), rng.random() < 0.97,
-                      rng.random() < 0.3)  # fmt: skip
+            packet = rng.randbytes(rng.choice((12, 43, 50, 56, rng.randint(0, 56))))
+            if rng.random() < 0.1:
+                packet = b"\xff" * len(packet)  # the highest sums
+            size = rng.randint(57, 63) if rng.random() < 0.02 else None
+            rig.offer(packet, rng.random() < 0.97, rng.random() < 0.3, size)
         command, loan = "", {}
         is_short = (rig.lender.end - rig.lender.next + 100 & U32) < 200
         if rng.random() < (0.2 if is_short or not rig.lender.is_out else 0.02):

@@ -19,21 +19,24 @@ from support.order_records import pack, stream
 from hwgw.native import ffi, lib
 
 RECORDS = 4_000 if cocotb.SIM_NAME.startswith("Icarus") else 21_000
-INSTRUMENTS = 700
 LATENCY = 2
-PORTS = (
-    golden.Port((), "    ", "P", "Y"),
-    golden.Port((), "ABCD", "A", "N"),
-    golden.Port((), "X   ", "R", "A"),
-)
+PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
+PORTS = 7 if RECORDS > 4_000 else 3
 
 
-def symbols(rng: random.Random) -> tuple[str, ...]:
+def symbols(rng: random.Random, cnt: int) -> tuple[str, ...]:
     """As many different ones, of 1 to 8 characters."""
     found: set[str] = set()
-    while len(found) < INSTRUMENTS:
-        found.add("".join(rng.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ.+", k=rng.randint(1, 8))).ljust(8))
+    while len(found) < cnt:
+        found.add(rng.choice(PRINTABLE[1:]) + "".join(rng.choices(PRINTABLE[1:], k=rng.randint(0, 7))).ljust(7))
     return tuple(sorted(found, key=lambda text: rng.random()))
+
+
+def make_port(rng: random.Random, number: int) -> golden.Port:
+    """Those of a session: no firm, a short one, others whose bits all change; every code; few and all instruments."""
+    firm = ("    ", "X   ", "UUUU", "****", "UUUU", *("".join(rng.choices(PRINTABLE, k=4)) for _ in range(2)))[number]
+    cnt = (700, 1024, 1023, 1024, 1, 2, rng.randint(1, 1024))[number]
+    return golden.Port(symbols(rng, cnt), firm, "POAOPRA"[number], "YANAYNY"[number])
 
 
 async def start(dut: Any, port: golden.Port) -> None:
@@ -90,8 +93,8 @@ async def packets_are_those_of_c_and_of_the_golden_model(dut: Any) -> None:
     rng = random.Random(cocotb.RANDOM_SEED)
     cocotb.start_soon(Clock(dut.clk, 4, "ns").start())
     counts: Counter[str] = Counter()
-    for template in PORTS:
-        port = golden.Port(symbols(rng), template.firm, template.capacity, template.display)
+    for number in range(PORTS):
+        port = make_port(rng, number)
         client = soup_venue.Client(
             1,
             {"firm": port.firm.encode(), "capacity": port.capacity.encode(), "display": port.display.encode()},
@@ -100,7 +103,7 @@ async def packets_are_those_of_c_and_of_the_golden_model(dut: Any) -> None:
         await start(dut, port)
         found: list[tuple[int, bytes | None, int]] = []
         watcher = cocotb.start_soon(watch(dut, found))
-        orders = list(stream(rng, RECORDS // len(PORTS), INSTRUMENTS))
+        orders = list(stream(rng, RECORDS // PORTS, len(port.symbols)))
         cycle, came = 0, []
         for order in orders:
             while rng.random() < 0.1:

@@ -27,7 +27,7 @@ RULE = struct.Struct("<BBBBBBHIIIIQ")
 WHEN = {code.slug: int(code.value) for code in load("rule").enum("when").values}
 KIND = {code.slug: int(code.value) for code in load("event").enum("kind").values}
 TRADES = (KIND["execute_with_price"], KIND["trade"], KIND["cross"])
-ROWS = 6  # instruments that events are of: few, so that they meet in the pipeline
+ROWS = 6  # instruments that events are of at a time: few, so that they meet in the pipeline
 FIELDS = (
     "when",
     "side",
@@ -43,6 +43,8 @@ FIELDS = (
     "reserved",
 )
 
+EVENT_USED = ("kind", "side", "px", "qty", "flags", "seq", "t_rx", "instrument")
+
 Fields = dict[str, int]
 
 
@@ -50,13 +52,18 @@ def make_rule(rng: random.Random) -> Fields:
     """A rule; one in ten is none."""
     rule = {
         "when": rng.randint(1, 4), "side": rng.choice((1, 2)), "tif": rng.choice((1, 2)), "flags": rng.randrange(4),
-        "account": rng.randrange(256), "strategy": rng.randrange(256), "armed": rng.choice((0, 1, 1, 2, 5)),
-        "when_px": rng.choice((0, 100, 101, 0xFFFFFFFF)), "when_qty": rng.choice((0, 1, 50)),
-        "px": rng.getrandbits(32), "qty": rng.randint(1, 0xFFFFFFFF), "reserved": 0,
+        "account": rng.randrange(256), "strategy": rng.randrange(256),
+        "armed": rng.choice((0, 1, 1, 2, 5, 1 << rng.randrange(16), rng.getrandbits(16))),
+        "when_px": rng.choice((0, 0, 100, 100, 101, 101, 0xFFFFFFFF, 0xFFFFFFFF, rng.getrandbits(32))),
+        "when_qty": rng.choice((0, 0, 1, 1, 50, 50, rng.getrandbits(32) >> rng.randrange(32))),
+        "px": rng.getrandbits(32), "qty": rng.randint(1, 0xFFFFFFFF), "reserved": rng.getrandbits(64),
     }  # fmt: skip
     if rng.random() < 0.1:
         name = rng.choice(("when", "side", "tif", "flags", "qty"))
-        rule[name] = {"when": (0, 5, 255), "side": (0, 3), "tif": (0, 3), "flags": (4, 255), "qty": (0,)}[name][-1]
+        least = {"when": 5, "side": 3, "tif": 3, "flags": 4, "qty": 0}[name]
+        rule[name] = rng.choice((least, rng.randint(least, 255))) if least else 0
+        if name not in ("flags", "qty") and rng.random() < 0.2:
+            rule[name] = 0
     return rule
 
 
@@ -71,16 +78,19 @@ def is_rule(rule: Fields) -> bool:
     )
 
 
-def make_event(rng: random.Random) -> Fields:
+def make_event(rng: random.Random, rows: list[int]) -> Fields:
     """An event; most are of kinds and prices that rules look for."""
     event = dict.fromkeys((field.name for field in EVENT_FIELDS), 0)
     event |= {
         "kind": rng.choice((KIND["add"], KIND["add"], KIND["add"], *TRADES, KIND["execute"], KIND["replace"], 12)),
-        "side": rng.randrange(3), "px": rng.choice((0, 99, 100, 101, 102, 0xFFFFFFFF)),
-        "qty": rng.choice((0, 1, 49, 50, 51)), "flags": rng.choice((0, 1, 2, 3)), "seq": rng.getrandbits(64),
-        "t_rx": rng.getrandbits(64), "instrument": rng.choice((*[rng.randrange(ROWS)] * 9, 1024, 1025, 0xFFFFFFFF)),
-        "ref": rng.getrandbits(64), "ts_ns": rng.getrandbits(47),
+        "side": rng.randrange(3), "px": rng.choice((0, 99, 100, 101, 102, 0xFFFFFFFF, rng.getrandbits(32))),
+        "qty": rng.choice((0, 1, 49, 50, 51, rng.getrandbits(32) >> rng.randrange(32))),
+        "flags": rng.choice((0, 1, 2, 3)), "seq": rng.getrandbits(64), "t_rx": rng.getrandbits(64),
+        "instrument": rng.choice((*[rng.choice(rows)] * 9, 1024, rng.getrandbits(32) | 1 << rng.randrange(10, 32))),
     }  # fmt: skip
+    for field in EVENT_FIELDS:  # what a rule does not look at, and codes that no feed gives
+        if field.name not in EVENT_USED or (field.name in ("kind", "side", "flags") and rng.random() < 0.03):
+            event[field.name] = rng.getrandbits(8 * field.length)
     return event
 
 
@@ -141,6 +151,7 @@ def put_event(dut: Any, event: Fields | None) -> None:
 async def orders_are_those_of_the_rules_one_per_shot(dut: Any) -> None:
     rng = random.Random(cocotb.RANDOM_SEED)
     await start(dut)
+    rows, taken = list(range(ROWS)), 0.6  # how often an order at the port is
     rules: dict[int, Fields] = {}
     armed: Counter[int] = Counter()
     waiting: tuple[int, Fields] | None = None  # a store
@@ -158,14 +169,18 @@ async def orders_are_those_of_the_rules_one_per_shot(dut: Any) -> None:
     for _ in range(EVENTS * 2):
         if counts["events"] == EVENTS:
             break
-        event = make_event(rng) if rng.random() < 0.7 else None
+        if rng.random() < 0.003:
+            rows = rng.sample(range(1024), ROWS)
+        if rng.random() < 0.02:
+            taken = rng.choice((0.05, 0.6, 1.0))
+        event = make_event(rng, rows) if rng.random() < 0.7 else None
         if event is not None and rules and rng.random() < 0.2:
             at = rng.choice([*rules])
             event |= wanted(rng, at, rules[at])
         is_on, is_good = rng.random() < 0.8, rng.random() < 0.8
-        is_taken = rng.random() < 0.6
+        is_taken = rng.random() < taken
         command = "disarm" if rng.random() < 0.0005 else "store" if rng.random() < 0.15 else ""
-        rule, row = make_rule(rng), rng.randrange(ROWS)
+        rule, row = make_rule(rng), rng.choice(rows)
         number = rng.choice((0, *[rng.getrandbits(32)] * 5)) if rng.random() < 0.4 else None
         put_event(dut, event)
         dut.cfg_enable.value, dut.is_feed_good.value = int(is_on), int(is_good)

@@ -245,6 +245,30 @@ def test_entries_that_are_torn_or_not_the_hosts_and_wrong_doorbells_are_refused(
     assert kept == {"card.drop_torn": 1, "card.drop_overrun": 16, "card.drop_doorbell": 6}
 
 
+def test_nothing_of_an_older_record_is_ever_taken_for_a_new_one(gate: Gate) -> None:
+    """Orders that the card numbers itself, so that each would pass once more; then doorbells for what nobody wrote."""
+    bench = CardBench(gate)
+    whose = {"instrument": INSTRUMENT, "account": ACCOUNT, "strategy": STRATEGY}
+    fields = whose | {"side": 1, "type": 1, "tif": 1, "px": PX}
+    answers: list[list[str]] = []
+    for lap in range(5):
+        for entry in range(gate.entries):
+            record = pack(make("new", ts_ns=bench.ts + 1000, qty=1 + gate.entries * lap + entry, **fields))
+            if lap in (0, 1):
+                gate.put((gate.head + entry) % gate.entries, record)
+            elif lap == 3 and entry == 7:  # all but a word of it
+                for word in range(15):
+                    offset = gate.card.map.windows[0].offset + (gate.head + entry) % gate.entries * 64 + 4 * word
+                    card_of(gate).write(offset, int.from_bytes(record[4 * word :][:4], "little"))
+        gate.head += gate.entries
+        gate.card["order_head"] = gate.head
+        card_of(gate).run(40 * gate.entries)
+        answers.append([NAMES[int(verdict["reason"])] for verdict in hwgw_verdicts(gate)])
+    assert answers[:2] == [["pass"] * gate.entries] * 2
+    assert answers[2:] == [["malformed"] * gate.entries] * 3
+    assert counters(gate)["card.drop_torn"] == 3 * gate.entries
+
+
 def hwgw_verdicts(gate: Gate) -> list[Any]:
     """What is in the ring now."""
     return list(np.frombuffer(gate.take(), VERDICT))

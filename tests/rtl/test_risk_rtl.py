@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -39,6 +40,15 @@ FACTS = {"pass", "halted", "clock", "malformed", "loss", "state"}
 
 @pytest.fixture(scope="module")
 def library() -> Path:
+    """In the long form it tells what of the Verilog it has seen."""
+    if not rtl.IS_FULL:
+        return risk_rtl.build()
+    rtl.models_tell_coverage()
+    return risk_rtl.build(optimize="-O1", with_coverage=True)
+
+
+@pytest.fixture(scope="module")
+def fast() -> Path:
     return risk_rtl.build()
 
 
@@ -82,9 +92,9 @@ def race(library: Path, seed: int, turn: int, events: int) -> tuple[list[int], l
     return orders.tolist(), facts.tolist(), int(orders.sum() + facts.sum()), states
 
 
-def test_c_and_verilog_are_equal_in_all_state_after_every_event(library: Path, seed: int):
+def test_c_and_verilog_are_equal_in_all_state_after_every_event(fast: Path, seed: int):
     """Eight gates: each event alone, and in bursts, back to back or with pauses; state is compared after the burst."""
-    jobs = [(library, seed, turn, EVENTS // 8) for turn in range(8)]
+    jobs = [(fast, seed, turn, EVENTS // 8) for turn in range(8)]
     seen: Counter[str] = Counter()
     facts: Counter[str] = Counter()
     compared = states = 0
@@ -99,6 +109,21 @@ def test_c_and_verilog_are_equal_in_all_state_after_every_event(library: Path, s
     scarce = {name for name in (risk.NAMES[reason] for reason in REASONS) if seen[name] < EVENTS // 10_000}
     assert scarce == set(), seen
     assert set(facts) == FACTS, facts
+
+
+def test_numbers_of_every_size_give_the_same_in_c_and_verilog_after_every_event(library: Path, seed: int):
+    """Each gate is reset over and over, then all is of other rows; the wire of the halt is pulled between events."""
+    gate_cnt, reset_cnt = (8, 15) if rtl.IS_FULL else (2, 5)
+    seen: Counter[str] = Counter()
+    for turn in range(gate_cnt):
+        gates = risk_rtl.Race(seed + turn, library)
+        for _ in range(reset_cnt):
+            gates.widen()
+            gates.run(2000, (1, 16)[turn % 2], tables_per_million=3000, whole=2000, pauses=turn % 4 == 3)
+        assert gates.counts.events >= 2000 * reset_cnt
+        assert gates.counts.whole >= reset_cnt
+        seen += Counter({risk.NAMES[reason]: gates.counts.orders[reason] for reason in REASONS})
+    assert min(seen[risk.NAMES[reason]] for reason in REASONS) > 2 * gate_cnt, seen
 
 
 def test_the_golden_model_and_verilog_are_equal(library: Path, rng: random.Random):
@@ -118,8 +143,8 @@ def test_the_golden_model_and_verilog_are_equal(library: Path, rng: random.Rando
     assert states == event_cnt // 500
 
 
-def test_every_scenario_of_the_conformance_kit_is_as_expected(library: Path):
-    outcomes = run(lambda: SharedObjectGate(library))
+def test_every_scenario_of_the_conformance_kit_is_as_expected(fast: Path):
+    outcomes = run(lambda: SharedObjectGate(fast))
     assert [(o.scenario.name, o.step, o.want, o.got) for o in outcomes if not o.passed] == []
     assert len(outcomes) == len(scenarios()) >= 60
 
@@ -131,21 +156,25 @@ class Bench:
         self.race = risk_rtl.Race(0, library)
         self.lib, self.model, self.ffi = self.race.lib, self.race.model, self.race.ffi
         self.ts, self.ref, self.generation = 10**9, 0, 0
+        self.checks = 2**32 - 1
+        self.bucket = dict(risk.GENEROUS_BUCKET)
+        self.instruments = (risk.INSTRUMENT,)
         self.load()
         for kind, fields in (("beat", {}), ("arm", {}), ("feed", {"qty": 1}), ("ref", {"px": risk.PX})):
             assert self.say(kind, **fields) == "pass"
 
     def table(self) -> bytes:
         self.generation += 1
-        account = dict(risk.GENEROUS_ACCOUNT)
+        account = risk.GENEROUS_ACCOUNT | self.bucket
         instrument = {
             "flags": 1, "qty_max": 2**32 - 1, "notional_max": 2**64 - 1, "collar_px_min": risk.PX // 2,
             "long_max": 2**31 - 1, "short_max": 2**31 - 1, "locate_qty": 2**32 - 1,
         }  # fmt: skip
-        strategy = risk.GENEROUS_BUCKET | {"fills_max": 2**32 - 1, "rejects_run_max": 2**32 - 1}
+        strategy = self.bucket | {"fills_max": 2**32 - 1, "rejects_run_max": 2**32 - 1}
         return limits.seal(risk.GENEROUS | {
-            "generation": self.generation, "gateway": account, "account": [account] * 16, "strategy": [strategy] * 64,
-            "instrument": [instrument if i == risk.INSTRUMENT else {} for i in range(1024)],
+            "generation": self.generation, "checks_enabled": self.checks, "gateway": account,
+            "account": [account] * 16, "strategy": [strategy] * 64,
+            "instrument": [instrument if i in self.instruments else {} for i in range(1024)],
         })  # fmt: skip
 
     def offer(self, words: bytes) -> None:
@@ -167,6 +196,110 @@ class Bench:
         self.ref += 1
         usual = {"ref": self.ref, "account": risk.ACCOUNT, "side": 1, "type": 1, "tif": 1, "px": risk.PX, "qty": 100}
         return self.say("new", **usual | fields)
+
+
+class Both(Bench):
+    """Likewise, with the C gate beside it: every answer, and what an event can touch, is compared."""
+
+    def load(self) -> None:
+        table = self.table()
+        self.ts += 1000
+        event = risk.make("limits", ts_ns=self.ts, venue_ref=self.generation)
+        assert self.race.event(pack(event), table) == 0
+
+    def say(self, kind: str, **fields: int) -> str:
+        self.ts += 1000
+        usual = {"ts_ns": self.ts, "strategy": risk.STRATEGY, "instrument": risk.INSTRUMENT}
+        return risk.NAMES[self.race.event(pack(risk.make(kind, **usual | fields)))]
+
+
+@pytest.mark.parametrize("side", [1, 2])
+def test_every_place_is_taken_by_an_open_order_and_given_back(library: Path, side: int):
+    bench = Both(library)
+    first = bench.ref + 1
+    for number in range(4096):
+        assert bench.order(side=side, flags=side - 1, qty=1 + number) == "pass", number
+    assert bench.order(side=side, flags=side - 1) == "open_orders"
+    bench.ref -= 1
+    assert f"open_{('buy', 'sell')[side - 1]}_cnt 4096\n" in bench.race.dump(1)
+    for number in range(4096):
+        assert bench.say("canceled", ref=first + number, qty=1 + number) == "pass", number
+    assert "open" not in bench.race.dump(1)
+    assert bench.order(side=side, flags=side - 1) == "pass"
+
+
+def test_filled_notional_stays_at_the_highest_number_there_is(library: Path):
+    bench = Both(library)
+    high, most, other = 1_999_999_900, 2**31 - 1, risk.INSTRUMENT + 1
+    bench.checks ^= 1 << risk.Reason.CREDIT | 1 << risk.Reason.SHORT_SALE
+    bench.instruments = (risk.INSTRUMENT, other)
+    bench.load()
+    for instrument in bench.instruments:
+        assert bench.say("feed", instrument=instrument, qty=1) == "pass"
+        assert bench.say("ref", instrument=instrument, px=high) == "pass"
+    for turn in range(5):  # from the shortest position to the longest, and back
+        side, qty = 2 - turn % 2, 2 * most if turn else most
+        for instrument in bench.instruments:
+            assert bench.order(side=side, px=high, qty=qty, instrument=instrument) == "pass"
+        if turn == 4:
+            assert bench.say("canceled", ref=bench.ref, qty=qty) == "pass"
+            bench.ref += 1
+            fields = {"side": side, "px": high, "instrument": other}
+            assert bench.say("new", ref=bench.ref, account=risk.ACCOUNT, type=1, tif=1, qty=qty, **fields) == "pass"
+        for ref in (bench.ref - (2 if turn == 4 else 1), bench.ref):
+            assert bench.say("executed", ref=ref, px=high, qty=qty) == "pass"
+    assert bench.race.dump(1).count(f"filled_notional {2**64 - 1}\n") == 2
+    for _ in range(2):
+        bench.checks ^= 1 << risk.Reason.CREDIT
+        bench.load()
+        is_on = bool(bench.checks >> risk.Reason.CREDIT & 1)
+        for account in (risk.ACCOUNT, risk.ACCOUNT + 1):  # nothing of the other one was filled; the gateway is the same
+            assert bench.order(px=high, side=1, qty=1, account=account) == ("credit" if is_on else "pass")
+            bench.ref -= is_on
+    bench.race.widen()
+    bench.race.run(50)  # and a reset forgets it
+
+
+def test_a_bucket_that_nothing_was_taken_of_for_centuries_holds_what_its_limits_say(library: Path):
+    bench = Both(library)
+    for bucket in ({"rate_burst": 2**32 - 1, "rate_refill_ns": 2**32}, risk.GENEROUS_BUCKET):
+        bench.bucket = bucket
+        bench.ts = max(bench.ts, 2**64 - 2**42)
+        bench.load()
+        for kind, fields in (("beat", {}), ("ref", {"px": risk.PX})):
+            assert bench.say(kind, **fields) == "pass"
+        level = min(bucket["rate_burst"] * bucket["rate_refill_ns"], bench.ts + 1000) - bucket["rate_refill_ns"]
+        assert bench.order(qty=7) == "pass"
+        assert bench.race.dump(1).count(f"level {level}\n") == 3
+        assert bench.order(qty=8) == "pass"
+
+
+@pytest.mark.parametrize(("name", "lsb"), [("fills", 128), ("rejects", 160)])
+def test_fills_and_refusals_of_a_strategy_stay_at_the_highest_number_there_is(library: Path, name: str, lsb: int):
+    bench = Bench(library)
+    assert bench.order(qty=300) == "pass"
+
+    def count() -> int:
+        found = re.findall(rf"^strategy\.{risk.STRATEGY:02}\.{name} (\d+)$", bench.race.dump(1), re.MULTILINE)
+        return int(found[0]) if found else 0
+
+    def one_more() -> None:
+        if name == "fills":
+            assert bench.say("executed", ref=1, px=risk.PX, qty=100) == "pass"
+        else:
+            assert bench.order(qty=0) in ("malformed", "strategy")
+
+    assert count() == 0
+    for bit in range(1, 32):  # as after 2^32 - 2 of them
+        bench.lib.risk_model_flip(bench.model, risk_rtl.MEMORY["strategy"], risk.STRATEGY, lsb + bit)
+    assert count() == 2**32 - 2
+    for _ in range(2):
+        one_more()
+        assert count() == 2**32 - 1
+    assert bench.order() == "strategy"  # as many as the limit, so it was disarmed
+    assert bench.say("arm") == "pass"
+    assert count() == 0
+    assert bench.order() == "pass"
 
 
 def test_the_halt_wire_refuses_the_next_order_and_lets_cancels_pass(library: Path):
@@ -253,6 +386,11 @@ def test_a_table_that_is_not_whole_is_not_taken(library: Path):
         assert bench.order() == "halted"
         bench.load()
         bench.ref = 0
+    for bit in (0, 32, 63):  # of the word with the checksum
+        table = bytearray(bench.table())
+        table[bit // 8] ^= 1 << bit % 8
+        bench.offer(bytes(table))
+        assert bench.say("limits", venue_ref=bench.generation) == "halted"
     bench.offer(bench.table() + bytes(8))
     assert bench.say("limits", venue_ref=bench.generation) == "halted"
     bench.load()
@@ -273,7 +411,7 @@ def test_reset_forgets_everything(library: Path):
     assert bench.say("cancel", ref=1) == "malformed"
 
 
-def test_the_last_verdicts_and_the_counters_are_what_was_answered(library: Path):
+def test_the_last_verdicts_are_what_was_answered_and_their_number_wraps(library: Path):
     bench = Bench(library)
     before = bench.lib.risk_model_verdict_cnt(bench.model)
     said = [bench.order(qty=100 + i, px=risk.PX if i % 3 else 0) for i in range(100)]
@@ -288,6 +426,22 @@ def test_the_last_verdicts_and_the_counters_are_what_was_answered(library: Path)
         assert low >> 16 & 0xFFFF == risk.INSTRUMENT
         assert low >> 32 == bench.ref - back
         assert ts == bench.ts - 1000 * back
+    for instrument in (0xFFFF, 1 << 10, 0xFF00FFFF):  # of which the low half is kept
+        assert bench.order(instrument=instrument) == "instrument"
+        bench.lib.risk_model_last(bench.model, bench.lib.risk_model_verdict_cnt(bench.model) - 1, out)
+        assert out[0] >> 16 & 0xFFFF == instrument & 0xFFFF
+        bench.ref -= 1
+    bench.lib.risk_model_count(bench.model, 2**32 - 3)
+    said = [bench.order(qty=300 + i) for i in range(5)]
+    assert bench.lib.risk_model_verdict_cnt(bench.model) == 2  # the number wraps
+    for back in range(5):
+        bench.lib.risk_model_last(bench.model, (2 - 1 - back) % 2**32, out)
+        assert (risk.NAMES[out[0] & 0xFF], out[0] >> 32) == (said[4 - back], bench.ref - back)
+
+
+def test_the_counters_are_what_was_answered(library: Path):
+    bench = Bench(library)
+    said = [bench.order(qty=100 + i, px=risk.PX if i % 3 else 0) for i in range(100)]
     for name in ("pass", "malformed"):
         code = next(reason.code for reason in specs.reasons() if reason.name == name)
         assert bench.lib.risk_model_pulses(bench.model, code) == said.count(name) > 30

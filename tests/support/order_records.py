@@ -17,6 +17,7 @@ RECORD = load("order").layout("order")
 CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 LAYOUT = struct.Struct("<" + "".join(CODES[field.length] for field in RECORD.fields))
 U32 = 0xFFFFFFFF
+CODES_OF = ("kind", "side", "type", "tif")  # fields of 8 bits that name one of a few
 
 EDGES: dict[str, tuple[int, ...]] = {
     "kind": (0, 4, 7, 17, 19, 255),
@@ -71,4 +72,6 @@ def stream(rng: random.Random, count: int, instruments: int) -> Iterator[golden.
             for name in rng.sample([*edges, "orig_ref"], rng.choice((1, 1, 2))):
                 near = (0, order["ref"], order["ref"] - 1 & U32, order["ref"] + 1 & U32, U32)
                 order[name] = rng.choice(edges.get(name, near))
+                if name in CODES_OF and rng.random() < 0.3:
+                    order[name] = rng.getrandbits(8)
         yield order

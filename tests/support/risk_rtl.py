@@ -22,6 +22,7 @@ from cffi import FFI
 
 from fpga import tools
 
+from . import rtl as benches
 from .gate_build import FLAGS, ROOT, SOURCES, generated
 
 HERE = ROOT / "tests" / "rtl" / "risk"
@@ -88,12 +89,16 @@ def objects() -> Path:
     return archive
 
 
-def build(changed: Mapping[str, str] | None = None, optimize: str = "-O3") -> Path:
-    """The shared object; changed maps a module's file name to other text. RuntimeError when that does not compile."""
+def build(changed: Mapping[str, str] | None = None, optimize: str = "-O3", with_coverage: bool = False) -> Path:
+    """The shared object; changed maps a module's file name to other text. RuntimeError when that does not compile.
+
+    with_coverage: a model that is closed writes what it has seen into the folder that HWGW_RTL_COVERAGE names.
+    """
     archive = objects()
     texts = {path.name: path.read_text(encoding="utf-8") for path in rtl()} | dict(changed or {})
     inputs = [*tools.GENERATED.glob("*.vh"), HERE / "model.cpp", *HERE.glob("*.h"), archive]
-    text = "\0".join([*(f"{name}\n{body}" for name, body in sorted(texts.items())), *VERILATOR, optimize])
+    options = (*VERILATOR, *(benches.COVERAGE_ARGS if with_coverage else ()))
+    text = "\0".join([*(f"{name}\n{body}" for name, body in sorted(texts.items())), *options, optimize])
     digest = hashlib.sha256(text.encode() + b"".join(path.read_bytes() for path in sorted(inputs))).hexdigest()[:12]
     library = BUILDS / f"{'mutant-' if changed else ''}{digest}" / "librisk.so"
     if library.exists():
@@ -104,14 +109,16 @@ def build(changed: Mapping[str, str] | None = None, optimize: str = "-O3") -> Pa
         if library.exists():
             return library
         work = BUILDS / f"{digest}.{os.getpid()}"
-        source = work / "source"
-        source.mkdir(parents=True)
-        for name, body in texts.items():
-            (source / name).write_text(body, encoding="utf-8")
+        source = work / "source" if changed else tools.RTL
+        work.mkdir(parents=True)
+        if changed:
+            source.mkdir()
+            for name, body in texts.items():
+                (source / name).write_text(body, encoding="utf-8")
         package = [str(source / "mutant.v")] if "mutant.v" in texts else []
         defines = " -DRISK_MUTANTS" if package else ""
         command = [
-            "verilator", *VERILATOR, "--build", "-j", "2", f"-I{tools.GENERATED}", f"-I{source}",
+            "verilator", *options, "--build", "-j", "2", f"-I{tools.GENERATED}", f"-I{source}",
             "--Mdir", str(work), "-CFLAGS", f"-fPIC -march=native -I{HERE}{defines}",
             "-MAKEFLAGS", f"OPT_FAST={optimize} OPT_SLOW=-O0 OPT_GLOBAL=-O1",
             "-LDFLAGS", f"-shared -Wl,--whole-archive {archive} -Wl,--no-whole-archive", "-o", library.name,
@@ -145,7 +152,7 @@ class Race:
         self.ffi.cdef(_cdef())
         model = (HERE / "model.h").read_text(encoding="utf-8")
         for name in ("halt", "flip", "last", "pulses", "verdict_cnt", "reset", "latency", "table", "events", "halted",
-                     "pauses", "mutate", "words", "halt_in"):  # fmt: skip
+                     "pauses", "mutate", "words", "halt_in", "count"):  # fmt: skip
             found = re.search(rf"^\w+ risk_model_{name}\([^;]*;", model, re.MULTILINE)
             assert found, name
             self.ffi.cdef(found[0])
@@ -161,6 +168,10 @@ class Race:
         self.lib.risk_model_pauses(self.model, (self.seed << 1 | 1) & 0xFFFFFFFF if pauses else 0)
         if self.lib.race_run(self._race, events, burst_max, tables_per_million, whole):
             raise AssertionError(f"seed {self.seed}: {self.said()}")
+
+    def widen(self) -> None:
+        """Resets both gates; from now on run() gives numbers of every size."""
+        self.lib.race_widen(self._race)
 
     def event(self, record: bytes, table: bytes | None = None) -> int:
         """One event into both gates; the answer."""

@@ -26,6 +26,8 @@ ROOT = tools.ROOT
 BENCHES = ROOT / "tests" / "rtl"
 BUILDS = ROOT / "build" / "rtl"
 COVERAGE = BUILDS / "coverage"
+COVERAGE_ARGS = ("--coverage", "--coverage-max-width", "600", "-Wno-COVERIGN")
+ELSEWHERE = {"hwgw_gate": ("hwgw_risk", "hwgw_fifo")}  # modules below a top whose coverage other benches measure
 IS_FULL = bool(os.environ.get("HWGW_RTL_FULL"))
 
 
@@ -38,13 +40,27 @@ def _sources(top: str) -> list[Path]:
     return [*tools.sources(), *([own] if own.exists() else [])]
 
 
-def _build_args(simulator: str, with_coverage: bool) -> list[str]:
+def _build_args(top: str, simulator: str, with_coverage: bool) -> list[str]:
     if simulator == "icarus":
         return ["-g2005"]
     args = ["--x-assign", "unique", "--x-initial", "unique", "-Wno-TIMESCALEMOD", "--output-split", "8000"]
     # short runs are over before an optimized model is compiled, and with the counters of coverage that takes minutes
     args += ["-CFLAGS", "-O1" if IS_FULL and not with_coverage else "-O0"]
-    return [*args, "--coverage", "--coverage-max-width", "600"] if with_coverage else args
+    if not with_coverage:
+        return args
+    if top in ELSEWHERE:
+        BUILDS.mkdir(parents=True, exist_ok=True)
+        config = BUILDS / f"{top}.vlt"
+        off = (f'coverage_off -file "*/{name}*.v"' for name in ELSEWHERE[top])
+        config.write_text("\n".join(["`verilator_config", *off, ""]), encoding="utf-8")
+        args.append(str(config))
+    return [*args, *COVERAGE_ARGS]
+
+
+def models_tell_coverage() -> None:
+    """From now on the models of this process that were built with coverage write it, with that of the benches."""
+    COVERAGE.mkdir(parents=True, exist_ok=True)
+    os.environ["HWGW_RTL_COVERAGE"] = str(COVERAGE)
 
 
 def build(top: str, simulator: str, parameters: dict[str, int], with_coverage: bool = False) -> Path:
@@ -53,7 +69,7 @@ def build(top: str, simulator: str, parameters: dict[str, int], with_coverage: b
 
     tools.generate()
     os.environ.update(tools.environment())
-    args = _build_args(simulator, with_coverage)
+    args = _build_args(top, simulator, with_coverage)
     files = [*_sources(top), *sorted(tools.GENERATED.glob("*.vh"))]
     text = "\0".join([*(path.read_text(encoding="utf-8") for path in files), *args, repr(sorted(parameters.items()))])
     folder = BUILDS / f"{top}-{simulator}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

@@ -6,8 +6,12 @@
 // rises and falls.
 #include "model.h"
 
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <new>
+
+#include <unistd.h>
 
 #include "Vhwgw_risk.h"
 #include "Vhwgw_risk___024root.h"
@@ -15,12 +19,15 @@
 #include "Vhwgw_risk_mutant.h"
 #endif
 #include "verilated.h"
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 
 enum { PATIENCE = 40000, RECORD = 64 };
 
 struct memory {
   uint32_t *words;
-  uint32_t stride; // 32-bit words per row
+  uint32_t stride;  // 32-bit words per row
 };
 
 struct risk_model {
@@ -28,7 +35,7 @@ struct risk_model {
   Vhwgw_risk *top;
   uint64_t cycles;
   uint32_t latency;
-  uint32_t pauses; // state of their generator, 0 = none
+  uint32_t pauses;  // state of their generator, 0 = none
   uint32_t halt_in;
   uint64_t pulses[32];
   memory memories[MEMORY_CNT];
@@ -65,6 +72,19 @@ static inline bool is_pause(risk_model *model) {
   return state % 4 == 0;
 }
 
+// of a model with coverage: what it has seen, into the folder that HWGW_RTL_COVERAGE names
+static void tell_coverage(const risk_model *model) {
+#if VM_COVERAGE
+  static unsigned cnt;
+  const char *folder = getenv("HWGW_RTL_COVERAGE");
+  char path[4096];
+  if (!folder) return;
+  snprintf(path, sizeof path, "%s/risk-%d-%u.dat", folder, getpid(), cnt++);
+  model->context->coveragep()->write(path);
+#endif
+  (void)model;
+}
+
 extern "C" {
 
 uint32_t risk_model_mutant;
@@ -88,7 +108,11 @@ risk_model *risk_model_open(void) {
   risk_model *model = new (std::nothrow) risk_model();
   if (!model) return nullptr;
   model->context = new VerilatedContext;
+#if VM_COVERAGE
+  model->context->randReset(0);  // what is random before the reset was not brought there by a test
+#else
   model->context->randReset(2);
+#endif
   model->top = new Vhwgw_risk(model->context, "gate");
   Vhwgw_risk___024root *root = model->top->rootp;
   risk_model_mutate(model, risk_model_mutant);
@@ -121,6 +145,7 @@ risk_model *risk_model_open(void) {
 void risk_model_close(risk_model *model) {
   if (!model) return;
   model->top->final();
+  tell_coverage(model);
   delete model->top;
   delete model->context;
   delete model;
@@ -159,7 +184,7 @@ int risk_model_events(risk_model *model, const void *records, uint32_t cnt, uint
     top->s_axis_event_tvalid = is_offered;
     if (is_offered) memcpy(top->s_axis_event_tdata.data(), bytes + sent * RECORD, RECORD);
     top->m_axis_verdict_tready = !is_pause(model);
-    if (model->pauses) top->eval(); // a record is taken in the cycle in which the verdict before it is
+    if (model->pauses) top->eval();  // a record is taken in the cycle in which the verdict before it is
     bool is_taken = is_offered && top->s_axis_event_tready;
     if (top->m_axis_verdict_tvalid && top->m_axis_verdict_tready) {
       if (memcmp(top->m_axis_verdict_tdata.data(), bytes + got * RECORD, RECORD)) return 0;
@@ -257,8 +282,12 @@ uint32_t risk_model_verdict_cnt(const risk_model *model) {
   return model->top->verdict_cnt;
 }
 
+void risk_model_count(risk_model *model, uint32_t verdict_cnt) {
+  model->top->verdict_cnt = verdict_cnt;
+}
+
 uint64_t risk_model_pulses(const risk_model *model, uint32_t reason) {
   return model->pulses[reason];
 }
 
-} // extern "C"
+}  // extern "C"

@@ -65,6 +65,7 @@ uint64_t risk_model_generation(const struct risk_model *model);
 /* of the last 64 verdicts number mod 64, and of how many there were */
 void risk_model_last(struct risk_model *model, uint32_t number, uint64_t out[2]);
 uint32_t risk_model_verdict_cnt(const struct risk_model *model);
+void risk_model_count(struct risk_model *model, uint32_t verdict_cnt); /* so many there were, from now on */
 uint64_t risk_model_pulses(const struct risk_model *model, uint32_t reason);
 
 #ifdef __cplusplus

@@ -180,6 +180,15 @@ static int alone(struct race *race, struct hwgw_limits *table) {
   return ask_rtl(race, 1);
 }
 
+/* the wire is high for a cycle between two events; in C the latch that it sets */
+static void pulse_halt(struct race *race) {
+  uint32_t reason = (uint8_t)stream_random(&race->stream);
+  bool is_reason = reason && reason < HWGW_RISK_REASON_CNT;
+  if (!race->c->halt) race->c->halt = is_reason ? reason : HWGW_RISK_REASON_OPERATOR;
+  risk_model_halt(race->model, 1, reason);
+  risk_model_halt(race->model, 0, reason);
+}
+
 int race_run(struct race *race, uint64_t events, uint32_t burst_max, uint32_t tables_per_million, uint64_t whole) {
   struct stream *stream = &race->stream;
   uint64_t end = race->counts.events + events, next_whole = race->counts.events + whole;
@@ -189,6 +198,7 @@ int race_run(struct race *race, uint64_t events, uint32_t burst_max, uint32_t ta
     if (want > BURST_MAX) want = BURST_MAX;
     bool has_table = false;
     struct hwgw_order event;
+    if (stream->is_wide && stream_random(stream) % 200 == 0) pulse_halt(race);
     while (cnt < want && !(has_table = stream_next(stream, &event))) {
       race->burst[cnt] = event;
       if (event.kind == HWGW_ORDER_KIND_LIMITS && cnt) break; /* without a table: alone, like those with one */
@@ -209,6 +219,13 @@ int race_run(struct race *race, uint64_t events, uint32_t burst_max, uint32_t ta
     }
   }
   return compare_whole(race);
+}
+
+void race_widen(struct race *race) {
+  hwgw_risk_init(race->c);
+  hwgw_risk_init(race->rtl);
+  risk_model_reset(race->model);
+  stream_widen(&race->stream);
 }
 
 int race_event(struct race *race, const void *event, const void *table) {

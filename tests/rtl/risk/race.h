@@ -26,6 +26,8 @@ void race_close(struct race *race);
 /* So many events, in bursts of 1 to burst_max back to back; state is compared after each burst, all of it every whole
  * events and at the end. 0 when there was no difference; else race_text says what it was. */
 int race_run(struct race *race, uint64_t events, uint32_t burst_max, uint32_t tables_per_million, uint64_t whole);
+/* both gates are reset; from now on the stream is a wide one (stream.h) */
+void race_widen(struct race *race);
 const struct race_counts *race_counts(const struct race *race);
 const char *race_text(const struct race *race);
 /* hwgw_risk_dump of the C gate (0) or of the Verilated one (1) */

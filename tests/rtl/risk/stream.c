@@ -10,11 +10,14 @@
 #define PICK(stream, ...) \
   pick(stream, (const uint64_t[]){__VA_ARGS__}, sizeof((uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
 
-static const uint32_t INSTRUMENTS[] = {0, 1, 7, 1023};
-static const uint8_t ACCOUNTS[] = {0, 1, 15};
-static const uint8_t STRATEGIES[] = {0, 1, 63};
-enum { UNPRICED = 5 }; /* an instrument that never has a reference */
-enum { INSTRUMENT_CNT = 4, ACCOUNT_CNT = 3, STRATEGY_CNT = 3, START = 1 + 1 + STRATEGY_CNT + 2 * INSTRUMENT_CNT };
+#define TS_MAX (UINT64_MAX - (1ull << 50)) /* of what a jump leads to: steps behind it must not wrap */
+#define REF_MAX (UINT32_MAX - 200000)      /* likewise */
+enum {
+  INSTRUMENT_CNT = STREAM_INSTRUMENTS,
+  ACCOUNT_CNT = STREAM_ACCOUNTS,
+  STRATEGY_CNT = STREAM_STRATEGIES,
+  START = 1 + 1 + STRATEGY_CNT + 2 * INSTRUMENT_CNT
+};
 
 uint64_t stream_random(struct stream *stream) {
   uint64_t x = stream->rng += 0x9E3779B97F4A7C15u; /* splitmix64 */
@@ -40,9 +43,21 @@ static uint64_t clamp(int64_t value, int64_t low, int64_t high) {
   return (uint64_t)(value < low ? low : value > high ? high : value);
 }
 
+/* a number of 1 to so many bits, each length as likely as any other */
+static uint64_t of_bits(struct stream *stream, uint32_t bits) {
+  uint32_t more = below(stream, bits);
+  return stream_random(stream) >> (63 - more);
+}
+
+/* true in so many of a thousand cases, of a wide stream alone */
+static bool is_wide(struct stream *stream, uint32_t permille) {
+  return stream->is_wide && chance(stream, permille);
+}
+
 /* ---- limits ---- */
 
-#define TIGHT(generous, ...) (chance(stream, 200) ? PICK(stream, __VA_ARGS__) : (uint64_t)(generous))
+#define TIGHT(generous, ...) \
+  (is_wide(stream, 50) ? of_bits(stream, 64) : chance(stream, 200) ? PICK(stream, __VA_ARGS__) : (uint64_t)(generous))
 
 static void account_limits(struct stream *stream, struct hwgw_limits_account *to,
                            const struct hwgw_risk_account *used) {
@@ -76,14 +91,16 @@ static bool limits(struct stream *stream, struct hwgw_order *event) {
   struct hwgw_limits *table = stream->table;
   const struct hwgw_risk *gate = stream->gate;
   memset(table, 0, sizeof *table);
+  if (stream->is_wide) stream->generation = of_bits(stream, 64) & ~1ull;
   table->generation = ++stream->generation;
-  table->checks_enabled = UINT32_MAX;
+  table->checks_enabled = stream->is_wide ? (uint32_t)stream_random(stream) | 0x7FFFE : UINT32_MAX;
   uint32_t off = chance(stream, 300) ? 300 : 60;
   for (uint32_t reason = 1; reason < 19; reason++)
     if (chance(stream, off)) table->checks_enabled &= ~(1u << reason);
   table->beat_age_max_ns = TIGHT(UINT64_MAX, 10 * stream->step_ns, 50 * stream->step_ns);
   table->ref_age_max_ns = TIGHT(UINT64_MAX, 10 * stream->step_ns, 50 * stream->step_ns);
-  table->dup_window_ns = PICK(stream, 0, stream->step_ns, 10 * stream->step_ns);
+  table->dup_window_ns =
+      is_wide(stream, 300) ? of_bits(stream, 64) : PICK(stream, 0, stream->step_ns, 10 * stream->step_ns);
   account_limits(stream, &table->gateway, &gate->gateway);
   for (uint32_t i = 0; i < HWGW_RISK_ACCOUNTS_MAX; i++) account_limits(stream, &table->account[i], &gate->account[i]);
   for (uint32_t i = 0; i < HWGW_RISK_STRATEGIES_MAX; i++) {
@@ -93,9 +110,13 @@ static bool limits(struct stream *stream, struct hwgw_order *event) {
     table->strategy[i].fills_max = (uint32_t)TIGHT(UINT32_MAX, 0, 5, 50);
     table->strategy[i].rejects_run_max = (uint32_t)TIGHT(UINT32_MAX, 0, 5, 50);
   }
-  instrument_limits(stream, &table->instrument[UNPRICED], &gate->instrument[UNPRICED]);
+  instrument_limits(stream, &table->instrument[stream->unpriced], &gate->instrument[stream->unpriced]);
   for (uint32_t i = 0; i < INSTRUMENT_CNT; i++)
-    instrument_limits(stream, &table->instrument[INSTRUMENTS[i]], &gate->instrument[INSTRUMENTS[i]]);
+    instrument_limits(stream, &table->instrument[stream->instruments[i]], &gate->instrument[stream->instruments[i]]);
+  if (stream->is_wide) { /* rows of nobody */
+    uint8_t *breakers = (uint8_t *)table->breaker;
+    for (size_t i = 0; i < sizeof table->breaker; i++) breakers[i] = (uint8_t)stream_random(stream);
+  }
   table->checksum = hwgw_limits_checksum(table);
   event->kind = KIND(LIMITS);
   event->venue_ref = table->generation;
@@ -113,6 +134,12 @@ static bool limits(struct stream *stream, struct hwgw_order *event) {
         table->checksum = hwgw_limits_checksum(table);
       }
       return true;
+    case 3:
+      if (stream->is_wide) {
+        table->checksum ^= of_bits(stream, 64);
+        return true;
+      }
+      __attribute__((fallthrough));
     default:
       ((uint8_t *)table)[below(stream, sizeof *table)] ^= (uint8_t)(1u << below(stream, 8));
       return true;
@@ -147,6 +174,7 @@ static uint32_t price(struct stream *stream, uint32_t instrument) {
   uint32_t which = below(stream, 99);
   if (which >= 85)
     px = which < 90 ? at->own_bid_max : which < 95 ? ~at->own_ask_min_inv : which < 97 ? HWGW_RISK_PX_MAX : 1;
+  if (is_wide(stream, 50)) px = (int64_t)of_bits(stream, 31);
   return (uint32_t)clamp(px, 1, HWGW_RISK_PX_MAX);
 }
 
@@ -160,6 +188,7 @@ static uint32_t quantity(struct stream *stream, uint32_t instrument, uint32_t si
                        of_notional > UINT32_MAX ? UINT32_MAX : of_notional);
   uint32_t which = below(stream, 82);
   int64_t qty = which < 10 ? 1 : which < 20 ? 10 : which < 60 ? 100 : which < 70 ? 300 : which < 76 ? room : room + 1;
+  if (is_wide(stream, 100)) qty = (int64_t)of_bits(stream, 32);
   return (uint32_t)clamp(qty, 1, UINT32_MAX);
 }
 
@@ -201,12 +230,14 @@ static void edge(struct stream *stream, struct hwgw_order *event) {
 
 static void new_order(struct stream *stream, struct hwgw_order *event) {
   const struct hwgw_risk *gate = stream->gate;
-  uint32_t instrument = INSTRUMENTS[below(stream, INSTRUMENT_CNT)];
+  uint32_t instrument = stream->instruments[below(stream, INSTRUMENT_CNT)];
   event->kind = KIND(NEW);
   event->ref = gate->last_ref + (uint32_t)PICK(stream, 1, 1, 1, 2, 50);
+  uint32_t jump = is_wide(stream, 20) ? (uint32_t)of_bits(stream, 32) : 0;
+  if (event->ref < REF_MAX && jump < REF_MAX - event->ref) event->ref += jump;
   event->instrument = instrument;
-  event->account = ACCOUNTS[below(stream, ACCOUNT_CNT)];
-  event->strategy = STRATEGIES[below(stream, STRATEGY_CNT)];
+  event->account = stream->accounts[below(stream, ACCOUNT_CNT)];
+  event->strategy = stream->strategies[below(stream, STRATEGY_CNT)];
   event->side = chance(stream, 500) ? BUY : SELL;
   event->type = HWGW_ORDER_TYPE_LIMIT;
   event->tif = chance(stream, 667) ? HWGW_ORDER_TIF_DAY : HWGW_ORDER_TIF_IOC;
@@ -235,7 +266,7 @@ static void new_order(struct stream *stream, struct hwgw_order *event) {
   }
   if (chance(stream, 20))
     event->ref = (uint32_t)PICK(stream, 0, gate->last_ref, gate->last_ref ? gate->last_ref - 1 : 0);
-  if (chance(stream, 20)) event->instrument = UNPRICED;
+  if (chance(stream, 20)) event->instrument = stream->unpriced;
   if (chance(stream, 30)) edge(stream, event);
 }
 
@@ -271,7 +302,7 @@ static void broken(struct stream *stream, struct hwgw_order *event) {
   if (!slot->executed && chance(stream, 900)) event->kind = KIND(ACCEPTED);
   if (chance(stream, 100) && ref > HWGW_RISK_OPEN_ORDERS_MAX) { /* its place was taken: nothing is known of it */
     event->ref = ref - HWGW_RISK_OPEN_ORDERS_MAX;
-    if (chance(stream, 300)) event->instrument = UNPRICED;
+    if (chance(stream, 300)) event->instrument = stream->unpriced;
     if (chance(stream, 300)) event->side = event->side == BUY ? SELL : BUY;
     if (chance(stream, 300)) event->account = (uint8_t)PICK(stream, 15, 16);
     if (chance(stream, 300)) edge(stream, event);
@@ -312,24 +343,26 @@ static void venue(struct stream *stream, struct hwgw_order *event) {
 /* ---- what feed and control plane say ---- */
 
 static void reference(struct stream *stream, struct hwgw_order *event) {
-  uint32_t instrument = chance(stream, 100) ? 1024 : INSTRUMENTS[below(stream, INSTRUMENT_CNT)];
+  uint32_t instrument = chance(stream, 100) ? 1024 : stream->instruments[below(stream, INSTRUMENT_CNT)];
   int64_t last = instrument < HWGW_RISK_INSTRUMENTS_MAX ? stream->gate->instrument[instrument].ref_px : 0;
   event->kind = KIND(REF);
   event->instrument = instrument;
   event->px = (uint32_t)clamp((last ? last : 100000) + (int64_t)PICK(stream, 0, 10, 200, (uint64_t)-10, (uint64_t)-200),
                               1, HWGW_RISK_PX_MAX);
+  if (is_wide(stream, 100)) event->px = (uint32_t)clamp((int64_t)of_bits(stream, 31), 1, HWGW_RISK_PX_MAX);
   if (chance(stream, 20)) event->px = (uint32_t)PICK(stream, 0, HWGW_RISK_PX_MAX + 1u, HWGW_RISK_PX_MAX, 1);
 }
 
 static void control(struct stream *stream, struct hwgw_order *event) {
   uint32_t which = below(stream, 96);
-  event->strategy = chance(stream, 250) ? 64 : STRATEGIES[below(stream, STRATEGY_CNT)];
+  event->strategy = chance(stream, 250) ? 64 : stream->strategies[below(stream, STRATEGY_CNT)];
   event->reason = (uint32_t)PICK(stream, 0, 1, 20, 22, 23, HWGW_RISK_REASON_CNT, UINT32_MAX);
+  if (stream->is_wide) event->reason = below(stream, HWGW_RISK_REASON_CNT + 2);
   if (which < 80) {
     event->kind = KIND(FEED);
     event->instrument = chance(stream, 20)   ? UINT32_MAX
                         : chance(stream, 30) ? 1024
-                                             : INSTRUMENTS[below(stream, INSTRUMENT_CNT)];
+                                             : stream->instruments[below(stream, INSTRUMENT_CNT)];
     event->qty = (uint32_t)(chance(stream, 850) ? 1 : PICK(stream, 0, 0, 2));
   } else {
     event->kind = (uint8_t)PICK(stream, KIND(DISARM), KIND(HALT), KIND(RESUME), 0, 18, 255);
@@ -338,13 +371,47 @@ static void control(struct stream *stream, struct hwgw_order *event) {
 
 static void stamp(struct stream *stream, struct hwgw_order *event) {
   stream->ts += PICK(stream, 0, 0, 1, stream->step_ns / 10, stream->step_ns, stream->step_ns * 3);
+  uint64_t jump = is_wide(stream, 5) ? of_bits(stream, 64) : 0;
+  if (jump < TS_MAX - stream->ts) stream->ts += jump;
   event->ts_ns = stream->ts;
+  if (is_wide(stream, 2)) event->ts_ns = stream_random(stream) % (stream->gate->last_ts | 1);
+  if (stream->is_wide) { /* what no event, or not this one, is judged by */
+    event->t_rx = stream_random(stream);
+    event->seq = stream_random(stream);
+    if (event->kind != KIND(LIMITS)) event->venue_ref = stream_random(stream);
+    if (event->kind != KIND(HALT)) event->reason = (uint32_t)stream_random(stream);
+  }
   if (chance(stream, 4)) event->ts_ns = stream->gate->last_ts - PICK(stream, 1, stream->step_ns);
 }
 
+static void begin(struct stream *stream) {
+  stream->started = stream->ref_cnt = 0;
+  if (!stream->is_wide) return;
+  stream->ts = of_bits(stream, 63);
+  for (uint32_t i = 0; i < STREAM_INSTRUMENTS; i++)
+    stream->instruments[i] = below(stream, HWGW_RISK_INSTRUMENTS_MAX / 5) * 5 + i; /* all different */
+  stream->unpriced = below(stream, HWGW_RISK_INSTRUMENTS_MAX / 5) * 5 + STREAM_INSTRUMENTS;
+  for (uint32_t i = 0; i < STREAM_ACCOUNTS; i++) stream->accounts[i] = (uint8_t)below(stream, HWGW_RISK_ACCOUNTS_MAX);
+  for (uint32_t i = 0; i < STREAM_STRATEGIES; i++)
+    stream->strategies[i] = (uint8_t)below(stream, HWGW_RISK_STRATEGIES_MAX);
+}
+
+void stream_widen(struct stream *stream) {
+  stream->is_wide = true;
+  begin(stream);
+}
+
 void stream_init(struct stream *stream, const struct hwgw_risk *gate, uint64_t seed, struct hwgw_limits *table) {
-  *stream = (struct stream){
-      .gate = gate, .rng = seed, .ts = 1000000000, .step_ns = 1000000, .table = table, .tables_per_million = 500};
+  *stream = (struct stream){.gate = gate,
+                            .rng = seed,
+                            .ts = 1000000000,
+                            .step_ns = 1000000,
+                            .table = table,
+                            .tables_per_million = 500,
+                            .instruments = {0, 1, 7, 1023},
+                            .unpriced = 5,
+                            .accounts = {0, 1, 15},
+                            .strategies = {0, 1, 63}};
 }
 
 void stream_passed(struct stream *stream, uint32_t ref) {
@@ -358,11 +425,11 @@ static bool start(struct stream *stream, struct hwgw_order *event, uint32_t numb
     event->kind = KIND(BEAT);
   } else if (number < 2 + STRATEGY_CNT) {
     event->kind = KIND(ARM);
-    event->strategy = STRATEGIES[number - 2];
+    event->strategy = stream->strategies[number - 2];
   } else {
     uint32_t i = number - 2 - STRATEGY_CNT;
     event->kind = i % 2 ? KIND(REF) : KIND(FEED);
-    event->instrument = INSTRUMENTS[i / 2];
+    event->instrument = stream->instruments[i / 2];
     event->qty = 1;
     event->px = 100000;
   }
@@ -381,7 +448,7 @@ bool stream_next(struct stream *stream, struct hwgw_order *event) {
     event->kind = KIND(RESUME);
   } else if (chance(stream, 30)) {
     event->kind = KIND(ARM);
-    event->strategy = chance(stream, 250) ? 64 : STRATEGIES[below(stream, STRATEGY_CNT)];
+    event->strategy = chance(stream, 250) ? 64 : stream->strategies[below(stream, STRATEGY_CNT)];
   } else if (stream_random(stream) % 1000000 < stream->tables_per_million) {
     has_table = limits(stream, event);
   } else {
