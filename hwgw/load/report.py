@@ -77,9 +77,10 @@ def _cut_pct(exchange: Mapping[str, Any], asked_msgs_per_s: float) -> float:
     return 100 * float(exchange["messages_per_s"]) / asked_msgs_per_s
 
 
-def _gateway(counters: Mapping[str, int], clocks: Mapping[str, int]) -> dict[str, float]:
-    """A pipeline spins, so that it is busy always: how full it is, its polls say."""
-    idle, full = counters["rx.polls_idle"], counters["rx.polls"]
+def _gateway(clocks: Mapping[str, int]) -> dict[str, float]:
+    """A pipeline spins, so that it is always busy; a full one has no poll that finds nothing. That is a share of polls,
+    not of time: one that finds nothing is over in nanoseconds."""
+    idle, full = clocks["polls_idle"], clocks["polls"]
     idle_pct = round(100 * idle / max(1, idle + full), 1)
     return {**_processor({"kernel_ns": 0, **clocks}), "idle_polls_pct": idle_pct}
 
@@ -152,7 +153,7 @@ def report(
     """The result of `hwgw sim load --json`: that of the demo, and load, feed, requests and answers.
 
     look: telemetry.snapshot of the gateway; exchange: its closing statement; front: the venue that misbehaved;
-    pipeline: ended_ns, busy_ns and waited_ns of the gateway's busiest thread meanwhile.
+    pipeline: ended_ns, busy_ns and waited_ns of the gateway's busiest thread meanwhile, its polls and polls_idle.
     """
     counters = look["counters"]
     account = front.account() if front else None
@@ -166,7 +167,7 @@ def report(
     return {
         **base,
         "position_match": None if contradicts else base["position_match"],
-        "load": {**_load(run, exchange), "gateway": _gateway(counters, pipeline)},
+        "load": {**_load(run, exchange), "gateway": _gateway(pipeline)},
         "feed": _feed(base, counters),
         "requests": _requests(counters, exchange, refused, cuts),
         "answers": _answers(counters, told),

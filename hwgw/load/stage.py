@@ -212,16 +212,20 @@ def _threads(pid: int) -> dict[str, Counter[str]]:
 
 
 @contextlib.contextmanager
-def _pipeline_clocks(pid: int) -> Iterator[Counter[str]]:
-    """Filled at the end: of the process's thread that was busiest meanwhile."""
+def _pipeline_clocks(segment: Segment) -> Iterator[Counter[str]]:
+    """Filled at the end: of the data process's thread that was busiest meanwhile, and polls of all."""
+    pid = int(segment.head["data_pid"])
     clocks: Counter[str] = Counter(ended_ns=0, busy_ns=0, waited_ns=0)
     before, start = _threads(pid), time.monotonic_ns()
+    polls = {name: segment.counters()[f"rx.{name}"] for name in ("polls", "polls_idle")}
     try:
         yield clocks
     finally:
         spent = [now - before.get(thread, Counter()) for thread, now in _threads(pid).items()]
         clocks.update(max(spent, key=lambda thread: thread["busy_ns"], default=Counter()))
         clocks["ended_ns"] = time.monotonic_ns() - start
+        counters = segment.counters()
+        clocks.update({name: counters[f"rx.{name}"] - cnt for name, cnt in polls.items()})
 
 
 def run(options: Options, watch: demo.Watch, say: Any) -> dict[str, Any]:
@@ -246,7 +250,7 @@ def run(options: Options, watch: demo.Watch, say: Any) -> dict[str, Any]:
         entry, front = stack.enter_context(_entry(place, exchange, options.entry))
         segment, process = stack.enter_context(_gateway(place, exchange.ready, entry, cpu, options.has_b))
         title = f"hwgw sim load: {options.profile.name}, {options.rate:,} messages/s, {place.sides.backend}"
-        with watch(segment, title) as tick, _pipeline_clocks(int(segment.head["data_pid"])) as pipeline:
+        with watch(segment, title) as tick, _pipeline_clocks(segment) as pipeline:
             try:
                 while exchange.process.poll() is None and (process is None or process.poll() is None):
                     tick()

@@ -226,6 +226,9 @@ int main(void) {
                               .seed = seed_of_run(),
                               .pace = HWGW_SIM_PACE_MAX,
                               .messages_max = 200000,
+                              .requests = true, /* what is kept for them runs over many times */
+                              .recovery_address = INADDR_LOOPBACK,
+                              .request_store_sz_bytes = 4096,
                               .session = "SANITIZE  "};
   struct hwgw_sim_stats stats;
   snprintf(record_path, sizeof record_path, "/tmp/hwgw-exchange-%d.itch50", (int)getpid());

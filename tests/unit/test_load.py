@@ -179,6 +179,12 @@ def test_what_a_run_that_was_cut_off_had_reached_is_told() -> None:
     )
 
 
+def test_a_pipeline_is_full_when_no_poll_finds_nothing() -> None:
+    clocks = {"ended_ns": 2_000, "busy_ns": 1_900, "waited_ns": 100, "polls": 30, "polls_idle": 10}
+    assert report._gateway(clocks) == processor(95.0, 0.0, 5.0) | {"idle_polls_pct": 25.0}
+    assert report._gateway({**clocks, "polls_idle": 0})["idle_polls_pct"] == 0.0
+
+
 def test_what_bounds_a_load_is_told_of_the_level_that_was_behind_most() -> None:
     levels = [
         {"asked_msgs_per_s": 100.0, "reached_msgs_per_s": 100.0, "exchange": processor(20, 10, 40)},
