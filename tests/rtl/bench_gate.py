@@ -16,7 +16,7 @@ from typing import Any
 import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
-from hwgw_sim.golden import frame, order
+from hwgw_sim.golden import frame, limits, order
 from hwgw_sim.golden.risk import Kind, Reason, Risk
 from rtl.bench_frame import make_template
 from rtl.bench_trigger import FIELDS, RULE, is_rule, make_event, make_rule
@@ -250,7 +250,7 @@ class Rig:
         dut.u_sent.head_q.value = dut.u_sent.tail_q.value = self.sents
         self.judged = self.rng.choice((0, U32 - 20, self.rng.getrandbits(32)))
         dut.u_send.u_risk.verdict_cnt.value = self.judged
-        times = (0x5555555555555555, 0xAAAAAAAAAAAAAAAA, 2**64 - 2**40, 0)
+        times = (0x5555555555555555, 0xAAAAAAAAAAAAAAAA, 2**64 - 2**33, 0)
         self.now = self.stamped = times[epoch % 4] ^ self.rng.getrandbits(32)
         await ClockCycles(dut.clk, 2)
 
@@ -482,7 +482,30 @@ class Rig:
         self.counts.update({name: self.told[name] for name in SLOTS if not name.startswith("risk.")})
 
 
-async def play(rig: Rig, count: int) -> None:
+def generous(generation: int) -> bytes:
+    """Limits that let pass whatever can be said, once."""
+    off = 1 << Reason.SELF_CROSS | 1 << Reason.LOSS | 1 << Reason.POSITION
+    account = {"rate_burst": U32, "credit_max": U64, "loss_max": U64, "open_max": U32}
+    instrument = {"flags": 1, "qty_max": U32, "notional_max": U64, "collar_px_min": U32, "long_max": 2**31 - 1,
+                  "short_max": 2**31 - 1, "locate_qty": U32}  # fmt: skip
+    return limits.seal({
+        "generation": generation, "checks_enabled": U32 & ~off, "beat_age_max_ns": U64, "ref_age_max_ns": U64,
+        "gateway": account, "account": [account] * 16,
+        "strategy": [{"rate_burst": U32, "fills_max": U32, "rejects_run_max": U32}] * 64,
+        "instrument": [instrument if row in INSTRUMENTS else {} for row in range(1024)],
+    })  # fmt: skip
+
+
+def plain(rng: random.Random) -> Event:
+    """An order that such limits let pass, of any size."""
+    side = rng.choice((1, 2))
+    whose = {"account": rng.choice(ACCOUNTS), "strategy": rng.choice(STRATEGIES), "instrument": rng.choice(INSTRUMENTS)}
+    terms = {"type": rng.choice((1, 1, 2)), "tif": rng.choice((1, 2)), "flags": rng.choice((1, 2)) if side == 2 else 0}
+    sizes = {"px": rng.randint(1, order.PX_MAX), "qty": rng.randint(1, order.QTY_MAX)}
+    return make("new", side=side, **whose, **terms, **sizes)
+
+
+async def play(rig: Rig, count: int, is_open: bool) -> None:
     """So many records, and whatever else the host does between them."""
     rng = rig.rng
     stream = Stream(rig.golden, rng, tables=0.0)
@@ -490,25 +513,35 @@ async def play(rig: Rig, count: int) -> None:
     given = stream.start()
     while Risk().event(*given[0]) != 0:  # the first table is one
         given[0] = stream.limits()
+    if is_open:
+        given[0] = (given[0][0] | {"venue_ref": stream.generation}, generous(stream.generation))
     for number in range(count):
-        if number % 60 == 0:
+        phase = number % 160
+        if phase in (0, 40, 80):
             await rig.settings()
-        if number % 60 == 30:
+        if phase == 20:
             rig.pauses = tuple(rng.choice((0.0, 0.3, 0.97)) for _ in range(3))  # type: ignore[assignment]
-        if number % 120 == 70:
-            rig.bells, rig.pauses = 0.0005, (0.3, 0.9995, 0.9)  # rings fill
-        event, table = given.pop(0) if given else stream.next()
+        if phase == 82:  # one of the rings fills: that of the orders, or those of the answers
+            rig.bells, rig.pauses = rng.choice(((0.01, (0.3, 0.995, 0.3)), (0.0, (0.0, 0.3, 0.3))))
+        if given:
+            event, table = given.pop(0)
+        elif is_open and rng.random() < 0.7:
+            event, table = stream.stamp(plain(rng)), None
+        else:
+            event, table = stream.next()
         if event["kind"] in ORDERS and rng.random() < 0.3:
             event["ref"] = 0  # the card's to number
         if event["kind"] in ORDERS and rng.random() < 0.02:
             event["ref"] = rng.getrandbits(32)
         if event["kind"] in ORDERS and rng.random() < 0.12:  # malformed, or none of its kind
-            name = rng.choice(("kind", "side", "type", "tif", "flags", "account", "strategy", "instrument", "orig_ref"))
+            name = rng.choice(("kind", "side", "type", "tif", "flags", "account", "strategy", "instrument", "orig_ref",
+                               "px", "qty"))  # fmt: skip
             event[name] = {"kind": rng.randrange(18, 256), "flags": rng.getrandbits(16)}.get(name, rng.getrandbits(8))
-            if name in ("instrument", "orig_ref"):
+            if name in ("instrument", "orig_ref", "px", "qty"):
                 event[name] = rng.getrandbits(32)
-        if event["kind"] == Kind.HALT:
-            event["reason"] = rng.randrange(32)
+        event["reason"] = rng.randrange(32) if event["kind"] == Kind.HALT else rng.getrandbits(32)
+        if event["type"] == 2 and event["kind"] in ORDERS:
+            event["px"] = 0
         if event["kind"] in ORDERS and rng.random() < 0.05:
             event["venue_ref"] = rng.getrandbits(64)
         event |= {"t_rx": rng.getrandbits(64), "seq": rng.getrandbits(64)}
@@ -519,7 +552,7 @@ async def play(rig: Rig, count: int) -> None:
             await rig.wrong()
         if rig.rules and rng.random() < 0.5:
             await rig.shoot()
-        if number % 120 < 60 and rng.random() < 0.3:
+        if phase < 82 and rng.random() < 0.3:
             await rig.idle()
 
 
@@ -532,7 +565,7 @@ async def whatever_the_host_does_the_card_answers_as_the_golden_models(dut: Any)
         await rig.reset(epoch % 2 == 0, epoch)
         rig.set(cfg_stamps=int(epoch % 4 != 1))
         await rig.connection()
-        await play(rig, RECORDS)
+        await play(rig, RECORDS, is_open=epoch % 2 == 0)
         await rig.end()
         if epoch % 2 == 0:  # the next one begins with a reset by the register
             stream = Stream(rig.golden, rng, tables=0.0)

@@ -6,10 +6,12 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
-from support import rtl_coverage
+from support import rtl, rtl_coverage
 
 from fpga import tools
 
@@ -72,6 +74,46 @@ def test_the_names_that_are_committed_can_be_read_and_others_are_refused(
         names.write_text(f"exceptions: [{row}]\n", encoding="utf-8")
         with pytest.raises(ValueError, match=what):
             rtl_coverage.exceptions()
+
+
+WIDE = """module wide (input clk, input bit_in, output reg [95:0] q);
+  always @(posedge clk) q <= {64'd0, 31'd0, bit_in};
+endmodule
+"""
+WIDE_MAIN = """#include "Vwide.h"
+#include "verilated.h"
+#include "verilated_cov.h"
+int main() {
+  VerilatedContext context;
+  Vwide top(&context);
+  for (int i = 0; i < 8; i++) { top.bit_in = i >> 1 & 1; top.clk = i & 1; top.eval(); }
+  context.coveragep()->write("wide.dat");
+}
+"""
+
+
+@pytest.mark.skipif(not rtl.IS_FULL, reason="of coverage, which is measured in make rtl alone")
+@pytest.mark.skipif(bool(tools.missing("verilator", "make", "g++")), reason=tools.missing("verilator", "make", "g++"))
+def test_a_bit_of_a_wide_vector_that_never_changes_is_not_counted(tmp_path: Path) -> None:
+    (tmp_path / "wide.v").write_text(WIDE, encoding="utf-8")
+    (tmp_path / "main.cpp").write_text(WIDE_MAIN, encoding="utf-8")
+    rtl.mend_coverage(tmp_path / "obj_dir")
+    command = [
+        "verilator",
+        "--cc",
+        "--exe",
+        "--build",
+        "--quiet",
+        "-Wno-fatal",
+        *rtl.COVERAGE_ARGS,
+        "wide.v",
+        "main.cpp",
+    ]
+    for step in (command, ["obj_dir/Vwide"]):
+        subprocess.run(step, cwd=tmp_path, check=True, timeout=120, env=tools.environment(), stdout=subprocess.DEVNULL)
+    rows = re.findall(r"q\[(\d+)\]:(?:0->1|1->0).*' (\d+)$", (tmp_path / "wide.dat").read_text(), re.MULTILINE)
+    assert len(rows) == 2 * 96
+    assert {int(bit) for bit, count in rows if int(count)} == {0}
 
 
 def test_nothing_measured_is_nothing_told(tmp_path: Path) -> None:

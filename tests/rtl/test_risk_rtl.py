@@ -249,7 +249,7 @@ def test_filled_notional_stays_at_the_highest_number_there_is(library: Path):
         for ref in (bench.ref - (2 if turn == 4 else 1), bench.ref):
             assert bench.say("executed", ref=ref, px=high, qty=qty) == "pass"
     assert bench.race.dump(1).count(f"filled_notional {2**64 - 1}\n") == 2
-    for _ in range(2):
+    for _ in range(3):
         bench.checks ^= 1 << risk.Reason.CREDIT
         bench.load()
         is_on = bool(bench.checks >> risk.Reason.CREDIT & 1)

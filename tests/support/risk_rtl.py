@@ -99,6 +99,7 @@ def build(changed: Mapping[str, str] | None = None, optimize: str = "-O3", with_
     inputs = [*tools.GENERATED.glob("*.vh"), HERE / "model.cpp", *HERE.glob("*.h"), archive]
     options = (*VERILATOR, *(benches.COVERAGE_ARGS if with_coverage else ()))
     text = "\0".join([*(f"{name}\n{body}" for name, body in sorted(texts.items())), *options, optimize])
+    text += benches.WIDE_MENDED if with_coverage else ""
     digest = hashlib.sha256(text.encode() + b"".join(path.read_bytes() for path in sorted(inputs))).hexdigest()[:12]
     library = BUILDS / f"{'mutant-' if changed else ''}{digest}" / "librisk.so"
     if library.exists():
@@ -111,6 +112,8 @@ def build(changed: Mapping[str, str] | None = None, optimize: str = "-O3", with_
         work = BUILDS / f"{digest}.{os.getpid()}"
         source = work / "source" if changed else tools.RTL
         work.mkdir(parents=True)
+        if with_coverage:
+            benches.mend_coverage(work)
         if changed:
             source.mkdir()
             for name, body in texts.items():

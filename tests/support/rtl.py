@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import json
 import os
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,25 @@ IS_FULL = bool(os.environ.get("HWGW_RTL_FULL"))
 
 # GCC 12 has ended with a segmentation fault over the precompiled header of a large model
 PLAIN_HEADER = " ".join(f"VK_PCH_I_{speed}=-include\\ Vtop__pch.h" for speed in ("FAST", "SLOW"))
+
+
+# Verilator 5.052: a change in a word of a vector of more than 64 bits is counted in those above it, too. Mended for the
+# tops of the order half, and for its gate (risk_rtl.py); what the receive half misses was named by the count as it is.
+MENDED = ("hwgw_frame", "hwgw_gate", "hwgw_order", "hwgw_trigger")
+WIDE_AS_IT_IS = "for (int j = 0; j < width - i * VL_EDATASIZE; ++j) {"
+WIDE_MENDED = "for (int j = 0; j < VL_EDATASIZE && j < width - i * VL_EDATASIZE; ++j) {"
+
+
+def mend_coverage(folder: Path) -> None:
+    """Puts Verilator's header of coverage, with toggles of wide vectors counted right, where a model is compiled."""
+    found = subprocess.run(
+        ["verilator", "--getenv", "VERILATOR_ROOT"],
+        check=True, capture_output=True, text=True, timeout=60, env=tools.environment(),
+    )  # fmt: skip
+    header = Path(found.stdout.strip()) / "include" / "verilated_cov.h"
+    folder.mkdir(parents=True, exist_ok=True)
+    text = header.read_text(encoding="utf-8").replace(WIDE_AS_IT_IS, WIDE_MENDED)
+    (folder / header.name).write_text(text, encoding="utf-8")
 
 
 def _sources(top: str) -> list[Path]:
@@ -72,9 +92,12 @@ def build(top: str, simulator: str, parameters: dict[str, int], with_coverage: b
     args = _build_args(top, simulator, with_coverage)
     files = [*_sources(top), *sorted(tools.GENERATED.glob("*.vh"))]
     text = "\0".join([*(path.read_text(encoding="utf-8") for path in files), *args, repr(sorted(parameters.items()))])
+    text += WIDE_MENDED if with_coverage and top in MENDED else ""
     folder = BUILDS / f"{top}-{simulator}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     stamp = folder / "built"
     if not stamp.exists():
+        if with_coverage and top in MENDED:
+            mend_coverage(folder)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("MAKEFLAGS", PLAIN_HEADER)
             get_runner(simulator).build(
