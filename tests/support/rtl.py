@@ -36,9 +36,7 @@ IS_FULL = bool(os.environ.get("HWGW_RTL_FULL"))
 PLAIN_HEADER = " ".join(f"VK_PCH_I_{speed}=-include\\ Vtop__pch.h" for speed in ("FAST", "SLOW"))
 
 
-# Verilator 5.052: a change in a word of a vector of more than 64 bits is counted in those above it, too. Mended for the
-# tops of the order half, and for its gate (risk_rtl.py); what the receive half misses was named by the count as it is.
-MENDED = ("hwgw_frame", "hwgw_gate", "hwgw_order", "hwgw_trigger")
+# Verilator 5.052: a change in a word of a vector of more than 64 bits is counted in those above it, too
 WIDE_AS_IT_IS = "for (int j = 0; j < width - i * VL_EDATASIZE; ++j) {"
 WIDE_MENDED = "for (int j = 0; j < VL_EDATASIZE && j < width - i * VL_EDATASIZE; ++j) {"
 
@@ -92,11 +90,11 @@ def build(top: str, simulator: str, parameters: dict[str, int], with_coverage: b
     args = _build_args(top, simulator, with_coverage)
     files = [*_sources(top), *sorted(tools.GENERATED.glob("*.vh"))]
     text = "\0".join([*(path.read_text(encoding="utf-8") for path in files), *args, repr(sorted(parameters.items()))])
-    text += WIDE_MENDED if with_coverage and top in MENDED else ""
+    text += WIDE_MENDED if with_coverage else ""
     folder = BUILDS / f"{top}-{simulator}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     stamp = folder / "built"
     if not stamp.exists():
-        if with_coverage and top in MENDED:
+        if with_coverage:
             mend_coverage(folder)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("MAKEFLAGS", PLAIN_HEADER)
