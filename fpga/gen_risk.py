@@ -2,7 +2,8 @@
 
 SPDX-License-Identifier: MIT
 
-hwgw_risk.vh      reasons, sizes and the limits table of risk.yaml; the rows of the gate's memories, as part-selects
+hwgw_risk.vh      reasons, sizes and the limits table of risk.yaml; the rows of the gate's memories, as part-selects;
+                  which bits of checksum and word make which bit of the next checksum
 hwgw_risk_rows.h  the same rows for C++: lowest bit and width of each field
 """
 
@@ -44,6 +45,28 @@ def _rows() -> Iterator[tuple[str, int, int]]:
         yield f"hwgw_row_{row}", 0, at
 
 
+CRC32C = 0x82F63B78
+"""RFC 3720 appendix B.4, reflected."""
+
+
+def _crc32c(value: int, word: int) -> int:
+    """The checksum behind one more word of 64 bits, its lowest bit first."""
+    for bit in range(64):
+        value = value >> 1 ^ (CRC32C if (value ^ word >> bit) & 1 else 0)
+    return value
+
+
+def _taps() -> Iterator[str]:
+    """A mask per bit of the next checksum, lowest bit's first: it is linear, of the checksum so far and of the word."""
+    for name, width, images in (
+        ("hwgw_crc32c_of_crc", 32, [_crc32c(1 << bit, 0) for bit in range(32)]),
+        ("hwgw_crc32c_of_word", 64, [_crc32c(0, 1 << bit) for bit in range(64)]),
+    ):
+        masks = [sum((image >> bit & 1) << at for at, image in enumerate(images)) for bit in range(32)]
+        digits = "".join(f"{mask:0{width // 4}X}" for mask in reversed(masks))
+        yield _define(name, f"{32 * width}'h{digits}")
+
+
 def risk_vh() -> Iterator[str]:
     """hwgw_risk.vh."""
     table = specs.load("risk")
@@ -70,6 +93,7 @@ def risk_vh() -> Iterator[str]:
         yield _define(name, f"{at} +: {width}")
     for row in ROWS:
         yield _define(f"hwgw_row_{row}_w", sum(width for _, width in ROWS[row]))
+    yield from _taps()
     yield "`endif"
 
 

@@ -12,7 +12,8 @@
 //                with the check off, more than what 64 bits have left above what is open
 // RULE_CREDIT    so (RULE_ROOM) no order passes that takes open and filled notional above the credit; open notional is stored as
 //                it was judged, and its sum never wraps, even with the check off
-// RULE_FORM      no order passes that is halted, of an old clock, of a control plane that is stale, or of no form
+// RULE_FORM      no order passes that is halted, of an old clock, of a control plane that is stale, or of no form; is_pass says what
+//                reason says
 `default_nettype none
 `include "hwgw_specs.vh"
 `include "hwgw_risk.vh"
@@ -34,6 +35,7 @@ module fv_risk_check (
   (* anyconst *) reg [255:0] strategy_limit;
 
   wire [  7:0] reason;
+  wire         is_pass;
   wire [ 31:0] px;
   wire [ 63:0] notional;
   wire [  2:0] has_room;
@@ -49,10 +51,8 @@ module fv_risk_check (
       .gateway_equity(96'd0), .strategy(strategy), .slot(slot), .orig(orig), .checks(checks),
       .beat_age_max_ns(beat_age_max_ns), .ref_age_max_ns(ref_age_max_ns), .dup_window_ns(dup_window_ns), .limit(limit),
       .account_limit(account_limit), .gateway_limit(gateway_limit), .strategy_limit(strategy_limit), .reason(reason),
-      .px_q3(px), .notional_q5(notional), .has_room(has_room), .left(left)
+      .is_pass(is_pass), .px_q3(px), .notional_q5(notional), .has_room(has_room), .left(left)
   );
-
-  wire is_pass = reason == `HWGW_RISK_REASON_PASS;
 
   hwgw_risk_apply u_apply (
       .clk(clk), .event_in(order), .is_pass(is_pass), .is_back(is_back), .is_in_force(1'b1),
@@ -164,6 +164,7 @@ module fv_risk_check (
 
 `ifdef RULE_FORM
   always @* begin
+    assert (is_pass == (reason == `HWGW_RISK_REASON_PASS));
     if (is_halted) assert (reason == `HWGW_RISK_REASON_HALTED);
     if (is_pass) begin
       assert (!is_halted && !is_back);

@@ -16,11 +16,12 @@ module hwgw_risk_check #(parameter INSTRUMENT_W = 10) (
     input wire [`HWGW_ROW_SLOT_W-1:0] orig, input wire [31:0] checks, input wire [63:0] beat_age_max_ns,
     input wire [63:0] ref_age_max_ns, input wire [63:0] dup_window_ns, input wire [319:0] limit,
     input wire [319:0] account_limit, input wire [319:0] gateway_limit, input wire [255:0] strategy_limit,
-    output wire [7:0] reason, output wire [31:0] px_q3, output wire [63:0] notional_q5, output wire [2:0] has_room,
+    output wire [7:0] reason, output wire is_pass, output wire [31:0] px_q3, output wire [63:0] notional_q5, output wire [2:0] has_room,
     output wire [191:0] left
 );
   (* anyseq *) reg [4:0] any;
   assign reason = is_halted ? `HWGW_RISK_REASON_HALTED : {3'd0, any};
+  assign is_pass = reason == `HWGW_RISK_REASON_PASS;
   assign px_q3 = 0;
   assign notional_q5 = 0;
   assign has_room = 0;

@@ -70,6 +70,7 @@ module hwgw_risk #(
   reg  [  7:0] reason_q;
   reg          verdict_valid_q;
   reg          is_back_q;
+  reg          is_clear_q, is_idle_q, is_out_q, is_walk_q, is_judge_q, is_done_q;  // is it that phase
 
   wire [  7:0] kind = event_q[8*`HWGW_ORDER_KIND_OFF+:8];
   wire [ 31:0] ref_id = event_q[8*`HWGW_ORDER_REF_OFF+:32];
@@ -81,65 +82,83 @@ module hwgw_risk #(
   wire [ 63:0] ts = event_q[8*`HWGW_ORDER_TS_NS_OFF+:64];
   wire [ 63:0] venue_ref = event_q[8*`HWGW_ORDER_VENUE_REF_OFF+:64];
 
-  wire is_order = kind == `HWGW_ORDER_KIND_NEW || kind == `HWGW_ORDER_KIND_REPLACE;
-  wire is_cancel = kind == `HWGW_ORDER_KIND_CANCEL;
-  wire is_replaced = kind == `HWGW_ORDER_KIND_REPLACED;
-  wire is_broken = kind == `HWGW_ORDER_KIND_BROKEN;
-  wire is_trade = kind == `HWGW_ORDER_KIND_EXECUTED || is_broken;
-  wire is_release = kind == `HWGW_ORDER_KIND_REJECTED || kind == `HWGW_ORDER_KIND_CANCELED || is_replaced;
-  wire is_venue = is_trade || is_release || kind == `HWGW_ORDER_KIND_ACCEPTED;
-  wire is_ref = kind == `HWGW_ORDER_KIND_REF;
-  wire is_feed = kind == `HWGW_ORDER_KIND_FEED;
-  wire is_limits = kind == `HWGW_ORDER_KIND_LIMITS;
-  wire is_known = kind != `HWGW_ORDER_KIND_NONE && kind <= `HWGW_ORDER_KIND_DISARM;
-  wire is_feed_all = is_feed && instrument_id == {32{1'b1}};
+  // a cycle behind the event, which is early enough: nothing but the phases asks before the rows are there
+  reg is_order, is_cancel, is_replaced, is_broken, is_trade, is_release, is_venue, is_ref, is_feed, is_limits, is_known;
+  reg is_feed_all, is_beat, is_halt, is_resume;
+
+  always @(posedge clk) begin
+    is_order    <= kind == `HWGW_ORDER_KIND_NEW || kind == `HWGW_ORDER_KIND_REPLACE;
+    is_cancel   <= kind == `HWGW_ORDER_KIND_CANCEL;
+    is_replaced <= kind == `HWGW_ORDER_KIND_REPLACED;
+    is_broken   <= kind == `HWGW_ORDER_KIND_BROKEN;
+    is_trade    <= kind == `HWGW_ORDER_KIND_EXECUTED || kind == `HWGW_ORDER_KIND_BROKEN;
+    is_release  <= kind == `HWGW_ORDER_KIND_REJECTED || kind == `HWGW_ORDER_KIND_CANCELED || kind == `HWGW_ORDER_KIND_REPLACED;
+    is_venue    <= kind >= `HWGW_ORDER_KIND_ACCEPTED && kind <= `HWGW_ORDER_KIND_BROKEN;
+    is_ref      <= kind == `HWGW_ORDER_KIND_REF;
+    is_feed     <= kind == `HWGW_ORDER_KIND_FEED;
+    is_limits   <= kind == `HWGW_ORDER_KIND_LIMITS;
+    is_known    <= kind != `HWGW_ORDER_KIND_NONE && kind <= `HWGW_ORDER_KIND_DISARM;
+    is_feed_all <= kind == `HWGW_ORDER_KIND_FEED && instrument_id == {32{1'b1}};
+    is_beat     <= kind == `HWGW_ORDER_KIND_BEAT;
+    is_halt     <= kind == `HWGW_ORDER_KIND_HALT;
+    is_resume   <= kind == `HWGW_ORDER_KIND_RESUME;
+  end
+
   wire is_instrument = instrument_id >> INSTRUMENT_W == 32'd0;
 
   wire [7:0] kind_in = s_axis_event_tdata[8*`HWGW_ORDER_KIND_OFF+:8];
   wire is_look_in = kind_in >= `HWGW_ORDER_KIND_CANCEL && kind_in <= `HWGW_ORDER_KIND_REPLACED;
   wire accept = s_axis_event_tvalid && s_axis_event_tready;
 
-  assign s_axis_event_tready   = phase_q == IDLE && !verdict_valid_q && !rst;
+  assign s_axis_event_tready   = is_idle_q && !verdict_valid_q && !rst;
   assign m_axis_verdict_tdata  = event_q;
   assign m_axis_verdict_tuser  = reason_q;
   assign m_axis_verdict_tvalid = verdict_valid_q;
-  assign is_ready              = phase_q != CLEAR;
+  assign is_ready              = !is_clear_q;
 
   wire is_believed, is_live, is_in_force, is_lost;
   wire [`HWGW_ROW_AT_W-1:0] at;
   wire has_ref = at[`HWGW_ROW_AT_REF_PX] != 32'd0;
 
-  always @(posedge clk) begin
+  reg [4:0] phase_d;
+
+  always @* begin
     case (phase_q)
-      CLEAR:   phase_q <= &clear_q[CLEAR_W-1:0] ? IDLE : CLEAR;
-      IDLE:    phase_q <= !accept ? IDLE : is_look_in ? FOUND : OUT;
-      FOUND:   phase_q <= READ;
-      S4:      phase_q <= (is_trade || is_release) && is_believed ? F1 :
-                          (is_ref && is_believed) || is_feed_all ? WALK : JUDGE;
-      F8:      phase_q <= !is_trade ? JUDGE : has_ref ? M1 : WALK;
-      WALK:    phase_q <= count_q != WALK_LAST ? WALK : is_trade ? M1 : JUDGE;
-      DONE:    phase_q <= IDLE;
-      default: phase_q <= phase_q + 5'd1;
+      CLEAR:   phase_d = &clear_q[CLEAR_W-1:0] ? IDLE : CLEAR;
+      IDLE:    phase_d = !accept ? IDLE : is_look_in ? FOUND : OUT;
+      FOUND:   phase_d = READ;
+      S4:      phase_d = (is_trade || is_release) && is_believed ? F1 :
+                         (is_ref && is_believed) || is_feed_all ? WALK : JUDGE;
+      F8:      phase_d = !is_trade ? JUDGE : has_ref ? M1 : WALK;
+      WALK:    phase_d = count_q != WALK_LAST ? WALK : is_trade ? M1 : JUDGE;
+      DONE:    phase_d = IDLE;
+      default: phase_d = phase_q + 5'd1;
     endcase
-    count_q <= phase_q == WALK ? count_q + 5'd1 : 5'd0;
-    clear_q <= phase_q == CLEAR ? clear_q + 14'd1 : 14'd0;
+    if (rst) phase_d = CLEAR;
+  end
+
+  always @(posedge clk) begin
+    phase_q    <= phase_d;
+    is_clear_q <= phase_d == CLEAR;
+    is_idle_q  <= phase_d == IDLE;
+    is_out_q   <= phase_d == OUT;
+    is_walk_q  <= phase_d == WALK && !is_feed;
+    is_judge_q <= phase_d == JUDGE;
+    is_done_q  <= phase_d == DONE;
+    count_q    <= phase_q == WALK ? count_q + 5'd1 : 5'd0;
+    clear_q    <= phase_q == CLEAR && !rst ? clear_q + 14'd1 : 14'd0;
     if (accept) event_q <= s_axis_event_tdata;
-    if (rst) begin
-      phase_q <= CLEAR;
-      clear_q <= 14'd0;
-    end
   end
 
   // ---- rows: memories are asked in the cycle in which the record comes, or behind the slot that names them ----
 
-  wire                    is_idle = phase_q == IDLE;
   wire [INSTRUMENT_W-1:0] instrument_in = s_axis_event_tdata[8*`HWGW_ORDER_INSTRUMENT_OFF+:INSTRUMENT_W];
   wire [             3:0] account_in = s_axis_event_tdata[8*`HWGW_ORDER_ACCOUNT_OFF+:4];
   wire [             5:0] strategy_in = s_axis_event_tdata[8*`HWGW_ORDER_STRATEGY_OFF+:6];
   wire [      SLOT_W-1:0] ref_in = s_axis_event_tdata[8*`HWGW_ORDER_REF_OFF+:SLOT_W];
-  wire [INSTRUMENT_W-1:0] read_instrument = is_idle ? instrument_in : instrument_q;
-  wire [             3:0] read_account = is_idle ? account_in : account_id_q;
-  wire [             5:0] read_strategy = is_idle ? strategy_in : strategy_id_q;
+  wire [INSTRUMENT_W-1:0] read_instrument = is_idle_q ? instrument_in : instrument_q;
+  wire [             3:0] read_account = is_idle_q ? account_in : account_id_q;
+  wire [             5:0] read_strategy = is_idle_q ? strategy_in : strategy_id_q;
   reg  [INSTRUMENT_W-1:0] instrument_q;
   reg  [             3:0] account_id_q;
   reg  [             5:0] strategy_id_q;
@@ -149,8 +168,7 @@ module hwgw_risk #(
   wire [`HWGW_ROW_AT_W-1:0] at_d;
   wire [63:0] feed;
   wire we_at, we_account, we_strategy, we_slot;
-  wire is_done = phase_q == DONE;
-  wire is_orig_write = phase_q == JUDGE && is_replaced && is_believed;
+  wire is_orig_write = is_judge_q && is_replaced && is_believed;
   wire [9:0] wide_instrument = {{(10 - INSTRUMENT_W) {1'b0}}, instrument_q};
   wire [63:0] feed_bit = 64'd1 << wide_instrument[5:0];
   wire is_good = qty == 32'd1;
@@ -174,21 +192,21 @@ module hwgw_risk #(
       .INSTRUMENT_W(INSTRUMENT_W),
       .SLOT_W(SLOT_W)
   ) u_state (
-      .clk(clk), .clear(phase_q == CLEAR), .clear_addr(clear_q),
-      .fetch(phase_q == OUT), .fetch_orig(phase_q == ROWS),
+      .clk(clk), .clear(is_clear_q), .clear_addr(clear_q),
+      .fetch(is_out_q), .fetch_orig(phase_q == ROWS),
       .instrument(instrument_q), .account(account_id_q), .strategy(strategy_id_q),
       .read_instrument(read_instrument), .read_account(read_account), .read_strategy(read_strategy),
-      .slot_addr(is_idle ? ref_in : phase_q == OUT ? orig_ref[SLOT_W-1:0] : ref_id[SLOT_W-1:0]), .slot_now(slot_now),
+      .slot_addr(is_idle_q ? ref_in : is_out_q ? orig_ref[SLOT_W-1:0] : ref_id[SLOT_W-1:0]), .slot_now(slot_now),
       .at_q(at), .account_q(account), .gateway_q(gateway), .strategy_q(strategy), .slot_q(slot), .orig_q(orig),
       .feed_q(feed),
-      .we_at(is_done && we_at), .at_d(at_d),
-      .we_account(is_done && we_account), .account_d(account_d), .gateway_d(gateway_d),
-      .we_strategy(is_done && we_strategy), .strategy_d(strategy_d),
-      .we_slot((is_done && we_slot) || is_orig_write),
-      .slot_waddr(is_done ? ref_id[SLOT_W-1:0] : orig_ref[SLOT_W-1:0]), .slot_d(is_done ? slot_d : orig_d),
-      .we_feed((is_done && is_feed && is_instrument) || (phase_q == WALK && is_feed && !count_q[4])),
-      .feed_waddr(is_done ? wide_instrument[9:6] : count_q[3:0]),
-      .feed_d(!is_done ? {64{is_good}} : is_good ? feed | feed_bit : feed & ~feed_bit),
+      .we_at(is_done_q && we_at), .at_d(at_d),
+      .we_account(is_done_q && we_account), .account_d(account_d), .gateway_d(gateway_d),
+      .we_strategy(is_done_q && we_strategy), .strategy_d(strategy_d),
+      .we_slot((is_done_q && we_slot) || is_orig_write),
+      .slot_waddr(is_done_q ? ref_id[SLOT_W-1:0] : orig_ref[SLOT_W-1:0]), .slot_d(is_done_q ? slot_d : orig_d),
+      .we_feed((is_done_q && is_feed && is_instrument) || (phase_q == WALK && is_feed && !count_q[4])),
+      .feed_waddr(is_done_q ? wide_instrument[9:6] : count_q[3:0]),
+      .feed_d(!is_done_q ? {64{is_good}} : is_good ? feed | feed_bit : feed & ~feed_bit),
       .rst(rst)
   );
 
@@ -207,9 +225,7 @@ module hwgw_risk #(
   wire [ 63:0] beat_age_max_ns, ref_age_max_ns, dup_window_ns;
   wire [  3:0] limits_account_addr;
   wire         is_sound;
-  wire         is_walk = phase_q == WALK && !is_feed;
-  wire         drop = is_in_force && ((phase_q == TORN && is_torn_q) ||
-                                      (is_walk && count_q >= 5'd7 && count_q < 5'd23 && is_walk_torn_q));
+  reg          drop_q;
   wire [ 13:0] is_odd;
   wire [  4:0] is_walk_odd;
 
@@ -226,22 +242,26 @@ module hwgw_risk #(
   endgenerate
 
   always @(posedge clk) begin
-    if (phase_q == OUT) begin
+    if (is_out_q) begin
       limit_q          <= limit_now;
       account_limit_q  <= account_limit_now;
       strategy_limit_q <= strategy_limit_now;
       parity_q         <= {strategy_parity_now, account_parity_now, parity_now};
     end
+    if (!is_in_force || drop_q) begin  // no table: every limit is 0
+      limit_q          <= 320'd0;
+      account_limit_q  <= 320'd0;
+      strategy_limit_q <= 256'd0;
+    end
     is_torn_q      <= is_odd != parity_q;
     is_walk_torn_q <= is_walk_odd != account_parity_now;
+    drop_q         <= is_in_force && !drop_q && !rst && ((phase_q == TORN && is_torn_q) ||
+                                                        (is_walk_q && count_q >= 5'd7 && count_q < 5'd23 && is_walk_torn_q));
   end
 
-  wire [319:0] limit = is_in_force ? limit_q : 320'd0;
-  wire [319:0] account_limit = is_in_force ? account_limit_q : 320'd0;
-  wire [255:0] strategy_limit = is_in_force ? strategy_limit_q : 256'd0;
   wire [ 63:0] walk_loss_max = is_in_force ? account_limit_now[`HWGW_LIMITS_ACCOUNT_LOSS_MAX] : 64'd0;
 
-  assign pulse_damaged = drop;
+  assign pulse_damaged = drop_q;
 
   hwgw_risk_limits #(
       .INSTRUMENT_W(INSTRUMENT_W)
@@ -249,8 +269,8 @@ module hwgw_risk #(
       .clk(clk),
       .s_axis_limits_tdata(s_axis_limits_tdata), .s_axis_limits_tvalid(s_axis_limits_tvalid),
       .s_axis_limits_tready(s_axis_limits_tready), .s_axis_limits_tlast(s_axis_limits_tlast),
-      .take(phase_q == JUDGE && is_limits), .take_generation(venue_ref), .is_sound(is_sound),
-      .is_table_offered(is_table_offered), .drop(drop), .is_in_force(is_in_force), .generation(generation),
+      .take(is_judge_q && is_limits), .take_generation(venue_ref), .is_sound(is_sound),
+      .is_table_offered(is_table_offered), .drop(drop_q), .is_in_force(is_in_force), .generation(generation),
       .checks(checks), .beat_age_max_ns(beat_age_max_ns), .ref_age_max_ns(ref_age_max_ns), .dup_window_ns(dup_window_ns),
       .gateway(gateway_limit),
       .instrument_addr(read_instrument), .instrument(limit_now), .account_addr(limits_account_addr),
@@ -268,8 +288,9 @@ module hwgw_risk #(
   reg  [ 7:0] halted_since_q;  // the wire, since the record that is inside came
   reg  [ 7:0] halted_d;
   reg  [`HWGW_RISK_RECENT_MAX*`HWGW_ROW_RECENT_W-1:0] recent_q  /*verilator public_flat_rd*/;
+  reg         is_sent_q;  // the event that is still at the port passed
   wire [31:0] px_priced;
-  wire        is_passed = reason_q == `HWGW_RISK_REASON_PASS;
+  reg         is_passed_q;  // of a new, replace or cancel
   wire [ 7:0] wire_reason = halt_reason != `HWGW_RISK_REASON_PASS && halt_reason < `HWGW_RISK_REASON_CNT ?
       halt_reason : `HWGW_RISK_REASON_OPERATOR;
   wire [ 7:0] halt_given = reason_given != 32'd0 && reason_given < {24'd0, `HWGW_RISK_REASON_CNT} ?
@@ -281,10 +302,10 @@ module hwgw_risk #(
   always @* begin
     halted_d = halted_q;
     if (halted_d == 8'd0 && halt) halted_d = wire_reason;
-    if (is_done && is_known) begin
+    if (is_done_q && is_known) begin
       if (halted_d == 8'd0 && is_back_q) halted_d = `HWGW_RISK_REASON_CLOCK;
-      if (kind == `HWGW_ORDER_KIND_RESUME && !is_back_q) halted_d = halt ? wire_reason : halted_since_q;
-      if (halted_d == 8'd0 && kind == `HWGW_ORDER_KIND_HALT) halted_d = halt_given;
+      if (is_resume && !is_back_q) halted_d = halt ? wire_reason : halted_since_q;
+      if (halted_d == 8'd0 && is_halt) halted_d = halt_given;
       if (halted_d == 8'd0 && (reason_q == `HWGW_RISK_REASON_LOSS || reason_q == `HWGW_RISK_REASON_STATE)) halted_d = reason_q;
     end
   end
@@ -296,11 +317,12 @@ module hwgw_risk #(
     is_back_q <= ts < last_ts_q;
     halted_q  <= halted_d;
     if (accept || halted_since_q == 8'd0) halted_since_q <= halt ? wire_reason : 8'd0;
-    if (is_done && is_known && !is_back_q) last_ts_q <= ts;
-    if (is_done && kind == `HWGW_ORDER_KIND_BEAT) last_beat_q <= ts;
-    if (is_done && is_order && is_passed) begin
-      last_ref_q <= ref_id;
-      recent_q   <= {recent_q[0+:(`HWGW_RISK_RECENT_MAX-1)*`HWGW_ROW_RECENT_W], recent_d};
+    if (is_done_q && is_known && !is_back_q) last_ts_q <= ts;
+    if (is_done_q && is_beat) last_beat_q <= ts;
+    is_sent_q <= is_done_q && is_order && is_passed_q;
+    if (is_done_q && is_order && is_passed_q) last_ref_q <= ref_id;
+    if (is_sent_q) begin
+      recent_q <= {recent_q[0+:(`HWGW_RISK_RECENT_MAX-1)*`HWGW_ROW_RECENT_W], recent_d};
     end
     if (rst) begin
       halted_q       <= 8'd0;
@@ -308,6 +330,7 @@ module hwgw_risk #(
       last_ts_q      <= 64'd0;
       last_beat_q    <= 64'd0;
       last_ref_q     <= 32'd0;
+      is_sent_q      <= 1'b0;
       recent_q       <= {(`HWGW_RISK_RECENT_MAX * `HWGW_ROW_RECENT_W) {1'b0}};
     end
   end
@@ -315,6 +338,7 @@ module hwgw_risk #(
   // ---- the checks ----
 
   wire [  7:0] verdict;
+  wire         is_verdict_pass;
   wire [ 63:0] notional;
   wire [  2:0] has_room;
   wire [191:0] left;
@@ -327,8 +351,8 @@ module hwgw_risk #(
       .last_beat(last_beat_q), .last_ref(last_ref_q), .recent(recent_q), .at(at),
       .is_feed_good(feed[wide_instrument[5:0]]), .account(account), .gateway(gateway), .equity(equity),
       .gateway_equity(gateway_equity), .strategy(strategy), .slot(slot), .orig(orig), .checks(checks),
-      .beat_age_max_ns(beat_age_max_ns), .ref_age_max_ns(ref_age_max_ns), .dup_window_ns(dup_window_ns), .limit(limit),
-      .account_limit(account_limit), .gateway_limit(gateway_limit), .strategy_limit(strategy_limit), .reason(verdict),
+      .beat_age_max_ns(beat_age_max_ns), .ref_age_max_ns(ref_age_max_ns), .dup_window_ns(dup_window_ns), .limit(limit_q),
+      .account_limit(account_limit_q), .gateway_limit(gateway_limit), .strategy_limit(strategy_limit_q), .reason(verdict), .is_pass(is_verdict_pass),
       .px_q3(px_priced), .notional_q5(notional), .has_room(has_room), .left(left)
   );
 
@@ -354,9 +378,9 @@ module hwgw_risk #(
   hwgw_risk_apply #(
       .INSTRUMENT_W(INSTRUMENT_W)
   ) u_apply (
-      .clk(clk), .event_in(event_q), .is_pass(is_passed), .is_back(is_back_q), .is_in_force(is_in_force),
+      .clk(clk), .event_in(event_q), .is_pass(is_passed_q), .is_back(is_back_q), .is_in_force(is_in_force),
       .is_rate_on(checks[`HWGW_RISK_CHECK_RATE]), .last_ref(last_ref_q), .px_priced(px_priced), .notional(notional),
-      .released(released_q), .filled(product_b_q), .has_room(has_room), .left(left), .strategy_limit(strategy_limit),
+      .released(released_q), .filled(product_b_q), .has_room(has_room), .left(left), .strategy_limit(strategy_limit_q),
       .at(at), .account(account), .gateway(gateway), .strategy(strategy), .slot(slot), .orig(orig),
       .is_believed(is_believed), .is_live(is_live), .is_buy(is_buy), .release_qty(release_qty),
       .we_at(we_at), .at_d(at_d), .we_account(we_account), .account_d(account_d), .gateway_d(gateway_d),
@@ -366,12 +390,12 @@ module hwgw_risk #(
   hwgw_risk_money #(
       .INSTRUMENT_W(INSTRUMENT_W)
   ) u_money (
-      .clk(clk), .clear(phase_q == CLEAR), .clear_addr(clear_q), .fetch(phase_q == OUT), .instrument(instrument_q),
-      .account(account_id_q), .read_instrument(read_instrument), .read_account(read_account), .walk(is_walk), .count(count_q), .is_judged(is_ref),
+      .clk(clk), .clear(is_clear_q), .clear_addr(clear_q), .fetch(is_out_q), .instrument(instrument_q),
+      .account(account_id_q), .read_instrument(read_instrument), .read_account(read_account), .walk(is_walk_q), .count(count_q), .is_judged(is_ref),
       .step({1'b0, px} - {1'b0, at[`HWGW_ROW_AT_MARK_PX]}), .mul_a({32'd0, mul_a}), .mul_b({1'b0, mul_b}), .p(product),
       .trade_begin(phase_q == M1), .is_bought(is_buy != is_broken), .qty(qty), .cash_moved(product_b_q),
-      .mark_moved(product_c_q), .commit(is_done && is_trade && is_believed), .account_addr(limits_account_addr),
-      .walk_loss_max(walk_loss_max), .loss_max(account_limit[`HWGW_LIMITS_ACCOUNT_LOSS_MAX]),
+      .mark_moved(product_c_q), .commit(is_done_q && is_trade && is_believed), .account_addr(limits_account_addr),
+      .walk_loss_max(walk_loss_max), .loss_max(account_limit_q[`HWGW_LIMITS_ACCOUNT_LOSS_MAX]),
       .gateway_loss_max(gateway_limit[`HWGW_LIMITS_ACCOUNT_LOSS_MAX]), .is_lost(is_lost), .equity_q(equity),
       .gateway_equity_q(gateway_equity), .rst(rst)
   );
@@ -390,10 +414,13 @@ module hwgw_risk #(
       is_known ? fact : `HWGW_RISK_REASON_MALFORMED;
 
   always @(posedge clk) begin
-    if (phase_q == JUDGE) reason_q <= answer;
-    verdict_valid_q <= phase_q == JUDGE || (verdict_valid_q && !m_axis_verdict_tready);
-    pulse <= is_done && (is_order || is_cancel) ? 32'd1 << reason_q : 32'd0;
-    if (is_done) verdict_cnt <= verdict_cnt + 32'd1;
+    if (is_judge_q) begin
+      reason_q    <= answer;
+      is_passed_q <= is_order ? is_verdict_pass : is_live;
+    end
+    verdict_valid_q <= is_judge_q || (verdict_valid_q && !m_axis_verdict_tready);
+    pulse <= is_done_q && (is_order || is_cancel) ? 32'd1 << reason_q : 32'd0;
+    if (is_done_q) verdict_cnt <= verdict_cnt + 32'd1;
     if (rst) begin
       verdict_valid_q <= 1'b0;
       verdict_cnt     <= 32'd0;
@@ -410,7 +437,7 @@ module hwgw_risk #(
       .ADDR_W(6)
   ) u_last (
       .clk(clk),
-      .we(is_done),
+      .we(is_done_q),
       .waddr(verdict_cnt[5:0]),
       .wdata({ts, ref_id, instrument_id[15:0], kind, reason_q}),
       .raddr(verdict_addr),

@@ -3,7 +3,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Input: the event, its rows, the answer, the products that the event needs. Output: each row as it is to be stored, and
-// whether it is. Of inputs that stand still it is right 4 cycles later, is_believed a cycle after orig; only is_pass counts at once.
+// whether it is. Of inputs that stand still it is right 6 cycles later, a cycle after the products, is_believed 3 cycles after
+// orig, is_buy and is_live one after slot; only is_pass counts at once: rows are made as of a pass, and not stored without one.
 // is_believed: what the venue says can be so (docs/risk.md, "What the venue says"); else nothing but the latch changes.
 // Buckets are written by a pass, and by a cancel where there is room; nothing else writes them.
 `default_nettype none
@@ -34,17 +35,17 @@ module hwgw_risk_apply #(
     input  wire [     `HWGW_ROW_SLOT_W-1:0] slot,
     input  wire [     `HWGW_ROW_SLOT_W-1:0] orig,
     output reg                              is_believed,
-    output wire                             is_live,
-    output wire                             is_buy,           // the order's side, whoever names it
+    output reg                              is_live,
+    output reg                              is_buy,           // the order's side, whoever names it
     output wire [                     31:0] release_qty,      // of slot
-    output reg                              we_at,
+    output wire                             we_at,
     output reg  [       `HWGW_ROW_AT_W-1:0] at_d,
-    output reg                              we_account,
+    output wire                             we_account,
     output reg  [  `HWGW_ROW_ACCOUNT_W-1:0] account_d,
     output reg  [  `HWGW_ROW_ACCOUNT_W-1:0] gateway_d,
-    output reg                              we_strategy,
+    output wire                             we_strategy,
     output reg  [ `HWGW_ROW_STRATEGY_W-1:0] strategy_d,
-    output reg                              we_slot,
+    output wire                             we_slot,
     output reg  [     `HWGW_ROW_SLOT_W-1:0] slot_d,
     output reg  [     `HWGW_ROW_SLOT_W-1:0] orig_d
 );
@@ -64,42 +65,57 @@ module hwgw_risk_apply #(
   wire [31:0] qty = event_in[8*`HWGW_ORDER_QTY_OFF+:32];
   wire [63:0] ts = event_in[8*`HWGW_ORDER_TS_NS_OFF+:64];
 
-  wire is_order = kind == `HWGW_ORDER_KIND_NEW || kind == `HWGW_ORDER_KIND_REPLACE;
-  wire is_cancel = kind == `HWGW_ORDER_KIND_CANCEL;
-  wire is_rejected = kind == `HWGW_ORDER_KIND_REJECTED;
-  wire is_canceled = kind == `HWGW_ORDER_KIND_CANCELED;
-  wire is_executed = kind == `HWGW_ORDER_KIND_EXECUTED;
-  wire is_replaced = kind == `HWGW_ORDER_KIND_REPLACED;
-  wire is_broken = kind == `HWGW_ORDER_KIND_BROKEN;
-  wire is_ref = kind == `HWGW_ORDER_KIND_REF;
-  wire is_release = is_rejected || is_canceled || is_replaced;
-  wire is_strategy = {24'd0, strategy_id} < `HWGW_RISK_STRATEGIES_MAX;
+  // the event stands a cycle before its rows do
+  reg is_order, is_cancel, is_rejected, is_canceled, is_executed, is_replaced, is_broken, is_ref, is_release;
+  reg is_strategy, is_side_buy;
+
+  always @(posedge clk) begin
+    is_order    <= kind == `HWGW_ORDER_KIND_NEW || kind == `HWGW_ORDER_KIND_REPLACE;
+    is_cancel   <= kind == `HWGW_ORDER_KIND_CANCEL;
+    is_rejected <= kind == `HWGW_ORDER_KIND_REJECTED;
+    is_canceled <= kind == `HWGW_ORDER_KIND_CANCELED;
+    is_executed <= kind == `HWGW_ORDER_KIND_EXECUTED;
+    is_replaced <= kind == `HWGW_ORDER_KIND_REPLACED;
+    is_broken   <= kind == `HWGW_ORDER_KIND_BROKEN;
+    is_ref      <= kind == `HWGW_ORDER_KIND_REF;
+    is_release  <= kind == `HWGW_ORDER_KIND_REJECTED || kind == `HWGW_ORDER_KIND_CANCELED || kind == `HWGW_ORDER_KIND_REPLACED;
+    is_strategy <= {24'd0, strategy_id} < `HWGW_RISK_STRATEGIES_MAX;
+    is_side_buy <= side == `HWGW_ORDER_SIDE_BUY;
+  end
 
   // ---- can it be so ----
 
   wire [31:0] leaves = slot[`HWGW_ROW_SLOT_LEAVES];
   wire [31:0] orig_leaves = orig[`HWGW_ROW_SLOT_LEAVES];
   wire is_this = slot[`HWGW_ROW_SLOT_REF] == ref_id;
-  assign is_live = is_this && leaves != 32'd0;
-  wire is_orig_live = orig[`HWGW_ROW_SLOT_REF] == orig_ref && orig_leaves != 32'd0;
-  wire is_qty = qty != 32'd0 && qty <= leaves;
-  wire is_px = px != 32'd0 && px <= PX_MAX;
-  wire is_instrument = {1'b0, instrument} < INSTRUMENTS;
-  wire [31:0] raised_now = side == `HWGW_ORDER_SIDE_BUY ? at[`HWGW_ROW_AT_SHORT_WORST] : at[`HWGW_ROW_AT_LONG_WORST];
-  wire signed [33:0] raised = $signed({{2{raised_now[31]}}, raised_now}) + $signed({2'd0, qty});
-  wire is_broken_ok = qty != 32'd0 && is_px && ref_id != 32'd0 && ref_id <= last_ref && is_instrument &&
-      {24'd0, account_id} < `HWGW_RISK_ACCOUNTS_MAX &&
-      (side == `HWGW_ORDER_SIDE_BUY || side == `HWGW_ORDER_SIDE_SELL) && raised <= 34'sh7FFFFFFF &&
-      slot[`HWGW_ROW_SLOT_REF] >= ref_id && (!is_this || (
-      {22'd0, slot[`HWGW_ROW_SLOT_INSTRUMENT]} == instrument && {4'd0, slot[`HWGW_ROW_SLOT_ACCOUNT]} == account_id &&
-      {6'd0, slot[`HWGW_ROW_SLOT_SIDE]} == side && slot[`HWGW_ROW_SLOT_EXECUTED] >= qty));
+  wire [31:0] raised_now = is_side_buy ? at[`HWGW_ROW_AT_SHORT_WORST] : at[`HWGW_ROW_AT_LONG_WORST];
+  reg signed [33:0] raised_q;
+  reg is_this_q, is_orig_live_q, is_orig_named_q, is_qty_q, is_px_q, is_instrument_q;
+  reg is_form_q, is_earlier_q, is_executed_q, is_same_q, is_broken_ok_q;
 
-  always @(posedge clk)
-    is_believed <= is_canceled ? is_live && is_qty :
-        is_executed ? is_live && is_qty && is_px :
-        is_replaced ? is_live && is_orig_live && slot[`HWGW_ROW_SLOT_ORIG_REF] == orig_ref && is_qty :
-        is_broken ? is_broken_ok :
-        is_ref ? is_instrument && is_px : is_live;
+  always @(posedge clk) begin
+    is_this_q       <= is_this;
+    is_live         <= is_this && leaves != 32'd0;
+    is_orig_live_q  <= orig[`HWGW_ROW_SLOT_REF] == orig_ref && orig_leaves != 32'd0;
+    is_orig_named_q <= slot[`HWGW_ROW_SLOT_ORIG_REF] == orig_ref;
+    is_qty_q        <= qty != 32'd0 && qty <= leaves;
+    is_px_q         <= px != 32'd0 && px <= PX_MAX;
+    is_instrument_q <= {1'b0, instrument} < INSTRUMENTS;
+    raised_q        <= $signed({{2{raised_now[31]}}, raised_now}) + $signed({2'd0, qty});
+    is_form_q       <= qty != 32'd0 && ref_id != 32'd0 && {24'd0, account_id} < `HWGW_RISK_ACCOUNTS_MAX &&
+        (side == `HWGW_ORDER_SIDE_BUY || side == `HWGW_ORDER_SIDE_SELL);
+    is_earlier_q    <= ref_id <= last_ref && slot[`HWGW_ROW_SLOT_REF] >= ref_id;
+    is_executed_q   <= slot[`HWGW_ROW_SLOT_EXECUTED] >= qty;
+    is_same_q       <= {22'd0, slot[`HWGW_ROW_SLOT_INSTRUMENT]} == instrument &&
+        {4'd0, slot[`HWGW_ROW_SLOT_ACCOUNT]} == account_id && {6'd0, slot[`HWGW_ROW_SLOT_SIDE]} == side;
+    is_broken_ok_q  <= is_form_q && is_px_q && is_instrument_q && is_earlier_q && raised_q <= 34'sh7FFFFFFF &&
+        (!is_this_q || (is_same_q && is_executed_q));
+    is_believed     <= is_canceled ? is_live && is_qty_q :
+        is_executed ? is_live && is_qty_q && is_px_q :
+        is_replaced ? is_live && is_orig_live_q && is_orig_named_q && is_qty_q :
+        is_broken ? is_broken_ok_q :
+        is_ref ? is_instrument_q && is_px_q : is_live;
+  end
 
   // ---- how much of it ----
 
@@ -107,12 +123,14 @@ module hwgw_risk_apply #(
   reg  [31:0] side_qty;
   reg         is_ended;
   reg  [31:0] leaves_left;
-  wire        is_marked = is_order ? flags != 16'd0 : slot[`HWGW_ROW_SLOT_FLAGS] != 2'd0;
-  wire [31:0] bought = is_buy == !is_broken ? qty : -qty;  // by an execution, or taken back
+  reg         is_marked;
+  reg  [31:0] bought;  // by an execution, or taken back
   assign release_qty = is_rejected ? leaves : is_replaced ? leaves - qty : qty;
-  assign is_buy = (is_order || is_broken ? side : {6'd0, slot[`HWGW_ROW_SLOT_SIDE]}) == `HWGW_ORDER_SIDE_BUY;
 
   always @(posedge clk) begin
+    is_buy      <= is_order || is_broken ? is_side_buy : {6'd0, slot[`HWGW_ROW_SLOT_SIDE]} == `HWGW_ORDER_SIDE_BUY;
+    is_marked   <= is_order ? flags != 16'd0 : slot[`HWGW_ROW_SLOT_FLAGS] != 2'd0;
+    bought      <= is_buy == !is_broken ? qty : -qty;
     release_q   <= release_qty;
     side_qty    <= is_replaced ? orig_leaves + release_q : release_q;
     is_ended    <= is_replaced || leaves == release_q;
@@ -121,60 +139,72 @@ module hwgw_risk_apply #(
 
   // ---- the instrument ----
 
+  reg         we_at_q, we_account_q, we_strategy_q, we_slot_q;
+  reg         is_less_q, is_released_q, is_filled_q, is_undone_q, is_moved_q, is_ref_q;  // and believed
+  reg  [`HWGW_ROW_STRATEGY_W-1:0] passed_q;
   wire [12:0] buy_cnt = at[`HWGW_ROW_AT_OPEN_BUY_CNT];
   wire [12:0] sell_cnt = at[`HWGW_ROW_AT_OPEN_SELL_CNT];
 
-  always @* begin
-    at_d  = at;
-    we_at = 1'b0;
-    if (is_order && is_pass) begin
-      we_at = 1'b1;
+  always @(posedge clk) begin
+    is_less_q     <= (is_release || is_executed) && is_believed;
+    is_released_q <= is_release && is_believed;
+    is_filled_q   <= is_executed && is_believed;
+    is_undone_q   <= is_broken && is_believed;
+    is_moved_q    <= (is_executed || is_broken) && is_believed;
+    is_ref_q      <= is_ref && is_believed;
+  end
+
+  always @(posedge clk) begin
+    at_d    <= at;
+    we_at_q <= 1'b0;
+    if (is_order) begin
+      we_at_q <= 1'b1;
       if (is_buy) begin
-        at_d[`HWGW_ROW_AT_LONG_WORST] = at[`HWGW_ROW_AT_LONG_WORST] + qty;
-        at_d[`HWGW_ROW_AT_OPEN_BUY_CNT] = buy_cnt + 13'd1;
-        if (px_priced > at[`HWGW_ROW_AT_OWN_BID_MAX]) at_d[`HWGW_ROW_AT_OWN_BID_MAX] = px_priced;
+        at_d[`HWGW_ROW_AT_LONG_WORST] <= at[`HWGW_ROW_AT_LONG_WORST] + qty;
+        at_d[`HWGW_ROW_AT_OPEN_BUY_CNT] <= buy_cnt + 13'd1;
+        if (px_priced > at[`HWGW_ROW_AT_OWN_BID_MAX]) at_d[`HWGW_ROW_AT_OWN_BID_MAX] <= px_priced;
       end else begin
-        at_d[`HWGW_ROW_AT_SHORT_WORST] = at[`HWGW_ROW_AT_SHORT_WORST] + qty;
-        at_d[`HWGW_ROW_AT_OPEN_SELL_CNT] = sell_cnt + 13'd1;
-        if (is_marked) at_d[`HWGW_ROW_AT_SHORT_USED] = at[`HWGW_ROW_AT_SHORT_USED] + qty;
-        if (~px_priced > at[`HWGW_ROW_AT_OWN_ASK_MIN_INV]) at_d[`HWGW_ROW_AT_OWN_ASK_MIN_INV] = ~px_priced;
+        at_d[`HWGW_ROW_AT_SHORT_WORST] <= at[`HWGW_ROW_AT_SHORT_WORST] + qty;
+        at_d[`HWGW_ROW_AT_OPEN_SELL_CNT] <= sell_cnt + 13'd1;
+        if (is_marked) at_d[`HWGW_ROW_AT_SHORT_USED] <= at[`HWGW_ROW_AT_SHORT_USED] + qty;
+        if (~px_priced > at[`HWGW_ROW_AT_OWN_ASK_MIN_INV]) at_d[`HWGW_ROW_AT_OWN_ASK_MIN_INV] <= ~px_priced;
       end
     end
-    if ((is_release || is_executed) && is_believed) begin
-      we_at = 1'b1;
+    if (is_less_q) begin
+      we_at_q <= 1'b1;
       if (is_buy) begin
-        if (is_release) at_d[`HWGW_ROW_AT_LONG_WORST] = at[`HWGW_ROW_AT_LONG_WORST] - side_qty;
-        else at_d[`HWGW_ROW_AT_SHORT_WORST] = at[`HWGW_ROW_AT_SHORT_WORST] - qty;
-        at_d[`HWGW_ROW_AT_OPEN_BUY_CNT] = buy_cnt - {12'd0, is_ended};
-        if (buy_cnt == {12'd0, is_ended}) at_d[`HWGW_ROW_AT_OWN_BID_MAX] = 32'd0;
+        if (is_released_q) at_d[`HWGW_ROW_AT_LONG_WORST] <= at[`HWGW_ROW_AT_LONG_WORST] - side_qty;
+        else at_d[`HWGW_ROW_AT_SHORT_WORST] <= at[`HWGW_ROW_AT_SHORT_WORST] - qty;
+        at_d[`HWGW_ROW_AT_OPEN_BUY_CNT] <= buy_cnt - {12'd0, is_ended};
+        if (buy_cnt == {12'd0, is_ended}) at_d[`HWGW_ROW_AT_OWN_BID_MAX] <= 32'd0;
       end else begin
-        if (is_release) at_d[`HWGW_ROW_AT_SHORT_WORST] = at[`HWGW_ROW_AT_SHORT_WORST] - side_qty;
-        else at_d[`HWGW_ROW_AT_LONG_WORST] = at[`HWGW_ROW_AT_LONG_WORST] - qty;
-        if (is_release && is_marked) at_d[`HWGW_ROW_AT_SHORT_USED] = at[`HWGW_ROW_AT_SHORT_USED] - side_qty;
-        at_d[`HWGW_ROW_AT_OPEN_SELL_CNT] = sell_cnt - {12'd0, is_ended};
-        if (sell_cnt == {12'd0, is_ended}) at_d[`HWGW_ROW_AT_OWN_ASK_MIN_INV] = 32'd0;
+        if (is_released_q) at_d[`HWGW_ROW_AT_SHORT_WORST] <= at[`HWGW_ROW_AT_SHORT_WORST] - side_qty;
+        else at_d[`HWGW_ROW_AT_LONG_WORST] <= at[`HWGW_ROW_AT_LONG_WORST] - qty;
+        if (is_released_q && is_marked) at_d[`HWGW_ROW_AT_SHORT_USED] <= at[`HWGW_ROW_AT_SHORT_USED] - side_qty;
+        at_d[`HWGW_ROW_AT_OPEN_SELL_CNT] <= sell_cnt - {12'd0, is_ended};
+        if (sell_cnt == {12'd0, is_ended}) at_d[`HWGW_ROW_AT_OWN_ASK_MIN_INV] <= 32'd0;
       end
     end
-    if (is_broken && is_believed) begin
-      we_at = 1'b1;
-      at_d[`HWGW_ROW_AT_LONG_WORST] = at[`HWGW_ROW_AT_LONG_WORST] + bought;
-      at_d[`HWGW_ROW_AT_SHORT_WORST] = at[`HWGW_ROW_AT_SHORT_WORST] - bought;
+    if (is_undone_q) begin
+      we_at_q <= 1'b1;
+      at_d[`HWGW_ROW_AT_LONG_WORST] <= at[`HWGW_ROW_AT_LONG_WORST] + bought;
+      at_d[`HWGW_ROW_AT_SHORT_WORST] <= at[`HWGW_ROW_AT_SHORT_WORST] - bought;
     end
-    if ((is_executed || is_broken) && is_believed) begin
-      at_d[`HWGW_ROW_AT_POS] = at[`HWGW_ROW_AT_POS] + bought;
-      if (at[`HWGW_ROW_AT_REF_PX] == 32'd0) at_d[`HWGW_ROW_AT_MARK_PX] = px;
+    if (is_moved_q) begin
+      at_d[`HWGW_ROW_AT_POS] <= at[`HWGW_ROW_AT_POS] + bought;
+      if (at[`HWGW_ROW_AT_REF_PX] == 32'd0) at_d[`HWGW_ROW_AT_MARK_PX] <= px;
     end
-    if (is_ref && is_believed) begin
-      we_at = 1'b1;
-      at_d[`HWGW_ROW_AT_REF_PX] = px;
-      at_d[`HWGW_ROW_AT_REF_TS] = ts;
-      at_d[`HWGW_ROW_AT_MARK_PX] = px;
+    if (is_ref_q) begin
+      we_at_q <= 1'b1;
+      at_d[`HWGW_ROW_AT_REF_PX] <= px;
+      at_d[`HWGW_ROW_AT_REF_TS] <= ts;
+      at_d[`HWGW_ROW_AT_MARK_PX] <= px;
     end
   end
 
   // ---- account and gateway ----
 
-  wire is_take = is_pass && is_rate_on && (is_order || (is_cancel && !is_back));
+  wire is_take = is_rate_on && (is_order || (is_cancel && !is_back));
   // a bit wider than needed, as in hwgw_risk_check
   wire [65:0] account_filled = {2'd0, account[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL]} + {2'd0, filled};
   wire [65:0] gateway_filled = {2'd0, gateway[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL]} + {2'd0, filled};
@@ -186,35 +216,35 @@ module hwgw_risk_apply #(
     gateway_filled_q <= gateway_filled[64] ? {64{1'b1}} : gateway_filled[63:0];
   end
 
-  always @* begin
-    account_d  = account;
-    gateway_d  = gateway;
-    we_account = is_take;
+  always @(posedge clk) begin
+    account_d    <= account;
+    gateway_d    <= gateway;
+    we_account_q <= is_take;
     if (is_take && (is_order || has_room[1])) begin
-      account_d[`HWGW_ROW_ACCOUNT_LEVEL] = left[64+:64];
-      account_d[`HWGW_ROW_ACCOUNT_LEVEL_TS] = ts;
+      account_d[`HWGW_ROW_ACCOUNT_LEVEL] <= left[64+:64];
+      account_d[`HWGW_ROW_ACCOUNT_LEVEL_TS] <= ts;
     end
     if (is_take && (is_order || has_room[2])) begin
-      gateway_d[`HWGW_ROW_ACCOUNT_LEVEL] = left[128+:64];
-      gateway_d[`HWGW_ROW_ACCOUNT_LEVEL_TS] = ts;
+      gateway_d[`HWGW_ROW_ACCOUNT_LEVEL] <= left[128+:64];
+      gateway_d[`HWGW_ROW_ACCOUNT_LEVEL_TS] <= ts;
     end
-    if (is_order && is_pass) begin
-      we_account = 1'b1;
-      account_d[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] = account[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] + notional;
-      gateway_d[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] = gateway[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] + notional;
-      account_d[`HWGW_ROW_ACCOUNT_OPEN_CNT] = account[`HWGW_ROW_ACCOUNT_OPEN_CNT] + 13'd1;
-      gateway_d[`HWGW_ROW_ACCOUNT_OPEN_CNT] = gateway[`HWGW_ROW_ACCOUNT_OPEN_CNT] + 13'd1;
+    if (is_order) begin
+      we_account_q <= 1'b1;
+      account_d[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] <= account[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] + notional;
+      gateway_d[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] <= gateway[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] + notional;
+      account_d[`HWGW_ROW_ACCOUNT_OPEN_CNT] <= account[`HWGW_ROW_ACCOUNT_OPEN_CNT] + 13'd1;
+      gateway_d[`HWGW_ROW_ACCOUNT_OPEN_CNT] <= gateway[`HWGW_ROW_ACCOUNT_OPEN_CNT] + 13'd1;
     end
-    if ((is_release || is_executed) && is_believed) begin
-      we_account = 1'b1;
-      account_d[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] = account[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] - released;
-      gateway_d[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] = gateway[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] - released;
-      account_d[`HWGW_ROW_ACCOUNT_OPEN_CNT] = account[`HWGW_ROW_ACCOUNT_OPEN_CNT] - {12'd0, is_ended};
-      gateway_d[`HWGW_ROW_ACCOUNT_OPEN_CNT] = gateway[`HWGW_ROW_ACCOUNT_OPEN_CNT] - {12'd0, is_ended};
+    if (is_less_q) begin
+      we_account_q <= 1'b1;
+      account_d[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] <= account[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] - released;
+      gateway_d[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] <= gateway[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] - released;
+      account_d[`HWGW_ROW_ACCOUNT_OPEN_CNT] <= account[`HWGW_ROW_ACCOUNT_OPEN_CNT] - {12'd0, is_ended};
+      gateway_d[`HWGW_ROW_ACCOUNT_OPEN_CNT] <= gateway[`HWGW_ROW_ACCOUNT_OPEN_CNT] - {12'd0, is_ended};
     end
-    if (is_executed && is_believed) begin
-      account_d[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL] = account_filled_q;
-      gateway_d[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL] = gateway_filled_q;
+    if (is_filled_q) begin
+      account_d[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL] <= account_filled_q;
+      gateway_d[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL] <= gateway_filled_q;
     end
   end
 
@@ -226,8 +256,6 @@ module hwgw_risk_apply #(
   reg  [31:0] rejects_more_q;  // when it is refused
   reg         is_tired_q;
   reg         is_tired_more_q;
-  wire [31:0] rejects_new = is_order && !is_pass ? rejects_more_q : rejects;
-  wire        is_tired = is_tired_q || (is_order && !is_pass && is_tired_more_q);
   wire [31:0] rejects_max = strategy_limit[`HWGW_LIMITS_STRATEGY_REJECTS_RUN_MAX];
 
   always @(posedge clk) begin
@@ -237,58 +265,86 @@ module hwgw_risk_apply #(
     is_tired_more_q <= is_in_force && rejects_more_q >= rejects_max;
   end
 
-  always @* begin
-    strategy_d  = strategy;
-    we_strategy = is_take;
+  always @(posedge clk) begin
+    passed_q      <= strategy;
+    we_strategy_q <= is_take;
     if (is_take && (is_order || has_room[0])) begin
-      strategy_d[`HWGW_ROW_STRATEGY_LEVEL] = left[0+:64];
-      strategy_d[`HWGW_ROW_STRATEGY_LEVEL_TS] = ts;
+      passed_q[`HWGW_ROW_STRATEGY_LEVEL] <= left[0+:64];
+      passed_q[`HWGW_ROW_STRATEGY_LEVEL_TS] <= ts;
     end
-    if ((is_order && is_strategy) || (is_executed && is_believed)) begin
-      we_strategy = 1'b1;
-      strategy_d[`HWGW_ROW_STRATEGY_FILLS] = fills_new;
-      strategy_d[`HWGW_ROW_STRATEGY_REJECTS] = is_order && is_pass ? 32'd0 : rejects_new;
-      if (is_tired) strategy_d[`HWGW_ROW_STRATEGY_IS_ARMED] = 1'b0;
+    if ((is_order && is_strategy) || is_filled_q) begin
+      we_strategy_q <= 1'b1;
+      passed_q[`HWGW_ROW_STRATEGY_FILLS] <= fills_new;
+      passed_q[`HWGW_ROW_STRATEGY_REJECTS] <= is_order ? 32'd0 : rejects;
+      if (is_tired_q) passed_q[`HWGW_ROW_STRATEGY_IS_ARMED] <= 1'b0;
     end
     if (kind == `HWGW_ORDER_KIND_DISARM && is_strategy) begin
-      we_strategy = 1'b1;
-      strategy_d[`HWGW_ROW_STRATEGY_IS_ARMED] = 1'b0;
+      we_strategy_q <= 1'b1;
+      passed_q[`HWGW_ROW_STRATEGY_IS_ARMED] <= 1'b0;
     end
     if (kind == `HWGW_ORDER_KIND_ARM && is_strategy && !is_back) begin
-      we_strategy = 1'b1;
-      strategy_d[`HWGW_ROW_STRATEGY_IS_ARMED] = 1'b1;
-      strategy_d[`HWGW_ROW_STRATEGY_FILLS] = 32'd0;
-      strategy_d[`HWGW_ROW_STRATEGY_REJECTS] = 32'd0;
+      we_strategy_q <= 1'b1;
+      passed_q[`HWGW_ROW_STRATEGY_IS_ARMED] <= 1'b1;
+      passed_q[`HWGW_ROW_STRATEGY_FILLS] <= 32'd0;
+      passed_q[`HWGW_ROW_STRATEGY_REJECTS] <= 32'd0;
+    end
+  end
+
+  // refused, an order changes the run of refusals alone
+  reg  is_order_of_one_q;
+  reg  is_armed_q;
+  wire is_refused = is_order && !is_pass;
+
+  always @(posedge clk) begin
+    is_order_of_one_q <= is_order && is_strategy;
+    is_armed_q        <= strategy[`HWGW_ROW_STRATEGY_IS_ARMED] && !is_tired_q && !is_tired_more_q;
+  end
+
+  always @* begin
+    strategy_d = passed_q;
+    if (is_refused) begin
+      strategy_d = strategy;
+      strategy_d[`HWGW_ROW_STRATEGY_REJECTS] = rejects_more_q;
+      strategy_d[`HWGW_ROW_STRATEGY_IS_ARMED] = is_armed_q;
     end
   end
 
   // ---- the order ----
 
-  always @* begin
-    slot_d  = slot;
-    orig_d  = orig;
-    we_slot = (is_order && is_pass) || ((is_release || is_executed) && is_believed) || (is_broken && is_believed && is_this);
-    orig_d[`HWGW_ROW_SLOT_LEAVES] = 32'd0;
+  always @(posedge clk) begin
+    slot_d    <= slot;
+    orig_d    <= orig;
+    we_slot_q <= is_order || is_less_q || (is_undone_q && is_this_q);
+    orig_d[`HWGW_ROW_SLOT_LEAVES] <= 32'd0;
     if (is_order) begin
-      slot_d[`HWGW_ROW_SLOT_REF] = ref_id;
-      slot_d[`HWGW_ROW_SLOT_PX] = px_priced;
-      slot_d[`HWGW_ROW_SLOT_LEAVES] = qty;
-      slot_d[`HWGW_ROW_SLOT_EXECUTED] = 32'd0;
-      slot_d[`HWGW_ROW_SLOT_ORIG_REF] = orig_ref;
-      slot_d[`HWGW_ROW_SLOT_INSTRUMENT] = instrument[9:0];
-      slot_d[`HWGW_ROW_SLOT_ACCOUNT] = account_id[3:0];
-      slot_d[`HWGW_ROW_SLOT_STRATEGY] = strategy_id[5:0];
-      slot_d[`HWGW_ROW_SLOT_SIDE] = side[1:0];
-      slot_d[`HWGW_ROW_SLOT_FLAGS] = flags[1:0];
-      slot_d[`HWGW_ROW_SLOT_TYPE] = event_in[8*`HWGW_ORDER_TYPE_OFF+:2];
-      slot_d[`HWGW_ROW_SLOT_TIF] = event_in[8*`HWGW_ORDER_TIF_OFF+:2];
+      slot_d[`HWGW_ROW_SLOT_REF] <= ref_id;
+      slot_d[`HWGW_ROW_SLOT_PX] <= px_priced;
+      slot_d[`HWGW_ROW_SLOT_LEAVES] <= qty;
+      slot_d[`HWGW_ROW_SLOT_EXECUTED] <= 32'd0;
+      slot_d[`HWGW_ROW_SLOT_ORIG_REF] <= orig_ref;
+      slot_d[`HWGW_ROW_SLOT_INSTRUMENT] <= instrument[9:0];
+      slot_d[`HWGW_ROW_SLOT_ACCOUNT] <= account_id[3:0];
+      slot_d[`HWGW_ROW_SLOT_STRATEGY] <= strategy_id[5:0];
+      slot_d[`HWGW_ROW_SLOT_SIDE] <= side[1:0];
+      slot_d[`HWGW_ROW_SLOT_FLAGS] <= flags[1:0];
+      slot_d[`HWGW_ROW_SLOT_TYPE] <= event_in[8*`HWGW_ORDER_TYPE_OFF+:2];
+      slot_d[`HWGW_ROW_SLOT_TIF] <= event_in[8*`HWGW_ORDER_TIF_OFF+:2];
     end else if (is_broken) begin
-      slot_d[`HWGW_ROW_SLOT_EXECUTED] = slot[`HWGW_ROW_SLOT_EXECUTED] - qty;
+      slot_d[`HWGW_ROW_SLOT_EXECUTED] <= slot[`HWGW_ROW_SLOT_EXECUTED] - qty;
     end else begin
-      slot_d[`HWGW_ROW_SLOT_LEAVES] = leaves_left;
-      if (is_executed) slot_d[`HWGW_ROW_SLOT_EXECUTED] = slot[`HWGW_ROW_SLOT_EXECUTED] + qty;
+      slot_d[`HWGW_ROW_SLOT_LEAVES] <= leaves_left;
+      if (is_executed) slot_d[`HWGW_ROW_SLOT_EXECUTED] <= slot[`HWGW_ROW_SLOT_EXECUTED] + qty;
     end
   end
+
+  // ---- is it stored ----
+
+  wire is_stored = is_pass || !(is_order || is_cancel);
+
+  assign we_at       = we_at_q && is_stored;
+  assign we_account  = we_account_q && is_stored;
+  assign we_strategy = (we_strategy_q && is_stored) || is_order_of_one_q;
+  assign we_slot     = we_slot_q && is_stored;
 
   wire unused_event = &{1'b0, event_in, strategy_limit, account_filled, gateway_filled};
 

@@ -19,22 +19,26 @@ module hwgw_risk_bucket (
     output reg  [63:0] left
 );
 
-  reg [63:0] elapsed_q;
-  reg [63:0] content_q;
-  reg [63:0] capped_q;
+  reg [64:0] elapsed_q;  // signed: the top bit says that the bucket is of a later time
+  reg [65:0] content_q;  // bit 64: more than 64 bits hold
+  reg [63:0] of_content_q;  // what is left, of the content and of the cap
+  reg [63:0] of_cap_q;
+  reg        is_capped_q;
 
   // a bit wider than needed, as in hwgw_risk_check
-  wire [65:0] sum = {2'd0, level} + {2'd0, elapsed_q};
+  wire [65:0] elapsed = {2'd0, elapsed_q[63:0] & {64{!elapsed_q[64]}}};
 
   always @(posedge clk) begin
-    elapsed_q <= ts > level_ts ? ts - level_ts : 64'd0;
-    content_q <= sum[64] ? {64{1'b1}} : sum[63:0];
-    has_room  <= burst != 32'd0 && content_q >= refill_ns;
-    capped_q  <= content_q < cap ? content_q : cap;
-    left      <= capped_q - refill_ns;
+    elapsed_q    <= {1'b0, ts} - {1'b0, level_ts};
+    content_q    <= {2'd0, level} + elapsed;
+    has_room     <= burst != 32'd0 && (content_q[64] || content_q[63:0] >= refill_ns);
+    of_content_q <= content_q[63:0] - refill_ns;
+    of_cap_q     <= cap - refill_ns;
+    is_capped_q  <= content_q[64] || content_q[63:0] >= cap;
+    left         <= is_capped_q ? of_cap_q : of_content_q;
   end
 
-  wire unused_bits = &{1'b0, sum};
+  wire unused_bits = &{1'b0, content_q};
 
 endmodule
 

@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Input: an order, the rows of state and limits that it touches, the time and what is latched; all still from the cycle of
-// the rows on (cycle 0 here). Output: reason, 0 = pass, a function of cycle 5 and of is_halted in that very cycle; px, the
+// the rows on (cycle 0 here), the order from the cycle before. Output: reason, 0 = pass, a function of cycle 5 and of is_halted in that very cycle; px, the
 // price as priced, from cycle 3 on, and its product with qty from cycle 5 on; what is left in the buckets.
 // Order: halted, control_stale, clock, malformed, strategy, instrument, feed, qty, notional, collar, position, short_sale,
 // credit, open_orders, duplicate, self_cross, rate, loss: the first that fails is the answer. A check is off only by its bit
@@ -42,6 +42,7 @@ module hwgw_risk_check #(
     input  wire [                                      319:0] gateway_limit,
     input  wire [                                      255:0] strategy_limit,
     output wire [                                        7:0] reason,
+    output wire                                               is_pass,           // reason is pass, known earlier
     output reg  [                                       31:0] px_q3,
     output reg  [                                       63:0] notional_q5,
     output wire [                                        2:0] has_room,          // strategy, account, gateway
@@ -64,14 +65,22 @@ module hwgw_risk_check #(
   wire [31:0] px = order[8*`HWGW_ORDER_PX_OFF+:32];
   wire [31:0] qty = order[8*`HWGW_ORDER_QTY_OFF+:32];
   wire [63:0] ts = order[8*`HWGW_ORDER_TS_NS_OFF+:64];
-  wire is_buy = side == `HWGW_ORDER_SIDE_BUY;
-  wire is_market = type_code == `HWGW_ORDER_TYPE_MARKET;
+  reg is_buy, is_market;  // right from cycle 0 on
+
+  always @(posedge clk) begin
+    is_buy    <= side == `HWGW_ORDER_SIDE_BUY;
+    is_market <= type_code == `HWGW_ORDER_TYPE_MARKET;
+  end
 
   // ---- 2 to 8: may anything be sent, by this strategy, in this instrument ----
 
-  reg  [63:0] beat_age_q;
+  reg  [64:0] beat_age_q;  // signed
   reg         is_stale_q2;
   reg         is_form_bad_q;
+  reg         is_form_bad_q2;
+  reg         is_size_bad_q;
+  reg         is_ref_bad_q;
+  reg         is_feed_bad_q;
   reg         is_orig_bad_q2;
   reg         is_disarmed_q;
   reg         is_instrument_bad_q;
@@ -88,12 +97,15 @@ module hwgw_risk_check #(
       {14'd0, orig[`HWGW_ROW_SLOT_FLAGS]} == flags;
 
   always @(posedge clk) begin
-    beat_age_q <= ts > last_beat ? ts - last_beat : 64'd0;
-    is_stale_q2 <= last_beat == 64'd0 || beat_age_q > beat_age_max_ns;
+    beat_age_q <= {1'b0, ts} - {1'b0, last_beat};
+    is_stale_q2 <= last_beat == 64'd0 || (!beat_age_q[64] && beat_age_q[63:0] > beat_age_max_ns);
     is_form_bad_q <= (!is_buy && side != `HWGW_ORDER_SIDE_SELL) || (!is_market && type_code != `HWGW_ORDER_TYPE_LIMIT) ||
-        (tif != `HWGW_ORDER_TIF_DAY && tif != `HWGW_ORDER_TIF_IOC) || (flags & ~flags_allowed) != 16'd0 ||
-        qty == 32'd0 || (px == 32'd0) != is_market || px > PX_MAX || account_id >= `HWGW_RISK_ACCOUNTS_MAX ||
+        (tif != `HWGW_ORDER_TIF_DAY && tif != `HWGW_ORDER_TIF_IOC) || (flags & ~flags_allowed) != 16'd0;
+    is_size_bad_q <= qty == 32'd0 || (px == 32'd0) != is_market || px > PX_MAX;
+    is_ref_bad_q <= account_id >= `HWGW_RISK_ACCOUNTS_MAX ||
         strategy_id >= `HWGW_RISK_STRATEGIES_MAX || ref_id <= last_ref;
+    is_form_bad_q2 <= is_form_bad_q || is_size_bad_q || is_ref_bad_q;
+    is_feed_bad_q <= !is_feed_good;
     is_orig_bad_q2 <= kind == `HWGW_ORDER_KIND_NEW ? orig_ref != 32'd0 : !is_orig_live || !is_same;
     is_disarmed_q <= is_tired || !strategy[`HWGW_ROW_STRATEGY_IS_ARMED];
     is_instrument_bad_q <= {1'b0, instrument} >= INSTRUMENTS;
@@ -126,25 +138,31 @@ module hwgw_risk_check #(
   wire [ 49:0] min_less_share = {1'b0, band_min} - {1'b0, share} - {1'b0, share_a} - {1'b0, share_b};  // signed
   wire [ 48:0] high = is_share_q2 ? high_share_q2 : high_min_q;
   wire [ 48:0] low = is_share_q2 ? low_share_q2 : low_min_q;
-  wire         is_high_wide = is_share_q2 ? high_share_q2 > {17'd0, PX_MAX} : is_high_min_wide_q2;
+  reg          is_high_share_wide_q2;
+  wire [ 49:0] max_less_high = {18'd0, PX_MAX} - {1'b0, ref_wide} - {1'b0, share} - {1'b0, share_a} - {1'b0, share_b};  // signed
+  wire         is_high_wide = is_share_q2 ? is_high_share_wide_q2 : is_high_min_wide_q2;
   wire         is_low_none = is_share_q2 ? low_share_q2[48] || low_share_q2[31:0] == 32'd0 : is_low_min_none_q2;
   reg  [ 48:0] high_q3;
   reg  [ 48:0] low_q3;
   wire [ 31:0] px_buy = is_high_wide ? PX_MAX : high[31:0];
-  wire [ 31:0] px_sell = is_low_none ? 32'd1 : low[31:0];
-  wire [ 31:0] px_market = ref_px == 32'd0 ? 32'd0 : is_buy ? px_buy : px_sell;
+  // a price of 0 differs from 1 in its lowest bit alone
+  wire [ 31:0] px_sell = low[31:0] & {32{!low[48]}} | {31'd0, is_low_none};
+  reg          has_ref_q;
+  wire [ 31:0] px_market = !has_ref_q ? 32'd0 : is_buy ? px_buy : px_sell;
   wire         is_both = (instrument_flags & `HWGW_RISK_INSTRUMENT_FLAGS_COLLAR_BOTH) != 32'd0;
 
   always @(posedge clk) begin
     high_share_q2 <= ref_wide + share + share_a + share_b;
     low_share_q2  <= ref_wide - share - share_a - share_b;
     is_share_q2   <= min_less_share[49];
+    is_high_share_wide_q2 <= max_less_high[49];
+    has_ref_q     <= ref_px != 32'd0;
     high_min_q    <= ref_wide + band_min;
     low_min_q     <= ref_wide - band_min;
     is_high_min_wide_q2 <= high_min_q > {17'd0, PX_MAX};
     is_low_min_none_q2  <= low_min_q[48] || low_min_q[31:0] == 32'd0;
     ref_age_q     <= ts - at[`HWGW_ROW_AT_REF_TS];
-    is_ref_old_q2 <= ref_px == 32'd0 || ref_age_q > ref_age_max_ns;
+    is_ref_old_q2 <= !has_ref_q || ref_age_q > ref_age_max_ns;
     high_q3       <= high;
     low_q3        <= low;
     px_q3         <= is_market ? px_market : px;
@@ -182,17 +200,20 @@ module hwgw_risk_check #(
   reg         is_position_wide_q;
   reg         is_short_bad_q;
   reg         is_short_wide_q;
+  reg  signed [33:0] worst_q;
+  reg         [32:0] short_used_q;
   wire [31:0] worst_now = is_buy ? at[`HWGW_ROW_AT_LONG_WORST] : at[`HWGW_ROW_AT_SHORT_WORST];
   wire [31:0] worst_max = is_buy ? limit[`HWGW_LIMITS_INSTRUMENT_LONG_MAX] : limit[`HWGW_LIMITS_INSTRUMENT_SHORT_MAX];
-  wire signed [33:0] worst = $signed({{2{worst_now[31]}}, worst_now}) + $signed({2'd0, qty});
-  wire [32:0] short_used = {1'b0, at[`HWGW_ROW_AT_SHORT_USED]} + {1'b0, qty};
   wire        is_marked = flags != 16'd0;
 
   always @(posedge clk) begin
-    is_position_bad_q  <= worst > $signed({{2{worst_max[31]}}, worst_max});
-    is_position_wide_q <= worst > 34'sh7FFFFFFF;
-    is_short_bad_q     <= !is_buy && (is_marked ? short_used > {1'b0, limit[`HWGW_LIMITS_INSTRUMENT_LOCATE_QTY]} : worst > 34'sd0);
-    is_short_wide_q    <= !is_buy && is_marked && short_used[32];
+    worst_q            <= $signed({{2{worst_now[31]}}, worst_now}) + $signed({2'd0, qty});
+    short_used_q       <= {1'b0, at[`HWGW_ROW_AT_SHORT_USED]} + {1'b0, qty};
+    is_position_bad_q  <= worst_q > $signed({{2{worst_max[31]}}, worst_max});
+    is_position_wide_q <= worst_q > 34'sh7FFFFFFF;
+    is_short_bad_q     <= !is_buy &&
+        (is_marked ? short_used_q > {1'b0, limit[`HWGW_LIMITS_INSTRUMENT_LOCATE_QTY]} : worst_q > 34'sd0);
+    is_short_wide_q    <= !is_buy && is_marked && short_used_q[32];
   end
 
   // ---- 13 and 14: credit and open orders ----
@@ -230,8 +251,7 @@ module hwgw_risk_check #(
   // ---- 15 and 16: beside what was sent before ----
 
   reg                               is_cross_q4;
-  reg                               is_duplicate_q4;
-  wire [`HWGW_RISK_RECENT_MAX-1:0]  is_again;
+  wire [`HWGW_RISK_RECENT_MAX-1:0]  is_again;  // in cycle 4
   wire [                      31:0] bid_max = at[`HWGW_ROW_AT_OWN_BID_MAX];
   wire [                      31:0] ask_min_inv = at[`HWGW_ROW_AT_OWN_ASK_MIN_INV];
 
@@ -241,19 +261,20 @@ module hwgw_risk_check #(
       wire [`HWGW_ROW_RECENT_W-1:0] row = recent[`HWGW_ROW_RECENT_W*k+:`HWGW_ROW_RECENT_W];
       reg [63:0] age_q;
       reg        is_like_q2;
+      reg        is_again_q4;
       always @(posedge clk) begin
         age_q      <= ts - row[`HWGW_ROW_RECENT_TS];
         is_like_q2 <= age_q <= dup_window_ns && row[`HWGW_ROW_RECENT_QTY] == qty &&
             {22'd0, row[`HWGW_ROW_RECENT_INSTRUMENT]} == instrument &&
             {4'd0, row[`HWGW_ROW_RECENT_ACCOUNT]} == account_id && {6'd0, row[`HWGW_ROW_RECENT_SIDE]} == side;
+        is_again_q4 <= is_like_q2 && row[`HWGW_ROW_RECENT_PX] == px_q3;
       end
-      assign is_again[k] = is_like_q2 && row[`HWGW_ROW_RECENT_PX] == px_q3;
+      assign is_again[k] = is_again_q4;
     end
   endgenerate
 
   always @(posedge clk) begin
-    is_duplicate_q4 <= |is_again;
-    is_cross_q4     <= is_buy ? ~px_q3 <= ask_min_inv : px_q3 <= bid_max;
+    is_cross_q4 <= is_buy ? ~px_q3 <= ask_min_inv : px_q3 <= bid_max;
   end
 
   // ---- 17 and 18: rate and loss ----
@@ -294,40 +315,52 @@ module hwgw_risk_check #(
   reg [7:0] before_q5;  // of the checks before notional
   reg [7:0] between_q5;  // of those between notional and credit
   reg [7:0] behind_q5;
+  reg       is_before_q5, is_between_q5, is_behind_q5;  // they are not pass
 
-  always @(posedge clk) begin
-    before_q5 <=
+  wire [7:0] before_d =
         is_stale_q2 && checks[`HWGW_RISK_CHECK_CONTROL_STALE] ? `HWGW_RISK_REASON_CONTROL_STALE :
         is_back ? `HWGW_RISK_REASON_CLOCK :
-        is_form_bad_q || is_orig_bad_q2 ? `HWGW_RISK_REASON_MALFORMED :
+        is_form_bad_q2 || is_orig_bad_q2 ? `HWGW_RISK_REASON_MALFORMED :
         is_disarmed_q && checks[`HWGW_RISK_CHECK_STRATEGY] ? `HWGW_RISK_REASON_STRATEGY :
         is_instrument_bad_q ? `HWGW_RISK_REASON_INSTRUMENT :
         is_instrument_off_q && checks[`HWGW_RISK_CHECK_INSTRUMENT] ? `HWGW_RISK_REASON_INSTRUMENT :
-        !is_feed_good && checks[`HWGW_RISK_CHECK_FEED] ? `HWGW_RISK_REASON_FEED :
+        is_feed_bad_q && checks[`HWGW_RISK_CHECK_FEED] ? `HWGW_RISK_REASON_FEED :
         is_big_q && checks[`HWGW_RISK_CHECK_QTY] ? `HWGW_RISK_REASON_QTY : `HWGW_RISK_REASON_PASS;
-    between_q5 <=
+  wire [7:0] between_d =
         is_ref_old_q2 && (is_market || on_collar) ? `HWGW_RISK_REASON_COLLAR :
         (is_buy || is_both) && is_above_q4 && on_collar ? `HWGW_RISK_REASON_COLLAR :
         (!is_buy || is_both) && is_below_q4 && on_collar ? `HWGW_RISK_REASON_COLLAR :
         is_position_wide_q || (is_position_bad_q && checks[`HWGW_RISK_CHECK_POSITION]) ? `HWGW_RISK_REASON_POSITION :
         is_short_wide_q || (is_short_bad_q && checks[`HWGW_RISK_CHECK_SHORT_SALE]) ? `HWGW_RISK_REASON_SHORT_SALE :
         `HWGW_RISK_REASON_PASS;
-    behind_q5 <=
+  wire [7:0] behind_d =
         is_slot_live_q || (is_open_bad_q && checks[`HWGW_RISK_CHECK_OPEN_ORDERS]) ? `HWGW_RISK_REASON_OPEN_ORDERS :
-        is_duplicate_q4 && checks[`HWGW_RISK_CHECK_DUPLICATE] ? `HWGW_RISK_REASON_DUPLICATE :
+        |is_again && checks[`HWGW_RISK_CHECK_DUPLICATE] ? `HWGW_RISK_REASON_DUPLICATE :
         is_cross_q4 && checks[`HWGW_RISK_CHECK_SELF_CROSS] ? `HWGW_RISK_REASON_SELF_CROSS :
         has_room != 3'b111 && checks[`HWGW_RISK_CHECK_RATE] ? `HWGW_RISK_REASON_RATE :
         is_lost_q && checks[`HWGW_RISK_CHECK_LOSS] ? `HWGW_RISK_REASON_LOSS : `HWGW_RISK_REASON_PASS;
+
+  always @(posedge clk) begin
+    before_q5     <= before_d;
+    between_q5    <= between_d;
+    behind_q5     <= behind_d;
+    is_before_q5  <= before_d != `HWGW_RISK_REASON_PASS;
+    is_between_q5 <= between_d != `HWGW_RISK_REASON_PASS;
+    is_behind_q5  <= behind_d != `HWGW_RISK_REASON_PASS;
   end
+
+  wire is_notional_out = is_notional_bad_q5 && checks[`HWGW_RISK_CHECK_NOTIONAL];
+
+  assign is_pass = !(is_halted || is_before_q5 || is_notional_out || is_between_q5 || is_credit_bad_q5 || is_behind_q5);
 
   assign reason =
       is_halted ? `HWGW_RISK_REASON_HALTED :
-      before_q5 != `HWGW_RISK_REASON_PASS ? before_q5 :
-      is_notional_bad_q5 && checks[`HWGW_RISK_CHECK_NOTIONAL] ? `HWGW_RISK_REASON_NOTIONAL :
-      between_q5 != `HWGW_RISK_REASON_PASS ? between_q5 :
+      is_before_q5 ? before_q5 :
+      is_notional_out ? `HWGW_RISK_REASON_NOTIONAL :
+      is_between_q5 ? between_q5 :
       is_credit_bad_q5 ? `HWGW_RISK_REASON_CREDIT : behind_q5;
 
-  wire unused_bits = &{1'b0, order, at, slot, orig, checks, strategy_limit, share_ends[15:0], min_less_share, notional, notional_left,
+  wire unused_bits = &{1'b0, order, at, slot, orig, checks, strategy_limit, share_ends[15:0], min_less_share, max_less_high, notional, notional_left,
       credit_left, room_q2, gateway_room_q2, account, gateway, limit, recent, above, gateway_above};
 
 endmodule

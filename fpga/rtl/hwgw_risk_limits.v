@@ -45,7 +45,8 @@ module hwgw_risk_limits #(
     input  wire                    rst
 );
 
-  localparam [31:0] CRC32C = 32'h82F63B78;  // RFC 3720 appendix B.4, reflected
+  localparam [1023:0] OF_CRC = `HWGW_CRC32C_OF_CRC;
+  localparam [2047:0] OF_WORD = `HWGW_CRC32C_OF_WORD;
   localparam LAST = `HWGW_LIMITS_LEN / 8 - 1;
   localparam GATEWAY = `HWGW_LIMITS_GATEWAY_OFF / 8;
   localparam ACCOUNT = `HWGW_LIMITS_ACCOUNT_OFF / 8;
@@ -68,31 +69,78 @@ module hwgw_risk_limits #(
 
   assign s_axis_limits_tready = !is_busy_q;
   wire accept = s_axis_limits_tvalid && !is_busy_q;
-  wire has_cap;
-  wire is_end = is_busy_q && (step_q == 3'd6 || !has_cap);
+  reg  is_ended_q;  // a cycle later: the word is still there, and its parity is
+  reg  data_parity_q, cap_parity_q;
+  wire is_end = is_busy_q && (step_q == 3'd6 || !has_cap_q);
 
-  // the lowest bit of the word first
-  function [31:0] crc32c;
-    input [31:0] value;
-    input [63:0] word;
-    integer i;
-    begin
-      crc32c = value;
-      for (i = 0; i < 64; i = i + 1)
-        crc32c = {1'b0, crc32c[31:1]} ^ (crc32c[0] ^ word[i] ? CRC32C : 32'd0);
-    end
-  endfunction
+  // ---- where a word belongs ----
 
-  wire [31:0] crc_next = crc32c(crc_q, data_q);
+  // kept as the word comes, for its place is known by then
+  reg  [12:0] account_word_q, strategy_word_q, instrument_word_q;
+  reg         is_checksum_q, is_gateway_q, is_account_q, is_strategy_q, is_instrument_q;
+  reg         is_generation_q, is_checks_q, has_cap_q;
+  reg  [ 2:0] is_time_q;
+  wire        is_first = word_q == 14'd0;
+  wire [13:0] account_word = word_q - ACCOUNT[13:0];
+  wire [13:0] strategy_word = word_q - STRATEGY[13:0];
+  wire [13:0] instrument_word = word_q - INSTRUMENT[13:0];
+  wire is_gateway = word_q >= GATEWAY[13:0] && word_q < ACCOUNT[13:0];
+  wire is_account = word_q >= ACCOUNT[13:0] && word_q < STRATEGY[13:0];
+  wire is_strategy = word_q >= STRATEGY[13:0] && word_q < INSTRUMENT[13:0];
 
   always @(posedge clk) begin
-    is_whole_q <= is_end && is_last_q && word_q == LAST[13:0];
-    if (is_whole_q) is_table_offered <= checksum_q == {32'd0, ~crc_q} && !is_spoilt_q;
+    if (accept) begin
+      account_word_q    <= account_word[12:0];
+      strategy_word_q   <= strategy_word[12:0];
+      instrument_word_q <= instrument_word[12:0];
+      is_checksum_q     <= is_first;
+      is_gateway_q      <= is_gateway;
+      is_account_q      <= is_account;
+      is_strategy_q     <= is_strategy;
+      is_instrument_q   <= word_q >= INSTRUMENT[13:0] && word_q < BREAKER[13:0] &&
+          instrument_word[12:3] >> INSTRUMENT_W == 10'd0;
+      is_generation_q   <= word_q == `HWGW_LIMITS_GENERATION_OFF / 8;
+      is_checks_q       <= word_q == `HWGW_LIMITS_CHECKS_ENABLED_OFF / 8;
+      is_time_q[0]      <= word_q == `HWGW_LIMITS_BEAT_AGE_MAX_NS_OFF / 8;
+      is_time_q[1]      <= word_q == `HWGW_LIMITS_REF_AGE_MAX_NS_OFF / 8;
+      is_time_q[2]      <= word_q == `HWGW_LIMITS_DUP_WINDOW_NS_OFF / 8;
+      has_cap_q         <= ((is_gateway || is_account) && account_word[2:0] == 3'd3) ||
+          (is_strategy && strategy_word[1:0] == 2'd1);
+    end
+  end
+
+  // ---- the checksum ----
+
+  // linear, so a cycle for the word and one for the checksum: the next word ends two cycles later at the earliest
+  reg  [31:0] crc_low_q, crc_high_q;  // of the halves of the word
+  reg         is_folding_q;
+  reg         is_folded_q;
+  wire [31:0] crc_low, crc_high, crc_next;
+
+  genvar i;
+  generate
+    for (i = 0; i < 32; i = i + 1) begin : g_crc
+      assign crc_low[i]  = ^(data_q[31:0] & OF_WORD[64*i+:32]);
+      assign crc_high[i] = ^(data_q[63:32] & OF_WORD[64*i+32+:32]);
+      assign crc_next[i] = ^(crc_q & OF_CRC[32*i+:32]) ^ crc_low_q[i] ^ crc_high_q[i];
+    end
+  endgenerate
+
+  always @(posedge clk) begin
+    is_whole_q   <= is_end && is_last_q && word_q == LAST[13:0];
+    is_folded_q  <= is_whole_q && !accept;
+    is_ended_q    <= is_end;
+    data_parity_q <= ^data_q;
+    is_folding_q <= is_end && !is_checksum_q;
+    crc_low_q    <= crc_low;
+    crc_high_q   <= crc_high;
+    if (is_folding_q) crc_q <= crc_next;
+    if (is_folded_q) is_table_offered <= checksum_q == {32'd0, ~crc_q} && !is_spoilt_q;
     if (accept) begin
       data_q    <= s_axis_limits_tdata;
       is_last_q <= s_axis_limits_tlast;
       step_q    <= 3'd0;
-      if (word_q == 14'd0) begin
+      if (is_first) begin
         checksum_q       <= s_axis_limits_tdata;
         crc_q            <= {32{1'b1}};
         is_spoilt_q      <= 1'b0;
@@ -100,7 +148,6 @@ module hwgw_risk_limits #(
       end
     end
     if (is_busy_q) step_q <= step_q + 3'd1;
-    if (is_end && word_q != 14'd0) crc_q <= crc_next;
     if (is_end) word_q <= is_last_q ? 14'd0 : word_q + {13'd0, word_q != {14{1'b1}}};
     is_busy_q <= accept || (is_busy_q && !is_end);
     if (take) begin
@@ -112,22 +159,10 @@ module hwgw_risk_limits #(
       is_busy_q        <= 1'b0;
       is_spoilt_q      <= 1'b1;
       is_whole_q       <= 1'b0;
+      is_folded_q      <= 1'b0;
       is_table_offered <= 1'b0;
     end
   end
-
-  // ---- where a word belongs ----
-
-  wire [13:0] account_word = word_q - ACCOUNT[13:0];
-  wire [13:0] strategy_word = word_q - STRATEGY[13:0];
-  wire [13:0] instrument_word = word_q - INSTRUMENT[13:0];
-  wire is_gateway = word_q >= GATEWAY[13:0] && word_q < ACCOUNT[13:0];
-  wire is_account = word_q >= ACCOUNT[13:0] && word_q < STRATEGY[13:0];
-  wire is_strategy = word_q >= STRATEGY[13:0] && word_q < INSTRUMENT[13:0];
-  wire is_instrument = word_q >= INSTRUMENT[13:0] && word_q < BREAKER[13:0] &&
-      instrument_word[12:3] >> INSTRUMENT_W == 10'd0;
-
-  assign has_cap = ((is_gateway || is_account) && account_word[2:0] == 3'd3) || (is_strategy && strategy_word[1:0] == 2'd1);
 
   // ---- burst x refill, 16 bits of burst after the other, by limbs of 16 bits of refill ----
 
@@ -138,8 +173,8 @@ module hwgw_risk_limits #(
   reg  [79:0] part_q;
   reg  [95:0] product_q;
   reg  [63:0] cap_q;
-  wire [31:0] burst = is_strategy ? data_q[31:0] : burst_q;
-  wire [63:0] refill = is_strategy ? refill_q : data_q;
+  wire [31:0] burst = is_strategy_q ? data_q[31:0] : burst_q;
+  wire [63:0] refill = is_strategy_q ? refill_q : data_q;
 
   always @(posedge clk) begin
     half_q    <= step_q == 3'd0 ? burst[15:0] : burst[31:16];
@@ -149,7 +184,8 @@ module hwgw_risk_limits #(
     limb3_q   <= refill[63:48] * half_q;
     part_q    <= {16'd0, limb2_q, limb0_q} + {limb3_q, limb1_q, 16'd0};
     product_q <= step_q == 3'd3 ? {16'd0, part_q} : product_q + {part_q, 16'd0};  // whole at step 5
-    cap_q     <= product_q[95:64] != 32'd0 ? {64{1'b1}} : product_q[63:0];
+    cap_parity_q <= ^cap_q;
+    if (step_q == 3'd5) cap_q <= product_q[95:64] != 32'd0 ? {64{1'b1}} : product_q[63:0];
     if (is_end) begin
       refill_q <= data_q;
       burst_q  <= data_q[63:32];
@@ -164,55 +200,58 @@ module hwgw_risk_limits #(
   reg  [191:0] times_q, times_live_q;
   reg  [319:0] gateway_q, gateway_live_q;
 
+  // what is in force is that of no table when none is: nobody who reads it asks
   always @(posedge clk) begin
-    if (is_end) begin
-      if (word_q == `HWGW_LIMITS_GENERATION_OFF / 8) generation_q <= data_q;
-      if (word_q == `HWGW_LIMITS_CHECKS_ENABLED_OFF / 8) checks_q <= data_q[31:0];
-      if (word_q == `HWGW_LIMITS_BEAT_AGE_MAX_NS_OFF / 8) times_q[0+:64] <= data_q;
-      if (word_q == `HWGW_LIMITS_REF_AGE_MAX_NS_OFF / 8) times_q[64+:64] <= data_q;
-      if (word_q == `HWGW_LIMITS_DUP_WINDOW_NS_OFF / 8) times_q[128+:64] <= data_q;
-      if (is_gateway && !word_q[2]) gateway_q[64*word_q[1:0]+:64] <= data_q;
-      if (is_gateway && word_q[2:0] == 3'd3) gateway_q[256+:64] <= cap_q;
-    end
-    if (take && is_sound) begin
-      checks_live_q  <= checks_q;
-      times_live_q   <= times_q;
-      gateway_live_q <= gateway_q;
-      bank_q         <= !bank_q;
+    if (is_ended_q) begin
+      if (is_generation_q) generation_q <= data_q;
+      if (is_checks_q) checks_q <= data_q[31:0];
+      if (is_time_q[0]) times_q[0+:64] <= data_q;
+      if (is_time_q[1]) times_q[64+:64] <= data_q;
+      if (is_time_q[2]) times_q[128+:64] <= data_q;
+      if (is_gateway_q && !account_word_q[2]) gateway_q[64*account_word_q[1:0]+:64] <= data_q;
+      if (is_gateway_q && account_word_q[2:0] == 3'd3) gateway_q[256+:64] <= cap_q;
     end
     is_named_q <= generation_q == take_generation && take_generation != 64'd0;
     if (take) begin
-      generation  <= is_sound ? generation_q : 64'd0;
-      is_in_force <= is_sound;
+      checks_live_q  <= checks_q;
+      times_live_q   <= times_q;
+      gateway_live_q <= gateway_q;
+      generation     <= generation_q;
+      is_in_force    <= 1'b1;
+      bank_q         <= bank_q ^ is_sound;
     end
-    if (drop || rst) begin
-      generation  <= 64'd0;
-      is_in_force <= 1'b0;
+    if (rst || drop || (take && !is_sound)) begin
+      checks_live_q  <= {32{1'b1}};
+      times_live_q   <= 192'd0;
+      gateway_live_q <= 320'd0;
+      generation     <= 64'd0;
+      is_in_force    <= 1'b0;
     end
     if (rst) bank_q <= 1'b0;
   end
 
   assign is_sound        = is_table_offered && is_named_q;
-  assign checks          = is_in_force ? checks_live_q : {32{1'b1}};
-  assign beat_age_max_ns = is_in_force ? times_live_q[0+:64] : 64'd0;
-  assign ref_age_max_ns  = is_in_force ? times_live_q[64+:64] : 64'd0;
-  assign dup_window_ns   = is_in_force ? times_live_q[128+:64] : 64'd0;
-  assign gateway         = is_in_force ? gateway_live_q : 320'd0;
+  assign checks          = checks_live_q;
+  assign beat_age_max_ns = times_live_q[0+:64];
+  assign ref_age_max_ns  = times_live_q[64+:64];
+  assign dup_window_ns   = times_live_q[128+:64];
+  assign gateway         = gateway_live_q;
 
   // ---- rows: a memory per word, with a bit of parity ----
 
   genvar k;
   generate
     for (k = 0; k < 5; k = k + 1) begin : g_instrument
+      localparam [2:0] K = k;
       wire [64:0] row;
       hwgw_risk_ram #(
           .WIDTH (65),
           .ADDR_W(INSTRUMENT_W + 1)
       ) u_ram (
           .clk(clk),
-          .we(is_end && is_instrument && instrument_word[2:0] == k),
-          .waddr({!bank_q, instrument_word[3+:INSTRUMENT_W]}),
-          .wdata({^data_q, data_q}),
+          .we(is_ended_q && is_instrument_q && instrument_word_q[2:0] == K),
+          .waddr({!bank_q, instrument_word_q[3+:INSTRUMENT_W]}),
+          .wdata({data_parity_q, data_q}),
           .raddr({bank_q, instrument_addr}),
           .rdata(row)
       );
@@ -220,16 +259,17 @@ module hwgw_risk_limits #(
       assign instrument_parity[k] = row[64];
     end
     for (k = 0; k < 5; k = k + 1) begin : g_account
+      localparam [2:0] K = k == 4 ? 3 : k;
       wire [64:0] row;
-      wire [63:0] word = k == 4 ? cap_q : data_q;
+      wire [64:0] word = k == 4 ? {cap_parity_q, cap_q} : {data_parity_q, data_q};
       hwgw_risk_ram #(
           .WIDTH (65),
           .ADDR_W(5)
       ) u_ram (
           .clk(clk),
-          .we(is_end && is_account && account_word[2:0] == (k == 4 ? 3 : k)),
-          .waddr({!bank_q, account_word[6:3]}),
-          .wdata({^word, word}),
+          .we(is_ended_q && is_account_q && account_word_q[2:0] == K),
+          .waddr({!bank_q, account_word_q[6:3]}),
+          .wdata(word),
           .raddr({bank_q, account_addr}),
           .rdata(row)
       );
@@ -237,16 +277,17 @@ module hwgw_risk_limits #(
       assign account_parity[k] = row[64];
     end
     for (k = 0; k < 4; k = k + 1) begin : g_strategy
+      localparam [1:0] K = k == 3 ? 1 : k;
       wire [64:0] row;
-      wire [63:0] word = k == 3 ? cap_q : data_q;
+      wire [64:0] word = k == 3 ? {cap_parity_q, cap_q} : {data_parity_q, data_q};
       hwgw_risk_ram #(
           .WIDTH (65),
           .ADDR_W(7)
       ) u_ram (
           .clk(clk),
-          .we(is_end && is_strategy && strategy_word[1:0] == (k == 3 ? 1 : k)),
-          .waddr({!bank_q, strategy_word[7:2]}),
-          .wdata({^word, word}),
+          .we(is_ended_q && is_strategy_q && strategy_word_q[1:0] == K),
+          .waddr({!bank_q, strategy_word_q[7:2]}),
+          .wdata(word),
           .raddr({bank_q, strategy_addr}),
           .rdata(row)
       );
@@ -255,7 +296,7 @@ module hwgw_risk_limits #(
     end
   endgenerate
 
-  wire unused_words = &{1'b0, account_word, strategy_word, instrument_word};
+  wire unused_words = &{1'b0, account_word, strategy_word, instrument_word, account_word_q, strategy_word_q, instrument_word_q};
 
 endmodule
 

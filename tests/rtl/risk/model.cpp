@@ -208,6 +208,7 @@ int risk_model_events(risk_model *model, const void *records, uint32_t cnt, uint
   }
   top->s_axis_event_tvalid = 0;
   top->m_axis_verdict_tready = 1;
+  tick(model); // what passed is kept beside the recent ones a cycle behind the rows
   return got == cnt;
 }
 
