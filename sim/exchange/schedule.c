@@ -57,6 +57,7 @@ void sim_schedule_start(sim_exchange *x) {
   struct sim_schedule *s = &x->schedule;
   s->clock_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
   s->start = clocks_now(s);
+  s->start.ns = x->start_ns; /* what is due is counted from there */
 }
 
 /* message n is of a step behind this one */

@@ -87,7 +87,7 @@ def test_a_plain_socket_hears_on_both_lines_what_was_published(lab: Lab, send: s
         assert sender == lab.exchange.address
     assert sum(frames for _, frames, _ in heard) == report["frames_sent"] > 2 * MESSAGES // 40
     assert report["send"]["errors"] == 0
-    assert report["send"]["calls"] < report["frames_sent"]
+    assert 0 < report["send"]["calls"] <= report["frames_sent"]  # several at once when several are due
 
 
 def test_a_bad_line_of_frames_loses_and_repeats_what_it_says(lab: Lab, send: str, tmp_path: Path) -> None:

@@ -384,4 +384,4 @@ def test_steps_give_each_message_its_time_and_end_with_the_last(tmp_path: Path, 
     ends = [row["ended_ns"] for row in report["steps"]]
     assert [row["messages"] for row in report["steps"]] == [2_000, 0, 4_000]
     assert ends == sorted(ends)
-    assert ends[2] >= 59_997_500
+    assert ends[2] >= 50_000_000 + (4_000 - 64) * 2_500  # an action that begins earlier may publish the last ones
