@@ -86,5 +86,13 @@ class FramesLedger:
         if not self.open[ref]:
             del self.open[ref]
 
+    def assert_agrees(self, report: dict[str, Any], user: str = "DEMO") -> None:
+        """Orders by what became of them, positions and cash are those of an exchange's report at its end."""
+        self.catch_up()
+        orders, account = report["orders"], report["users"][user]
+        names = {"A": "accepted", "U": "replaced", "C": "canceled", "E": "executed", "J": "rejected"}
+        assert {name: self.kinds[kind] for kind, name in names.items()} == {n: orders[n] for n in names.values()}
+        assert (self.flat(), self.cash) == (dict(sorted(account["positions"].items())), account["cash"])
+
     def flat(self) -> dict[str, int]:
         return {symbol: position for symbol, position in sorted(self.positions.items()) if position}

@@ -144,13 +144,8 @@ def test_a_gateway_killed_so_comes_back_and_agrees_with_the_exchange(
         _, stderr = market.started[-1].communicate(timeout=PATIENCE_S)
         assert b"Traceback" not in stderr, stderr.decode()
         report = market.exchange.stop()
-        ledger.catch_up()
-        orders, user = report["orders"], report["users"]["DEMO"]
-        assert [ledger.kinds[kind] for kind in "AUCEJ"] == [
-            orders[name] for name in ("accepted", "replaced", "canceled", "executed", "rejected")
-        ]
-        assert (ledger.flat(), ledger.cash) == (dict(sorted(user["positions"].items())), user["cash"])
-        assert orders["ignored_ref"] == 0  # no reference was used twice
+        ledger.assert_agrees(report)
+        assert report["orders"]["ignored_ref"] == 0  # no reference was used twice
         assert ledger.runs == 3
         assert offers(folder, market.name) > 3
         assert journal.verify(journal.files_of(folder, market.name)).is_whole

@@ -61,6 +61,17 @@ class Killed(Hosts):
         self.load(host, *armed)
         return host
 
+    def quoted(self) -> Host:
+        """A host without rules whose first order is open."""
+        host = self.start()
+        self.until(lambda: len(self.packets) == 1, "a login")
+        self.log_in(b" " * 10, 1, [], 1)
+        host.do("quote")
+        self.until(lambda: self.orders() == [enters(1)], "an order")
+        self.venue.sequenced(accepted(1))
+        self.until(lambda: host.cnt("session.accepted") == 1, "its answer")
+        return host
+
     def arm(self, host: Host, *names: str) -> None:
         for name in names:
             for _ in range(10):  # a busy machine
@@ -210,13 +221,7 @@ def test_a_host_that_is_there_again_within_the_loan_has_a_loan_of_its_own(
     """What the last one lent ends when the gate begins anew; what left by then is on record as what may have."""
     has_left = point == "left"
     with Killed(lab, far, where) as at:
-        first = at.start()
-        at.until(lambda: len(at.packets) == 1, "a login")
-        at.log_in(b" " * 10, 1, [], 1)
-        first.do("quote")
-        at.until(lambda: at.orders() == [enters(1)], "an order")
-        at.venue.sequenced(accepted(1))
-        at.until(lambda: first.cnt("session.accepted") == 1, "its answer")
+        first = at.quoted()
         following = at.prepare()
         frames = far.frames
         far.hold()
@@ -277,13 +282,7 @@ def test_a_host_that_is_killed_while_it_takes_the_loan_back_loses_no_order(
     lab: Lab, far: FarCard, tmp_path: Path, point: str, where: str
 ) -> None:
     with Killed(lab, far, where) as at:
-        first = at.start()
-        at.until(lambda: len(at.packets) == 1, "a login")
-        at.log_in(b" " * 10, 1, [], 1)
-        first.do("quote")
-        at.until(lambda: at.orders() == [enters(1)], "an order")
-        at.venue.sequenced(accepted(1))
-        at.until(lambda: first.cnt("session.accepted") == 1, "its answer")
+        first = at.quoted()
         frames = far.frames
         far.arm(point)
         first.segment.halt("for the test", "operator")  # whose cancel is the host's to write, behind the loan
@@ -384,13 +383,8 @@ def test_a_gateway_killed_with_rules_armed_comes_back_and_agrees_with_the_exchan
         _, stderr = market.started[-1].communicate(timeout=PATIENCE_S)
         assert b"Traceback" not in stderr, stderr.decode()
         report = market.exchange.stop()
-        ledger.catch_up()
-        orders, user = report["orders"], report["users"]["DEMO"]
-        assert [ledger.kinds[kind] for kind in "AUCEJ"] == [
-            orders[name] for name in ("accepted", "replaced", "canceled", "executed", "rejected")
-        ]
-        assert (ledger.flat(), ledger.cash) == (dict(sorted(user["positions"].items())), user["cash"])
-        assert (orders["ignored_ref"], ledger.runs) == (0, 2)
-        assert orders["accepted"] > 2
+        ledger.assert_agrees(report)
+        assert (report["orders"]["ignored_ref"], ledger.runs) == (0, 2)
+        assert report["orders"]["accepted"] > 2
         assert journal.verify(journal.files_of(folder, market.name)).is_whole
         Path(f"/dev/shm/hwgw-{market.name}").unlink(missing_ok=True)
