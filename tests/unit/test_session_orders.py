@@ -478,14 +478,15 @@ def test_every_order_ends_exactly_once_whatever_the_connection_does(rng: random.
         for attempt in range(20_000):
             turn()
             client.now_ns += 10 * MS
-            if not left and client.state == "UP":
+            read = lib.hwgw_session_next_seq(client.handle) == len(market.log) + 1
+            if not left and client.state == "UP" and read:
                 break
             if client.state == "UP" and attempt % 50 == 0:
                 for ref in left:
                     client.send(kind="CANCEL", ref=ref)
         assert left == {}
         assert market.live == {}
-        assert lib.hwgw_session_next_seq(client.handle) == len(market.log) + 1
+        assert read, (lib.hwgw_session_next_seq(client.handle), len(market.log))
         client.ledger()
         assert min(sent.values()) > 300, sent
         assert drops > 20
