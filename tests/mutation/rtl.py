@@ -37,7 +37,8 @@ from support import risk, risk_rtl  # noqa: E402
 from tests.mutation.verilog import PACKAGE, Module, Mutant  # noqa: E402
 
 SECONDS_MAX = 1800  # a mutant that takes longer hangs, which is noticed too
-SLOW = ("golden", "random_pauses", "every_event", "conformance")  # what they say the race below says too
+# what they say the race below says too
+SLOW = ("golden", "random_pauses", "every_event", "conformance", "verilator_s_own")
 WARM_EVENTS = 3_000
 EVENTS = 20_000  # of the last race, on the way to the 150,000 of its own test
 CYCLES = {"NEW": 8, "REPLACE": 8, "CANCEL": 10, "ACCEPTED": 10, "BEAT": 8, "ARM": 8}

@@ -111,6 +111,24 @@ def test_c_and_verilog_are_equal_in_all_state_after_every_event(fast: Path, seed
     assert set(facts) == FACTS, facts
 
 
+@pytest.mark.parametrize(("burst_max", "is_paused"), [(1, False), (16, False), (16, True)])
+def test_a_cycle_of_the_race_is_one_of_verilator_s_own(fast: Path, seed: int, burst_max: int, is_paused: bool):
+    """model.cpp tells the model of the rising edge itself: the same answers, cycles, latencies and state come of it."""
+    seen = []
+    for is_plain in (0, 1):
+        gates = risk_rtl.Race(seed, fast)
+        gates.lib.risk_model_plain(gates.model, is_plain)
+        gates.widen()
+        gates.run(3000, burst_max, tables_per_million=2000, pauses=is_paused)
+        last = gates.ffi.new("uint64_t[2]")
+        gates.lib.risk_model_last(gates.model, 0, last)
+        pulses = [gates.lib.risk_model_pulses(gates.model, reason) for reason in REASONS]
+        seen.append((bytes(gates.ffi.buffer(gates.counts)), gates.dump(1), list(last), pulses))
+    assert gates.counts.events >= 3000
+    assert gates.counts.cycles > 10 * gates.counts.events
+    assert seen[0] == seen[1]
+
+
 def test_numbers_of_every_size_give_the_same_in_c_and_verilog_after_every_event(library: Path, seed: int):
     """Each gate is reset over and over, then all is of other rows; the wire of the halt is pulled between events."""
     gate_cnt, reset_cnt = (8, 15) if rtl.IS_FULL else (2, 5)

@@ -38,6 +38,11 @@ MEMORY = {
 }
 
 
+def compiler(optimize: str) -> str:
+    """Of a model that is to be quick clang makes a ninth fewer instructions than GCC, as quickly."""
+    return "clang++" if optimize == "-O3" and shutil.which("clang++") else "g++"
+
+
 def missing() -> str:
     """Why the gate cannot be simulated here, "" when it can."""
     return tools.missing("verilator", "make", "g++", "perl")
@@ -98,7 +103,8 @@ def build(changed: Mapping[str, str] | None = None, optimize: str = "-O3", with_
     texts = {path.name: path.read_text(encoding="utf-8") for path in rtl()} | dict(changed or {})
     inputs = [*tools.GENERATED.glob("*.vh"), HERE / "model.cpp", *HERE.glob("*.h"), archive]
     options = (*VERILATOR, *(benches.COVERAGE_ARGS if with_coverage else ()))
-    text = "\0".join([*(f"{name}\n{body}" for name, body in sorted(texts.items())), *options, optimize])
+    compilers = f"CXX={compiler(optimize)} LINK={compiler(optimize)}"
+    text = "\0".join([*(f"{name}\n{body}" for name, body in sorted(texts.items())), *options, optimize, compilers])
     text += benches.WIDE_MENDED if with_coverage else ""
     digest = hashlib.sha256(text.encode() + b"".join(path.read_bytes() for path in sorted(inputs))).hexdigest()[:12]
     library = BUILDS / f"{'mutant-' if changed else ''}{digest}" / "librisk.so"
@@ -123,7 +129,7 @@ def build(changed: Mapping[str, str] | None = None, optimize: str = "-O3", with_
         command = [
             "verilator", *options, "--build", "-j", "2", f"-I{tools.GENERATED}", f"-I{source}",
             "--Mdir", str(work), "-CFLAGS", f"-fPIC -march=native -I{HERE}{defines}",
-            "-MAKEFLAGS", f"OPT_FAST={optimize} OPT_SLOW=-O0 OPT_GLOBAL=-O1",
+            "-MAKEFLAGS", f"OPT_FAST={optimize} OPT_SLOW=-O0 OPT_GLOBAL=-O1 {compilers}",
             "-LDFLAGS", f"-shared -Wl,--whole-archive {archive} -Wl,--no-whole-archive", "-o", library.name,
             *package, str(source / "hwgw_risk.v"), str(HERE / "model.cpp"),
         ]  # fmt: skip
@@ -155,7 +161,7 @@ class Race:
         self.ffi.cdef(_cdef())
         model = (HERE / "model.h").read_text(encoding="utf-8")
         for name in ("halt", "flip", "last", "pulses", "verdict_cnt", "reset", "latency", "table", "events", "halted",
-                     "pauses", "mutate", "words", "halt_in", "count"):  # fmt: skip
+                     "pauses", "plain", "mutate", "words", "halt_in", "count"):  # fmt: skip
             found = re.search(rf"^\w+ risk_model_{name}\([^;]*;", model, re.MULTILINE)
             assert found, name
             self.ffi.cdef(found[0])

@@ -13,6 +13,11 @@ extern "C" {
 
 struct risk_model;
 
+struct risk_rows {
+  uint32_t *words;
+  uint32_t stride; /* 32-bit words per row */
+};
+
 /* the memories and registers of hwgw_risk whose rows fpga/gen_risk.py describes */
 enum risk_memory {
   MEMORY_AT,
@@ -44,6 +49,8 @@ void risk_model_table(struct risk_model *model, const uint64_t *words, uint32_t 
 /* cnt records of 64 bytes, each offered as soon as the gate takes it; their answers. Returns when the last one has been
  * applied, 0 when the gate hangs or answers with another record */
 int risk_model_events(struct risk_model *model, const void *records, uint32_t cnt, uint8_t *reasons);
+/* from now on a cycle is two evaluations of Verilator's own, as its manual says */
+void risk_model_plain(struct risk_model *model, uint32_t is_plain);
 /* from now on records are offered, limits words given and answers taken with pauses, by that seed; 0 = none */
 void risk_model_pauses(struct risk_model *model, uint32_t seed);
 /* cycles from the last record to its verdict */
@@ -52,9 +59,8 @@ uint64_t risk_model_cycles(const struct risk_model *model);
 void risk_model_halt(struct risk_model *model, uint32_t level, uint32_t reason);
 /* the wire is high for one cycle, so many cycles after the next record is taken */
 void risk_model_halt_in(struct risk_model *model, uint32_t cycles, uint32_t reason);
-/* bits [lsb, lsb + width) of a row, at most 64 */
-uint64_t risk_model_bits(const struct risk_model *model, enum risk_memory memory, uint32_t row, uint32_t lsb,
-                         uint32_t width);
+/* the memories, by enum risk_memory; bit 0 of a row is bit 0 of its first word */
+const struct risk_rows *risk_model_rows(const struct risk_model *model);
 /* turns a bit of a row of a memory over, for the test of parity */
 void risk_model_flip(struct risk_model *model, uint32_t memory, uint32_t row, uint32_t bit);
 uint64_t risk_model_last_ts(const struct risk_model *model);

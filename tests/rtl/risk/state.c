@@ -6,18 +6,30 @@
 
 #include "hwgw_risk_rows.h"
 
-#define BITS(memory, row, ...) risk_model_bits(model, MEMORY_##memory, row, __VA_ARGS__)
+#define BITS(memory, row, ...) bits(model, MEMORY_##memory, row, __VA_ARGS__)
 #define WORD(memory, row, ...) (uint32_t)BITS(memory, row, __VA_ARGS__)
+
+/* bits [lsb, lsb + width) of a row, at most 64; where lsb and width are constants, a few instructions */
+static inline uint64_t bits(const struct risk_model *model, enum risk_memory memory, uint32_t row, uint32_t lsb,
+                            uint32_t width) {
+  const struct risk_rows *rows = &risk_model_rows(model)[memory];
+  const uint32_t *at = rows->words + row * rows->stride + lsb / 32;
+  uint32_t shift = lsb % 32;
+  uint64_t value = at[0] >> shift;
+  if (shift + width > 32) value |= (uint64_t)at[1] << (32 - shift);
+  if (shift + width > 64) value |= (uint64_t)at[2] << (64 - shift);
+  return value & UINT64_MAX >> (64 - width);
+}
 
 /* 96 bits, signed */
 static hwgw_money money(const struct risk_model *model, enum risk_memory memory, uint32_t row, uint32_t lsb,
                         uint32_t width) {
-  uint32_t high = (uint32_t)risk_model_bits(model, memory, row, lsb + 64, width - 64);
-  return (hwgw_money)(int32_t)high * ((hwgw_money)1 << 64) + (hwgw_money)risk_model_bits(model, memory, row, lsb, 64);
+  uint32_t high = (uint32_t)bits(model, memory, row, lsb + 64, width - 64);
+  return (hwgw_money)(int32_t)high * ((hwgw_money)1 << 64) + (hwgw_money)bits(model, memory, row, lsb, 64);
 }
 
 static uint64_t recent_bits(const struct risk_model *model, uint32_t age, uint32_t lsb, uint32_t width) {
-  return risk_model_bits(model, MEMORY_RECENT, 0, age * HWGW_ROW_RECENT_W + lsb, width);
+  return bits(model, MEMORY_RECENT, 0, age * HWGW_ROW_RECENT_W + lsb, width);
 }
 
 void state_globals(const struct risk_model *model, struct hwgw_risk *to) {
@@ -40,11 +52,11 @@ void state_globals(const struct risk_model *model, struct hwgw_risk *to) {
 
 static void account(const struct risk_model *model, struct hwgw_risk_account *to, enum risk_memory memory,
                     uint32_t row) {
-  to->open_notional = risk_model_bits(model, memory, row, HWGW_ROW_ACCOUNT_OPEN_NOTIONAL);
-  to->filled_notional = risk_model_bits(model, memory, row, HWGW_ROW_ACCOUNT_FILLED_NOTIONAL);
-  to->bucket.level = risk_model_bits(model, memory, row, HWGW_ROW_ACCOUNT_LEVEL);
-  to->bucket.level_ts = risk_model_bits(model, memory, row, HWGW_ROW_ACCOUNT_LEVEL_TS);
-  to->open_cnt = (uint32_t)risk_model_bits(model, memory, row, HWGW_ROW_ACCOUNT_OPEN_CNT);
+  to->open_notional = bits(model, memory, row, HWGW_ROW_ACCOUNT_OPEN_NOTIONAL);
+  to->filled_notional = bits(model, memory, row, HWGW_ROW_ACCOUNT_FILLED_NOTIONAL);
+  to->bucket.level = bits(model, memory, row, HWGW_ROW_ACCOUNT_LEVEL);
+  to->bucket.level_ts = bits(model, memory, row, HWGW_ROW_ACCOUNT_LEVEL_TS);
+  to->open_cnt = (uint32_t)bits(model, memory, row, HWGW_ROW_ACCOUNT_OPEN_CNT);
 }
 
 void state_account(const struct risk_model *model, struct hwgw_risk *to, uint32_t index) {
@@ -81,11 +93,11 @@ void state_instrument(const struct risk_model *model, struct hwgw_risk *to, uint
   at->own_ask_min_inv = WORD(AT, index, HWGW_ROW_AT_OWN_ASK_MIN_INV);
   at->ref_px = WORD(AT, index, HWGW_ROW_AT_REF_PX);
   at->ref_ts = BITS(AT, index, HWGW_ROW_AT_REF_TS);
-  at->is_feed_good = (uint32_t)risk_model_bits(model, MEMORY_FEED, index / 64, index % 64, 1);
+  at->is_feed_good = (uint32_t)bits(model, MEMORY_FEED, index / 64, index % 64, 1);
   holding->mark_px = WORD(AT, index, HWGW_ROW_AT_MARK_PX);
   holding->held_mask = 0;
   for (uint32_t i = 0; i < HWGW_RISK_ACCOUNTS_MAX; i++) {
-    holding->pos[i] = (int64_t)risk_model_bits(model, MEMORY_HELD, index * HWGW_RISK_ACCOUNTS_MAX + i, 0, 64);
+    holding->pos[i] = (int64_t)bits(model, MEMORY_HELD, index * HWGW_RISK_ACCOUNTS_MAX + i, 0, 64);
     holding->held_mask |= (uint32_t)(holding->pos[i] != 0) << i;
   }
 }
