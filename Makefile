@@ -47,7 +47,7 @@ help:
 	@echo "make determinism [N=100]    one feed, one strategy, one seed: so many backtests, two at a time, give one journal"
 	@echo "make books [MESSAGES=1000000000]  our books against those of the simulated exchange, day by day, each of 5 M messages"
 	@echo "make seeds [SEEDS=10000]    the feed side under so many seeds of faults, under sanitizers: never a wrong book"
-	@echo "make soak-risk [EVENTS=1000000 RTL_EVENTS=EVENTS]  the gate: C against golden model and Verilog, breakers, every short sequence"
+	@echo "make soak-risk [EVENTS=1000000 RTL_EVENTS=EVENTS JSON=out.json]  the gate: C against golden model and Verilog, breakers, every short sequence"
 	@echo "make mutants                the gate's C code changed in one place at a time: how many changes its tests notice"
 	@echo "make mutants-rtl [ARGS='--every 3']  the same for the gate's Verilog: all changes in one model, which is compiled once"
 	@echo "make rtl [JSON=out.json]    the card's Verilog in simulation, at full length: events compared, coverage, latency"
@@ -291,8 +291,8 @@ soak-risk: $(build_stamp)
 	@echo "soak-risk: $(EVENTS) events of C against the golden model, every sequence of 6 events, some minutes"
 	@HWGW_RISK_EVENTS=$(EVENTS) HWGW_BREAKER_EVENTS=$(EVENTS) HWGW_STATEFUL=500 $(bin)/python -m pytest -q -s --durations=0 \
 	  tests/unit/test_risk.py tests/unit/test_breaker.py tests/unit/test_risk_stateful.py -k 'long or random or stateful' $(ARGS)
-	@HWGW_RISK_RTL_EVENTS=$(or $(RTL_EVENTS),$(EVENTS)) $(bin)/python -m pytest -q -s --durations=0 tests/rtl/test_risk_rtl.py \
-	  -k after_every_event $(ARGS)
+	@PYTHONPATH=tests $(bin)/python -m support.race_long --events $(or $(RTL_EVENTS),$(EVENTS)) $(if $(JSON),--json '$(JSON)') \
+	  $(RTL_ARGS)
 	@mkdir -p build
 	@$(bin)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_BUILD_TYPE=Release -DHWGW_SANITIZE=ON \
 	  -DCMAKE_MAKE_PROGRAM=$(abspath $(bin))/ninja -DPython_EXECUTABLE=$(abspath $(bin))/python >build/seeds.log || \

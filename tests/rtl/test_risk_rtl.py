@@ -2,12 +2,12 @@
 
 SPDX-License-Identifier: MIT
 
-HWGW_RTL_FULL=1 (make rtl) runs a million events; HWGW_RISK_RTL_EVENTS (make soak-risk) as many as it says.
+HWGW_RTL_FULL=1 (make rtl) runs a million events; as many as one wishes: support/race_long.py (make soak-risk).
 """
 
 from __future__ import annotations
 
-import os
+import json
 import random
 import re
 import shutil
@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from hwgw_sim.golden import limits
 from hwgw_sim.golden.risk import Risk
-from support import gate_build, risk, risk_rtl, rtl
+from support import gate_build, race_long, risk, risk_rtl, rtl
+from support.race_long import stream, summary
 from support.risk_stream import Stream
-from support.streams import each
 
 from fpga import tools
 from hwgw import specs
@@ -29,13 +29,9 @@ from hwgw.conformance import SharedObjectGate, run, scenarios
 pytestmark = pytest.mark.skipif(bool(risk_rtl.missing()), reason=risk_rtl.missing())
 
 DTYPE = specs.dtype("order", "order")
-EVENTS = int(os.environ.get("HWGW_RISK_RTL_EVENTS") or (1_000_000 if rtl.IS_FULL else 150_000))
-# a table takes as many cycles as 700 events: what is far longer than a million events has fewer of them
-TABLES_PER_MILLION, WHOLE = (2000, 5000) if EVENTS <= 10_000_000 else (20, 20_000)
-STREAM_EVENTS = 125_000
-"""A stream begins anew from reset after so many: an older one spends its credit, and then shows little but refusals."""
+EVENTS = 1_000_000 if rtl.IS_FULL else 150_000
+TABLES_PER_MILLION, WHOLE = 2000, 5000
 REASONS = range(19)
-FACTS = {"pass", "halted", "clock", "malformed", "loss", "state"}
 
 
 @pytest.fixture(scope="module")
@@ -71,44 +67,46 @@ def pack(event: risk.Event) -> bytes:
     return record.tobytes()
 
 
-def race(library: Path, seed: int, turn: int, events: int) -> tuple[list[int], list[int], int, int]:
-    """One gate of eight: orders and facts by their answer, events, looks at state."""
-    burst_max = (1, 16)[turn % 2]
-    orders, facts = np.zeros(32, np.int64), np.zeros(32, np.int64)
-    states = 0
-    for begin in range(0, events, STREAM_EVENTS):
-        gates = risk_rtl.Race(seed + turn + begin, library)
-        gates.run(min(STREAM_EVENTS, events - begin), burst_max, TABLES_PER_MILLION, WHOLE, pauses=turn % 4 == 3)
-        counts = gates.counts
-        orders += list(counts.orders)
-        facts += list(counts.facts)
-        states += counts.states
-        assert counts.events == sum(counts.orders) + sum(counts.facts)
-        assert counts.whole >= counts.events // (WHOLE + 1000)
-        assert burst_max > 1 or counts.states == counts.events
-        for kind, cycles in (("NEW", 8), ("REPLACE", 8), ("CANCEL", 10), ("ACCEPTED", 10), ("BEAT", 8), ("ARM", 8)):
-            code = getattr(risk.Kind, kind)
-            assert burst_max > 1 or counts.latency_min[code] == counts.latency_max[code] == cycles, kind
-    return orders.tolist(), facts.tolist(), int(orders.sum() + facts.sum()), states
-
-
 def test_c_and_verilog_are_equal_in_all_state_after_every_event(fast: Path, seed: int):
     """Eight gates: each event alone, and in bursts, back to back or with pauses; state is compared after the burst."""
-    jobs = [(fast, seed, turn, EVENTS // 8) for turn in range(8)]
-    seen: Counter[str] = Counter()
-    facts: Counter[str] = Counter()
-    compared = states = 0
-    for of_orders, of_facts, event_cnt, state_cnt in each(race, jobs, is_long="HWGW_RISK_RTL_EVENTS" in os.environ):
-        seen += Counter({risk.NAMES[reason]: of_orders[reason] for reason in REASONS})
-        facts += Counter({name: of_facts[code] for code, name in risk.NAMES.items() if name in FACTS})
-        compared += event_cnt
-        states += state_cnt
-    print(f"{compared} events, {states} looks at state; {dict(seen)}, facts {dict(facts)}")
-    assert compared >= EVENTS
-    assert states >= EVENTS // 2
-    scarce = {name for name in (risk.NAMES[reason] for reason in REASONS) if seen[name] < EVENTS // 10_000}
-    assert scarce == set(), seen
-    assert set(facts) == FACTS, facts
+    lines = [
+        {"stream": turn, "processor_s": 0} | stream(fast, seed + turn, turn, EVENTS // 8, TABLES_PER_MILLION, WHOLE)
+        for turn in range(8)
+    ]
+    found = summary({"seed": seed}, lines)
+    print(f"{found['events']} events, {found['looks']} looks at state; {found['orders']}, facts {found['facts']}")
+    assert found["events"] >= EVENTS
+    assert found["looks"] >= EVENTS // 2
+    assert found["wrong"] == []
+
+
+def test_a_long_race_goes_on_where_it_stopped_and_finds_a_difference(
+    fast: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    record = tmp_path / "race.jsonl"
+    monkeypatch.setattr(race_long, "STREAM_EVENTS", 4_000)
+    first = race_long.race(fast, 8_000, 5, 2, record)
+    assert (first["streams"], first["seed_last"]) == (2, 5 + 10**9)
+    with record.open("a") as file:
+        file.write('{"stream": 2, "seed"')  # killed while it wrote
+
+    def differs(library: Path, seed: int, turn: int, events: int) -> dict[str, object]:
+        assert turn != 3, "a difference"
+        return stream(library, seed, turn, events)
+
+    monkeypatch.setattr(race_long, "stream", differs)
+    more = race_long.race(fast, 40_000, 5, 2, record)
+    lines = [json.loads(line) for line in record.read_text().splitlines()][1:]
+    assert {line["stream"] for line in lines[:2]} == {0, 1}
+    assert len({line["stream"] for line in lines}) == len(lines) == more["streams"] < 10
+    assert more["wrong"][0].startswith("stream 3, seed 3000000005: a difference")
+    assert race_long.race(fast, 40_000, 5, 2, record) == more  # what differed is not passed over by starting again
+    second = next(line for line in lines if line["stream"] == 1)
+    assert stream(fast, 5 + 10**9, 1, 4_000).items() <= second.items()
+    with pytest.raises(ValueError, match="name another record"):
+        race_long.race(fast, 40_000, 6, 2, record)
+    with race_long.alone(record), pytest.raises(ValueError, match="another race"):
+        race_long.race(fast, 40_000, 5, 2, record)
 
 
 @pytest.mark.parametrize(("burst_max", "is_paused"), [(1, False), (16, False), (16, True)])
