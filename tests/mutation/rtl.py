@@ -21,7 +21,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -37,8 +37,7 @@ from support import risk, risk_rtl  # noqa: E402
 from tests.mutation.verilog import PACKAGE, Module, Mutant  # noqa: E402
 
 SECONDS_MAX = 1800  # a mutant that takes longer hangs, which is noticed too
-# what they say the race below says too
-SLOW = ("golden", "random_pauses", "every_event", "conformance", "verilator_s_own")
+SLOW = ("every_event",)  # what they say the race below says too
 WARM_EVENTS = 3_000
 EVENTS = 20_000  # of the last race, on the way to the 150,000 of its own test
 CYCLES = {"NEW": 8, "REPLACE": 8, "CANCEL": 10, "ACCEPTED": 10, "BEAT": 8, "ARM": 8}
@@ -80,6 +79,12 @@ def _wide(race: risk_rtl.Race) -> None:
         race.run(1_000, 16, 5000, whole=1000, pauses=True)
 
 
+def _parameters(names: str | Sequence[str], values: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """As a mark of pytest gives them: one name and its values, or some names and tuples."""
+    for value in values:
+        yield {names: value} if isinstance(names, str) else dict(zip(names, value, strict=True))
+
+
 def tries(warm: risk_rtl.Race, library: Path, options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Any]]]:
     """What notices mutants, by name, the quickest first. warm: gates that have run for a while, unchanged until now."""
     yield "1000 events one by one", lambda: _race(warm, 1_000, 1, 0)
@@ -87,12 +92,13 @@ def tries(warm: risk_rtl.Race, library: Path, options: argparse.Namespace) -> It
     module = _tests()
     functions = [f for name, f in inspect.getmembers(module, inspect.isfunction) if name.startswith("test_")]
     for function in (f for f in functions if not any(word in f.__name__ for word in SLOW)):
-        needs = list(inspect.signature(function).parameters)
+        needs = set(inspect.signature(function).parameters)
         usual = {"library": library, "seed": options.seed}
         marks = [mark.args for mark in getattr(function, "pytestmark", []) if mark.name == "parametrize"]
-        for known in [{name: value} for name, values in marks for value in values] or [{}]:
-            given = {name: (usual | known)[name] for name in needs}
-            yield function.__name__, lambda function=function, given=given: function(**given)
+        for known in [known for names, values in marks for known in _parameters(names, values)] or [{}]:
+            given = {name: value for name, value in (usual | known).items() if name in needs}
+            if set(given) == needs:  # else it is about the tests themselves
+                yield function.__name__, lambda function=function, given=given: function(**given)
     yield "6000 from reset on", lambda: _race(risk_rtl.Race(options.seed + 1, library), 6_000, 1, 2000)
     yield "4 resets, each with 1000 of every size", lambda: _wide(risk_rtl.Race(options.seed + 2, library))
     yield f"{options.events} more", lambda: warm.run(options.events, tables_per_million=1000, whole=2000)

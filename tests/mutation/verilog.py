@@ -85,6 +85,9 @@ class Module:
             place = found.end()
         self.pair: dict[int, int] = {}
         self._match()
+        self.loops = {
+            name for names in re.findall(r"\b(?:genvar|integer) ([^;]*);", text) for name in re.findall(r"\w+", names)
+        }
         self.assigns = set(self._assignments())
         self.nodes: dict[int, list[Node]] = {}
         self.mutants: list[Mutant] = []
@@ -152,9 +155,9 @@ class Module:
     # ---- what may be changed ----
 
     def _is_fixed(self, first: int, end: int) -> bool:
-        """An expression of parameters alone."""
+        """An expression of parameters, and of what counts in a loop, alone."""
         words = [word for kind, word, _ in self.tokens[first:end] if kind == "name"]
-        return all(word.startswith(("`", "$")) or word.isupper() or word in {"k", "i"} for word in words)
+        return all(word.startswith(("`", "$")) or word.isupper() or word in self.loops for word in words)
 
     def _add(self, first: int, end: int, at: int, old: str, *news: str) -> None:
         place = self.tokens[at][2]

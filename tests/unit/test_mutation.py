@@ -5,11 +5,17 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
+from support import risk_rtl
 
+from fpga import tools
+from tests.mutation import rtl
 from tests.mutation.__main__ import PARTS, mutants
 from tests.mutation.verilog import Module
 
@@ -59,3 +65,23 @@ def test_a_verilog_module_has_every_change_once_and_is_itself_without_them():
     assert "wire [3:0] more = ((mutant::on == 1) ? ((m_q) - " in text
     assert "localparam MAX = 7;  // not changed" in text
     assert "input wire clk" in text
+
+
+@pytest.mark.skipif(bool(risk_rtl.missing()), reason=risk_rtl.missing())
+def test_the_gate_with_all_its_changes_is_verilog(tmp_path: Path):
+    tools.generate()
+    texts, found = rtl.mutants()
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    command = ["verilator", "--lint-only", "--quiet", "-Wno-lint", "--no-timing", "--top-module", "hwgw_risk"]
+    command += [f"-I{tools.GENERATED}", f"-I{tmp_path}", str(tmp_path / "mutant.v"), str(tmp_path / "hwgw_risk.v")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=tools.environment())
+    assert done.returncode == 0, done.stderr[:2000]
+    assert len(found) > 1500
+
+
+def test_what_judges_mutants_is_every_test_that_needs_no_more_than_a_gate():
+    names = [name for name, _ in rtl.tries(None, Path("gate"), argparse.Namespace(seed=1, events=1))]
+    assert names.count("test_fills_and_refusals_of_a_strategy_stay_at_the_highest_number_there_is") == 2
+    assert "test_reset_forgets_everything" in names
+    assert not [name for name in names if "headers" in name or "long_race" in name]
