@@ -27,9 +27,11 @@ module fv_arbiter (
 
   hwgw_arbiter dut (
       .clk(clk), .cfg_jump_max(jump_max), .cfg_hold_cycles({14'd0, hold}), .cmd_restart(1'b0), .cmd_repair(1'b0),
-      .s_a_record(a_record), .s_a_valid(a_valid), .s_a_ready(a_ready), .s_a_tight(a_tight),
-      .s_b_record(b_record), .s_b_valid(b_valid), .s_b_ready(b_ready), .s_b_tight(b_tight),
-      .m_data(), .m_len(), .m_seq(m_seq), .m_line(m_line), .m_t_rx(), .m_valid(m_valid),
+      .s_a_record(a_record), .s_a_valid(a_valid), .s_a_kind(a_valid ? 4'd1 << a_record[1:0] : 4'd0),
+      .s_a_ready(a_ready), .s_a_tight(a_tight),
+      .s_b_record(b_record), .s_b_valid(b_valid), .s_b_kind(b_valid ? 4'd1 << b_record[1:0] : 4'd0),
+      .s_b_ready(b_ready), .s_b_tight(b_tight),
+      .m_data(), .m_code_n(), .m_len(), .m_seq(m_seq), .m_line(m_line), .m_t_rx(), .m_valid(m_valid),
       .next_seq(), .session(), .state(), .pulse_a(), .pulse_b(),
       .pulse_gap(pulse_gap), .missing(missing), .rst(rst)
   );

@@ -3,8 +3,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Assumed: nothing is committed and taken back in one cycle, which fv_mold proves of hwgw_mold; no record is given while the store is
-// full, where hwgw_mold may do so in one cycle more (fv_mold), for which the margin of the real store is larger.
-// RULE_ORDER  the records that were committed leave in their order, each once; what was taken back never leaves
+// full, where hwgw_mold may do so in one cycle more (fv_mold), for which the margin of the real store is larger; the reader
+// takes only what is there, as hwgw_line does.
+// RULE_ORDER  the records that were committed leave in their order, each once, and m_kind is of them; what was taken back never leaves
 // RULE_STABLE a record that waits at the port stays as it is
 // RULE_LIVE   a committed record is at the port within 3 cycles when the reader takes what is there
 `default_nettype none
@@ -21,10 +22,11 @@ module fv_hold (
 
   wire full, tight, m_valid;
   wire [2:0] m_record;
+  wire [3:0] m_kind;
 
   hwgw_hold #(.WIDTH(3), .DEPTH(8), .MARGIN(2)) dut (
       .clk(clk), .s_record(record), .s_valid(valid), .s_commit(commit), .s_rollback(rollback), .s_full(full),
-      .is_tight(tight), .m_record(m_record), .m_valid(m_valid), .m_ready(ready), .rst(rst)
+      .is_tight(tight), .m_record(m_record), .m_kind(m_kind), .m_valid(m_valid), .m_ready(ready), .rst(rst)
   );
 
   // what was given, from the first committed record that has not left on; 16 places are more than can be inside
@@ -34,7 +36,7 @@ module fv_hold (
   reg        waits_q;
   reg  [2:0] was_q;
   reg  [2:0] idle_q;
-  wire       take = m_valid && ready;
+  wire       take = ready;
   wire [3:0] write_next = write_q + {3'd0, valid};
   wire [3:0] inside = commit_q - read_q;
 
@@ -42,6 +44,7 @@ module fv_hold (
     has_begun <= 1'b1;
     assume (rst == !has_begun);
     assume (!(valid && full));
+    assume (!(ready && !m_valid));
     assume (!(commit && rollback));
     if (valid) given[write_q] <= record;
     write_q  <= rollback ? commit_q : write_next;
@@ -64,6 +67,7 @@ module fv_hold (
     back_q <= rst ? 4'd0 : back_q + {3'd0, rollback && write_q != commit_q};
     if (!rst && has_begun) begin
       if (m_valid) assert (inside != 4'd0 && m_record == given[read_q]);
+      assert (m_kind == (m_valid ? 4'd1 << m_record[1:0] : 4'd0));
       assert (inside <= 4'd10);
       cover (m_valid && read_q == 4'd3 && back_q == 4'd1);
       cover (full && m_valid);

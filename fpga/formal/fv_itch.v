@@ -29,7 +29,7 @@ module fv_itch (
   hwgw_itch #(.LOCATE_W(2)) dut (
       .clk(clk), .cfg_channel(16'd7), .cfg_all(all), .cmd_symbol_locate(symbol_we), .cfg_symbol_locate(symbol_locate),
       .cfg_symbol_is_on(symbol_is_on), .cfg_symbol_instrument(10'd5),
-      .s_data(data), .s_len(len), .s_seq(seq), .s_line(line), .s_t_rx(t_rx), .s_valid(valid),
+      .s_data(data), .s_code_n(~data[7:0]), .s_len(len), .s_seq(seq), .s_line(line), .s_t_rx(t_rx), .s_valid(valid),
       .m_event(m_event), .m_valid(m_valid), .m_is_on(m_is_on), .pulse_messages(messages),
       .pulse_drop_length(drop_length), .pulse_drop_unknown(drop_unknown), .pulse_drop_instrument(drop_instrument),
       .rst(rst)

@@ -23,13 +23,17 @@ module fv_mold (
 );
 
   wire m_valid, m_commit, m_rollback;
+  wire [7:0] zero = {data[63:56] == 8'd0, data[55:48] == 8'd0, data[47:40] == 8'd0, data[39:32] == 8'd0,
+                     data[31:24] == 8'd0, data[23:16] == 8'd0, data[15:8] == 8'd0, data[7:0] == 8'd0};
   reg  has_begun = 1'b0;
   reg  [4:0] end_q = 5'd0;  // bit n: a beat with tlast n + 1 cycles ago
 
   hwgw_mold #(.DATA_SZ(32)) dut (
-      .clk(clk), .cfg_verified(verified), .s_axis_tdata(data), .s_axis_tkeep(keep), .s_axis_tvalid(valid), .s_axis_tlast(last),
+      .clk(clk), .cfg_verified(verified), .s_axis_tdata(data), .s_axis_tkeep(keep), .s_axis_tzero(zero),
+      .s_axis_tvalid(valid), .s_axis_tlast(last),
       .s_t_rx(64'd0), .s_refused(refused), .s_verdict_valid(end_q[4]),
-      .s_verdict_cause({{(`HWGW_LINE_CNT_W - 1) {1'b0}}, is_bad}), .m_record(), .m_valid(m_valid), .m_commit(m_commit),
+      .s_verdict_drop(is_bad), .s_verdict_cause({{(`HWGW_LINE_CNT_W - 1) {1'b0}}, is_bad}),
+      .m_record(), .m_valid(m_valid), .m_commit(m_commit),
       .m_rollback(m_rollback), .s_full(full), .pulse(), .rst(rst)
   );
 

@@ -64,9 +64,10 @@ PROOFS = (
         "rate": ("assign s_axis_tready = !held_valid_q;", "assign s_axis_tready = !out_valid_q;"),
     }),
     *_stream("fifo", 13, {
-        "stable": ("!is_empty && (!out_valid_q || m_axis_tready)", "!is_empty"),
-        "order": ("wire is_full = write_q == {~read_q[ADDR_W], read_q[ADDR_W-1:0]};", "wire is_full = 1'b0;"),
-        "live": ("wire is_empty = write_q == read_q;", "wire is_empty = write_q - read_q < 2;"),
+        "stable": ("!is_empty_q && (!out_valid_q || m_axis_tready)", "!is_empty_q"),
+        "order": ("is_full_q   <= !get && (put ? is_last : is_all);", "is_full_q   <= 1'b0;"),
+        "live": ("is_empty_q  <= !put && (get ? is_one : is_none);",
+                 "is_empty_q  <= !put && (get || is_one || is_none);"),
         "rate": ("(!out_valid_q || m_axis_tready)", "!out_valid_q"),
     }),
     *_rules("itch", 8, {
@@ -137,9 +138,9 @@ PROOFS = (
           ("wire       is_full = was_full_q || s_full;", "wire       is_full = was_full_q;"),
           is_induction=True, depth_cover=16),
     Proof("hold.order", "hwgw_hold", "fv_hold", "RULE_ORDER", 11,
-          ("write_q <= s_rollback ? commit_q : write_next;", "write_q <= write_next;"), depth_cover=13),
+          ("write_q      <= s_rollback ? commit_q : write_next;", "write_q      <= write_next;"), depth_cover=13),
     *_rules("hold", 13, {
-        "stable": ("wire             is_out_free = !m_valid || m_ready;", "wire             is_out_free = 1'b1;"),
+        "stable": ("head_q      <= head_q ^ m_ready;", "head_q      <= head_q ^ m_valid;"),
         "live": ("has_more_q <= !(get ? is_back_one : is_back_even);", "has_more_q <= has_more_q && !is_back_one;"),
     }),
 )  # fmt: skip

@@ -2,7 +2,8 @@
 //
 // SPDX-License-Identifier: MIT
 //
-// Input: records of both lines. Output: messages with their number, line and time stamp; never stalled.
+// Input: records of both lines, each with its kind as hwgw_hold gives it. Output: messages with their number, line and time stamp;
+// never stalled.
 // Arbitration is by message, never by packet, because lines need not be cut into the same packets. The first good packet sets
 // session and number. A line that is ahead of the expected number waits for the other one to fill the hole: up to
 // cfg_hold_cycles, until its own store is half full, or until the other line is ahead as well. Then the hole is a gap (gaps + 1,
@@ -24,14 +25,17 @@ module hwgw_arbiter #(
     input  wire                           cmd_restart,
     input  wire                           cmd_repair,
     input  wire [           RECORD_W-1:0] s_a_record,
+    input  wire [                    3:0] s_a_kind,
     input  wire                           s_a_valid,
     output wire                           s_a_ready,
     input  wire                           s_a_tight,
     input  wire [           RECORD_W-1:0] s_b_record,
+    input  wire [                    3:0] s_b_kind,
     input  wire                           s_b_valid,
     output wire                           s_b_ready,
     input  wire                           s_b_tight,
     output reg  [          8*DATA_SZ-1:0] m_data,
+    output reg  [                    7:0] m_code_n,  // its first byte, inverted
     output reg  [                    5:0] m_len,
     output reg  [                   63:0] m_seq,
     output reg                            m_line,
@@ -53,6 +57,8 @@ module hwgw_arbiter #(
   localparam [2:0] STATE_ENDED = 3'd4;
 
   reg  [63:0] expected_q;
+  reg         is_carry_q;  // its lowest 32 bits are 1; of a number that was just joined a cycle later, before which nothing is taken
+  reg         is_jump_carry_q;  // those of jump_seq_q
   reg  [79:0] session_q;
   reg         is_joined_q;
   reg         is_lost_q;
@@ -104,6 +110,8 @@ module hwgw_arbiter #(
     is_busy_q      <= is_giving_up || (is_measuring_q && is_still_ahead);
     if (!is_busy_q) is_b_q <= b_gives_up && (!a_gives_up || is_b_nearer_q);
     jump_seq_q <= jump_seq;
+    is_jump_carry_q <= &jump_seq[31:0];
+    is_carry_q      <= is_jumping_q ? is_jump_carry_q : &expected_q[31:1] && expected_q[0] == !(take_a || take_b);
     apart_q    <= {1'b0, jump_seq[31:0]} - {1'b0, expected_q[31:0]};
     pulse_gap  <= is_jumping_q;
     missing    <= {jump_seq_q[63:32] - expected_q[63:32] - {31'd0, apart_q[32]}, apart_q[31:0]};
@@ -111,7 +119,7 @@ module hwgw_arbiter #(
     if (is_jumping_q || is_join) expected_q <= is_jumping_q ? jump_seq_q : a_wants_join ? a_seq : b_seq;
     else if (take_a || take_b) begin
       expected_q[31:0] <= expected_q[31:0] + 32'd1;
-      if (&expected_q[31:0]) expected_q[63:32] <= expected_q[63:32] + 32'd1;
+      if (is_carry_q) expected_q[63:32] <= expected_q[63:32] + 32'd1;
     end
     if (is_join) begin
       is_joined_q <= 1'b1;
@@ -125,6 +133,7 @@ module hwgw_arbiter #(
     m_valid <= take_a || take_b;
     if (s_a_valid || s_b_valid) begin
       m_data <= a_wants ? s_a_record[RECORD_W-1:8] : s_b_record[RECORD_W-1:8];
+      m_code_n <= ~(a_wants ? s_a_record[15:8] : s_b_record[15:8]);
       m_len  <= a_wants ? s_a_record[7:2] : s_b_record[7:2];
       m_seq  <= expected_q;
       m_line <= !a_wants;
@@ -138,6 +147,7 @@ module hwgw_arbiter #(
       is_over_q      <= 1'b0;
       waited_q       <= 16'd0;
       expected_q     <= 64'd0;
+      is_carry_q     <= 1'b0;
       session_q      <= 80'd0;
       is_joined_q    <= 1'b0;
       is_lost_q      <= 1'b0;
@@ -157,7 +167,7 @@ module hwgw_arbiter #(
       .clk           (clk),
       .cfg_jump_max  (cfg_jump_max),
       .s_record      (s_a_record),
-      .s_valid       (s_a_valid),
+      .s_kind        (s_a_kind),
       .s_ready       (s_a_ready),
       .expected      (expected_q),
       .is_joined     (is_joined_q),
@@ -189,7 +199,7 @@ module hwgw_arbiter #(
       .clk           (clk),
       .cfg_jump_max  (cfg_jump_max),
       .s_record      (s_b_record),
-      .s_valid       (s_b_valid),
+      .s_kind        (s_b_kind),
       .s_ready       (s_b_ready),
       .expected      (expected_q),
       .is_joined     (is_joined_q),

@@ -61,16 +61,17 @@ module hwgw_feed #(
   wire [             1:0] payload_tvalid, payload_tlast, verdict_valid;
   wire [2*LINE_CNT_W-1:0] mold_pulse, arbiter_pulse;
   wire [  2*RECORD_W-1:0] held_record;
+  wire [             7:0] held_kind;
   wire [             1:0] held_valid, held_ready, is_tight;
 
   genvar line_idx;
   generate
     for (line_idx = 0; line_idx < 2; line_idx = line_idx + 1) begin : g_line
       wire [          63:0] tdata, t_rx;
-      wire [           7:0] tkeep;
+      wire [           7:0] tkeep, tzero;
       wire [LINE_CNT_W-1:0] verdict_cause;
       wire [  RECORD_W-1:0] record;
-      wire is_refused, record_valid, commit, rollback, is_full, line_clk;
+      wire is_refused, is_dropped, record_valid, commit, rollback, is_full, line_clk;
 
       hwgw_clock #(
           .LINGER(32)
@@ -94,11 +95,13 @@ module hwgw_feed #(
           .s_axis_tuser   (line_tuser[line_idx]),
           .m_axis_tdata   (tdata),
           .m_axis_tkeep   (tkeep),
+          .m_axis_tzero   (tzero),
           .m_axis_tvalid  (payload_tvalid[line_idx]),
           .m_axis_tlast   (payload_tlast[line_idx]),
           .m_t_rx         (t_rx),
           .m_refused      (is_refused),
           .m_verdict_valid(verdict_valid[line_idx]),
+          .m_verdict_drop (is_dropped),
           .m_verdict_cause(verdict_cause),
           .rst            (rst)
       );
@@ -108,11 +111,13 @@ module hwgw_feed #(
           .cfg_verified   (cfg_verified),
           .s_axis_tdata   (tdata),
           .s_axis_tkeep   (tkeep),
+          .s_axis_tzero   (tzero),
           .s_axis_tvalid  (payload_tvalid[line_idx]),
           .s_axis_tlast   (payload_tlast[line_idx]),
           .s_t_rx         (t_rx),
           .s_refused      (is_refused),
           .s_verdict_valid(verdict_valid[line_idx]),
+          .s_verdict_drop (is_dropped),
           .s_verdict_cause(verdict_cause),
           .m_record       (record),
           .m_valid        (record_valid),
@@ -135,6 +140,7 @@ module hwgw_feed #(
           .s_full    (is_full),
           .is_tight  (is_tight[line_idx]),
           .m_record  (held_record[RECORD_W*line_idx+:RECORD_W]),
+          .m_kind    (held_kind[4*line_idx+:4]),
           .m_valid   (held_valid[line_idx]),
           .m_ready   (held_ready[line_idx]),
           .rst       (rst)
@@ -147,6 +153,7 @@ module hwgw_feed #(
   // ---- the channel ----
 
   wire [8*DATA_SZ-1:0] data;
+  wire [          7:0] code_n;
   wire [          5:0] len;
   wire [         63:0] seq, t_rx, gap_missing;
   wire [        511:0] record;
@@ -160,14 +167,17 @@ module hwgw_feed #(
       .cmd_restart    (cmd_restart),
       .cmd_repair     (cmd_repair),
       .s_a_record     (held_record[RECORD_W*0+:RECORD_W]),
+      .s_a_kind       (held_kind[3:0]),
       .s_a_valid      (held_valid[0]),
       .s_a_ready      (held_ready[0]),
       .s_a_tight      (is_tight[0]),
       .s_b_record     (held_record[RECORD_W*1+:RECORD_W]),
+      .s_b_kind       (held_kind[7:4]),
       .s_b_valid      (held_valid[1]),
       .s_b_ready      (held_ready[1]),
       .s_b_tight      (is_tight[1]),
       .m_data         (data),
+      .m_code_n       (code_n),
       .m_len          (len),
       .m_seq          (seq),
       .m_line         (line),
@@ -195,6 +205,7 @@ module hwgw_feed #(
       .cfg_symbol_is_on     (cfg_symbol_is_on),
       .cfg_symbol_instrument(cfg_symbol_instrument),
       .s_data               (data),
+      .s_code_n             (code_n),
       .s_len                (len),
       .s_seq                (seq),
       .s_line               (line),

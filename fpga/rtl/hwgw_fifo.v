@@ -34,34 +34,58 @@ module hwgw_fifo #(
     end
   endgenerate
 
+  (* no_rw_check *)  // a word is read in a later cycle than it is written
   reg [WIDTH-1:0] ram[0:DEPTH-1];
   reg [ ADDR_W:0] write_q;
   reg [ ADDR_W:0] read_q;
   reg [WIDTH-1:0] out_q;
   reg             out_valid_q;
 
-  wire is_empty = write_q == read_q;
-  wire is_full = write_q == {~read_q[ADDR_W], read_q[ADDR_W-1:0]};
-  wire put = s_axis_tvalid && !is_full;
-  wire get = !is_empty && (!out_valid_q || m_axis_tready);
+  reg [ ADDR_W:0] write_more_q;  // write_q + 1
+  reg [ ADDR_W:0] read_more_q;  // read_q + 1
+  reg             is_empty_q;
+  reg             is_full_q;
 
-  assign s_axis_tready = !is_full;
+  wire put = s_axis_tvalid && !is_full_q;
+  wire get = !is_empty_q && (!out_valid_q || m_axis_tready);
+
+  assign s_axis_tready = !is_full_q;
   assign m_axis_tdata  = out_q;
   assign m_axis_tvalid = out_valid_q;
   assign level         = write_q - read_q;
 
+  // empty or full after this cycle, for what may happen in it
+  localparam [ADDR_W:0] ALL = DEPTH;
+  wire is_none = ~|(write_q ^ read_q);
+  wire is_one = ~|(write_q ^ read_more_q);
+  wire is_all = ~|(write_q ^ read_q ^ ALL);
+  wire is_last = ~|(write_more_q ^ read_q ^ ALL);
+
+  // what is not put is written over: nothing wide waits for s_axis_tvalid
   always @(posedge clk) begin
-    if (put) ram[write_q[ADDR_W-1:0]] <= s_axis_tdata;
+    if (!is_full_q) ram[write_q[ADDR_W-1:0]] <= s_axis_tdata;
     if (get) out_q <= ram[read_q[ADDR_W-1:0]];
   end
 
   always @(posedge clk) begin
-    write_q     <= write_q + {{ADDR_W{1'b0}}, put};
-    read_q      <= read_q + {{ADDR_W{1'b0}}, get};
+    if (put) begin
+      write_q      <= write_more_q;
+      write_more_q <= write_more_q + {{ADDR_W{1'b0}}, 1'b1};
+    end
+    if (get) begin
+      read_q      <= read_more_q;
+      read_more_q <= read_more_q + {{ADDR_W{1'b0}}, 1'b1};
+    end
+    is_empty_q  <= !put && (get ? is_one : is_none);
+    is_full_q   <= !get && (put ? is_last : is_all);
     out_valid_q <= get || (out_valid_q && !m_axis_tready);
     if (rst) begin
       write_q     <= {(ADDR_W + 1) {1'b0}};
       read_q      <= {(ADDR_W + 1) {1'b0}};
+      write_more_q <= {{ADDR_W{1'b0}}, 1'b1};
+      read_more_q  <= {{ADDR_W{1'b0}}, 1'b1};
+      is_empty_q  <= 1'b1;
+      is_full_q   <= 1'b0;
       out_valid_q <= 1'b0;
     end
   end

@@ -26,6 +26,7 @@ module hwgw_itch #(
     input  wire                    cfg_symbol_is_on,
     input  wire [INSTRUMENT_W-1:0] cfg_symbol_instrument,
     input  wire [   8*DATA_SZ-1:0] s_data,
+    input  wire [             7:0] s_code_n,  // its first byte once more, for the type alone; inverted, as equal registers become one
     input  wire [             5:0] s_len,
     input  wire [            63:0] s_seq,
     input  wire                    s_line,
@@ -89,6 +90,7 @@ module hwgw_itch #(
   reg  [INSTRUMENT_W:0] symbols[0:(1<<LOCATE_W)-1];
   reg  [INSTRUMENT_W:0] symbol_q;
   reg                   is_row_q;  // the locate has a row
+  reg                   is_passed_q;  // without one
   wire [          15:0] locate = be16(s_data, `ITCH50_MESSAGE_HEADER_STOCK_LOCATE_OFF);
 
 `ifndef SYNTHESIS  // block RAM is 0 after configuration of the device
@@ -100,12 +102,13 @@ module hwgw_itch #(
     if (cmd_symbol_locate && cfg_symbol_locate[15:LOCATE_W] == {(16 - LOCATE_W) {1'b0}})
       symbols[cfg_symbol_locate[LOCATE_W-1:0]] <= {cfg_symbol_is_on, cfg_symbol_instrument};
     if (s_valid) symbol_q <= symbols[locate[LOCATE_W-1:0]];
-    is_row_q <= locate[15:LOCATE_W] == {(16 - LOCATE_W) {1'b0}};
+    is_row_q    <= locate[15:LOCATE_W] == {(16 - LOCATE_W) {1'b0}};
+    is_passed_q <= cfg_all || locate == 16'd0;
   end
 
   // ---- 1: the type ----
 
-  wire [7:0] code = s_data[7:0];
+  wire [7:0] code = ~s_code_n;
   wire [5:0] type_len = itch50_length(code);
 
   reg  [8*DATA_SZ-1:0] data_q;
@@ -115,8 +118,33 @@ module hwgw_itch #(
   reg                  is_good_q;
   reg                  is_length_q;
   reg                  is_unknown_q;
-  reg is_system_q, is_directory_q, is_action_q, is_halt_q, is_add_q, is_executed_q, is_priced_q, is_cancel_q, is_delete_q,
-      is_replace_q, is_trade_q, is_cross_q, is_broken_q;
+  reg  [          7:0] kind_q;
+  reg is_replace_q, is_trade_q, is_cross_q, is_broken_q;
+  // which types have a field, by where it lies; what the messages share stands once
+  reg has_ref_q, has_match_q, has_side_q, has_executed_q, has_px_q;
+  reg is_buy_q, is_sell_q, is_printable_q, is_trading_q;
+  reg                  is_cross_qty_wide_q;  // of more than 32 bits
+
+  wire is_system = code == `ITCH50_SYSTEM_EVENT_CODE;
+  wire is_directory = code == `ITCH50_STOCK_DIRECTORY_CODE;
+  wire is_action = code == `ITCH50_STOCK_TRADING_ACTION_CODE;
+  wire is_halt = code == `ITCH50_OPERATIONAL_HALT_CODE;
+  wire is_add = code == `ITCH50_ADD_ORDER_CODE || code == `ITCH50_ADD_ORDER_MPID_CODE;
+  wire is_executed = code == `ITCH50_ORDER_EXECUTED_CODE;
+  wire is_priced = code == `ITCH50_ORDER_EXECUTED_WITH_PRICE_CODE;
+  wire is_cancel = code == `ITCH50_ORDER_CANCEL_CODE;
+  wire is_delete = code == `ITCH50_ORDER_DELETE_CODE;
+  wire is_replace = code == `ITCH50_ORDER_REPLACE_CODE;
+  wire is_trade = code == `ITCH50_TRADE_NON_CROSS_CODE;
+  wire is_cross = code == `ITCH50_CROSS_TRADE_CODE;
+  wire is_broken = code == `ITCH50_BROKEN_TRADE_CODE;
+
+  wire [7:0] kind = (is_add ? `HWGW_EVENT_KIND_ADD : 8'd0) | (is_executed ? `HWGW_EVENT_KIND_EXECUTE : 8'd0) |
+       (is_priced ? `HWGW_EVENT_KIND_EXECUTE_WITH_PRICE : 8'd0) | (is_cancel ? `HWGW_EVENT_KIND_REDUCE : 8'd0) |
+       (is_delete ? `HWGW_EVENT_KIND_DELETE : 8'd0) | (is_replace ? `HWGW_EVENT_KIND_REPLACE : 8'd0) |
+       (is_trade ? `HWGW_EVENT_KIND_TRADE : 8'd0) | (is_cross ? `HWGW_EVENT_KIND_CROSS : 8'd0) |
+       (is_broken ? `HWGW_EVENT_KIND_BREAK : 8'd0) | (is_action || is_halt ? `HWGW_EVENT_KIND_STATUS : 8'd0) |
+       (is_directory ? `HWGW_EVENT_KIND_DIRECTORY : 8'd0) | (is_system ? `HWGW_EVENT_KIND_SYSTEM : 8'd0);
 
   always @(posedge clk) begin
     if (s_valid) begin
@@ -129,19 +157,26 @@ module hwgw_itch #(
     is_length_q  <= s_valid && (s_len == 6'd0 || (type_len != 6'd0 && s_len != type_len));
     is_unknown_q <= s_valid && s_len != 6'd0 && type_len == 6'd0;
 
-    is_system_q    <= code == `ITCH50_SYSTEM_EVENT_CODE;
-    is_directory_q <= code == `ITCH50_STOCK_DIRECTORY_CODE;
-    is_action_q    <= code == `ITCH50_STOCK_TRADING_ACTION_CODE;
-    is_halt_q      <= code == `ITCH50_OPERATIONAL_HALT_CODE;
-    is_add_q       <= code == `ITCH50_ADD_ORDER_CODE || code == `ITCH50_ADD_ORDER_MPID_CODE;
-    is_executed_q  <= code == `ITCH50_ORDER_EXECUTED_CODE;
-    is_priced_q    <= code == `ITCH50_ORDER_EXECUTED_WITH_PRICE_CODE;
-    is_cancel_q    <= code == `ITCH50_ORDER_CANCEL_CODE;
-    is_delete_q    <= code == `ITCH50_ORDER_DELETE_CODE;
-    is_replace_q   <= code == `ITCH50_ORDER_REPLACE_CODE;
-    is_trade_q     <= code == `ITCH50_TRADE_NON_CROSS_CODE;
-    is_cross_q     <= code == `ITCH50_CROSS_TRADE_CODE;
-    is_broken_q    <= code == `ITCH50_BROKEN_TRADE_CODE;
+    kind_q         <= kind;
+    is_replace_q   <= is_replace;
+    is_trade_q     <= is_trade;
+    is_cross_q     <= is_cross;
+    is_broken_q    <= is_broken;
+    has_ref_q      <= is_add || is_executed || is_priced || is_cancel || is_delete || is_replace || is_trade ||
+                      is_directory;  // the symbol of a directory message lies there
+    has_match_q    <= is_executed || is_priced;
+    has_side_q     <= is_add || is_trade;
+    has_executed_q <= is_executed || is_priced || is_cancel;
+    has_px_q       <= is_add || is_trade || is_priced;
+    is_buy_q       <= s_data[8*`ITCH50_ADD_ORDER_SIDE_OFF+:8] == `ITCH50_SIDE_BUY;
+    is_sell_q      <= s_data[8*`ITCH50_ADD_ORDER_SIDE_OFF+:8] == `ITCH50_SIDE_SELL;
+    is_printable_q <= is_executed || is_trade || is_cross || (is_priced &&
+        s_data[8*`ITCH50_ORDER_EXECUTED_WITH_PRICE_PRINTABLE_OFF+:8] == `ITCH50_YES_NO_YES);
+    is_trading_q   <=
+        (is_action && s_data[8*`ITCH50_STOCK_TRADING_ACTION_TRADING_STATE_OFF+:8] == `ITCH50_TRADING_STATE_TRADING) ||
+        (is_halt && s_data[8*`ITCH50_OPERATIONAL_HALT_OPERATIONAL_HALT_ACTION_OFF+:8] ==
+         `ITCH50_OPERATIONAL_HALT_ACTION_RESUMED);
+    is_cross_qty_wide_q <= be32(s_data, `ITCH50_CROSS_TRADE_SHARES_OFF) != 32'd0;
     if (rst) begin
       is_good_q    <= 1'b0;
       is_length_q  <= 1'b0;
@@ -151,33 +186,9 @@ module hwgw_itch #(
 
   // ---- 2: its fields; at most one type is on, so that a field is the OR of what the types have ----
 
-  // which types have a field, by where it lies; what the messages share stands once
-  wire has_ref = is_add_q || is_executed_q || is_priced_q || is_cancel_q || is_delete_q || is_replace_q || is_trade_q ||
-                 is_directory_q;  // the symbol of a directory message lies there
-  wire has_match = is_executed_q || is_priced_q;
-  wire has_side = is_add_q || is_trade_q;
-  wire has_executed = is_executed_q || is_priced_q || is_cancel_q;
-  wire has_px = is_add_q || is_trade_q || is_priced_q;
-
-  wire [63:0] cross_qty = be64(data_q, `ITCH50_CROSS_TRADE_SHARES_OFF);
-  wire [ 7:0] side = data_q[8*`ITCH50_ADD_ORDER_SIDE_OFF+:8];
-  wire [15:0] row_locate = be16(data_q, `ITCH50_MESSAGE_HEADER_STOCK_LOCATE_OFF);
+  wire [31:0] cross_qty = be32(data_q, `ITCH50_CROSS_TRADE_SHARES_OFF + 4) | {32{is_cross_qty_wide_q}};
   wire        is_on = is_row_q && symbol_q[INSTRUMENT_W];
-  wire        is_wanted = is_on || cfg_all || row_locate == 16'd0;
-
-  wire [7:0] kind = (is_add_q ? `HWGW_EVENT_KIND_ADD : 8'd0) | (is_executed_q ? `HWGW_EVENT_KIND_EXECUTE : 8'd0) |
-       (is_priced_q ? `HWGW_EVENT_KIND_EXECUTE_WITH_PRICE : 8'd0) | (is_cancel_q ? `HWGW_EVENT_KIND_REDUCE : 8'd0) |
-       (is_delete_q ? `HWGW_EVENT_KIND_DELETE : 8'd0) | (is_replace_q ? `HWGW_EVENT_KIND_REPLACE : 8'd0) |
-       (is_trade_q ? `HWGW_EVENT_KIND_TRADE : 8'd0) | (is_cross_q ? `HWGW_EVENT_KIND_CROSS : 8'd0) |
-       (is_broken_q ? `HWGW_EVENT_KIND_BREAK : 8'd0) | (is_action_q || is_halt_q ? `HWGW_EVENT_KIND_STATUS : 8'd0) |
-       (is_directory_q ? `HWGW_EVENT_KIND_DIRECTORY : 8'd0) | (is_system_q ? `HWGW_EVENT_KIND_SYSTEM : 8'd0);
-
-  wire is_printable = is_executed_q || is_trade_q || is_cross_q || (is_priced_q &&
-       data_q[8*`ITCH50_ORDER_EXECUTED_WITH_PRICE_PRINTABLE_OFF+:8] == `ITCH50_YES_NO_YES);
-  wire is_trading =
-      (is_action_q && data_q[8*`ITCH50_STOCK_TRADING_ACTION_TRADING_STATE_OFF+:8] == `ITCH50_TRADING_STATE_TRADING) ||
-      (is_halt_q && data_q[8*`ITCH50_OPERATIONAL_HALT_OPERATIONAL_HALT_ACTION_OFF+:8] ==
-       `ITCH50_OPERATIONAL_HALT_ACTION_RESUMED);
+  wire        is_wanted = is_on || is_passed_q;
 
   reg [ 7:0] kind_q2;
   reg [ 7:0] side_q2;
@@ -203,31 +214,31 @@ module hwgw_itch #(
     pulse_drop_instrument <= is_good_q && !is_wanted;
 
     if (is_good_q) begin
-      kind_q2       <= kind;
-      side_q2       <= !has_side ? `HWGW_EVENT_SIDE_NONE : side == `ITCH50_SIDE_BUY ? `HWGW_EVENT_SIDE_BUY :
-                       side == `ITCH50_SIDE_SELL ? `HWGW_EVENT_SIDE_SELL : `HWGW_EVENT_SIDE_NONE;
+      kind_q2       <= kind_q;
+      side_q2       <= has_side_q && is_buy_q ? `HWGW_EVENT_SIDE_BUY : has_side_q && is_sell_q ? `HWGW_EVENT_SIDE_SELL :
+                       `HWGW_EVENT_SIDE_NONE;
       code_q2       <= data_q[7:0];
       line_q2       <= line_q;
       instrument_q2 <= is_on ? {{(32 - INSTRUMENT_W) {1'b0}}, symbol_q[INSTRUMENT_W-1:0]} : 32'hffffffff;
       seq_q2        <= seq_q;
       ts_ns_q2      <= {be16(data_q, `ITCH50_MESSAGE_HEADER_TIMESTAMP_OFF), be32(data_q, `ITCH50_MESSAGE_HEADER_TIMESTAMP_OFF + 2)};
       t_rx_q2       <= t_rx_q;
-      ref_q2        <= has_ref ? be64(data_q, `ITCH50_ADD_ORDER_ORDER_REFERENCE_NUMBER_OFF) : 64'd0;
-      ref_new_q2    <= (has_match ? be64(data_q, `ITCH50_ORDER_EXECUTED_MATCH_NUMBER_OFF) : 64'd0) |
+      ref_q2        <= has_ref_q ? be64(data_q, `ITCH50_ADD_ORDER_ORDER_REFERENCE_NUMBER_OFF) : 64'd0;
+      ref_new_q2    <= (has_match_q ? be64(data_q, `ITCH50_ORDER_EXECUTED_MATCH_NUMBER_OFF) : 64'd0) |
                        (is_replace_q ? be64(data_q, `ITCH50_ORDER_REPLACE_NEW_ORDER_REFERENCE_NUMBER_OFF) : 64'd0) |
                        (is_trade_q ? be64(data_q, `ITCH50_TRADE_NON_CROSS_MATCH_NUMBER_OFF) : 64'd0) |
                        (is_cross_q ? be64(data_q, `ITCH50_CROSS_TRADE_MATCH_NUMBER_OFF) : 64'd0) |
                        (is_broken_q ? be64(data_q, `ITCH50_BROKEN_TRADE_MATCH_NUMBER_OFF) : 64'd0);
-      qty_q2        <= (has_side ? be32(data_q, `ITCH50_ADD_ORDER_SHARES_OFF) : 32'd0) |
-                       (has_executed ? be32(data_q, `ITCH50_ORDER_EXECUTED_EXECUTED_SHARES_OFF) : 32'd0) |
+      qty_q2        <= (has_side_q ? be32(data_q, `ITCH50_ADD_ORDER_SHARES_OFF) : 32'd0) |
+                       (has_executed_q ? be32(data_q, `ITCH50_ORDER_EXECUTED_EXECUTED_SHARES_OFF) : 32'd0) |
                        (is_replace_q ? be32(data_q, `ITCH50_ORDER_REPLACE_SHARES_OFF) : 32'd0) |
-                       (is_cross_q ? cross_qty[31:0] | {32{cross_qty[63:32] != 32'd0}} : 32'd0);
-      px_q2         <= (has_px ? be32(data_q, `ITCH50_ADD_ORDER_PRICE_OFF) : 32'd0) |
+                       (is_cross_q ? cross_qty : 32'd0);
+      px_q2         <= (has_px_q ? be32(data_q, `ITCH50_ADD_ORDER_PRICE_OFF) : 32'd0) |
                        (is_replace_q ? be32(data_q, `ITCH50_ORDER_REPLACE_PRICE_OFF) : 32'd0) |
                        (is_cross_q ? be32(data_q, `ITCH50_CROSS_TRADE_CROSS_PRICE_OFF) : 32'd0);
-      locate_q2     <= row_locate;
-      flags_q2      <= (is_printable ? `HWGW_EVENT_FLAGS_PRINTABLE : 32'd0) |
-                       (is_trading ? `HWGW_EVENT_FLAGS_TRADING : 32'd0);
+      locate_q2     <= be16(data_q, `ITCH50_MESSAGE_HEADER_STOCK_LOCATE_OFF);
+      flags_q2      <= (is_printable_q ? `HWGW_EVENT_FLAGS_PRINTABLE : 32'd0) |
+                       (is_trading_q ? `HWGW_EVENT_FLAGS_TRADING : 32'd0);
     end
     if (rst) begin
       m_valid               <= 1'b0;

@@ -20,7 +20,7 @@ module hwgw_line #(
     input  wire                        clk,
     input  wire [                31:0] cfg_jump_max,
     input  wire [        RECORD_W-1:0] s_record,
-    input  wire                        s_valid,
+    input  wire [                 3:0] s_kind,  // one bit, or none: there is no record
     output wire                        s_ready,
     // the arbiter
     input  wire [                63:0] expected,
@@ -47,13 +47,12 @@ module hwgw_line #(
     input  wire                        rst
 );
 
-  localparam [1:0] KIND_HEADER = 2'd1;
-  localparam [1:0] KIND_MESSAGE = 2'd2;
-  localparam [1:0] KIND_END = 2'd3;
+  localparam KIND_HEADER = 1;
+  localparam KIND_MESSAGE = 2;
+  localparam KIND_END = 3;
 
   wire [RECORD_W-9:0] data = s_record[RECORD_W-1:8];
-  wire                unused_bytes = &{1'b0, s_record[7:2], data};
-  wire [         1:0] kind = s_record[1:0];
+  wire                unused_bytes = &{1'b0, s_record[7:0], s_kind[0], data};
   wire [        63:0] head_seq = {
     data[8*10+:8], data[8*11+:8], data[8*12+:8], data[8*13+:8],
     data[8*14+:8], data[8*15+:8], data[8*16+:8], data[8*17+:8]
@@ -71,6 +70,7 @@ module hwgw_line #(
   reg         is_old_q;  // or a lower one
   reg         is_front_q;  // or a higher one
 
+  reg         is_asking_q;  // of the two behind a header, or in the cycle behind: no header is taken
   reg         is_far_q;  // in front, and further than cfg_jump_max: for a cycle, in which nothing is done, then it is not wanted
   reg         is_skip_session_q;  // why the packet is not wanted, until its end
   reg         is_skip_gap_q;
@@ -82,20 +82,20 @@ module hwgw_line #(
   reg         is_fresh_q;  // a message of it was new
   reg  [ 3:0] is_none_q;  // its number is 0, 16 bits each
   reg  [ 2:0] is_full_q;  // the highest bits of it are 1
-  reg         is_past_q;  // then its last one is no number any more
-  wire        is_number_bad = &is_none_q || (&is_full_q && is_past_q);
+  reg         is_past_q;  // then its last one is no number any more, if it has messages
+  wire        is_number_bad = &is_none_q || (&is_full_q && is_past_q && !is_end_q);
   reg         is_number_bad_q;
   reg         is_known_number_q;  // and that is of this packet
   reg  [ 4:0] is_other_session_q;  // two bytes each
 
   // ---- the record at the head ----
 
-  wire        is_header = s_valid && kind == KIND_HEADER;
-  wire        is_message = s_valid && kind == KIND_MESSAGE;
-  wire        is_end = s_valid && kind == KIND_END;
+  wire        is_header = s_kind[KIND_HEADER];
+  wire        is_message = s_kind[KIND_MESSAGE];
+  wire        is_end = s_kind[KIND_END];
   wire        is_known = is_old_q && is_message && !is_held;
   wire        is_done = is_end && (is_due_q || is_old_q || (is_front_q && has_blocks_q && !is_far_q));
-  wire        take_header = is_header && !is_differ_q && !is_judge_q && !is_far_q;
+  wire        take_header = is_header && !is_asking_q;
 
   assign wants = is_due_q && is_message;
   assign is_ahead = is_front_q && !is_far_q && (is_message || (is_end && !has_blocks_q));
@@ -138,7 +138,9 @@ module hwgw_line #(
   reg  [31:0] jump_max_q;
   reg         has_jump_max_q;
   reg         is_jump_max_1_q;
-  wire        is_too_far = has_jump_max_q && !is_behind && (is_wide || apart_q > jump_max_q);
+  wire        is_more = apart_q[31:16] > jump_max_q[31:16] ||
+                        (apart_q[31:16] == jump_max_q[31:16] && apart_q[15:0] > jump_max_q[15:0]);
+  wire        is_too_far = has_jump_max_q && !is_behind && (is_wide || is_more);
   wire        is_other_session = |is_other_session_q;
   wire        is_believable = !is_other_session && !is_number_bad_q;
 
@@ -150,8 +152,9 @@ module hwgw_line #(
   wire        is_low = ahead_q[17:16] == 2'b10;
   wire [17:0] ahead_more = ahead_q + 18'd1;
   wire [17:0] ahead_less = ahead_q - 18'd1;
-  wire [17:0] ahead_0 = is_differ_q ? apart[17:0] : is_jump ? 18'd0 : is_other_jump ? apart_other_q : ahead_q;
-  wire [17:0] ahead_1 = is_differ_q ? apart_less : is_low ? ahead_q : ahead_less;
+  wire        is_moved = is_other_taken && !is_known && !is_differ_q;
+  wire        is_left_alone = !is_other_taken && !is_known && !is_differ_q && !is_jump;
+  wire        is_same_ahead = (is_other_taken && is_known) || (is_moved && is_low) || (is_left_alone && !is_other_jump);
 
   // of the same, whether it is due, old or in front; what is small was close to 0 in the cycle before, and moves by one
   reg         is_small_q;
@@ -175,7 +178,7 @@ module hwgw_line #(
   wire        is_near = is_behind ? is_near_below : is_near_above;
 
   // the head ends the packet, or the packet is not to be used
-  wire        is_left = is_judge_q ? !is_believable : is_far_q || (s_valid && kind[0] && (!kind[1] || !is_front_q || has_blocks_q));
+  wire        is_left = is_judge_q ? !is_believable : is_far_q || is_header || (is_end && (!is_front_q || has_blocks_q));
   // the expected number has gone past what was compared with; else this line was not ahead, and is behind now
   reg         was_judged_q;  // ahead_q is of this cycle, apart_other_q is not
   wire        is_again = is_other_jump && !is_unwanted_q && (is_differ_q || is_judge_q || is_front_q || was_judged_q);
@@ -188,10 +191,14 @@ module hwgw_line #(
     has_jump_max_q  <= cfg_jump_max != 32'd0;
     is_jump_max_1_q <= cfg_jump_max == 32'd1;
     was_judged_q    <= is_judge_q;
+    has_blocks_q    <= !is_heartbeat_q && !is_end_q;  // of a header in the cycle in which it is compared, before which nobody asks
     apart_other_q   <= ahead_q - other_ahead;
 
-    // no choice between ahead_q and others, of which an enable would be made, late and wide
-    ahead_q <= ({18{is_other_taken}} & (is_known ? ahead_q : ahead_1)) | ({18{!is_other_taken}} & (is_known ? ahead_more : ahead_0));
+    // no choice between ahead_q and others, of which an enable would be made, late and wide; none of these: 0
+    ahead_q <= ({18{is_moved && !is_low}} & ahead_less) | ({18{!is_other_taken && is_known}} & ahead_more) |
+               ({18{is_differ_q && !is_known && !is_other_taken}} & apart[17:0]) |
+               ({18{is_differ_q && !is_known && is_other_taken}} & apart_less) |
+               ({18{is_left_alone && is_other_jump}} & apart_other_q) | ({18{is_same_ahead}} & ahead_q);
     is_due_q   <= is_other_taken ? is_due_1 : is_due_0;
     is_old_q   <= is_other_taken ? is_old_1 : is_old_0;
     is_front_q <= is_other_taken ? is_front_1 : is_front_0;
@@ -211,6 +218,7 @@ module hwgw_line #(
       is_small_q  <= !is_remote_q && is_small(ahead_q[17:2]);
     end
 
+    is_asking_q   <= take_header || is_again || is_differ_q || is_judge_q;
     is_differ_q   <= take_header || is_again || (is_differ_q && !is_joined && !is_refused);
     is_judge_q    <= is_differ_q && is_joined && !is_again;
     is_far_q      <= is_judge_q && is_believable && is_too_far && !is_again;
@@ -246,10 +254,9 @@ module hwgw_line #(
       t_rx_q         <= data[8*24+:64];
       is_heartbeat_q <= head_is_heartbeat;
       is_end_q       <= head_is_end;
-      has_blocks_q   <= !head_is_heartbeat && !head_is_end;
       for (k = 0; k < 4; k = k + 1) is_none_q[k] <= head_seq[16*k+:16] == 16'd0;
       for (k = 0; k < 3; k = k + 1) is_full_q[k] <= &head_seq[16*k+16+:16];
-      is_past_q      <= !head_is_end && {1'b0, head_seq[15:0]} + {1'b0, head_cnt} > 17'h0ffff;
+      is_past_q      <= {1'b0, head_seq[15:0]} + {1'b0, head_cnt} > 17'h0ffff;
       is_fresh_q     <= 1'b0;
     end
 
@@ -266,6 +273,7 @@ module hwgw_line #(
     end
     if (rst || is_restart) begin
       is_unwanted_q     <= 1'b1;
+      is_asking_q       <= 1'b0;
       is_differ_q       <= 1'b0;
       is_judge_q        <= 1'b0;
       is_due_q          <= 1'b0;

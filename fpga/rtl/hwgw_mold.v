@@ -27,11 +27,13 @@ module hwgw_mold #(
     input  wire                        cfg_verified,
     input  wire [                63:0] s_axis_tdata,
     input  wire [                 7:0] s_axis_tkeep,
+    input  wire [                 7:0] s_axis_tzero,  // a byte is 0
     input  wire                        s_axis_tvalid,
     input  wire                        s_axis_tlast,
     input  wire [                63:0] s_t_rx,
     input  wire                        s_refused,
     input  wire                        s_verdict_valid,
+    input  wire                        s_verdict_drop,  // there is a cause
     input  wire [`HWGW_LINE_CNT_W-1:0] s_verdict_cause,
     output reg  [        RECORD_W-1:0] m_record,
     output reg                         m_valid,
@@ -51,7 +53,7 @@ module hwgw_mold #(
   localparam [1:0] KIND_HEADER = 2'd1;
   localparam [1:0] KIND_MESSAGE = 2'd2;
   localparam [1:0] KIND_END = 2'd3;
-  localparam [15:0] BLOCK_MIN = 16'd8;
+  localparam BLOCK_MIN = 8;
   localparam HEADER_LEN = `MOLDUDP64_DOWNSTREAM_PACKET_HEADER_LEN;
   localparam [31:0] HEADER_LAST = HEADER_LEN - 1;
   localparam [1:0] HEADER_BEAT = HEADER_LAST[4:3];  // with its last byte
@@ -61,104 +63,148 @@ module hwgw_mold #(
 
   // index of what follows: the lane of the second byte of the length; its first may be in the beat before
   reg  [63:0] data_q;
-  reg  [ 7:0] keep_q;
-  reg         valid_q;
+  reg  [ 7:0] keep_q;  // 0 while there is no beat
+  reg         has_bytes_q;
   reg         last_q;
   reg  [ 7:0] before_q;  // last byte of the beat before
+  reg         is_before_zero_q;  // it is 0
   reg  [13:0] beats_q[0:7];  // how many beats behind the next one the block ends
-  reg  [ 2:0] lane_q[0:7];  // and in which lane
-  reg  [ 7:0] is_due_q;  // in the next one
+  reg  [ 7:0] is_one_beat_q;  // 1
+  reg  [ 7:0] is_due_q;  // 0: in the next one
+  reg  [ 7:0] is_near_q;  // and in the next one the length of the block behind it ends, too
+  reg  [ 7:0] end_at_q[0:7];  // in which lane of the next beat, one bit; 0 when it is in a later one
+  reg  [ 2:0] after_q[0:7];  // in which lane byte 0 of the block behind it is
   reg  [ 5:0] len_q[0:7];
   reg  [ 7:0] is_tiny_q;
-  reg  [ 1:0] idx_q;  // of the beat in its packet; 3 = further on
   reg  [15:0] block_cnt_q;
   reg         is_none_q;  // the message count says heartbeat or end
-  reg         is_one_q;
+  reg         is_few_q;  // or one
   reg  [63:0] t_rx_q;
 
   wire [71:0] run = {s_axis_tdata, before_q};
+  wire [ 8:0] run_zero = {s_axis_tzero, is_before_zero_q};
+  wire        unused_zero = run_zero[8];
   wire [15:0] length[0:7];
   wire [15:0] block_cnt = {s_axis_tdata[23:16], s_axis_tdata[31:24]};
+  wire        is_none = block_cnt == `MOLDUDP64_MESSAGE_COUNT_HEARTBEAT || block_cnt == `MOLDUDP64_MESSAGE_COUNT_END_OF_SESSION;
 
-  genvar lane;
+  genvar lane, at;
   generate
     for (lane = 0; lane < 8; lane = lane + 1) begin : g_length
       assign length[lane] = {run[8*lane+:8], run[8*lane+8+:8]};
       wire [16:0] reach = {1'b0, length[lane]} + lane[16:0] - 17'd8;
+      wire        unused_reach = &{1'b0, reach[2:0]};
+      // bit n is for a length of n
+      localparam [31:0] IS_DUE = 32'h0000_00ff << (8 - lane);
+      localparam [31:0] IS_NEAR = 32'h0000_003f << (8 - lane);
+      localparam [31:0] IS_ONE_BEAT = 32'h0000_00ff << (16 - lane);
+      localparam [31:0] IS_TINY = (32'd1 << BLOCK_MIN) - 32'd1;
+      wire is_low = run_zero[lane] && length[lane][7:5] == 3'd0;
       always @(posedge clk)
         if (s_axis_tvalid) begin
-          beats_q[lane]   <= reach[16:3];
-          lane_q[lane]    <= reach[2:0];
-          is_due_q[lane]  <= reach[16:3] == 14'd0;
-          len_q[lane]     <= length[lane] > 16'd62 ? 6'd63 : length[lane][5:0];
-          is_tiny_q[lane] <= length[lane] < BLOCK_MIN;
+          beats_q[lane]       <= reach[16:3];
+          is_one_beat_q[lane] <= is_low && IS_ONE_BEAT[length[lane][4:0]];
+          is_due_q[lane]      <= is_low && IS_DUE[length[lane][4:0]];
+          is_near_q[lane]     <= is_low && IS_NEAR[length[lane][4:0]];
+          after_q[lane]       <= length[lane][2:0] + lane[2:0] + 3'd3;
+          len_q[lane]         <= length[lane][5:0] | {6{!run_zero[lane] || length[lane][7:6] != 2'd0}};
+          is_tiny_q[lane]     <= is_low && IS_TINY[length[lane][4:0]];
         end
+      for (at = 0; at < 8; at = at + 1) begin : g_at
+        localparam [31:0] IS_AT = 32'd1 << (8 - lane + at);
+        always @(posedge clk) if (s_axis_tvalid) end_at_q[lane][at] <= is_low && IS_AT[length[lane][4:0]];
+      end
     end
   endgenerate
 
   always @(posedge clk) begin
-    valid_q <= s_axis_tvalid;
-    if (valid_q) idx_q <= last_q ? 2'd0 : idx_q + {1'b0, idx_q != 2'd3};
+    keep_q      <= s_axis_tvalid ? s_axis_tkeep : 8'd0;
+    has_bytes_q <= s_axis_tvalid && s_axis_tkeep[0];
+    last_q      <= s_axis_tvalid && s_axis_tlast;
     if (s_axis_tvalid) begin
       data_q      <= s_axis_tdata;
       before_q    <= s_axis_tdata[63:56];
-      keep_q      <= s_axis_tkeep;
-      last_q      <= s_axis_tlast;
+      is_before_zero_q <= s_axis_tzero[7];
       block_cnt_q <= block_cnt;
-      is_one_q    <= block_cnt == 16'd1;
-      is_none_q   <= block_cnt == `MOLDUDP64_MESSAGE_COUNT_HEARTBEAT || block_cnt == `MOLDUDP64_MESSAGE_COUNT_END_OF_SESSION;
+      is_none_q   <= is_none;
+      is_few_q    <= is_none || block_cnt == 16'd1;
       t_rx_q      <= s_t_rx;
     end
     if (rst) begin
-      valid_q <= 1'b0;
-      idx_q   <= 2'd0;
+      keep_q      <= 8'd0;
+      has_bytes_q <= 1'b0;
+      last_q      <= 1'b0;
     end
   end
 
   // ---- 1: which message ends, which begins, and both turned to their own byte 0 ----
 
-  // The running record ends end_beats_q beats from here, in lane end_lane_q; the block behind it begins two bytes on, with its
-  // length in the lanes before byte 0. One that ends in lane 6 or 7 leaves its begin to the next beat.
-  reg  [13:0] end_beats_q;
-  reg  [ 2:0] end_lane_q;
-  reg         is_end_due_q;  // end_beats_q is 0
+  // The running record ends run_beats_q beats from here; the block behind it begins two bytes on, with its length in the lanes
+  // before byte 0. One that ends in lane 6 or 7 leaves its begin to the next beat. What comes next is worked out as if the beat had
+  // all its bytes, for only the last one of a payload has not: what should have been behind its end is told beside.
+  reg  [13:0] run_beats_q;
+  reg         is_run_last_q;  // run_beats_q is 1
+  reg  [ 7:0] run_end_q;  // lane in which the running record ends in this beat, one bit; 0 when in a later one
+  reg         is_run_due_q;  // run_end_q is not 0
+  reg  [ 1:0] late_q;  // the record ended in lane 6 or 7 of the beat before
+  reg         is_next_near_q;  // there is a lane in this beat for the second byte of the next length
+  reg  [ 2:0] run_after_q;  // lane of byte 0 of the record behind the running one; 0 = in the next beat
   reg         is_running_q;
   reg         is_header_q;
   reg         has_header_q;
-  reg         is_bad_q;
   reg  [15:0] left_q;  // blocks that have not begun
   reg         has_left_q;  // there are some
   reg  [ 2:0] turn_q;  // lane of byte 0 of the running record
   reg  [ 2:0] slot_q;  // of 8 bytes, that the lanes from there on belong to; 7 = none
   reg  [ 5:0] run_len_q;
 
-  wire        has_bytes = valid_q && keep_q[0];
-  wire        is_head_beat = idx_q == HEADER_BEAT;
-  wire        is_head_beat_cut = !keep_q[HEADER_LANE];
-  wire        is_end = has_bytes && is_running_q && is_end_due_q && keep_q[end_lane_q];
-  wire        is_header_end = is_header_q && has_bytes && is_head_beat && !is_head_beat_cut;
-  wire        has_more = is_header_q ? is_head_beat && !is_none_q : has_left_q;
-  wire [ 2:0] begin_lane = end_lane_q + 3'd2;  // of the second byte of the length
-  wire        is_near = is_running_q ? is_end_due_q && end_lane_q < 3'd6 : 1'b1;
-  wire        is_begin = has_bytes && is_near && has_more && keep_q[begin_lane];
-  wire        is_more_next = is_header_q ? is_head_beat && !(is_begin ? is_one_q : is_none_q) :
-                             is_begin ? left_q != 16'd1 : has_left_q;
-  wire [ 2:0] turn = end_lane_q + 3'd3;  // of the record that begins; 0 = in the next beat
-  wire        is_tiny = is_begin && is_tiny_q[begin_lane];
-  wire [ 8:0] keep_behind = {1'b0, keep_q};
-  wire        is_behind = has_bytes && !has_more &&
-                          (!is_running_q || (is_end_due_q && keep_behind[{1'b0, end_lane_q}+4'd1]));
+  wire [ 7:0] begin_at = {run_end_q[5:0], late_q};  // the second byte of the length, one bit
+  wire        has_more = has_left_q && !(is_header_q && is_none_q);
+  wire        is_begin = is_next_near_q && has_more;
+  wire        is_head_beat = is_header_q && is_run_due_q;
 
-  reg         valid_q2;
+  // of the length that lies at begin_at
+  reg  [13:0] next_beats;
+  reg  [ 7:0] next_end;
+  reg  [ 2:0] next_after;
+  reg  [ 5:0] next_len;
+
+  integer l;
+
+  always @* begin
+    next_beats = 14'd0;
+    next_end   = 8'd0;
+    next_after = 3'd0;
+    next_len   = 6'd0;
+    for (l = 0; l < 8; l = l + 1) begin
+      next_beats = next_beats | ({14{begin_at[l]}} & beats_q[l]);
+      next_end   = next_end | ({8{begin_at[l]}} & end_at_q[l]);
+      next_after = next_after | ({3{begin_at[l]}} & after_q[l]);
+      next_len   = next_len | ({6{begin_at[l]}} & len_q[l]);
+    end
+  end
+
+  wire [ 7:0] last_end;  // where a record ends of which this is the last beat but one
+  generate
+    for (at = 0; at < 8; at = at + 1) begin : g_last
+      localparam [2:0] BEHIND = at + 3;
+      assign last_end[at] = is_run_last_q && run_after_q == BEHIND;
+    end
+  endgenerate
+
+  reg         has_bytes_q2;
+  reg         last_q2;
   reg  [63:0] tail_q2;
   reg  [63:0] head_q2;
   reg         is_end_q2;
   reg         is_begin_q2;
   reg         is_header_q2;
   reg  [ 5:0] len_q2;
-  reg         is_short_q2;
-  reg         is_bad_q2;
   reg  [63:0] t_rx_q2;
+  reg         is_tiny_q2;  // too short a block begins
+  reg         is_behind_q2;  // bytes behind the last block
+  reg         is_cut_q2;  // a block ends, or a length, behind the payload
+  reg         is_bad_q;  // one of these, in a beat before
 
   function [63:0] turned;
     input [63:0] word;
@@ -170,54 +216,68 @@ module hwgw_mold #(
     end
   endfunction
 
-  wire is_bad = is_bad_q || is_tiny || is_behind;
-  wire is_running = is_begin || (is_running_q && !is_end);
+  wire is_bad = is_bad_q || is_tiny_q2 || is_behind_q2 || is_cut_q2;
 
   always @(posedge clk) begin
-    if (has_bytes) begin
-      end_beats_q  <= is_begin ? beats_q[begin_lane] : end_beats_q - 14'd1;
-      is_end_due_q <= is_begin ? is_due_q[begin_lane] : end_beats_q == 14'd1;
-      if (is_begin) end_lane_q <= lane_q[begin_lane];
-      is_running_q <= is_running;
-      is_header_q  <= is_header_q && !is_header_end;
-      has_header_q <= has_header_q || is_header_end;
-      is_bad_q     <= is_bad;
-      has_left_q   <= is_more_next;
-      if (is_header_q) left_q <= is_begin ? block_cnt_q - 16'd1 : block_cnt_q;
-      else left_q <= is_begin ? left_q - 16'd1 : left_q;
+    if (has_bytes_q) begin
+      run_beats_q    <= is_begin ? next_beats : run_beats_q - 14'd1;
+      is_run_last_q  <= is_begin ? |(begin_at & is_one_beat_q) : run_beats_q == 14'd2;
+      run_end_q      <= is_begin ? next_end : last_end;
+      is_run_due_q   <= is_begin ? |(begin_at & is_due_q) : is_run_last_q;
+      late_q         <= run_end_q[7:6];
+      is_next_near_q <= is_begin ? |(begin_at & is_near_q) : |last_end[5:0] || |run_end_q[7:6];
+      is_running_q   <= is_begin || (is_running_q && !is_run_due_q);
+      is_header_q    <= is_header_q && !is_head_beat;
+      has_header_q   <= has_header_q || (is_head_beat && keep_q[HEADER_LANE]);
+      has_left_q     <= is_head_beat ? !is_few_q : is_begin ? left_q != 16'd1 : has_left_q;
+      left_q         <= (is_head_beat ? block_cnt_q : left_q) - {15'd0, is_begin};
       if (is_begin) begin
-        turn_q    <= turn;
-        slot_q    <= {2'd0, turn != 3'd0};
-        run_len_q <= len_q[begin_lane];
+        run_after_q <= next_after;
+        turn_q      <= run_after_q;
+        slot_q      <= {2'd0, run_after_q != 3'd0};
+        run_len_q   <= next_len;
       end else if (slot_q != 3'd7) slot_q <= slot_q + 3'd1;
     end
-    if (rst || (valid_q && last_q)) begin
-      end_beats_q  <= {12'd0, HEADER_BEAT};
-      end_lane_q   <= HEADER_LANE;
-      is_end_due_q <= 1'b0;
-      is_running_q <= 1'b1;
-      is_header_q  <= 1'b1;
-      has_header_q <= 1'b0;
-      is_bad_q     <= 1'b0;
-      has_left_q   <= 1'b0;
-      turn_q       <= 3'd0;
-      slot_q       <= 3'd0;
-      run_len_q    <= HEADER_LAST[5:0] + 6'd1;
+    if (rst || last_q2) begin
+      run_beats_q    <= {12'd0, HEADER_BEAT};
+      is_run_last_q  <= HEADER_BEAT == 2'd1;
+      run_end_q      <= 8'd0;
+      is_run_due_q   <= 1'b0;
+      late_q         <= 2'd0;
+      is_next_near_q <= 1'b0;
+      run_after_q    <= HEADER_LANE + 3'd3;
+      is_running_q   <= 1'b1;
+      is_header_q    <= 1'b1;
+      has_header_q   <= 1'b0;
+      has_left_q     <= 1'b1;
+      turn_q         <= 3'd0;
+      slot_q         <= 3'd0;
+      run_len_q      <= HEADER_LAST[5:0] + 6'd1;
     end
 
-    is_end_q2    <= is_end && !is_bad_q;
+    is_end_q2    <= |(run_end_q & keep_q);
     is_begin_q2  <= is_begin;
     is_header_q2 <= is_header_q;
     len_q2       <= run_len_q;
-    valid_q2     <= has_bytes;
-    if (has_bytes) begin
+    has_bytes_q2 <= has_bytes_q;
+    last_q2      <= last_q;
+    if (has_bytes_q) begin
       tail_q2 <= turned(data_q, turn_q);
-      head_q2 <= turned(data_q, turn);
+      head_q2 <= turned(data_q, run_after_q);
       t_rx_q2 <= t_rx_q;
     end
-    is_short_q2  <= !(has_header_q || is_header_end);
-    is_bad_q2    <= is_bad || is_running || is_more_next;
-    if (rst) is_end_q2 <= 1'b0;
+    is_tiny_q2   <= has_bytes_q && is_begin && |(begin_at & is_tiny_q);
+    is_behind_q2 <= has_bytes_q && !has_more && (!is_running_q || |(run_end_q[6:0] & keep_q[7:1]));
+    is_cut_q2    <= has_bytes_q && (|(run_end_q & ~keep_q) || (is_begin && |(begin_at & ~keep_q)));
+    is_bad_q     <= !last_q2 && is_bad;
+    if (rst) begin
+      is_end_q2    <= 1'b0;
+      last_q2      <= 1'b0;
+      is_tiny_q2   <= 1'b0;
+      is_behind_q2 <= 1'b0;
+      is_cut_q2    <= 1'b0;
+      is_bad_q     <= 1'b0;
+    end
   end
 
   // ---- 2: the record, put together from what is kept and this beat ----
@@ -227,12 +287,12 @@ module hwgw_mold #(
   wire [ 63:0] here = (64'hff << {slot_q, 3'd0}) >> turn_q;
   wire         unused_here = &{1'b0, here[63:48]};
 
-  always @(posedge clk) if (has_bytes) is_here_q2 <= here[47:0];
+  always @(posedge clk) if (has_bytes_q) is_here_q2 <= here[47:0];
 
   integer k;
 
   always @(posedge clk)
-    if (valid_q2) begin
+    if (has_bytes_q2) begin
       for (k = 0; k < 48; k = k + 1) if (is_here_q2[k]) kept_q[8*k+:8] <= tail_q2[8*(k%8)+:8];
       if (is_begin_q2) kept_q[63:0] <= head_q2;
       if (is_end_q2) begin
@@ -248,10 +308,9 @@ module hwgw_mold #(
   reg  [2:0] was_bad_q;
   reg        was_full_q;  // a record of the packet that is being judged found no room
 
-  wire       is_record = is_end_q2 && !s_refused;
-  wire       is_dropped = |s_verdict_cause;
+  wire       is_record = is_end_q2 && !is_bad_q && !s_refused;
   wire       is_full = was_full_q || s_full;
-  wire       is_good = s_verdict_valid && !is_dropped && !is_full && !was_short_q[2] && !was_bad_q[2];
+  wire       is_good = s_verdict_valid && !s_verdict_drop && !is_full && !was_short_q[2] && !was_bad_q[2];
 
   always @(posedge clk) begin
     m_record[1:0] <= s_verdict_valid ? KIND_END : is_header_q2 ? KIND_HEADER : KIND_MESSAGE;
@@ -259,15 +318,15 @@ module hwgw_mold #(
     m_commit      <= (is_record && !is_full && !cfg_verified) || is_good;
     m_rollback    <= s_verdict_valid && !is_good;
 
-    was_short_q <= {was_short_q[1:0], is_short_q2};
-    was_bad_q   <= {was_bad_q[1:0], is_bad_q2};
+    was_short_q <= {was_short_q[1:0], !has_header_q};
+    was_bad_q   <= {was_bad_q[1:0], is_bad || is_running_q || has_left_q};
     was_full_q  <= !s_verdict_valid && (was_full_q || (is_record && s_full));
 
     pulse <= s_verdict_valid ? s_verdict_cause : {`HWGW_LINE_CNT_W{1'b0}};
     if (s_verdict_valid && !s_verdict_cause[`HWGW_LINE_CNT_RX_DROP_NIC]) begin
-      if (!is_dropped && is_full) pulse[`HWGW_LINE_CNT_RX_DROP_RING_FULL] <= 1'b1;
+      if (!s_verdict_drop && is_full) pulse[`HWGW_LINE_CNT_RX_DROP_RING_FULL] <= 1'b1;
       else pulse[`HWGW_LINE_CNT_RX_FRAMES] <= 1'b1;
-      if (!is_dropped && !is_full) begin
+      if (!s_verdict_drop && !is_full) begin
         pulse[`HWGW_LINE_CNT_MOLD_DROP_SHORT]  <= was_short_q[2];
         pulse[`HWGW_LINE_CNT_MOLD_DROP_BLOCKS] <= was_bad_q[2] && !was_short_q[2];
       end

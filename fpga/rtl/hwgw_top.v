@@ -10,7 +10,7 @@
 // order's. What is missing is counted (book.drop_unknown_ref) and leaves the last trade as it was.
 // It keeps no book: quantities of orders, levels and best prices are the host's.
 // cmd_restart: everything is forgotten (a generation number in each row; it repeats after 256 restarts).
-// Latency: 4 cycles from an event to its trade at m_price; the table shows it to reads from then on. A read takes 3 cycles.
+// Latency: 5 cycles from an event to its trade at m_price; the table shows it to reads from then on. A read takes 3 cycles.
 `default_nettype none
 `include "hwgw_specs.vh"
 
@@ -113,47 +113,62 @@ module hwgw_top #(
     if (rst) is_trade_q2 <= 1'b0;
   end
 
-  // ---- 3: is it that order ----
+  // ---- 3 and 4: is it that order ----
 
   reg                     is_trade_q3;
   reg                     is_execution_q3;
-  reg  [ORDER_ROW_W/8-5:0] is_same_q3;  // byte by byte, what was remembered and this order
-  reg  [            31:0] order_px_q3;
+  reg  [ ORDER_ROW_W-1:0] order_q3;
+  reg  [            63:0] ref_q3;
   reg  [            31:0] px_q3;
   reg  [            31:0] qty_q3;
   reg  [INSTRUMENT_W-1:0] instrument_q3;
+  reg                     is_trade_q4;
+  reg                     is_execution_q4;
+  reg  [ORDER_ROW_W/8-5:0] is_same_q4;  // byte by byte, what was remembered and this order
+  reg  [            31:0] px_q4;
+  reg  [            31:0] qty_q4;
+  reg  [INSTRUMENT_W-1:0] instrument_q4;
 
   always @(posedge clk) begin
     is_trade_q3     <= is_trade_q2;
     is_execution_q3 <= is_execution_q2;
-    order_px_q3     <= order_q2[31:0];
+    order_q3        <= order_q2;
+    ref_q3          <= ref_q2;
     px_q3           <= px_q2;
     qty_q3          <= qty_q2;
     instrument_q3   <= instrument_q2;
-    if (rst) is_trade_q3 <= 1'b0;
+    is_trade_q4     <= is_trade_q3;
+    is_execution_q4 <= is_execution_q3;
+    px_q4           <= is_execution_q3 ? order_q3[31:0] : px_q3;
+    qty_q4          <= qty_q3;
+    instrument_q4   <= instrument_q3;
+    if (rst) begin
+      is_trade_q3 <= 1'b0;
+      is_trade_q4 <= 1'b0;
+    end
   end
 
-  wire [ORDER_ROW_W-33:0] sought = {generation_q, ref_q2};
+  wire [ORDER_ROW_W-33:0] sought = {generation_q, ref_q3};
 
   genvar byte_idx;
   generate
     for (byte_idx = 0; byte_idx < ORDER_ROW_W / 8 - 4; byte_idx = byte_idx + 1) begin : g_same
-      always @(posedge clk) is_same_q3[byte_idx] <= order_q2[32+8*byte_idx+:8] == sought[8*byte_idx+:8];
+      always @(posedge clk) is_same_q4[byte_idx] <= order_q3[32+8*byte_idx+:8] == sought[8*byte_idx+:8];
     end
   endgenerate
-  wire is_order = &is_same_q3;
+  wire is_order = &is_same_q4;
 
-  // ---- 4: the table of last trades ----
+  // ---- 5: the table of last trades ----
 
   localparam TRADE_ROW_W = GENERATION_W + 64;
   reg  [TRADE_ROW_W-1:0] trades[0:(1<<INSTRUMENT_W)-1];
   reg  [TRADE_ROW_W-1:0] trade_q;
-  reg  [           63:0] trade_q2;
-  reg                    is_known_q2;  // a trade since the last restart
-  reg                    is_trade_q4;
-  reg  [           31:0] px_q4;
-  reg  [           31:0] qty_q4;
-  reg  [INSTRUMENT_W-1:0] instrument_q4;
+  reg  [TRADE_ROW_W-1:0] trade_q2;
+  wire                   is_known = trade_q2[TRADE_ROW_W-1:64] == generation_q;  // a trade since the last restart
+  reg                    is_trade_q5;
+  reg  [           31:0] px_q5;
+  reg  [           31:0] qty_q5;
+  reg  [INSTRUMENT_W-1:0] instrument_q5;
 
 `ifndef SYNTHESIS
   integer entry;
@@ -161,27 +176,26 @@ module hwgw_top #(
 `endif
 
   always @(posedge clk) begin
-    if (is_trade_q4) trades[instrument_q4] <= {generation_q, qty_q4, px_q4};
+    if (is_trade_q5) trades[instrument_q5] <= {generation_q, qty_q5, px_q5};
     trade_q <= trades[price_instrument];
   end
 
   always @(posedge clk) begin
-    is_trade_q4       <= is_trade_q3 && (!is_execution_q3 || is_order);
-    pulse_unknown_ref <= is_trade_q3 && is_execution_q3 && !is_order;
-    px_q4             <= is_execution_q3 ? order_px_q3 : px_q3;
-    qty_q4            <= qty_q3;
-    instrument_q4     <= instrument_q3;
-    trade_q2          <= trade_q[63:0];
-    is_known_q2       <= trade_q[TRADE_ROW_W-1:64] == generation_q;
-    {price_qty, price_px} <= is_known_q2 ? trade_q2 : 64'd0;
+    is_trade_q5       <= is_trade_q4 && (!is_execution_q4 || is_order);
+    pulse_unknown_ref <= is_trade_q4 && is_execution_q4 && !is_order;
+    px_q5             <= px_q4;
+    qty_q5            <= qty_q4;
+    instrument_q5     <= instrument_q4;
+    trade_q2          <= trade_q;
+    {price_qty, price_px} <= is_known ? trade_q2[63:0] : 64'd0;
     if (rst) begin
-      is_trade_q4       <= 1'b0;
+      is_trade_q5       <= 1'b0;
       pulse_unknown_ref <= 1'b0;
     end
   end
 
-  assign m_price_tdata  = {instrument_q4, qty_q4, px_q4};
-  assign m_price_tvalid = is_trade_q4;
+  assign m_price_tdata  = {instrument_q5, qty_q5, px_q5};
+  assign m_price_tvalid = is_trade_q5;
 
 endmodule
 

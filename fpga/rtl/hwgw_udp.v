@@ -31,11 +31,13 @@ module hwgw_udp (
     input  wire                       s_axis_tuser,
     output reg  [               63:0] m_axis_tdata,
     output reg  [                7:0] m_axis_tkeep,
+    output reg  [                7:0] m_axis_tzero,  // a byte is 0
     output reg                        m_axis_tvalid,
     output reg                        m_axis_tlast,
     output reg  [               63:0] m_t_rx,
     output wire                       m_refused,
     output reg                        m_verdict_valid,
+    output reg                        m_verdict_drop,  // there is a cause
     output reg  [`HWGW_LINE_CNT_W-1:0] m_verdict_cause,
     input  wire                       rst
 );
@@ -63,6 +65,7 @@ module hwgw_udp (
   reg         is_open_q;  // inside a frame at the input
   reg         is_taken_q;  // and that frame is ours to judge
   reg  [63:0] cur_q;
+  reg  [ 7:0] cur_zero_q;  // bytes that are 0
   reg  [ 3:0] cur_cnt_q;
   reg         cur_valid_q;
   reg         cur_last_q;
@@ -70,6 +73,7 @@ module hwgw_udp (
   reg         cur_user_q;
   reg  [63:0] cur_now_q;
   reg  [63:0] prev_q;
+  reg  [ 7:2] prev_zero_q;
   reg  [ 3:0] prev_cnt_q;
   reg         prev_valid_q;
   reg         prev_last_q;
@@ -97,6 +101,8 @@ module hwgw_udp (
   wire slot = prev_valid_q && (prev_last_q || cur_valid_q);
   wire [3:0] more_cnt = prev_last_q ? 4'd0 : cur_cnt_q;  // bytes of the frame in cur_q
 
+  integer k;
+
   always @(posedge clk) begin
     if (s_axis_tvalid) begin
       is_open_q  <= !s_axis_tlast;
@@ -105,6 +111,7 @@ module hwgw_udp (
     cur_valid_q <= s_axis_tvalid && is_taken;
     if (s_axis_tvalid) begin
       cur_q       <= s_axis_tdata;
+      for (k = 0; k < 8; k = k + 1) cur_zero_q[k] <= s_axis_tdata[8*k+:8] == 8'd0;
       cur_cnt_q   <= count(s_axis_tkeep);
       cur_last_q  <= s_axis_tlast;
       cur_user_q  <= s_axis_tuser;
@@ -113,6 +120,7 @@ module hwgw_udp (
     end
     if (cur_valid_q) begin
       prev_q      <= cur_q;
+      prev_zero_q <= cur_zero_q[7:2];
       prev_cnt_q  <= cur_cnt_q;
       prev_last_q <= cur_last_q;
       prev_user_q <= cur_user_q;
@@ -163,6 +171,7 @@ module hwgw_udp (
     // a slot that is not the last has bytes for each payload beat, so it is empty only if nothing is left
     m_axis_tvalid <= slot && (prev_last_q || (is_payload_q && has_left_q));
     m_axis_tdata  <= is_lane_2_q ? {cur_q[15:0], prev_q[63:16]} : {cur_q[47:0], prev_q[63:48]};
+    m_axis_tzero  <= is_lane_2_q ? {cur_zero_q[1:0], prev_zero_q[7:2]} : {cur_zero_q[5:0], prev_zero_q[7:6]};
     m_axis_tkeep  <= is_payload_q ? here & wanted : 8'd0;
     m_axis_tlast  <= prev_last_q;
     m_t_rx        <= t_rx_q;
@@ -203,13 +212,12 @@ module hwgw_udp (
 
   // ---- headers: two words per beat behind the Ethernet header, and what each is ----
 
-  // place of a word of the header by its offset in bytes
-  localparam [5:0] AT_LENGTH = `ETHERNET_IPV4_HEADER_TOTAL_LENGTH_OFF / 4 + 2;
-  localparam [5:0] AT_FRAGMENT = `ETHERNET_IPV4_HEADER_FLAGS_FRAGMENT_OFF / 4 + 2;
-  localparam [5:0] AT_PROTOCOL = `ETHERNET_IPV4_HEADER_PROTOCOL_OFF / 4 + 2;
-  localparam [5:0] AT_GROUP = `ETHERNET_IPV4_HEADER_DESTINATION_OFF / 4 + 2;
+  // index of a word of the header by its offset in bytes; that of a word of the frame is higher by the tags
+  localparam [5:0] AT_LENGTH = `ETHERNET_IPV4_HEADER_TOTAL_LENGTH_OFF / 4;
+  localparam [5:0] AT_FRAGMENT = `ETHERNET_IPV4_HEADER_FLAGS_FRAGMENT_OFF / 4;
+  localparam [5:0] AT_PROTOCOL = `ETHERNET_IPV4_HEADER_PROTOCOL_OFF / 4;
+  localparam [5:0] AT_GROUP = `ETHERNET_IPV4_HEADER_DESTINATION_OFF / 4;
   localparam [5:0] IP_WORDS = `ETHERNET_IPV4_HEADER_LEN / 4;
-  localparam [5:0] AT_OPTIONS = IP_WORDS + 6'd2;
 
   reg [63:0] words_q;
   reg        words_valid_q;
@@ -223,18 +231,45 @@ module hwgw_udp (
   reg [16:0] sum_1_q2;
   reg        words_valid_q2;
   reg        words_first_q2;
-  reg [ 5:0] place_q2;  // of the first word in the IPv4 header, 2 more than it is
-  reg [ 5:0] place_1_q2;  // of the second
+  // what the first word is, and what the second
+  reg [ 1:0] is_length_q2;
+  reg [ 1:0] is_fragment_q2;
+  reg [ 1:0] is_protocol_q2;
+  reg [ 1:0] is_group_q2;
+  reg [ 1:0] is_ports_q2;  // the first behind the IPv4 header
+  reg [ 1:0] is_udp_len_q2;  // the one behind that
+  reg        is_behind_q2;  // the second is that, or further
   reg        in_header_0_q2;
   reg        in_header_1_q2;
   reg [ 1:0] tags_q2;
+  reg [ 1:0] tags_more_q2;  // 1 more
   reg        is_ip_q2;
 
-  reg  [5:0] at_udp_q3;  // place of the first word behind the IPv4 header
-  reg  [5:0] behind_udp_q3;  // and of the one that has the UDP length
-  reg  [5:0] header_end_q3;  // the same word, counted with tags; known in time for the first word that may be an option
-  wire [5:0] place = {words_idx_q, 1'b0} + 6'd2 - {4'd0, tags};
-  wire [5:0] place_1 = {words_idx_q, 1'b0} + 6'd3 - {4'd0, tags};
+  reg  [5:0] header_end_q3;  // index of the first word behind the IPv4 header; known in time for the first one that may be an option
+  reg  [5:0] udp_len_at_q3;  // and of the one that has the UDP length
+  wire [5:0] index_0 = {words_idx_q, 1'b0};
+  wire [5:0] index_1 = {words_idx_q, 1'b1};
+
+  function is_word;  // a word of the frame is that of the header
+    input [5:0] word;
+    input [1:0] tag_cnt;
+    input [5:0] at;
+    case (tag_cnt)
+      2'd0: is_word = word == at;
+      2'd1: is_word = word == at + 6'd1;
+      default: is_word = word == at + 6'd2;
+    endcase
+  endfunction
+
+  function is_beyond;  // a word of the frame cannot be one of a header without options
+    input [5:0] word;
+    input [1:0] tag_cnt;
+    case (tag_cnt)
+      2'd0: is_beyond = word >= IP_WORDS;
+      2'd1: is_beyond = word >= IP_WORDS + 6'd1;
+      default: is_beyond = word >= IP_WORDS + 6'd2;
+    endcase
+  endfunction
 
   function is_header;  // a word by its index, tags counted
     input [5:0] word;
@@ -265,12 +300,19 @@ module hwgw_udp (
     words_q2       <= words_q;
     sum_0_q2       <= {1'b0, be16(words_q, 0)} + {1'b0, be16(words_q, 2)};
     sum_1_q2       <= {1'b0, be16(words_q, 4)} + {1'b0, be16(words_q, 6)};
-    place_q2       <= place;
-    place_1_q2     <= place_1;
-    in_header_0_q2 <= is_header({words_idx_q, 1'b0}, tags, header_end_q3);
-    in_header_1_q2 <= is_header({words_idx_q, 1'b1}, tags, header_end_q3);
+    is_length_q2   <= {is_word(index_1, tags, AT_LENGTH), is_word(index_0, tags, AT_LENGTH)};
+    is_fragment_q2 <= {is_word(index_1, tags, AT_FRAGMENT), is_word(index_0, tags, AT_FRAGMENT)};
+    is_protocol_q2 <= {is_word(index_1, tags, AT_PROTOCOL), is_word(index_0, tags, AT_PROTOCOL)};
+    is_group_q2    <= {is_word(index_1, tags, AT_GROUP), is_word(index_0, tags, AT_GROUP)};
+    // the place of the UDP header is known two beats before it; until then it is that of the frame before
+    is_ports_q2    <= {index_1 == header_end_q3, index_0 == header_end_q3} & {is_beyond(index_1, tags), is_beyond(index_0, tags)};
+    is_udp_len_q2  <= {index_1 == udp_len_at_q3, index_0 == udp_len_at_q3} & {is_beyond(index_1, tags), is_beyond(index_0, tags)};
+    is_behind_q2   <= is_beyond(index_0, tags) && index_1 >= udp_len_at_q3;
+    in_header_0_q2 <= is_header(index_0, tags, header_end_q3);
+    in_header_1_q2 <= is_header(index_1, tags, header_end_q3);
     if (words_valid_q && words_first_q) begin
       tags_q2  <= tags;
+      tags_more_q2 <= tags + 2'd1;
       is_ip_q2 <= tags == 2'd0 ? is_ip_0_q : tags == 2'd1 ? is_ip_1_q : is_ip_2_q;
     end
     if (rst) begin
@@ -289,7 +331,7 @@ module hwgw_udp (
   reg [15:0] total_q3;
   reg        is_fragment_q3;
   reg        is_udp_q3;
-  reg        is_group_q3;
+  reg [ 3:0] is_group_q3;  // a byte each
   reg        is_port_q3;
   reg [15:0] udp_len_q3;
   reg [18:0] sum_q3;
@@ -297,7 +339,9 @@ module hwgw_udp (
   reg        sum_first_q3;
   reg        has_udp_q3;  // the UDP length has been seen
 
-  wire [7:0] version_ihl = place_q2 == AT_LENGTH ? word_0[31:24] : word_1[31:24];
+  wire [7:0] version_ihl = is_length_q2[0] ? word_0[31:24] : word_1[31:24];
+
+  integer group_byte;
 
   always @(posedge clk) begin
     sum_valid_q3 <= words_valid_q2;
@@ -306,24 +350,21 @@ module hwgw_udp (
     if (words_valid_q2) begin
       tags_q3  <= tags_q2;
       is_ip_q3 <= is_ip_q2;
-      if (place_q2 == AT_LENGTH || place_1_q2 == AT_LENGTH) begin
+      if (|is_length_q2) begin
         version_ihl_q3 <= version_ihl;
-        total_q3       <= place_q2 == AT_LENGTH ? word_0[15:0] : word_1[15:0];
-        at_udp_q3      <= {2'd0, version_ihl[3:0]} + 6'd2;
-        behind_udp_q3  <= {2'd0, version_ihl[3:0]} + 6'd3;
+        total_q3       <= is_length_q2[0] ? word_0[15:0] : word_1[15:0];
         header_end_q3  <= {2'd0, version_ihl[3:0]} + {4'd0, tags_q2};
+        udp_len_at_q3  <= {2'd0, version_ihl[3:0]} + {4'd0, tags_more_q2};
       end
-      if (place_q2 == AT_FRAGMENT || place_1_q2 == AT_FRAGMENT)
-        is_fragment_q3 <= ((place_q2 == AT_FRAGMENT ? word_0[15:0] : word_1[15:0]) & FRAGMENT) != 16'd0;
-      if (place_q2 == AT_PROTOCOL || place_1_q2 == AT_PROTOCOL)
-        is_udp_q3 <= (place_q2 == AT_PROTOCOL ? word_0[23:16] : word_1[23:16]) == `ETHERNET_IP_PROTOCOL_UDP;
-      if (place_q2 == AT_GROUP || place_1_q2 == AT_GROUP)
-        is_group_q3 <= (place_q2 == AT_GROUP ? word_0 : word_1) == cfg_group;
-      if (place_q2 >= AT_OPTIONS && place_q2 == at_udp_q3) is_port_q3 <= word_0[15:0] == cfg_port;
-      else if (place_1_q2 >= AT_OPTIONS && place_1_q2 == at_udp_q3) is_port_q3 <= word_1[15:0] == cfg_port;
-      if (place_q2 > AT_OPTIONS && place_q2 == behind_udp_q3) udp_len_q3 <= word_0[31:16];
-      else if (place_1_q2 > AT_OPTIONS && place_1_q2 == behind_udp_q3) udp_len_q3 <= word_1[31:16];
-      has_udp_q3 <= !words_first_q2 && (has_udp_q3 || (place_1_q2 > AT_OPTIONS && place_1_q2 >= behind_udp_q3));
+      if (|is_fragment_q2) is_fragment_q3 <= ((is_fragment_q2[0] ? word_0[15:0] : word_1[15:0]) & FRAGMENT) != 16'd0;
+      if (|is_protocol_q2) is_udp_q3 <= (is_protocol_q2[0] ? word_0[23:16] : word_1[23:16]) == `ETHERNET_IP_PROTOCOL_UDP;
+      if (|is_group_q2)
+        for (group_byte = 0; group_byte < 4; group_byte = group_byte + 1)
+          is_group_q3[group_byte] <=
+              (is_group_q2[0] ? word_0[8*group_byte+:8] : word_1[8*group_byte+:8]) == cfg_group[8*group_byte+:8];
+      if (|is_ports_q2) is_port_q3 <= (is_ports_q2[0] ? word_0[15:0] : word_1[15:0]) == cfg_port;
+      if (|is_udp_len_q2) udp_len_q3 <= is_udp_len_q2[0] ? word_0[31:16] : word_1[31:16];
+      has_udp_q3 <= !words_first_q2 && (has_udp_q3 || is_behind_q2);
     end
     if (rst) sum_valid_q3 <= 1'b0;
   end
@@ -339,12 +380,13 @@ module hwgw_udp (
 
   wire is_bad_header = version_ihl_q3[7:4] != 4'd4 || version_ihl_q3[3:0] < 4'd5;
   wire is_bad_udp_len = room_q4 < UDP_LEN || udp_len_q3 < UDP_LEN || udp_len_q3 > room_q4;
-  wire is_foreign = !is_group_q3 || !is_port_q3;
+  wire is_foreign = !(&is_group_q3) || !is_port_q3;
+  wire is_total_short = total_q3[15:6] == 10'd0 && total_q3[5:2] < version_ihl_q3[3:0];  // less than ip_len
 
   always @(posedge clk) begin
     if (sum_valid_q3) total_sum_q4 <= (sum_first_q3 ? 23'd0 : total_sum_q4) + {4'd0, sum_q3};
     room_q4       <= total_q3 - ip_len;
-    is_refused_q4 <= has_udp_q3 && (!is_ip_q3 || is_bad_header || total_q3 < ip_len || is_fragment_q3 || !is_udp_q3 ||
+    is_refused_q4 <= has_udp_q3 && (!is_ip_q3 || is_bad_header || is_total_short || is_fragment_q3 || !is_udp_q3 ||
                                     is_foreign);
   end
   reg  is_sum_wrong_q5;
@@ -399,7 +441,7 @@ module hwgw_udp (
     is_short_ip_q5      <= ip_room_q4 < IP_LEN;
     is_bad_header_q5    <= is_bad_header;
     is_short_options_q5 <= ip_room_q4 < ip_len;
-    is_bad_length_q5    <= total_q3 < ip_len || total_q3 > ip_room_q4;
+    is_bad_length_q5    <= is_total_short || total_q3 > ip_room_q4;
     is_sum_right_q5     <= is_sum_right;
     is_fragment_q5      <= is_fragment_q3;
     is_udp_q5           <= is_udp_q3;
@@ -407,6 +449,8 @@ module hwgw_udp (
     is_foreign_q5       <= is_foreign;
 
     m_verdict_valid <= end_q[4];
+    m_verdict_drop  <= user_q5 || is_short_q5 || !is_ip_q5 || is_short_ip_q5 || is_bad_header_q5 || is_short_options_q5 ||
+                       is_bad_length_q5 || !is_sum_right_q5 || is_fragment_q5 || !is_udp_q5 || is_bad_udp_len_q5 || is_foreign_q5;
     m_verdict_cause <= {`HWGW_LINE_CNT_W{1'b0}};
     if (user_q5) m_verdict_cause[`HWGW_LINE_CNT_RX_DROP_NIC] <= 1'b1;
     else if (is_short_q5) m_verdict_cause[`HWGW_LINE_CNT_NET_DROP_SHORT] <= 1'b1;

@@ -142,15 +142,15 @@ module feed_bench #(
     last_a_q  <= {last_a_q[2:0], u_feed.payload_tvalid[0] && u_feed.payload_tlast[0]};
     last_b_q  <= {last_b_q[2:0], u_feed.payload_tvalid[1] && u_feed.payload_tlast[1]};
     clash_cnt <= rst ? 32'd0 : clash_cnt + {31'd0, u_feed.verdict_valid[0] != late_a} + {31'd0, u_feed.verdict_valid[1] != late_b} +
-                 {31'd0, price_valid && !record_q[3]};
+                 {31'd0, price_valid && !record_q[4]};
     if (rst) begin
       last_a_q <= 4'd0;
       last_b_q <= 4'd0;
     end
   end
-  // a last trade comes 4 cycles after its event
-  reg [3:0] record_q;
-  always @(posedge clk) record_q <= rst ? 4'd0 : {record_q[2:0], u_feed.record_valid};
+  // a last trade comes 5 cycles after its event
+  reg [4:0] record_q;
+  always @(posedge clk) record_q <= rst ? 5'd0 : {record_q[3:0], u_feed.record_valid};
 
   reg late_a, late_b;
   always @(posedge clk) {late_a, late_b} <= rst ? 2'd0 : {last_a_q[3], last_b_q[3]};
