@@ -84,6 +84,7 @@ module hwgw_top #(
   // ---- 2: what it remembers ----
 
   localparam ORDER_ROW_W = GENERATION_W + 96;
+  (* ram_style = "block" *)  // yosys takes it for LUT RAM of UltraScale+ otherwise, and fails
   reg  [ORDER_ROW_W-1:0] orders[0:(1<<ORDER_W)-1];
   reg  [ORDER_ROW_W-1:0] order_q2;
   reg                    is_trade_q2;
