@@ -53,6 +53,30 @@ module fv_risk (
     was_valid_q   <= m_valid && !answer;
   end
 
+  // what begins idle is in one phase from then on, and its latch is one
+  localparam [4:0] CLEAR = 0, IDLE = 1, WALK = 18, M1 = 19, JUDGE = 23, DONE = 24;
+  wire [24:0] dut_phase_q;
+  wire [ 4:0] dut_count_q;
+  wire        dut_is_open_q, dut_is_walk_end_q, dut_is_latched_q;
+  reg  [ 4:0] phase;  // which bit is set; compared as a whole, for a probe that is cut into bits loses its driver
+  integer k;
+  always @* begin
+    phase = CLEAR;
+    for (k = 1; k <= DONE; k = k + 1) if (dut_phase_q == 25'd1 << k) phase = k[4:0];
+  end
+  always @(posedge clk)
+    if (!has_begun) assume (phase == IDLE && dut_is_latched_q == (halted != 8'd0));
+    else begin
+      assert (dut_is_latched_q == (halted != 8'd0));
+      assert (phase != CLEAR);
+      if (phase == DONE) assert (m_valid);
+      if (m_valid) assert (phase == IDLE || phase == DONE);
+      assert (dut_is_open_q == (phase == IDLE && !m_valid));
+      assert (dut_is_walk_end_q == (phase == WALK && dut_count_q == 5'd23));
+      if (phase == WALK) assert (dut_count_q < 5'd24);
+      else assert (dut_count_q == 5'd0 || (dut_count_q == 5'd24 && (phase == M1 || phase == JUDGE)));
+    end
+
 `ifdef RULE_SHUT
   always @(posedge clk)
     if (!rst && has_begun) begin
@@ -80,34 +104,28 @@ module fv_risk (
 `endif
 
 `ifdef RULE_ONCE
-  localparam [4:0] CLEAR = 0, IDLE = 1, WALK = 18, M1 = 19, JUDGE = 23, DONE = 24;
-  wire [4:0] dut_phase_q;
-  wire [4:0] dut_count_q;
   reg        is_inside_q;
   reg  [7:0] held_q;
   reg  [6:0] age_q;
 
   // cycles until the answer stands at the port, at most
-  wire [6:0] from_walk = dut_phase_q == WALK ? {2'd0, 5'd24 - dut_count_q} + 7'd5 : 7'd29;
-  wire [6:0] left = dut_phase_q >= M1 ? {2'd0, JUDGE - dut_phase_q} + 7'd1 :
-      dut_phase_q == WALK ? from_walk : {2'd0, WALK - dut_phase_q} + 7'd29;
+  wire [6:0] from_walk = phase == WALK ? {2'd0, 5'd24 - dut_count_q} + 7'd5 : 7'd29;
+  wire [6:0] left = phase >= M1 ? {2'd0, JUDGE - phase} + 7'd1 :
+      phase == WALK ? from_walk : {2'd0, WALK - phase} + 7'd29;
 
   always @(posedge clk) begin
     if (valid && s_ready) held_q <= {mark, kind};
     is_inside_q <= has_begun && ((valid && s_ready) || (is_inside_q && !answer));
     age_q       <= (valid && s_ready) ? 7'd0 : age_q + {6'd0, age_q != 7'd127};
-    if (!has_begun) assume (dut_phase_q == IDLE && !is_inside_q);
+    if (!has_begun) assume (!is_inside_q);
     else begin
       if (m_valid) assert (is_inside_q);
       if (valid && s_ready) assert (!is_inside_q || answer);
       if (is_inside_q) assert ({m_data[258:256], m_data[4:0]} == held_q && m_data[511:259] == 0 && m_data[255:5] == 0);
       if (is_inside_q && !m_valid) assert (age_q < 7'd46);
       // and what makes that so
-      assert (dut_phase_q != CLEAR && dut_phase_q <= DONE);
-      assert ((dut_phase_q == IDLE || dut_phase_q == DONE) == (m_valid || !is_inside_q));
-      if (dut_phase_q == DONE) assert (m_valid);
-      if (dut_phase_q == WALK) assert (dut_count_q < 5'd24);
-      if (dut_phase_q != IDLE && dut_phase_q != DONE) assert (age_q + left <= 7'd46);
+      assert ((phase == IDLE || phase == DONE) == (m_valid || !is_inside_q));
+      if (phase != IDLE && phase != DONE) assert (age_q + left <= 7'd46);
       cover (answer && held_q == 8'd1 && age_q == 7'd8);
       cover (answer && age_q == 7'd45);
     end

@@ -55,7 +55,7 @@ module fv_risk_check (
   );
 
   hwgw_risk_apply u_apply (
-      .clk(clk), .event_in(order), .is_pass(is_pass), .is_back(is_back), .is_in_force(1'b1),
+      .clk(clk), .event_in(order), .store(1'b1), .is_pass(is_pass), .is_back(is_back), .is_in_force(1'b1),
       .is_rate_on(checks[`HWGW_RISK_CHECK_RATE]), .last_ref(last_ref), .px_priced(px), .notional(notional),
       .released(64'd0), .filled(64'd0), .has_room(has_room), .left(left), .strategy_limit(strategy_limit), .at(at),
       .account(account), .gateway(gateway), .strategy(strategy), .slot(slot), .orig(orig), .is_believed(), .is_live(),
@@ -130,13 +130,14 @@ module fv_risk_check (
 `endif
 
 `ifdef RULE_SUM
-  wire [65:0] dut_notional, dut_notional_left, dut_credit_left;
+  wire [65:0] dut_notional;
+  wire        dut_is_notional_bad_q5, dut_is_room_short_q5;
   wire [63:0] dut_room_q3;
   always @* begin
     assert (notional == dut_notional[63:0]);
-    assert (dut_notional_left == {2'd0, limit[`HWGW_LIMITS_INSTRUMENT_NOTIONAL_MAX]} - dut_notional);
-    assert (dut_credit_left == {2'd0, dut_room_q3} - dut_notional);
-    cover (dut_credit_left[65] && !dut_notional_left[65] && notional > {32'd0, {32{1'b1}}});
+    assert (dut_is_notional_bad_q5 == (dut_notional > {2'd0, limit[`HWGW_LIMITS_INSTRUMENT_NOTIONAL_MAX]}));
+    assert (dut_is_room_short_q5 == (dut_notional > {2'd0, dut_room_q3}));
+    cover (dut_is_room_short_q5 && !dut_is_notional_bad_q5 && notional > {32'd0, {32{1'b1}}});
   end
 `endif
 

@@ -81,7 +81,7 @@ module fv_risk_event (
       wire [`HWGW_ROW_SLOT_W-1:0] slot_d, orig_d;
 
       hwgw_risk_apply dut (
-          .clk(clk), .event_in(event_in), .is_pass(pass_in), .is_back(is_back), .is_in_force(1'b1), .is_rate_on(1'b0),
+          .clk(clk), .event_in(event_in), .store(1'b1), .is_pass(pass_in), .is_back(is_back), .is_in_force(1'b1), .is_rate_on(1'b0),
           .last_ref(last_ref), .px_priced(32'd1), .notional(notional), .released(released), .filled(worth), .has_room(3'd0),
           .left(192'd0), .strategy_limit(256'd0), .at(at), .account(account), .gateway(gateway),
           .strategy({`HWGW_ROW_STRATEGY_W{1'b0}}), .slot(slot), .orig(orig), .is_believed(is_believed), .is_live(),

@@ -39,7 +39,7 @@ module fv_risk_ledger (
   wire [`HWGW_ROW_SLOT_W-1:0] slot_d, orig_d;
 
   hwgw_risk_apply dut (
-      .clk(clk), .event_in(event_in), .is_pass(pass_in), .is_back(1'b0), .is_in_force(1'b1), .is_rate_on(1'b0),
+      .clk(clk), .event_in(event_in), .store(1'b1), .is_pass(pass_in), .is_back(1'b0), .is_in_force(1'b1), .is_rate_on(1'b0),
       .last_ref(last_ref_q), .px_priced(32'd1), .notional(64'd0), .released(64'd0), .filled(64'd0), .has_room(3'd0),
       .left(192'd0), .strategy_limit(256'd0), .at(at), .account({`HWGW_ROW_ACCOUNT_W{1'b0}}),
       .gateway({`HWGW_ROW_ACCOUNT_W{1'b0}}), .strategy({`HWGW_ROW_STRATEGY_W{1'b0}}), .slot(slot), .orig(orig),

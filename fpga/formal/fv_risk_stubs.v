@@ -87,7 +87,7 @@ module hwgw_risk_limits #(parameter INSTRUMENT_W = 10) (
 endmodule
 
 module hwgw_risk_apply #(parameter INSTRUMENT_W = 10) (
-    input wire clk, input wire [511:0] event_in, input wire is_pass, input wire is_back, input wire is_in_force,
+    input wire clk, input wire [511:0] event_in, input wire store, input wire is_pass, input wire is_back, input wire is_in_force,
     input wire is_rate_on, input wire [31:0] last_ref, input wire [31:0] px_priced, input wire [63:0] notional,
     input wire [63:0] released, input wire [63:0] filled, input wire [2:0] has_room, input wire [191:0] left,
     input wire [255:0] strategy_limit, input wire [`HWGW_ROW_AT_W-1:0] at, input wire [`HWGW_ROW_ACCOUNT_W-1:0] account,
@@ -123,19 +123,18 @@ module hwgw_risk_money #(parameter INSTRUMENT_W = 10) (
     input wire [3:0] read_account, input wire walk, input wire [4:0] count,
     input wire is_judged, input wire signed [32:0] step, input wire [63:0] mul_a, input wire signed [32:0] mul_b,
     output wire signed [96:0] p, input wire trade_begin, input wire is_bought, input wire [31:0] qty,
-    input wire [63:0] cash_moved, input wire [63:0] mark_moved, input wire commit, output wire [3:0] account_addr,
+    input wire [63:0] cash_moved, input wire [63:0] mark_moved, input wire commit,
     input wire [63:0] walk_loss_max, input wire [63:0] loss_max, input wire [63:0] gateway_loss_max, output wire is_lost,
     output wire [95:0] equity_q, output wire [95:0] gateway_equity_q, input wire rst
 );
   (* anyseq *) reg any_lost;
   assign is_lost = any_lost;
   assign p = 0;
-  assign account_addr = 0;
   assign equity_q = 0;
   assign gateway_equity_q = 0;
 endmodule
 
-module hwgw_risk_ram #(parameter WIDTH = 64, parameter ADDR_W = 4) (
+module hwgw_risk_ram #(parameter WIDTH = 64, parameter ADDR_W = 4, parameter STYLE = "auto") (
     input wire clk, input wire we, input wire [ADDR_W-1:0] waddr, input wire [WIDTH-1:0] wdata,
     input wire [ADDR_W-1:0] raddr, output wire [WIDTH-1:0] rdata
 );

@@ -48,13 +48,16 @@ def _stream(name: str, depth: int, bugs: dict[str, tuple[str, str]]) -> list[Pro
 
 
 def _settled(harness: str, module: str, bugs: dict[str, tuple[str, str]]) -> list[Proof]:
-    modules = ("hwgw_risk_check", "hwgw_risk_apply", "hwgw_risk_bucket")
+    modules = ("hwgw_risk_check", "hwgw_risk_apply", "hwgw_risk_bucket", "hwgw_risk_room")
     return [
         Proof(f"risk.{rule}", module, harness, f"RULE_{rule.upper()}", 1, bug, uses=modules[1:],
               helpers=("fv_risk_product",), settled=modules)
         for rule, bug in bugs.items()
     ]  # fmt: skip
 
+
+PHASES = ("phase_q", "count_q", "is_open_q", "is_walk_end_q", "is_latched_q")
+"""Registers of hwgw_risk that fv_risk looks at."""
 
 PROOFS = (
     *_stream("skid", 13, {
@@ -85,27 +88,30 @@ PROOFS = (
     Proof("risk.mul", "hwgw_risk_mul", "fv_risk_mul", "RULE_EXACT", 7,
           ("{k == 3 && a_q[4*LIMB_W-1], a_q", "{1'b0, a_q")),
     Proof("risk.shut", "hwgw_risk", "fv_risk", "RULE_SHUT", 4,
-          (".is_halted(halted_q != 8'd0 || halt || !is_in_force)", ".is_halted(halted_q != 8'd0 || halt)"),
-          is_induction=True, depth_cover=14, helpers=("fv_risk_stubs",)),
+          (".is_halted(is_latched_q || halt || !is_in_force)", ".is_halted(is_latched_q || halt)"),
+          is_induction=True, depth_cover=14, helpers=("fv_risk_stubs",), probes=PHASES),
     Proof("risk.latch", "hwgw_risk", "fv_risk", "RULE_LATCH", 3,
           ("halted_d = halt ? wire_reason : halted_since_q;", "halted_d = 8'd0;"),
-          is_induction=True, depth_cover=26, helpers=("fv_risk_stubs",), probes=("halted_since_q",)),
+          is_induction=True, depth_cover=26, helpers=("fv_risk_stubs",), probes=(*PHASES, "halted_since_q")),
     Proof("risk.once", "hwgw_risk", "fv_risk", "RULE_ONCE", 3,
-          ("is_idle_q && !verdict_valid_q && !rst", "is_idle_q && !rst"),
-          is_induction=True, depth_cover=50, helpers=("fv_risk_stubs",), probes=("phase_q", "count_q")),
+          ("phase_d[IDLE] && !verdict_valid_d", "phase_d[IDLE]"),
+          is_induction=True, depth_cover=50, helpers=("fv_risk_stubs",), probes=PHASES),
     *_settled("fv_risk_check", "hwgw_risk_check", {
         "form": ("STRATEGIES_MAX || ref_id <= last_ref", "STRATEGIES_MAX"),
         "exposure": ("is_position_bad_q  <= worst_q >", "is_position_bad_q  <= worst_q - 34'sd1 >"),
-        "room": ("is_room_bad_q3 || credit_left[65]", "credit_left[65]"),
+        "room": ("is_room_bad_q5 || is_room_short_q5", "is_room_short_q5"),
     }),
+    Proof("risk.short", "hwgw_risk_room", "fv_risk_room", "RULE_EXACT", 4,
+          ("is_short_q[2'd0 - low_q]", "is_short_q[low_q]")),
     Proof("risk.sum", "hwgw_risk_check", "fv_risk_check", "RULE_SUM", 1,
-          ("{2'd0, room_q3} - notional_0 - notional_a - notional_b", "{2'd0, room_q3} - notional_0 - notional_a"),
-          uses=("hwgw_risk_apply", "hwgw_risk_bucket"), helpers=("fv_risk_product",), settled=("fv_risk_check",),
-          probes=("notional", "notional_left", "credit_left", "room_q3")),
+          (".room(room_q3), .ends(notional_ends), .mid_a(notional_mid_a), .mid_b(notional_mid_b)",
+           ".room(room_q3), .ends(notional_ends), .mid_a(notional_mid_a), .mid_b(notional_mid_a)"),
+          uses=("hwgw_risk_apply", "hwgw_risk_bucket"), helpers=("fv_risk_product", "fv_risk_above"),
+          settled=("fv_risk_check",), probes=("notional", "is_notional_bad_q5", "is_room_short_q5", "room_q3")),
     Proof("risk.credit", "hwgw_risk_apply", "fv_risk_check", "RULE_CREDIT", 1,
           ("gateway[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] + notional", "gateway[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL]"),
-          uses=("hwgw_risk_check", "hwgw_risk_bucket"), helpers=("fv_risk_product",),
-          settled=("hwgw_risk_check", "hwgw_risk_apply", "hwgw_risk_bucket")),
+          uses=("hwgw_risk_check", "hwgw_risk_bucket", "hwgw_risk_room"), helpers=("fv_risk_product",),
+          settled=("hwgw_risk_check", "hwgw_risk_apply", "hwgw_risk_bucket", "hwgw_risk_room")),
     Proof("risk.rows", "hwgw_risk_apply", "fv_risk_ledger", "RULE_ROWS", 1,
           ("slot_d[`HWGW_ROW_SLOT_ORIG_REF] <= orig_ref;", "slot_d[`HWGW_ROW_SLOT_ORIG_REF] <= ref_id;"),
           is_induction=True, depth_cover=6, settled=("hwgw_risk_apply",)),

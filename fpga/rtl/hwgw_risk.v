@@ -55,22 +55,25 @@ module hwgw_risk #(
 
   // ---- phases: an event goes through them from IDLE to DONE; those without a name only pass time ----
 
-  localparam [4:0] CLEAR = 0, IDLE = 1, FOUND = 2, READ = 3, OUT = 4, ROWS = 5, TORN = 6, S4 = 9;
-  localparam [4:0] F1 = 10, F2 = 11, F5 = 14, F6 = 15, F7 = 16, F8 = 17, WALK = 18, M1 = 19;
-  localparam [4:0] JUDGE = 23, DONE = 24;
+  localparam CLEAR = 0, IDLE = 1, FOUND = 2, READ = 3, OUT = 4, ROWS = 5, TORN = 6, S4 = 9;
+  localparam F1 = 10, F2 = 11, F5 = 14, F6 = 15, F7 = 16, F8 = 17, WALK = 18, M1 = 19, M4 = 22;
+  localparam JUDGE = 23, DONE = 24;
   localparam [4:0] WALK_LAST = 23;
 
   localparam ROWS_W = INSTRUMENT_W + 4 > SLOT_W ? INSTRUMENT_W + 4 : SLOT_W;
   localparam CLEAR_W = ROWS_W > 6 ? ROWS_W : 6;  // of the memory with the most rows
 
-  reg  [  4:0] phase_q;
+  reg  [ DONE:0] phase_q;  // one bit is set
   reg  [  4:0] count_q;
   reg  [ 13:0] clear_q;
   reg  [511:0] event_q;
   reg  [  7:0] reason_q;
   reg          verdict_valid_q;
   reg          is_back_q;
-  reg          is_clear_q, is_idle_q, is_out_q, is_walk_q, is_judge_q, is_done_q;  // is it that phase
+  reg          is_open_q;                          // no record is inside, and no verdict at the port
+  reg          is_clear_end_q, is_walk_end_q;      // it is the last cycle of that phase
+  reg          is_inside_q;                        // it is not IDLE
+  reg          is_walk_q;                          // of the accounts
 
   wire [  7:0] kind = event_q[8*`HWGW_ORDER_KIND_OFF+:8];
   wire [ 31:0] ref_id = event_q[8*`HWGW_ORDER_REF_OFF+:32];
@@ -110,44 +113,51 @@ module hwgw_risk #(
   wire is_look_in = kind_in >= `HWGW_ORDER_KIND_CANCEL && kind_in <= `HWGW_ORDER_KIND_REPLACED;
   wire accept = s_axis_event_tvalid && s_axis_event_tready;
 
-  assign s_axis_event_tready   = is_idle_q && !verdict_valid_q && !rst;
+  assign s_axis_event_tready   = is_open_q && !rst;
   assign m_axis_verdict_tdata  = event_q;
   assign m_axis_verdict_tuser  = reason_q;
   assign m_axis_verdict_tvalid = verdict_valid_q;
-  assign is_ready              = !is_clear_q;
+  wire verdict_valid_d = phase_q[JUDGE] || (verdict_valid_q && !m_axis_verdict_tready);
+  assign is_ready              = !phase_q[CLEAR];
 
   wire is_believed, is_live, is_in_force, is_lost;
   wire [`HWGW_ROW_AT_W-1:0] at;
-  wire has_ref = at[`HWGW_ROW_AT_REF_PX] != 32'd0;
+  reg has_ref_q;
 
-  reg [4:0] phase_d;
+  reg [DONE:0] phase_d;
+  wire is_moving = (is_trade || is_release) && is_believed;
+  wire is_walking = (is_ref && is_believed) || is_feed_all;
+  wire is_walk_end = phase_q[WALK] && is_walk_end_q;
 
   always @* begin
-    case (phase_q)
-      CLEAR:   phase_d = &clear_q[CLEAR_W-1:0] ? IDLE : CLEAR;
-      IDLE:    phase_d = !accept ? IDLE : is_look_in ? FOUND : OUT;
-      FOUND:   phase_d = READ;
-      S4:      phase_d = (is_trade || is_release) && is_believed ? F1 :
-                         (is_ref && is_believed) || is_feed_all ? WALK : JUDGE;
-      F8:      phase_d = !is_trade ? JUDGE : has_ref ? M1 : WALK;
-      WALK:    phase_d = count_q != WALK_LAST ? WALK : is_trade ? M1 : JUDGE;
-      DONE:    phase_d = IDLE;
-      default: phase_d = phase_q + 5'd1;
-    endcase
-    if (rst) phase_d = CLEAR;
+    phase_d        = phase_q << 1;  // one after the other, but for
+    phase_d[CLEAR] = phase_q[CLEAR] && !is_clear_end_q;
+    phase_d[IDLE]  = (phase_q[CLEAR] && is_clear_end_q) || (phase_q[IDLE] && !accept) || phase_q[DONE];
+    phase_d[FOUND] = accept && is_look_in;
+    phase_d[OUT]   = phase_q[READ] || (accept && !is_look_in);
+    phase_d[F1]    = phase_q[S4] && is_moving;
+    phase_d[WALK]  = (phase_q[S4] && !is_moving && is_walking) || (phase_q[F8] && is_trade && !has_ref_q) ||
+        (phase_q[WALK] && !is_walk_end_q);
+    phase_d[M1]    = (phase_q[F8] && is_trade && has_ref_q) || (is_walk_end && is_trade);
+    phase_d[JUDGE] = (phase_q[S4] && !is_moving && !is_walking) || (phase_q[F8] && !is_trade) ||
+        (is_walk_end && !is_trade) || phase_q[M4];
+    if (rst) begin
+      phase_d        = {(DONE + 1) {1'b0}};
+      phase_d[CLEAR] = 1'b1;
+    end
   end
 
   always @(posedge clk) begin
     phase_q    <= phase_d;
-    is_clear_q <= phase_d == CLEAR;
-    is_idle_q  <= phase_d == IDLE;
-    is_out_q   <= phase_d == OUT;
-    is_walk_q  <= phase_d == WALK && !is_feed;
-    is_judge_q <= phase_d == JUDGE;
-    is_done_q  <= phase_d == DONE;
-    count_q    <= phase_q == WALK ? count_q + 5'd1 : 5'd0;
-    clear_q    <= phase_q == CLEAR && !rst ? clear_q + 14'd1 : 14'd0;
-    if (accept) event_q <= s_axis_event_tdata;
+    is_inside_q <= !phase_d[IDLE];
+    is_walk_q  <= phase_d[WALK] && !is_feed;
+    count_q    <= phase_q[WALK] ? count_q + 5'd1 : 5'd0;
+    clear_q    <= phase_q[CLEAR] && !rst ? clear_q + 14'd1 : 14'd0;
+    has_ref_q  <= at[`HWGW_ROW_AT_REF_PX] != 32'd0;
+    is_clear_end_q <= !rst && clear_q[CLEAR_W-1:0] == {{(CLEAR_W - 1) {1'b1}}, 1'b0};
+    is_walk_end_q  <= count_q == WALK_LAST - 5'd1;
+    is_open_q      <= phase_d[IDLE] && !verdict_valid_d;
+    if (is_open_q) event_q <= s_axis_event_tdata;
   end
 
   // ---- rows: memories are asked in the cycle in which the record comes, or behind the slot that names them ----
@@ -156,11 +166,12 @@ module hwgw_risk #(
   wire [             3:0] account_in = s_axis_event_tdata[8*`HWGW_ORDER_ACCOUNT_OFF+:4];
   wire [             5:0] strategy_in = s_axis_event_tdata[8*`HWGW_ORDER_STRATEGY_OFF+:6];
   wire [      SLOT_W-1:0] ref_in = s_axis_event_tdata[8*`HWGW_ORDER_REF_OFF+:SLOT_W];
-  wire [INSTRUMENT_W-1:0] read_instrument = is_idle_q ? instrument_in : instrument_q;
-  wire [             3:0] read_account = is_idle_q ? account_in : account_id_q;
-  wire [             5:0] read_strategy = is_idle_q ? strategy_in : strategy_id_q;
+  wire [INSTRUMENT_W-1:0] read_instrument = is_inside_q ? instrument_q : instrument_in;
+  wire [             3:0] read_account = is_inside_q ? account_row_q : account_in;
+  wire [             5:0] read_strategy = is_inside_q ? strategy_id_q : strategy_in;
   reg  [INSTRUMENT_W-1:0] instrument_q;
   reg  [             3:0] account_id_q;
+  reg  [             3:0] account_row_q;  // the same, and in a walk count - 4
   reg  [             5:0] strategy_id_q;
   wire [`HWGW_ROW_ACCOUNT_W-1:0] account, account_d, gateway, gateway_d;
   wire [`HWGW_ROW_STRATEGY_W-1:0] strategy, strategy_d;
@@ -168,22 +179,28 @@ module hwgw_risk #(
   wire [`HWGW_ROW_AT_W-1:0] at_d;
   wire [63:0] feed;
   wire we_at, we_account, we_strategy, we_slot;
-  wire is_orig_write = is_judge_q && is_replaced && is_believed;
+  wire is_orig_write = phase_q[JUDGE] && is_replaced && is_believed;
   wire [9:0] wide_instrument = {{(10 - INSTRUMENT_W) {1'b0}}, instrument_q};
   wire [63:0] feed_bit = 64'd1 << wide_instrument[5:0];
-  wire is_good = qty == 32'd1;
+  reg  is_good_q;
+  reg  [63:0] feed_of_one_q;  // with the instrument's bit as the event has it
 
   always @(posedge clk) begin
+    is_good_q     <= qty == 32'd1;
+    feed_of_one_q <= is_good_q ? feed | feed_bit : feed & ~feed_bit;
     if (accept) begin
       instrument_q  <= instrument_in;
       account_id_q  <= account_in;
+      account_row_q <= account_in;
       strategy_id_q <= strategy_in;
     end
-    if (phase_q == FOUND) begin
+    if (phase_q[FOUND]) begin
       instrument_q  <= slot_instrument[INSTRUMENT_W-1:0];
       account_id_q  <= slot_now[`HWGW_ROW_SLOT_ACCOUNT];
+      account_row_q <= slot_now[`HWGW_ROW_SLOT_ACCOUNT];
       strategy_id_q <= slot_now[`HWGW_ROW_SLOT_STRATEGY];
     end
+    if (is_walk_q) account_row_q <= is_walk_end_q ? account_id_q : count_q[3:0] - 4'd3;
   end
 
   wire [9:0] slot_instrument = slot_now[`HWGW_ROW_SLOT_INSTRUMENT];
@@ -192,21 +209,21 @@ module hwgw_risk #(
       .INSTRUMENT_W(INSTRUMENT_W),
       .SLOT_W(SLOT_W)
   ) u_state (
-      .clk(clk), .clear(is_clear_q), .clear_addr(clear_q),
-      .fetch(is_out_q), .fetch_orig(phase_q == ROWS),
+      .clk(clk), .clear(phase_q[CLEAR]), .clear_addr(clear_q),
+      .fetch(phase_q[OUT]), .fetch_orig(phase_q[ROWS]),
       .instrument(instrument_q), .account(account_id_q), .strategy(strategy_id_q),
       .read_instrument(read_instrument), .read_account(read_account), .read_strategy(read_strategy),
-      .slot_addr(is_idle_q ? ref_in : is_out_q ? orig_ref[SLOT_W-1:0] : ref_id[SLOT_W-1:0]), .slot_now(slot_now),
+      .slot_addr(!is_inside_q ? ref_in : phase_q[OUT] ? orig_ref[SLOT_W-1:0] : ref_id[SLOT_W-1:0]), .slot_now(slot_now),
       .at_q(at), .account_q(account), .gateway_q(gateway), .strategy_q(strategy), .slot_q(slot), .orig_q(orig),
       .feed_q(feed),
-      .we_at(is_done_q && we_at), .at_d(at_d),
-      .we_account(is_done_q && we_account), .account_d(account_d), .gateway_d(gateway_d),
-      .we_strategy(is_done_q && we_strategy), .strategy_d(strategy_d),
-      .we_slot((is_done_q && we_slot) || is_orig_write),
-      .slot_waddr(is_done_q ? ref_id[SLOT_W-1:0] : orig_ref[SLOT_W-1:0]), .slot_d(is_done_q ? slot_d : orig_d),
-      .we_feed((is_done_q && is_feed && is_instrument) || (phase_q == WALK && is_feed && !count_q[4])),
-      .feed_waddr(is_done_q ? wide_instrument[9:6] : count_q[3:0]),
-      .feed_d(!is_done_q ? {64{is_good}} : is_good ? feed | feed_bit : feed & ~feed_bit),
+      .we_at(we_at), .at_d(at_d),
+      .we_account(we_account), .account_d(account_d), .gateway_d(gateway_d),
+      .we_strategy(we_strategy), .strategy_d(strategy_d),
+      .we_slot(we_slot || is_orig_write),
+      .slot_waddr(phase_q[DONE] ? ref_id[SLOT_W-1:0] : orig_ref[SLOT_W-1:0]), .slot_d(phase_q[DONE] ? slot_d : orig_d),
+      .we_feed((phase_q[DONE] && is_feed && is_instrument) || (phase_q[WALK] && is_feed && !count_q[4])),
+      .feed_waddr(phase_q[DONE] ? wide_instrument[9:6] : count_q[3:0]),
+      .feed_d(phase_q[DONE] ? feed_of_one_q : {64{is_good_q}}),
       .rst(rst)
   );
 
@@ -219,22 +236,26 @@ module hwgw_risk #(
   reg  [ 13:0] parity_q;
   reg  [319:0] limit_q, account_limit_q;
   reg  [255:0] strategy_limit_q;
-  reg          is_torn_q;
-  reg          is_walk_torn_q;
+  reg  [ 13:0] is_torn_q;  // a bit per word
+  reg  [ 79:0] is_walk_part_q;  // parity of 4 bits each
+  reg  [  4:0] walk_parity_q;
+  reg  [  4:0] is_walk_torn_q;
   wire [ 31:0] checks;
   wire [ 63:0] beat_age_max_ns, ref_age_max_ns, dup_window_ns;
-  wire [  3:0] limits_account_addr;
   wire         is_sound;
   reg          drop_q;
   wire [ 13:0] is_odd;
   wire [  4:0] is_walk_odd;
 
-  genvar word;
+  genvar word, part;
   generate
     for (word = 0; word < 5; word = word + 1) begin : g_parity
       assign is_odd[word]      = ^limit_q[64*word+:64];
       assign is_odd[5+word]    = ^account_limit_q[64*word+:64];
-      assign is_walk_odd[word] = ^account_limit_now[64*word+:64];
+      assign is_walk_odd[word] = ^is_walk_part_q[16*word+:16];
+      for (part = 0; part < 16; part = part + 1) begin : g_part
+        always @(posedge clk) is_walk_part_q[16*word+part] <= ^account_limit_now[64*word+4*part+:4];
+      end
       if (word < 4) begin : g_strategy
         assign is_odd[10+word] = ^strategy_limit_q[64*word+:64];
       end
@@ -242,7 +263,7 @@ module hwgw_risk #(
   endgenerate
 
   always @(posedge clk) begin
-    if (is_out_q) begin
+    if (phase_q[OUT]) begin
       limit_q          <= limit_now;
       account_limit_q  <= account_limit_now;
       strategy_limit_q <= strategy_limit_now;
@@ -253,10 +274,11 @@ module hwgw_risk #(
       account_limit_q  <= 320'd0;
       strategy_limit_q <= 256'd0;
     end
-    is_torn_q      <= is_odd != parity_q;
-    is_walk_torn_q <= is_walk_odd != account_parity_now;
-    drop_q         <= is_in_force && !drop_q && !rst && ((phase_q == TORN && is_torn_q) ||
-                                                        (is_walk_q && count_q >= 5'd7 && count_q < 5'd23 && is_walk_torn_q));
+    is_torn_q      <= is_odd ^ parity_q;
+    walk_parity_q  <= account_parity_now;
+    is_walk_torn_q <= is_walk_odd ^ walk_parity_q;
+    drop_q         <= is_in_force && !drop_q && !rst && ((phase_q[TORN] && is_torn_q != 14'd0) ||
+        (is_walk_q && count_q >= 5'd7 && count_q < 5'd23 && is_walk_torn_q != 5'd0));
   end
 
   wire [ 63:0] walk_loss_max = is_in_force ? account_limit_now[`HWGW_LIMITS_ACCOUNT_LOSS_MAX] : 64'd0;
@@ -269,11 +291,11 @@ module hwgw_risk #(
       .clk(clk),
       .s_axis_limits_tdata(s_axis_limits_tdata), .s_axis_limits_tvalid(s_axis_limits_tvalid),
       .s_axis_limits_tready(s_axis_limits_tready), .s_axis_limits_tlast(s_axis_limits_tlast),
-      .take(is_judge_q && is_limits), .take_generation(venue_ref), .is_sound(is_sound),
+      .take(phase_q[JUDGE] && is_limits), .take_generation(venue_ref), .is_sound(is_sound),
       .is_table_offered(is_table_offered), .drop(drop_q), .is_in_force(is_in_force), .generation(generation),
       .checks(checks), .beat_age_max_ns(beat_age_max_ns), .ref_age_max_ns(ref_age_max_ns), .dup_window_ns(dup_window_ns),
       .gateway(gateway_limit),
-      .instrument_addr(read_instrument), .instrument(limit_now), .account_addr(limits_account_addr),
+      .instrument_addr(read_instrument), .instrument(limit_now), .account_addr(read_account),
       .account(account_limit_now), .strategy_addr(read_strategy), .strategy(strategy_limit_now),
       .instrument_parity(parity_now), .account_parity(account_parity_now), .strategy_parity(strategy_parity_now),
       .rst(rst)
@@ -287,10 +309,13 @@ module hwgw_risk #(
   reg  [ 7:0] halted_q;
   reg  [ 7:0] halted_since_q;  // the wire, since the record that is inside came
   reg  [ 7:0] halted_d;
+  reg         is_latched_q;  // halted_q is not 0
   reg  [`HWGW_RISK_RECENT_MAX*`HWGW_ROW_RECENT_W-1:0] recent_q  /*verilator public_flat_rd*/;
   reg         is_sent_q;  // the event that is still at the port passed
   wire [31:0] px_priced;
-  reg         is_passed_q;  // of a new, replace or cancel
+  wire        is_pass;      // of a new, replace or cancel
+  reg         is_passed_q;
+  reg         is_money_q;   // a trade is stored
   wire [ 7:0] wire_reason = halt_reason != `HWGW_RISK_REASON_PASS && halt_reason < `HWGW_RISK_REASON_CNT ?
       halt_reason : `HWGW_RISK_REASON_OPERATOR;
   wire [ 7:0] halt_given = reason_given != 32'd0 && reason_given < {24'd0, `HWGW_RISK_REASON_CNT} ?
@@ -299,15 +324,16 @@ module hwgw_risk #(
       event_q[8*`HWGW_ORDER_ACCOUNT_OFF+:4], instrument_id[9:0], px_priced};
 
   // the first reason stays; a resume clears what was before it, not a halt that came while it was inside
+  wire is_end = phase_q[DONE] && is_known;
+  wire is_fact = reason_q == `HWGW_RISK_REASON_LOSS || reason_q == `HWGW_RISK_REASON_STATE;
+
   always @* begin
-    halted_d = halted_q;
-    if (halted_d == 8'd0 && halt) halted_d = wire_reason;
-    if (is_done_q && is_known) begin
-      if (halted_d == 8'd0 && is_back_q) halted_d = `HWGW_RISK_REASON_CLOCK;
-      if (is_resume && !is_back_q) halted_d = halt ? wire_reason : halted_since_q;
-      if (halted_d == 8'd0 && is_halt) halted_d = halt_given;
-      if (halted_d == 8'd0 && (reason_q == `HWGW_RISK_REASON_LOSS || reason_q == `HWGW_RISK_REASON_STATE)) halted_d = reason_q;
-    end
+    if (is_end && is_resume && !is_back_q) halted_d = halt ? wire_reason : halted_since_q;
+    else if (is_latched_q) halted_d = halted_q;
+    else if (halt) halted_d = wire_reason;
+    else if (is_end && is_back_q) halted_d = `HWGW_RISK_REASON_CLOCK;
+    else if (is_end && is_halt) halted_d = halt_given;
+    else halted_d = reason_q & {8{is_end && is_fact}};
   end
 
   assign halted = halted_q;
@@ -316,16 +342,18 @@ module hwgw_risk #(
   always @(posedge clk) begin
     is_back_q <= ts < last_ts_q;
     halted_q  <= halted_d;
+    is_latched_q <= halted_d != 8'd0;
     if (accept || halted_since_q == 8'd0) halted_since_q <= halt ? wire_reason : 8'd0;
-    if (is_done_q && is_known && !is_back_q) last_ts_q <= ts;
-    if (is_done_q && is_beat) last_beat_q <= ts;
-    is_sent_q <= is_done_q && is_order && is_passed_q;
-    if (is_done_q && is_order && is_passed_q) last_ref_q <= ref_id;
+    if (phase_q[DONE] && is_known && !is_back_q) last_ts_q <= ts;
+    if (phase_q[DONE] && is_beat) last_beat_q <= ts;
+    is_sent_q <= phase_q[DONE] && is_order && is_passed_q;
+    if (phase_q[DONE] && is_order && is_passed_q) last_ref_q <= ref_id;
     if (is_sent_q) begin
       recent_q <= {recent_q[0+:(`HWGW_RISK_RECENT_MAX-1)*`HWGW_ROW_RECENT_W], recent_d};
     end
     if (rst) begin
       halted_q       <= 8'd0;
+      is_latched_q   <= 1'b0;
       halted_since_q <= 8'd0;
       last_ts_q      <= 64'd0;
       last_beat_q    <= 64'd0;
@@ -347,7 +375,7 @@ module hwgw_risk #(
   hwgw_risk_check #(
       .INSTRUMENT_W(INSTRUMENT_W)
   ) u_check (
-      .clk(clk), .order(event_q), .is_halted(halted_q != 8'd0 || halt || !is_in_force), .is_back(is_back_q),
+      .clk(clk), .order(event_q), .is_halted(is_latched_q || halt || !is_in_force), .is_back(is_back_q),
       .last_beat(last_beat_q), .last_ref(last_ref_q), .recent(recent_q), .at(at),
       .is_feed_good(feed[wide_instrument[5:0]]), .account(account), .gateway(gateway), .equity(equity),
       .gateway_equity(gateway_equity), .strategy(strategy), .slot(slot), .orig(orig), .checks(checks),
@@ -362,23 +390,23 @@ module hwgw_risk #(
   wire [ 31:0] release_qty;
   wire [ 96:0] product;
   reg  [ 63:0] product_a_q, product_b_q, product_c_q, released_q;
-  wire [ 31:0] mark_px = has_ref ? at[`HWGW_ROW_AT_MARK_PX] : px;
+  wire [ 31:0] mark_px = has_ref_q ? at[`HWGW_ROW_AT_MARK_PX] : px;
   wire [ 31:0] slot_px = slot[`HWGW_ROW_SLOT_PX];
   wire [ 31:0] orig_px = orig[`HWGW_ROW_SLOT_PX];
-  wire [ 31:0] mul_a = phase_q == F1 ? release_qty : phase_q == F2 && is_replaced ? orig[`HWGW_ROW_SLOT_LEAVES] : qty;
-  wire [ 31:0] mul_b = phase_q == F1 ? slot_px : phase_q == F2 ? (is_replaced ? orig_px : px) : mark_px;
+  wire [ 31:0] mul_a = phase_q[F1] ? release_qty : phase_q[F2] && is_replaced ? orig[`HWGW_ROW_SLOT_LEAVES] : qty;
+  wire [ 31:0] mul_b = phase_q[F1] ? slot_px : phase_q[F2] ? (is_replaced ? orig_px : px) : mark_px;
 
   always @(posedge clk) begin
-    if (phase_q == F5) product_a_q <= product[63:0];
-    if (phase_q == F6) product_b_q <= product[63:0];
-    if (phase_q == F7) product_c_q <= product[63:0];
+    if (phase_q[F5]) product_a_q <= product[63:0];
+    if (phase_q[F6]) product_b_q <= product[63:0];
+    if (phase_q[F7]) product_c_q <= product[63:0];
     released_q <= is_replaced ? product_a_q + product_b_q : product_a_q;
   end
 
   hwgw_risk_apply #(
       .INSTRUMENT_W(INSTRUMENT_W)
   ) u_apply (
-      .clk(clk), .event_in(event_q), .is_pass(is_passed_q), .is_back(is_back_q), .is_in_force(is_in_force),
+      .clk(clk), .event_in(event_q), .store(phase_q[JUDGE]), .is_pass(is_pass), .is_back(is_back_q), .is_in_force(is_in_force),
       .is_rate_on(checks[`HWGW_RISK_CHECK_RATE]), .last_ref(last_ref_q), .px_priced(px_priced), .notional(notional),
       .released(released_q), .filled(product_b_q), .has_room(has_room), .left(left), .strategy_limit(strategy_limit_q),
       .at(at), .account(account), .gateway(gateway), .strategy(strategy), .slot(slot), .orig(orig),
@@ -390,11 +418,11 @@ module hwgw_risk #(
   hwgw_risk_money #(
       .INSTRUMENT_W(INSTRUMENT_W)
   ) u_money (
-      .clk(clk), .clear(is_clear_q), .clear_addr(clear_q), .fetch(is_out_q), .instrument(instrument_q),
+      .clk(clk), .clear(phase_q[CLEAR]), .clear_addr(clear_q), .fetch(phase_q[OUT]), .instrument(instrument_q),
       .account(account_id_q), .read_instrument(read_instrument), .read_account(read_account), .walk(is_walk_q), .count(count_q), .is_judged(is_ref),
       .step({1'b0, px} - {1'b0, at[`HWGW_ROW_AT_MARK_PX]}), .mul_a({32'd0, mul_a}), .mul_b({1'b0, mul_b}), .p(product),
-      .trade_begin(phase_q == M1), .is_bought(is_buy != is_broken), .qty(qty), .cash_moved(product_b_q),
-      .mark_moved(product_c_q), .commit(is_done_q && is_trade && is_believed), .account_addr(limits_account_addr),
+      .trade_begin(phase_q[M1]), .is_bought(is_buy != is_broken), .qty(qty), .cash_moved(product_b_q),
+      .mark_moved(product_c_q), .commit(is_money_q),
       .walk_loss_max(walk_loss_max), .loss_max(account_limit_q[`HWGW_LIMITS_ACCOUNT_LOSS_MAX]),
       .gateway_loss_max(gateway_limit[`HWGW_LIMITS_ACCOUNT_LOSS_MAX]), .is_lost(is_lost), .equity_q(equity),
       .gateway_equity_q(gateway_equity), .rst(rst)
@@ -413,14 +441,17 @@ module hwgw_risk #(
       is_cancel ? (is_live ? `HWGW_RISK_REASON_PASS : `HWGW_RISK_REASON_MALFORMED) :
       is_known ? fact : `HWGW_RISK_REASON_MALFORMED;
 
+  assign is_pass = is_order ? is_verdict_pass : is_live;
+
   always @(posedge clk) begin
-    if (is_judge_q) begin
+    if (phase_q[JUDGE]) begin
       reason_q    <= answer;
-      is_passed_q <= is_order ? is_verdict_pass : is_live;
+      is_passed_q <= is_pass;
     end
-    verdict_valid_q <= is_judge_q || (verdict_valid_q && !m_axis_verdict_tready);
-    pulse <= is_done_q && (is_order || is_cancel) ? 32'd1 << reason_q : 32'd0;
-    if (is_done_q) verdict_cnt <= verdict_cnt + 32'd1;
+    is_money_q <= phase_q[JUDGE] && is_trade && is_believed;
+    verdict_valid_q <= verdict_valid_d;
+    pulse <= phase_q[DONE] && (is_order || is_cancel) ? 32'd1 << reason_q : 32'd0;
+    if (phase_q[DONE]) verdict_cnt <= verdict_cnt + 32'd1;
     if (rst) begin
       verdict_valid_q <= 1'b0;
       verdict_cnt     <= 32'd0;
@@ -437,7 +468,7 @@ module hwgw_risk #(
       .ADDR_W(6)
   ) u_last (
       .clk(clk),
-      .we(is_done_q),
+      .we(phase_q[DONE]),
       .waddr(verdict_cnt[5:0]),
       .wdata({ts, ref_id, instrument_id[15:0], kind, reason_q}),
       .raddr(verdict_addr),

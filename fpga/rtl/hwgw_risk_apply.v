@@ -16,6 +16,7 @@ module hwgw_risk_apply #(
 ) (
     input  wire                             clk,
     input  wire [                    511:0] event_in,
+    input  wire                             store,            // is_pass stands; what is stored is, a cycle later
     input  wire                             is_pass,          // the answer is pass
     input  wire                             is_back,
     input  wire                             is_in_force,
@@ -35,17 +36,17 @@ module hwgw_risk_apply #(
     input  wire [     `HWGW_ROW_SLOT_W-1:0] slot,
     input  wire [     `HWGW_ROW_SLOT_W-1:0] orig,
     output reg                              is_believed,
-    output reg                              is_live,
+    output wire                             is_live,
     output reg                              is_buy,           // the order's side, whoever names it
     output wire [                     31:0] release_qty,      // of slot
-    output wire                             we_at,
+    output reg                              we_at,
     output reg  [       `HWGW_ROW_AT_W-1:0] at_d,
-    output wire                             we_account,
+    output reg                              we_account,
     output reg  [  `HWGW_ROW_ACCOUNT_W-1:0] account_d,
     output reg  [  `HWGW_ROW_ACCOUNT_W-1:0] gateway_d,
-    output wire                             we_strategy,
+    output reg                              we_strategy,
     output reg  [ `HWGW_ROW_STRATEGY_W-1:0] strategy_d,
-    output wire                             we_slot,
+    output reg                              we_slot,
     output reg  [     `HWGW_ROW_SLOT_W-1:0] slot_d,
     output reg  [     `HWGW_ROW_SLOT_W-1:0] orig_d
 );
@@ -67,7 +68,7 @@ module hwgw_risk_apply #(
 
   // the event stands a cycle before its rows do
   reg is_order, is_cancel, is_rejected, is_canceled, is_executed, is_replaced, is_broken, is_ref, is_release;
-  reg is_strategy, is_side_buy;
+  reg is_strategy, is_side_buy, is_arm, is_disarm;
 
   always @(posedge clk) begin
     is_order    <= kind == `HWGW_ORDER_KIND_NEW || kind == `HWGW_ORDER_KIND_REPLACE;
@@ -80,6 +81,8 @@ module hwgw_risk_apply #(
     is_ref      <= kind == `HWGW_ORDER_KIND_REF;
     is_release  <= kind == `HWGW_ORDER_KIND_REJECTED || kind == `HWGW_ORDER_KIND_CANCELED || kind == `HWGW_ORDER_KIND_REPLACED;
     is_strategy <= {24'd0, strategy_id} < `HWGW_RISK_STRATEGIES_MAX;
+    is_arm      <= kind == `HWGW_ORDER_KIND_ARM && !is_back;
+    is_disarm   <= kind == `HWGW_ORDER_KIND_DISARM;
     is_side_buy <= side == `HWGW_ORDER_SIDE_BUY;
   end
 
@@ -87,15 +90,14 @@ module hwgw_risk_apply #(
 
   wire [31:0] leaves = slot[`HWGW_ROW_SLOT_LEAVES];
   wire [31:0] orig_leaves = orig[`HWGW_ROW_SLOT_LEAVES];
-  wire is_this = slot[`HWGW_ROW_SLOT_REF] == ref_id;
   wire [31:0] raised_now = is_side_buy ? at[`HWGW_ROW_AT_SHORT_WORST] : at[`HWGW_ROW_AT_LONG_WORST];
   reg signed [33:0] raised_q;
-  reg is_this_q, is_orig_live_q, is_orig_named_q, is_qty_q, is_px_q, is_instrument_q;
+  reg is_this_q, has_leaves_q, is_orig_live_q, is_orig_named_q, is_qty_q, is_px_q, is_instrument_q;
   reg is_form_q, is_earlier_q, is_executed_q, is_same_q, is_broken_ok_q;
 
   always @(posedge clk) begin
-    is_this_q       <= is_this;
-    is_live         <= is_this && leaves != 32'd0;
+    is_this_q       <= slot[`HWGW_ROW_SLOT_REF] == ref_id;
+    has_leaves_q    <= leaves != 32'd0;
     is_orig_live_q  <= orig[`HWGW_ROW_SLOT_REF] == orig_ref && orig_leaves != 32'd0;
     is_orig_named_q <= slot[`HWGW_ROW_SLOT_ORIG_REF] == orig_ref;
     is_qty_q        <= qty != 32'd0 && qty <= leaves;
@@ -116,6 +118,8 @@ module hwgw_risk_apply #(
         is_broken ? is_broken_ok_q :
         is_ref ? is_instrument_q && is_px_q : is_live;
   end
+
+  assign is_live = is_this_q && has_leaves_q;
 
   // ---- how much of it ----
 
@@ -139,7 +143,6 @@ module hwgw_risk_apply #(
 
   // ---- the instrument ----
 
-  reg         we_at_q, we_account_q, we_strategy_q, we_slot_q;
   reg         is_less_q, is_released_q, is_filled_q, is_undone_q, is_moved_q, is_ref_q;  // and believed
   reg  [`HWGW_ROW_STRATEGY_W-1:0] passed_q;
   wire [12:0] buy_cnt = at[`HWGW_ROW_AT_OPEN_BUY_CNT];
@@ -154,57 +157,71 @@ module hwgw_risk_apply #(
     is_ref_q      <= is_ref && is_believed;
   end
 
+  // each number by what is added to it, chosen a cycle before
+  reg  [31:0] long_step_q, short_step_q, used_step_q, pos_step_q;
+  reg  [12:0] buy_step_q, sell_step_q;
+  reg         is_bid_gone_q, is_ask_gone_q, is_marked_anew_q;
+  wire [12:0] ended_step = -{12'd0, is_ended};
+
   always @(posedge clk) begin
-    at_d    <= at;
-    we_at_q <= 1'b0;
+    long_step_q   <= 32'd0;
+    short_step_q  <= 32'd0;
+    used_step_q   <= 32'd0;
+    buy_step_q    <= 13'd0;
+    sell_step_q   <= 13'd0;
+    is_bid_gone_q <= 1'b0;
+    is_ask_gone_q <= 1'b0;
     if (is_order) begin
-      we_at_q <= 1'b1;
-      if (is_buy) begin
-        at_d[`HWGW_ROW_AT_LONG_WORST] <= at[`HWGW_ROW_AT_LONG_WORST] + qty;
-        at_d[`HWGW_ROW_AT_OPEN_BUY_CNT] <= buy_cnt + 13'd1;
-        if (px_priced > at[`HWGW_ROW_AT_OWN_BID_MAX]) at_d[`HWGW_ROW_AT_OWN_BID_MAX] <= px_priced;
-      end else begin
-        at_d[`HWGW_ROW_AT_SHORT_WORST] <= at[`HWGW_ROW_AT_SHORT_WORST] + qty;
-        at_d[`HWGW_ROW_AT_OPEN_SELL_CNT] <= sell_cnt + 13'd1;
-        if (is_marked) at_d[`HWGW_ROW_AT_SHORT_USED] <= at[`HWGW_ROW_AT_SHORT_USED] + qty;
-        if (~px_priced > at[`HWGW_ROW_AT_OWN_ASK_MIN_INV]) at_d[`HWGW_ROW_AT_OWN_ASK_MIN_INV] <= ~px_priced;
-      end
+      if (is_buy) long_step_q <= qty;
+      else short_step_q <= qty;
+      if (!is_buy && is_marked) used_step_q <= qty;
+      buy_step_q  <= {12'd0, is_buy};
+      sell_step_q <= {12'd0, !is_buy};
     end
-    if (is_less_q) begin
-      we_at_q <= 1'b1;
-      if (is_buy) begin
-        if (is_released_q) at_d[`HWGW_ROW_AT_LONG_WORST] <= at[`HWGW_ROW_AT_LONG_WORST] - side_qty;
-        else at_d[`HWGW_ROW_AT_SHORT_WORST] <= at[`HWGW_ROW_AT_SHORT_WORST] - qty;
-        at_d[`HWGW_ROW_AT_OPEN_BUY_CNT] <= buy_cnt - {12'd0, is_ended};
-        if (buy_cnt == {12'd0, is_ended}) at_d[`HWGW_ROW_AT_OWN_BID_MAX] <= 32'd0;
-      end else begin
-        if (is_released_q) at_d[`HWGW_ROW_AT_SHORT_WORST] <= at[`HWGW_ROW_AT_SHORT_WORST] - side_qty;
-        else at_d[`HWGW_ROW_AT_LONG_WORST] <= at[`HWGW_ROW_AT_LONG_WORST] - qty;
-        if (is_released_q && is_marked) at_d[`HWGW_ROW_AT_SHORT_USED] <= at[`HWGW_ROW_AT_SHORT_USED] - side_qty;
-        at_d[`HWGW_ROW_AT_OPEN_SELL_CNT] <= sell_cnt - {12'd0, is_ended};
-        if (sell_cnt == {12'd0, is_ended}) at_d[`HWGW_ROW_AT_OWN_ASK_MIN_INV] <= 32'd0;
-      end
+    if (is_less_q && is_buy) begin
+      if (is_released_q) long_step_q <= -side_qty;
+      else short_step_q <= -qty;
+      buy_step_q    <= ended_step;
+      is_bid_gone_q <= buy_cnt == {12'd0, is_ended};
+    end
+    if (is_less_q && !is_buy) begin
+      if (is_released_q) short_step_q <= -side_qty;
+      else long_step_q <= -qty;
+      if (is_released_q && is_marked) used_step_q <= -side_qty;
+      sell_step_q   <= ended_step;
+      is_ask_gone_q <= sell_cnt == {12'd0, is_ended};
     end
     if (is_undone_q) begin
-      we_at_q <= 1'b1;
-      at_d[`HWGW_ROW_AT_LONG_WORST] <= at[`HWGW_ROW_AT_LONG_WORST] + bought;
-      at_d[`HWGW_ROW_AT_SHORT_WORST] <= at[`HWGW_ROW_AT_SHORT_WORST] - bought;
+      long_step_q  <= bought;
+      short_step_q <= -bought;
     end
-    if (is_moved_q) begin
-      at_d[`HWGW_ROW_AT_POS] <= at[`HWGW_ROW_AT_POS] + bought;
-      if (at[`HWGW_ROW_AT_REF_PX] == 32'd0) at_d[`HWGW_ROW_AT_MARK_PX] <= px;
-    end
+    pos_step_q       <= is_moved_q ? bought : 32'd0;
+    is_marked_anew_q <= is_ref_q || (is_moved_q && at[`HWGW_ROW_AT_REF_PX] == 32'd0);
+  end
+
+  always @(posedge clk) begin
+    at_d    <= at;
+    at_d[`HWGW_ROW_AT_LONG_WORST] <= at[`HWGW_ROW_AT_LONG_WORST] + long_step_q;
+    at_d[`HWGW_ROW_AT_SHORT_WORST] <= at[`HWGW_ROW_AT_SHORT_WORST] + short_step_q;
+    at_d[`HWGW_ROW_AT_SHORT_USED] <= at[`HWGW_ROW_AT_SHORT_USED] + used_step_q;
+    at_d[`HWGW_ROW_AT_OPEN_BUY_CNT] <= buy_cnt + buy_step_q;
+    at_d[`HWGW_ROW_AT_OPEN_SELL_CNT] <= sell_cnt + sell_step_q;
+    at_d[`HWGW_ROW_AT_POS] <= at[`HWGW_ROW_AT_POS] + pos_step_q;
+    if (is_order && is_buy && px_priced > at[`HWGW_ROW_AT_OWN_BID_MAX]) at_d[`HWGW_ROW_AT_OWN_BID_MAX] <= px_priced;
+    if (is_order && !is_buy && ~px_priced > at[`HWGW_ROW_AT_OWN_ASK_MIN_INV]) at_d[`HWGW_ROW_AT_OWN_ASK_MIN_INV] <= ~px_priced;
+    if (is_bid_gone_q) at_d[`HWGW_ROW_AT_OWN_BID_MAX] <= 32'd0;
+    if (is_ask_gone_q) at_d[`HWGW_ROW_AT_OWN_ASK_MIN_INV] <= 32'd0;
+    if (is_marked_anew_q) at_d[`HWGW_ROW_AT_MARK_PX] <= px;
     if (is_ref_q) begin
-      we_at_q <= 1'b1;
       at_d[`HWGW_ROW_AT_REF_PX] <= px;
       at_d[`HWGW_ROW_AT_REF_TS] <= ts;
-      at_d[`HWGW_ROW_AT_MARK_PX] <= px;
     end
   end
 
   // ---- account and gateway ----
 
   wire is_take = is_rate_on && (is_order || (is_cancel && !is_back));
+  reg  [2:0] is_taken_q;  // from strategy, account, gateway
   // a bit wider than needed, as in hwgw_risk_check
   wire [65:0] account_filled = {2'd0, account[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL]} + {2'd0, filled};
   wire [65:0] gateway_filled = {2'd0, gateway[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL]} + {2'd0, filled};
@@ -212,6 +229,7 @@ module hwgw_risk_apply #(
   reg  [63:0] gateway_filled_q;
 
   always @(posedge clk) begin
+    is_taken_q       <= {3{is_take}} & ({3{is_order}} | has_room);
     account_filled_q <= account_filled[64] ? {64{1'b1}} : account_filled[63:0];
     gateway_filled_q <= gateway_filled[64] ? {64{1'b1}} : gateway_filled[63:0];
   end
@@ -219,24 +237,21 @@ module hwgw_risk_apply #(
   always @(posedge clk) begin
     account_d    <= account;
     gateway_d    <= gateway;
-    we_account_q <= is_take;
-    if (is_take && (is_order || has_room[1])) begin
+    if (is_taken_q[1]) begin
       account_d[`HWGW_ROW_ACCOUNT_LEVEL] <= left[64+:64];
       account_d[`HWGW_ROW_ACCOUNT_LEVEL_TS] <= ts;
     end
-    if (is_take && (is_order || has_room[2])) begin
+    if (is_taken_q[2]) begin
       gateway_d[`HWGW_ROW_ACCOUNT_LEVEL] <= left[128+:64];
       gateway_d[`HWGW_ROW_ACCOUNT_LEVEL_TS] <= ts;
     end
     if (is_order) begin
-      we_account_q <= 1'b1;
       account_d[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] <= account[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] + notional;
       gateway_d[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] <= gateway[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] + notional;
       account_d[`HWGW_ROW_ACCOUNT_OPEN_CNT] <= account[`HWGW_ROW_ACCOUNT_OPEN_CNT] + 13'd1;
       gateway_d[`HWGW_ROW_ACCOUNT_OPEN_CNT] <= gateway[`HWGW_ROW_ACCOUNT_OPEN_CNT] + 13'd1;
     end
     if (is_less_q) begin
-      we_account_q <= 1'b1;
       account_d[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] <= account[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] - released;
       gateway_d[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] <= gateway[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] - released;
       account_d[`HWGW_ROW_ACCOUNT_OPEN_CNT] <= account[`HWGW_ROW_ACCOUNT_OPEN_CNT] - {12'd0, is_ended};
@@ -267,23 +282,17 @@ module hwgw_risk_apply #(
 
   always @(posedge clk) begin
     passed_q      <= strategy;
-    we_strategy_q <= is_take;
-    if (is_take && (is_order || has_room[0])) begin
+    if (is_taken_q[0]) begin
       passed_q[`HWGW_ROW_STRATEGY_LEVEL] <= left[0+:64];
       passed_q[`HWGW_ROW_STRATEGY_LEVEL_TS] <= ts;
     end
-    if ((is_order && is_strategy) || is_filled_q) begin
-      we_strategy_q <= 1'b1;
+    if (is_order || is_filled_q) begin  // stored when there is such a strategy
       passed_q[`HWGW_ROW_STRATEGY_FILLS] <= fills_new;
       passed_q[`HWGW_ROW_STRATEGY_REJECTS] <= is_order ? 32'd0 : rejects;
       if (is_tired_q) passed_q[`HWGW_ROW_STRATEGY_IS_ARMED] <= 1'b0;
     end
-    if (kind == `HWGW_ORDER_KIND_DISARM && is_strategy) begin
-      we_strategy_q <= 1'b1;
-      passed_q[`HWGW_ROW_STRATEGY_IS_ARMED] <= 1'b0;
-    end
-    if (kind == `HWGW_ORDER_KIND_ARM && is_strategy && !is_back) begin
-      we_strategy_q <= 1'b1;
+    if (is_disarm) passed_q[`HWGW_ROW_STRATEGY_IS_ARMED] <= 1'b0;
+    if (is_arm) begin
       passed_q[`HWGW_ROW_STRATEGY_IS_ARMED] <= 1'b1;
       passed_q[`HWGW_ROW_STRATEGY_FILLS] <= 32'd0;
       passed_q[`HWGW_ROW_STRATEGY_REJECTS] <= 32'd0;
@@ -291,18 +300,17 @@ module hwgw_risk_apply #(
   end
 
   // refused, an order changes the run of refusals alone
-  reg  is_order_of_one_q;
   reg  is_armed_q;
-  wire is_refused = is_order && !is_pass;
+  reg  is_refused_q;
 
   always @(posedge clk) begin
-    is_order_of_one_q <= is_order && is_strategy;
+    is_refused_q      <= is_order && !is_pass;
     is_armed_q        <= strategy[`HWGW_ROW_STRATEGY_IS_ARMED] && !is_tired_q && !is_tired_more_q;
   end
 
   always @* begin
     strategy_d = passed_q;
-    if (is_refused) begin
+    if (is_refused_q) begin
       strategy_d = strategy;
       strategy_d[`HWGW_ROW_STRATEGY_REJECTS] = rejects_more_q;
       strategy_d[`HWGW_ROW_STRATEGY_IS_ARMED] = is_armed_q;
@@ -314,7 +322,6 @@ module hwgw_risk_apply #(
   always @(posedge clk) begin
     slot_d    <= slot;
     orig_d    <= orig;
-    we_slot_q <= is_order || is_less_q || (is_undone_q && is_this_q);
     orig_d[`HWGW_ROW_SLOT_LEAVES] <= 32'd0;
     if (is_order) begin
       slot_d[`HWGW_ROW_SLOT_REF] <= ref_id;
@@ -339,12 +346,15 @@ module hwgw_risk_apply #(
 
   // ---- is it stored ----
 
-  wire is_stored = is_pass || !(is_order || is_cancel);
+  wire is_stored = store && (is_pass || !(is_order || is_cancel));
 
-  assign we_at       = we_at_q && is_stored;
-  assign we_account  = we_account_q && is_stored;
-  assign we_strategy = (we_strategy_q && is_stored) || is_order_of_one_q;
-  assign we_slot     = we_slot_q && is_stored;
+  always @(posedge clk) begin
+    we_at       <= is_stored && (is_order || is_less_q || is_undone_q || is_ref_q);
+    we_account  <= is_stored && (is_take || is_order || is_less_q);
+    we_strategy <= (is_stored && (is_take || is_filled_q || ((is_arm || is_disarm) && is_strategy))) ||
+        (store && is_order && is_strategy);
+    we_slot     <= is_stored && (is_order || is_less_q || (is_undone_q && is_this_q));
+  end
 
   wire unused_event = &{1'b0, event_in, strategy_limit, account_filled, gateway_filled};
 

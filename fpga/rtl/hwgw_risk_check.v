@@ -139,7 +139,8 @@ module hwgw_risk_check #(
   wire [ 48:0] high = is_share_q2 ? high_share_q2 : high_min_q;
   wire [ 48:0] low = is_share_q2 ? low_share_q2 : low_min_q;
   reg          is_high_share_wide_q2;
-  wire [ 49:0] max_less_high = {18'd0, PX_MAX} - {1'b0, ref_wide} - {1'b0, share} - {1'b0, share_a} - {1'b0, share_b};  // signed
+  reg  [ 49:0] max_less_ref_q;
+  wire [ 49:0] max_less_high = max_less_ref_q - {1'b0, share} - {1'b0, share_a} - {1'b0, share_b};  // signed
   wire         is_high_wide = is_share_q2 ? is_high_share_wide_q2 : is_high_min_wide_q2;
   wire         is_low_none = is_share_q2 ? low_share_q2[48] || low_share_q2[31:0] == 32'd0 : is_low_min_none_q2;
   reg  [ 48:0] high_q3;
@@ -155,6 +156,7 @@ module hwgw_risk_check #(
     high_share_q2 <= ref_wide + share + share_a + share_b;
     low_share_q2  <= ref_wide - share - share_a - share_b;
     is_share_q2   <= min_less_share[49];
+    max_less_ref_q <= {18'd0, PX_MAX} - {1'b0, ref_wide};
     is_high_share_wide_q2 <= max_less_high[49];
     has_ref_q     <= ref_px != 32'd0;
     high_min_q    <= ref_wide + band_min;
@@ -182,16 +184,21 @@ module hwgw_risk_check #(
   wire [65:0] notional_a = {18'd0, notional_mid_a, 16'd0};
   wire [65:0] notional_b = {18'd0, notional_mid_b, 16'd0};
   wire [65:0] notional = notional_0 + notional_a + notional_b;
-  wire [65:0] notional_left = {2'd0, limit[`HWGW_LIMITS_INSTRUMENT_NOTIONAL_MAX]} - notional_0 - notional_a - notional_b;  // signed
-  reg         is_notional_bad_q5;
+  wire        is_notional_bad_q5;
+  reg  [31:0] qty_q;  // for the product alone, to stand beside it
 
   always @(posedge clk) begin
-    notional_q5        <= notional[63:0];
-    is_notional_bad_q5 <= notional_left[65];
+    notional_q5 <= notional[63:0];
+    qty_q       <= qty;
   end
 
   hwgw_risk_product u_notional (
-      .clk(clk), .a(px_q3), .b(qty), .ends(notional_ends), .mid_a(notional_mid_a), .mid_b(notional_mid_b)
+      .clk(clk), .a(px_q3), .b(qty_q), .ends(notional_ends), .mid_a(notional_mid_a), .mid_b(notional_mid_b)
+  );
+
+  hwgw_risk_room u_notional_room (
+      .clk(clk), .room(limit[`HWGW_LIMITS_INSTRUMENT_NOTIONAL_MAX]), .ends(notional_ends), .mid_a(notional_mid_a),
+      .mid_b(notional_mid_b), .is_short(is_notional_bad_q5)
   );
 
   // ---- 11 and 12: worst-case position and short shares ----
@@ -205,25 +212,33 @@ module hwgw_risk_check #(
   wire [31:0] worst_now = is_buy ? at[`HWGW_ROW_AT_LONG_WORST] : at[`HWGW_ROW_AT_SHORT_WORST];
   wire [31:0] worst_max = is_buy ? limit[`HWGW_LIMITS_INSTRUMENT_LONG_MAX] : limit[`HWGW_LIMITS_INSTRUMENT_SHORT_MAX];
   wire        is_marked = flags != 16'd0;
+  reg  [31:0] worst_max_q;
+  reg         is_marked_q;
 
   always @(posedge clk) begin
+    worst_max_q        <= worst_max;
+    is_marked_q        <= is_marked;
     worst_q            <= $signed({{2{worst_now[31]}}, worst_now}) + $signed({2'd0, qty});
     short_used_q       <= {1'b0, at[`HWGW_ROW_AT_SHORT_USED]} + {1'b0, qty};
-    is_position_bad_q  <= worst_q > $signed({{2{worst_max[31]}}, worst_max});
+    is_position_bad_q  <= worst_q > $signed({{2{worst_max_q[31]}}, worst_max_q});
     is_position_wide_q <= worst_q > 34'sh7FFFFFFF;
     is_short_bad_q     <= !is_buy &&
-        (is_marked ? short_used_q > {1'b0, limit[`HWGW_LIMITS_INSTRUMENT_LOCATE_QTY]} : worst_q > 34'sd0);
-    is_short_wide_q    <= !is_buy && is_marked && short_used_q[32];
+        (is_marked_q ? short_used_q > {1'b0, limit[`HWGW_LIMITS_INSTRUMENT_LOCATE_QTY]} : worst_q > 34'sd0);
+    is_short_wide_q    <= !is_buy && is_marked_q && short_used_q[32];
   end
 
   // ---- 13 and 14: credit and open orders ----
 
   // with the check off the sum of what is open must not wrap all the same: there is room up to 2^64 - 1 then, and no fills
   reg  [64:0] used_q, gateway_used_q;
+  reg  [63:0] credit_max_q, gateway_credit_max_q;
   reg  [65:0] room_q2, gateway_room_q2;  // signed
   reg         is_room_bad_q3;
+  reg         is_room_bad_q4;
+  reg         is_room_bad_q5;
   reg  [63:0] room_q3;
-  reg         is_credit_bad_q5;
+  wire        is_room_short_q5;
+  wire        is_credit_bad_q5 = is_room_bad_q5 || is_room_short_q5;
   reg         is_open_bad_q;
   reg         is_slot_live_q;
   wire [63:0] open = account[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL];
@@ -233,16 +248,23 @@ module hwgw_risk_check #(
   wire [63:0] gateway_filled = on_credit ? gateway[`HWGW_ROW_ACCOUNT_FILLED_NOTIONAL] : 64'd0;
   wire [63:0] credit_max = on_credit ? account_limit[`HWGW_LIMITS_ACCOUNT_CREDIT_MAX] : {64{1'b1}};
   wire [63:0] gateway_credit_max = on_credit ? gateway_limit[`HWGW_LIMITS_ACCOUNT_CREDIT_MAX] : {64{1'b1}};
-  wire [65:0] credit_left = {2'd0, room_q3} - notional_0 - notional_a - notional_b;  // signed
+
+  hwgw_risk_room u_credit_room (
+      .clk(clk), .room(room_q3), .ends(notional_ends), .mid_a(notional_mid_a), .mid_b(notional_mid_b),
+      .is_short(is_room_short_q5)
+  );
 
   always @(posedge clk) begin
     used_q          <= {1'b0, open} + {1'b0, filled};
     gateway_used_q  <= {1'b0, gateway_open} + {1'b0, gateway_filled};
-    room_q2         <= {2'd0, credit_max} - {1'b0, used_q};
-    gateway_room_q2 <= {2'd0, gateway_credit_max} - {1'b0, gateway_used_q};
+    credit_max_q    <= credit_max;
+    gateway_credit_max_q <= gateway_credit_max;
+    room_q2         <= {2'd0, credit_max_q} - {1'b0, used_q};
+    gateway_room_q2 <= {2'd0, gateway_credit_max_q} - {1'b0, gateway_used_q};
     is_room_bad_q3  <= room_q2[65] || gateway_room_q2[65];
     room_q3         <= room_q2[63:0] < gateway_room_q2[63:0] ? room_q2[63:0] : gateway_room_q2[63:0];
-    is_credit_bad_q5 <= is_room_bad_q3 || credit_left[65];
+    is_room_bad_q4  <= is_room_bad_q3;
+    is_room_bad_q5  <= is_room_bad_q4;
     is_open_bad_q   <= {19'd0, account[`HWGW_ROW_ACCOUNT_OPEN_CNT]} >= account_limit[`HWGW_LIMITS_ACCOUNT_OPEN_MAX] ||
         {19'd0, gateway[`HWGW_ROW_ACCOUNT_OPEN_CNT]} >= gateway_limit[`HWGW_LIMITS_ACCOUNT_OPEN_MAX];
     is_slot_live_q  <= slot[`HWGW_ROW_SLOT_LEAVES] != 32'd0;
@@ -260,14 +282,17 @@ module hwgw_risk_check #(
     for (k = 0; k < `HWGW_RISK_RECENT_MAX; k = k + 1) begin : g_recent
       wire [`HWGW_ROW_RECENT_W-1:0] row = recent[`HWGW_ROW_RECENT_W*k+:`HWGW_ROW_RECENT_W];
       reg [63:0] age_q;
-      reg        is_like_q2;
-      reg        is_again_q4;
+      reg        is_young_q2, is_like_q, is_qty_q;
+      reg        is_again_q2, is_again_q3, is_again_q4;
       always @(posedge clk) begin
-        age_q      <= ts - row[`HWGW_ROW_RECENT_TS];
-        is_like_q2 <= age_q <= dup_window_ns && row[`HWGW_ROW_RECENT_QTY] == qty &&
-            {22'd0, row[`HWGW_ROW_RECENT_INSTRUMENT]} == instrument &&
+        age_q       <= ts - row[`HWGW_ROW_RECENT_TS];
+        is_young_q2 <= age_q <= dup_window_ns;
+        is_qty_q    <= row[`HWGW_ROW_RECENT_QTY] == qty;
+        is_like_q   <= {22'd0, row[`HWGW_ROW_RECENT_INSTRUMENT]} == instrument &&
             {4'd0, row[`HWGW_ROW_RECENT_ACCOUNT]} == account_id && {6'd0, row[`HWGW_ROW_RECENT_SIDE]} == side;
-        is_again_q4 <= is_like_q2 && row[`HWGW_ROW_RECENT_PX] == px_q3;
+        is_again_q2 <= is_qty_q && is_like_q;
+        is_again_q3 <= is_again_q2 && is_young_q2;
+        is_again_q4 <= is_again_q3 && row[`HWGW_ROW_RECENT_PX] == px_q3;
       end
       assign is_again[k] = is_again_q4;
     end
@@ -360,8 +385,8 @@ module hwgw_risk_check #(
       is_between_q5 ? between_q5 :
       is_credit_bad_q5 ? `HWGW_RISK_REASON_CREDIT : behind_q5;
 
-  wire unused_bits = &{1'b0, order, at, slot, orig, checks, strategy_limit, share_ends[15:0], min_less_share, max_less_high, notional, notional_left,
-      credit_left, room_q2, gateway_room_q2, account, gateway, limit, recent, above, gateway_above};
+  wire unused_bits = &{1'b0, order, at, slot, orig, checks, strategy_limit, share_ends[15:0], min_less_share, max_less_high, notional,
+      room_q2, gateway_room_q2, account, gateway, limit, recent, above, gateway_above};
 
 endmodule
 

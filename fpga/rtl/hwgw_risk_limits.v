@@ -70,6 +70,8 @@ module hwgw_risk_limits #(
   assign s_axis_limits_tready = !is_busy_q;
   wire accept = s_axis_limits_tvalid && !is_busy_q;
   reg  is_ended_q;  // a cycle later: the word is still there, and its parity is
+  reg  [4:0] we_instrument_q, we_account_q;  // of each word of a row, in that cycle
+  reg  [3:0] we_strategy_q;
   reg  data_parity_q, cap_parity_q;
   wire is_end = is_busy_q && (step_q == 3'd6 || !has_cap_q);
 
@@ -168,6 +170,7 @@ module hwgw_risk_limits #(
 
   reg  [63:0] refill_q;
   reg  [31:0] burst_q;
+  reg  [63:0] factor_q;  // the refill, from step 1 on
   reg  [15:0] half_q;  // at step 1 the lower, from step 2 on the upper
   reg  [31:0] limb0_q, limb1_q, limb2_q, limb3_q;
   reg  [79:0] part_q;
@@ -178,10 +181,11 @@ module hwgw_risk_limits #(
 
   always @(posedge clk) begin
     half_q    <= step_q == 3'd0 ? burst[15:0] : burst[31:16];
-    limb0_q   <= refill[15:0] * half_q;
-    limb1_q   <= refill[31:16] * half_q;
-    limb2_q   <= refill[47:32] * half_q;
-    limb3_q   <= refill[63:48] * half_q;
+    factor_q  <= refill;
+    limb0_q   <= factor_q[15:0] * half_q;
+    limb1_q   <= factor_q[31:16] * half_q;
+    limb2_q   <= factor_q[47:32] * half_q;
+    limb3_q   <= factor_q[63:48] * half_q;
     part_q    <= {16'd0, limb2_q, limb0_q} + {limb3_q, limb1_q, 16'd0};
     product_q <= step_q == 3'd3 ? {16'd0, part_q} : product_q + {part_q, 16'd0};  // whole at step 5
     cap_parity_q <= ^cap_q;
@@ -244,12 +248,13 @@ module hwgw_risk_limits #(
     for (k = 0; k < 5; k = k + 1) begin : g_instrument
       localparam [2:0] K = k;
       wire [64:0] row;
+      always @(posedge clk) we_instrument_q[k] <= is_end && is_instrument_q && instrument_word_q[2:0] == K;
       hwgw_risk_ram #(
           .WIDTH (65),
           .ADDR_W(INSTRUMENT_W + 1)
       ) u_ram (
           .clk(clk),
-          .we(is_ended_q && is_instrument_q && instrument_word_q[2:0] == K),
+          .we(we_instrument_q[k]),
           .waddr({!bank_q, instrument_word_q[3+:INSTRUMENT_W]}),
           .wdata({data_parity_q, data_q}),
           .raddr({bank_q, instrument_addr}),
@@ -262,12 +267,14 @@ module hwgw_risk_limits #(
       localparam [2:0] K = k == 4 ? 3 : k;
       wire [64:0] row;
       wire [64:0] word = k == 4 ? {cap_parity_q, cap_q} : {data_parity_q, data_q};
+      always @(posedge clk) we_account_q[k] <= is_end && is_account_q && account_word_q[2:0] == K;
       hwgw_risk_ram #(
           .WIDTH (65),
-          .ADDR_W(5)
+          .ADDR_W(5),
+          .STYLE ("block")
       ) u_ram (
           .clk(clk),
-          .we(is_ended_q && is_account_q && account_word_q[2:0] == K),
+          .we(we_account_q[k]),
           .waddr({!bank_q, account_word_q[6:3]}),
           .wdata(word),
           .raddr({bank_q, account_addr}),
@@ -280,12 +287,13 @@ module hwgw_risk_limits #(
       localparam [1:0] K = k == 3 ? 1 : k;
       wire [64:0] row;
       wire [64:0] word = k == 3 ? {cap_parity_q, cap_q} : {data_parity_q, data_q};
+      always @(posedge clk) we_strategy_q[k] <= is_end && is_strategy_q && strategy_word_q[1:0] == K;
       hwgw_risk_ram #(
           .WIDTH (65),
           .ADDR_W(7)
       ) u_ram (
           .clk(clk),
-          .we(is_ended_q && is_strategy_q && strategy_word_q[1:0] == K),
+          .we(we_strategy_q[k]),
           .waddr({!bank_q, strategy_word_q[7:2]}),
           .wdata(word),
           .raddr({bank_q, strategy_addr}),

@@ -4,7 +4,7 @@
 //
 // walk (24 cycles, count 0 to 23): every account's position in the instrument is valued anew: equity moves by position x
 // step, the gateway's by their sum. With is_judged, lost says afterwards whether the gateway or an account with a position
-// there is below its loss limit. account_addr asks for the limits of account count - 5, which account_limit has then.
+// there is below its loss limit. read_account is count - 4 in a walk, and walk_loss_max is its, a cycle later.
 // trade: four cycles from trade_begin on, cash and equity of the account and the gateway after a trade are worked out
 // and judged; commit stores them and the position. Otherwise the product p of mul_a and mul_b is 4 cycles later.
 // Money is exact: 96 bits signed.
@@ -35,8 +35,7 @@ module hwgw_risk_money #(
     input  wire        [            63:0] cash_moved,      // qty x price
     input  wire        [            63:0] mark_moved,      // qty x mark price
     input  wire                           commit,
-    output wire        [             3:0] account_addr,
-    input  wire        [            63:0] walk_loss_max,   // of account count - 6
+    input  wire        [            63:0] walk_loss_max,   // of account count - 5
     input  wire        [            63:0] loss_max,        // of account
     input  wire        [            63:0] gateway_loss_max,
     output reg                            is_lost,
@@ -51,6 +50,7 @@ module hwgw_risk_money #(
   reg  [63:0] held_q;
   reg  [63:0] held_now_q;
   wire [INSTRUMENT_W+3:0] held_row = {instrument, account};
+  wire [3:0] held_account = walk ? count[3:0] : read_account;
 
   hwgw_risk_ram #(
       .WIDTH (64),
@@ -60,7 +60,7 @@ module hwgw_risk_money #(
       .we(commit || clear),
       .waddr(clear ? clear_addr[INSTRUMENT_W+3:0] : held_row),
       .wdata(clear ? 64'd0 : is_bought ? held_q + {32'd0, qty} : held_q - {32'd0, qty}),
-      .raddr(walk ? {instrument, count[3:0]} : {read_instrument, read_account}),
+      .raddr({read_instrument, held_account}),
       .rdata(held_now)
   );
 
@@ -81,8 +81,7 @@ module hwgw_risk_money #(
   reg  [     95:0] cash_d, equity_d, gateway_cash_d, gateway_equity_d;
   reg  [      2:0] held_d;
   reg              is_held_q6;
-  wire [      3:0] read_row = count[3:0] - 4'd4;
-  wire [      3:0] write_row = count[3:0] - 4'd6;
+  reg  [      3:0] write_row_q;  // in a walk, account count - 6
   wire             is_write = walk && count >= 5'd6 && count < 5'd22;
   wire [ROW_W-1:0] row_d = {equity_d, cash_d};
 
@@ -92,9 +91,9 @@ module hwgw_risk_money #(
   ) u_money (
       .clk(clk),
       .we(commit || is_write || clear),
-      .waddr(clear ? clear_addr[3:0] : walk ? write_row : account),
+      .waddr(clear ? clear_addr[3:0] : walk ? write_row_q : account),
       .wdata(clear ? {ROW_W{1'b0}} : row_d),
-      .raddr(walk ? read_row : read_account),
+      .raddr(read_account),
       .rdata(money_now)
   );
 
@@ -102,11 +101,12 @@ module hwgw_risk_money #(
 
   reg  [2:0] trade_q;
   reg [95:0] cash_step_q, equity_step_q;
+  reg  [63:0] loss_max_q;
   wire [95:0] cash_wide = {32'd0, cash_moved};
   wire [95:0] mark_wide = {32'd0, mark_moved};
 
   // a bit wider than needed, as in hwgw_risk_check
-  wire [97:0] above = {{2{equity_d[95]}}, equity_d} + {34'd0, walk ? walk_loss_max : loss_max};
+  wire [97:0] above = {{2{equity_d[95]}}, equity_d} + {34'd0, loss_max_q};
   wire [97:0] gateway_above = {{2{gateway_equity_d[95]}}, gateway_equity_d} + {34'd0, gateway_loss_max};
   wire [97:0] gateway_walked = {{2{gateway_equity_q[95]}}, gateway_equity_q} + {34'd0, gateway_loss_max};
   reg         is_above_q, is_gateway_above_q, is_gateway_walked_q;  // signs of these: below the limit
@@ -115,9 +115,9 @@ module hwgw_risk_money #(
   wire [95:0] cash_now = money_now[`HWGW_ROW_MONEY_CASH];
   wire [95:0] equity_now = money_now[`HWGW_ROW_MONEY_EQUITY];
 
-  assign account_addr = walk ? count[3:0] - 4'd5 : read_account;
-
   always @(posedge clk) begin
+    write_row_q   <= count[3:0] - 4'd5;
+    loss_max_q    <= walk ? walk_loss_max : loss_max;
     trade_q       <= {trade_q[1:0], trade_begin};
     cash_step_q   <= is_bought ? -cash_wide : cash_wide;
     equity_step_q <= is_bought ? mark_wide - cash_wide : cash_wide - mark_wide;

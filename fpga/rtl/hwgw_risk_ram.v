@@ -7,7 +7,10 @@
 
 module hwgw_risk_ram #(
     parameter WIDTH = 64,
-    parameter ADDR_W = 4
+    parameter ADDR_W = 4,
+    /* verilator lint_off UNUSEDPARAM */
+    parameter STYLE = "auto"  // "block": in block RAM however few its rows are
+    /* verilator lint_on UNUSEDPARAM */
 ) (
     input  wire              clk,
     input  wire              we,
@@ -17,7 +20,7 @@ module hwgw_risk_ram #(
     output reg  [ WIDTH-1:0] rdata
 );
 
-  reg [WIDTH-1:0] ram[0:(1<<ADDR_W)-1]  /*verilator public_flat_rw*/;
+  (* ram_style = STYLE *) reg [WIDTH-1:0] ram[0:(1<<ADDR_W)-1]  /*verilator public_flat_rw*/;
 
   always @(posedge clk) begin
     if (we) ram[waddr] <= wdata;
