@@ -4,7 +4,8 @@
 //
 // Input: the event, its rows, the answer, the products that the event needs. Output: each row as it is to be stored, and
 // whether it is. Of inputs that stand still it is right 6 cycles later, a cycle after the products, is_believed 3 cycles after
-// orig, is_buy and is_live one after slot; only is_pass counts at once: rows are made as of a pass, and not stored without one.
+// orig, is_buy and is_live one after slot. Rows are made as of a pass. store says that is_pass stands: a cycle later the
+// write enables do, and an order that was refused has changed the run of refusals alone.
 // is_believed: what the venue says can be so (docs/risk.md, "What the venue says"); else nothing but the latch changes.
 // Buckets are written by a pass, and by a cancel where there is room; nothing else writes them.
 `default_nettype none
