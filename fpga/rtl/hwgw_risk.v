@@ -237,7 +237,7 @@ module hwgw_risk #(
   reg  [319:0] limit_q, account_limit_q;
   reg  [255:0] strategy_limit_q;
   reg  [ 13:0] is_torn_q;  // a bit per word
-  reg  [ 79:0] is_walk_part_q;  // parity of 4 bits each
+  reg  [ 79:0] walk_part_q;  // of each word its four parts, bit by bit
   reg  [  4:0] walk_parity_q;
   reg  [  4:0] is_walk_torn_q;
   wire [ 31:0] checks;
@@ -247,15 +247,15 @@ module hwgw_risk #(
   wire [ 13:0] is_odd;
   wire [  4:0] is_walk_odd;
 
-  genvar word, part;
+  genvar word;
   generate
     for (word = 0; word < 5; word = word + 1) begin : g_parity
       assign is_odd[word]      = ^limit_q[64*word+:64];
       assign is_odd[5+word]    = ^account_limit_q[64*word+:64];
-      assign is_walk_odd[word] = ^is_walk_part_q[16*word+:16];
-      for (part = 0; part < 16; part = part + 1) begin : g_part
-        always @(posedge clk) is_walk_part_q[16*word+part] <= ^account_limit_now[64*word+4*part+:4];
-      end
+      assign is_walk_odd[word] = ^walk_part_q[16*word+:16];
+      always @(posedge clk)
+        walk_part_q[16*word+:16] <= account_limit_now[64*word+:16] ^ account_limit_now[64*word+16+:16] ^
+            account_limit_now[64*word+32+:16] ^ account_limit_now[64*word+48+:16];
       if (word < 4) begin : g_strategy
         assign is_odd[10+word] = ^strategy_limit_q[64*word+:64];
       end

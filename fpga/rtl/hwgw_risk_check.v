@@ -139,8 +139,8 @@ module hwgw_risk_check #(
   wire [ 48:0] high = is_share_q2 ? high_share_q2 : high_min_q;
   wire [ 48:0] low = is_share_q2 ? low_share_q2 : low_min_q;
   reg          is_high_share_wide_q2;
-  reg  [ 49:0] max_less_ref_q;
-  wire [ 49:0] max_less_high = max_less_ref_q - {1'b0, share} - {1'b0, share_a} - {1'b0, share_b};  // signed
+  reg  [ 32:0] max_less_ref_q;  // signed
+  wire [ 49:0] max_less_high = {{17{max_less_ref_q[32]}}, max_less_ref_q} - {1'b0, share} - {1'b0, share_a} - {1'b0, share_b};  // signed
   wire         is_high_wide = is_share_q2 ? is_high_share_wide_q2 : is_high_min_wide_q2;
   wire         is_low_none = is_share_q2 ? low_share_q2[48] || low_share_q2[31:0] == 32'd0 : is_low_min_none_q2;
   reg  [ 48:0] high_q3;
@@ -156,7 +156,7 @@ module hwgw_risk_check #(
     high_share_q2 <= ref_wide + share + share_a + share_b;
     low_share_q2  <= ref_wide - share - share_a - share_b;
     is_share_q2   <= min_less_share[49];
-    max_less_ref_q <= {18'd0, PX_MAX} - {1'b0, ref_wide};
+    max_less_ref_q <= {1'b0, PX_MAX} - {1'b0, ref_px};
     is_high_share_wide_q2 <= max_less_high[49];
     has_ref_q     <= ref_px != 32'd0;
     high_min_q    <= ref_wide + band_min;

@@ -2,7 +2,9 @@
 //
 // SPDX-License-Identifier: MIT
 //
-// Latency: a read takes a cycle. A read of the row that is written in the same cycle gives what was there before.
+// Latency: a read takes a cycle. What a read of the row that is written in the same cycle gives is not relied on (no_rw_check:
+// the tools add nothing to make it what was there before, as it is here): rows are written in the cycle of the verdict and the
+// one before it, the limits in the bank that is not in force, and read in others.
 `default_nettype none
 
 module hwgw_risk_ram #(
@@ -20,7 +22,7 @@ module hwgw_risk_ram #(
     output reg  [ WIDTH-1:0] rdata
 );
 
-  (* ram_style = STYLE *) reg [WIDTH-1:0] ram[0:(1<<ADDR_W)-1]  /*verilator public_flat_rw*/;
+  (* ram_style = STYLE, no_rw_check *) reg [WIDTH-1:0] ram[0:(1<<ADDR_W)-1]  /*verilator public_flat_rw*/;
 
   always @(posedge clk) begin
     if (we) ram[waddr] <= wdata;
