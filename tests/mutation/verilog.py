@@ -26,7 +26,7 @@ endpackage
 
 TOKEN = re.compile(
     r"(?P<skip>//[^\n]*|/\*.*?\*/|`(?:default_nettype|include|define)[^\n]*|\(\*.*?\*\)(?!\s*begin)|\s+)"
-    r"|(?P<name>[`$]?[A-Za-z_]\w*)|(?P<sized>\d+'s?[bdh][0-9a-fA-F_]+)|(?P<number>\d+)"
+    r"|(?P<name>[`$]?[A-Za-z_]\w*)|(?P<sized>\d+'s?[bdh][0-9a-fA-F_]+)|(?P<number>\d+)|(?P<text>\"[^\"\n]*\")"
     r"|(?P<op><<<|>>>|<=|>=|==|!=|&&|\|\||<<|>>|\+:|-:|[-+*/%&|^~!<>=?:;,.(){}\[\]@#])",
     re.DOTALL,
 )
