@@ -201,6 +201,17 @@ class Hosts:
         host.open(replay)
         return host
 
+    def quoted(self) -> Host:
+        """A host without rules whose first order is open."""
+        host = self.start()
+        self.until(lambda: len(self.packets) == 1, "a login")
+        self.log_in(b" " * 10, 1, [], 1)
+        host.do("quote")
+        self.until(lambda: self.orders() == [enters(1)], "an order")
+        self.venue.sequenced(accepted(1))
+        self.until(lambda: host.cnt("session.accepted") == 1, "its answer")
+        return host
+
     def until(self, done: Callable[[], bool], what: str) -> None:
         end = time.monotonic() + PATIENCE_S
         while not done():

@@ -44,13 +44,7 @@ def test_what_is_on_record_decides_and_the_venue_is_asked_before_an_order_leaves
 ) -> None:
     has_left = point != "offered"
     with Hosts(lab, far, where) as at:
-        first = at.start()
-        at.until(lambda: len(at.packets) == 1, "a login")
-        at.log_in(b" " * 10, 1, [], 1)
-        first.do("quote")
-        at.until(lambda: at.orders() == [enters(1)], "an order")
-        at.venue.sequenced(accepted(1))
-        at.until(lambda: first.cnt("session.accepted") == 1, "its answer")
+        first = at.quoted()
         frames, kills = far.frames, far.kills
         far.arm(point)
         first.do("order")

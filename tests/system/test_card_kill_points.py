@@ -61,17 +61,6 @@ class Killed(Hosts):
         self.load(host, *armed)
         return host
 
-    def quoted(self) -> Host:
-        """A host without rules whose first order is open."""
-        host = self.start()
-        self.until(lambda: len(self.packets) == 1, "a login")
-        self.log_in(b" " * 10, 1, [], 1)
-        host.do("quote")
-        self.until(lambda: self.orders() == [enters(1)], "an order")
-        self.venue.sequenced(accepted(1))
-        self.until(lambda: host.cnt("session.accepted") == 1, "its answer")
-        return host
-
     def arm(self, host: Host, *names: str) -> None:
         for name in names:
             for _ in range(10):  # a busy machine
