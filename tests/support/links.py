@@ -10,6 +10,7 @@ import json
 import os
 import struct
 import time
+from collections.abc import Callable
 
 from hwgw_sim.wire import Wire
 
@@ -48,12 +49,13 @@ def operstate(wire: Wire) -> str:
     return link(wire)["operstate"]
 
 
-def make_again(wire: Wire) -> None:
-    """A new pair under the names of the old one, with its addresses."""
+def make_again(wire: Wire, before_up: Callable[[], object] = bool) -> None:
+    """A new pair under the names of the old one, with its addresses. before_up is called when it is there, not up."""
     tx, rx = wire.device["tx"], wire.device["rx"]
     wire.run("rx", "ip", "link", "add", rx, "type", "veth", "peer", "name", tx, "netns", wire.path("tx"))
     wire.run("rx", "ip", "addr", "add", f"{wire.address['rx']}/24", "dev", rx)
     wire.run("tx", "ip", "link", "set", tx, "up")
+    before_up()
     wire.run("rx", "ip", "link", "set", rx, "up")
 
 

@@ -147,13 +147,22 @@ def test_what_came_before_a_receiver_was_open_is_not_its_loss() -> None:
 
 
 def test_frames_of_an_interface_that_was_made_anew_are_counted_before_it_is_open() -> None:
+    """From when the kernel's news of it has been read: what came before that is lost uncounted (docs/receive.md)."""
+    is_there, is_told = threading.Event(), threading.Event()
+
+    def is_open() -> bool:
+        if is_there.is_set():
+            rx.stats()
+            is_told.set()
+        return rx.stats()["reopens"] == 1
+
     with Wire() as wire, receiving(wire, mode="native") as rx:
         wire.run("rx", "ip", "link", "del", wire.device["rx"])
         pump([rx], lambda: rx.state == "gone", "it is gone")
-        maker = threading.Thread(target=make_again, args=(wire,))
+        maker = threading.Thread(target=make_again, args=(wire, lambda: (is_there.set(), is_told.wait(10))))
         maker.start()
         with Flood(wire) as flood:
-            numbers = pump([rx], lambda: rx.stats()["reopens"] == 1, "it is open again")
+            numbers = pump([rx], is_open, "it is open again")
             now = flood.sent
             numbers += pump([rx], lambda: flood.sent > now + 1000, "more is sent")
         maker.join()
