@@ -6,7 +6,7 @@
 // are wires here (settled.v): what holds of these holds in the cycle in which hwgw_risk stores the rows, from any state.
 // RULE_EXPOSURE  no order passes that takes an exposure above its limit: the worst-case position of its side, the shares sold
 //                short, the open orders of account and gateway; the position is stored as it was judged, and its sum never wraps
-// RULE_SUM       that price x quantity comes in three numbers does not matter: what is compared with a limit, and the notional that
+// RULE_SUM       that price x quantity comes in two numbers does not matter: what is compared with a limit, and the notional that
 //                is stored, are of their sum. In the rules behind this one it comes in one (fv_risk_product.v)
 // RULE_ROOM      no order passes whose notional is more than the credit less what is open and filled, of account and of gateway;
 //                with the check off, more than what 64 bits have left above what is open
@@ -130,13 +130,13 @@ module fv_risk_check (
 `endif
 
 `ifdef RULE_SUM
-  wire [65:0] dut_notional;
+  wire [63:0] dut_notional;
   wire        dut_is_notional_bad_q5, dut_is_room_short_q5;
   wire [63:0] dut_room_q3;
   always @* begin
-    assert (notional == dut_notional[63:0]);
-    assert (dut_is_notional_bad_q5 == (dut_notional > {2'd0, limit[`HWGW_LIMITS_INSTRUMENT_NOTIONAL_MAX]}));
-    assert (dut_is_room_short_q5 == (dut_notional > {2'd0, dut_room_q3}));
+    assert (notional == dut_notional);
+    assert (dut_is_notional_bad_q5 == (dut_notional > limit[`HWGW_LIMITS_INSTRUMENT_NOTIONAL_MAX]));
+    assert (dut_is_room_short_q5 == (dut_notional > dut_room_q3));
     cover (dut_is_room_short_q5 && !dut_is_notional_bad_q5 && notional > {32'd0, {32{1'b1}}});
   end
 `endif

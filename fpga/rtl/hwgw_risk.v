@@ -308,6 +308,7 @@ module hwgw_risk #(
   reg  [31:0] last_ref_q  /*verilator public_flat_rd*/;
   reg  [ 7:0] halted_q;
   reg  [ 7:0] halted_since_q;  // the wire, since the record that is inside came
+  wire        is_halted_since = halted_since_q != 8'd0;
   reg  [ 7:0] halted_d;
   reg         is_latched_q;  // halted_q is not 0
   reg  [`HWGW_RISK_RECENT_MAX*`HWGW_ROW_RECENT_W-1:0] recent_q  /*verilator public_flat_rd*/;
@@ -325,10 +326,14 @@ module hwgw_risk #(
 
   // the first reason stays; a resume clears what was before it, not a halt that came while it was inside
   wire is_end = phase_q[DONE] && is_known;
+  wire is_resumed = is_end && is_resume && !is_back_q;
   wire is_fact = reason_q == `HWGW_RISK_REASON_LOSS || reason_q == `HWGW_RISK_REASON_STATE;
 
+  // as no reason is 0: halted_d is not 0
+  wire is_latched_d = is_resumed ? halt || is_halted_since : is_latched_q || halt || (is_end && (is_back_q || is_halt || is_fact));
+
   always @* begin
-    if (is_end && is_resume && !is_back_q) halted_d = halt ? wire_reason : halted_since_q;
+    if (is_resumed) halted_d = halt ? wire_reason : halted_since_q;
     else if (is_latched_q) halted_d = halted_q;
     else if (halt) halted_d = wire_reason;
     else if (is_end && is_back_q) halted_d = `HWGW_RISK_REASON_CLOCK;
@@ -342,8 +347,8 @@ module hwgw_risk #(
   always @(posedge clk) begin
     is_back_q <= ts < last_ts_q;
     halted_q  <= halted_d;
-    is_latched_q <= halted_d != 8'd0;
-    if (accept || halted_since_q == 8'd0) halted_since_q <= halt ? wire_reason : 8'd0;
+    is_latched_q <= is_latched_d;
+    if (accept || !is_halted_since) halted_since_q <= halt ? wire_reason : 8'd0;
     if (phase_q[DONE] && is_known && !is_back_q) last_ts_q <= ts;
     if (phase_q[DONE] && is_beat) last_beat_q <= ts;
     is_sent_q <= phase_q[DONE] && is_order && is_passed_q;

@@ -115,9 +115,7 @@ module hwgw_risk_check #(
 
   // ---- 9 and 10: the price ----
 
-  wire [ 63:0] share_ends;  // ref x share: three numbers; below bit 16 there is only this one, and it is cut off
-  wire [ 31:0] share_mid_a;
-  wire [ 31:0] share_mid_b;
+  wire [ 63:0] share_sum, share_carry;  // ref x share; below bit 16 there is only the sum, and it is cut off
   reg  [ 48:0] high_share_q2;
   reg  [ 48:0] low_share_q2;  // signed, as all that are low
   reg          is_share_q2;  // the band is the share, else the least one
@@ -132,15 +130,14 @@ module hwgw_risk_check #(
   wire [ 31:0] ref_px = at[`HWGW_ROW_AT_REF_PX];
   wire [ 48:0] ref_wide = {17'd0, ref_px};
   wire [ 48:0] band_min = {17'd0, limit[`HWGW_LIMITS_INSTRUMENT_COLLAR_PX_MIN]};
-  wire [ 48:0] share = {1'b0, share_ends[63:16]};
-  wire [ 48:0] share_a = {17'd0, share_mid_a};
-  wire [ 48:0] share_b = {17'd0, share_mid_b};
-  wire [ 49:0] min_less_share = {1'b0, band_min} - {1'b0, share} - {1'b0, share_a} - {1'b0, share_b};  // signed
+  wire [ 48:0] share_a = {1'b0, share_sum[63:16]};
+  wire [ 48:0] share_b = {1'b0, share_carry[63:16]};
+  wire [ 49:0] min_less_share = {1'b0, band_min} - {1'b0, share_a} - {1'b0, share_b};  // signed
   wire [ 48:0] high = is_share_q2 ? high_share_q2 : high_min_q;
   wire [ 48:0] low = is_share_q2 ? low_share_q2 : low_min_q;
   reg          is_high_share_wide_q2;
   reg  [ 32:0] max_less_ref_q;  // signed
-  wire [ 49:0] max_less_high = {{17{max_less_ref_q[32]}}, max_less_ref_q} - {1'b0, share} - {1'b0, share_a} - {1'b0, share_b};  // signed
+  wire [ 49:0] max_less_high = {{17{max_less_ref_q[32]}}, max_less_ref_q} - {1'b0, share_a} - {1'b0, share_b};  // signed
   wire         is_high_wide = is_share_q2 ? is_high_share_wide_q2 : is_high_min_wide_q2;
   wire         is_low_none = is_share_q2 ? low_share_q2[48] || low_share_q2[31:0] == 32'd0 : is_low_min_none_q2;
   reg  [ 48:0] high_q3;
@@ -153,8 +150,8 @@ module hwgw_risk_check #(
   wire         is_both = (instrument_flags & `HWGW_RISK_INSTRUMENT_FLAGS_COLLAR_BOTH) != 32'd0;
 
   always @(posedge clk) begin
-    high_share_q2 <= ref_wide + share + share_a + share_b;
-    low_share_q2  <= ref_wide - share - share_a - share_b;
+    high_share_q2 <= ref_wide + share_a + share_b;
+    low_share_q2  <= ref_wide - share_a - share_b;
     is_share_q2   <= min_less_share[49];
     max_less_ref_q <= {1'b0, PX_MAX} - {1'b0, ref_px};
     is_high_share_wide_q2 <= max_less_high[49];
@@ -173,32 +170,26 @@ module hwgw_risk_check #(
   end
 
   hwgw_risk_product u_share (
-      .clk(clk), .a(ref_px), .b(limit[`HWGW_LIMITS_INSTRUMENT_COLLAR_Q16]), .ends(share_ends), .mid_a(share_mid_a),
-      .mid_b(share_mid_b)
+      .clk(clk), .a(ref_px), .b(limit[`HWGW_LIMITS_INSTRUMENT_COLLAR_Q16]), .sum(share_sum), .carry(share_carry)
   );
 
-  wire [63:0] notional_ends;
-  wire [31:0] notional_mid_a;
-  wire [31:0] notional_mid_b;
-  wire [65:0] notional_0 = {2'd0, notional_ends};
-  wire [65:0] notional_a = {18'd0, notional_mid_a, 16'd0};
-  wire [65:0] notional_b = {18'd0, notional_mid_b, 16'd0};
-  wire [65:0] notional = notional_0 + notional_a + notional_b;
+  wire [63:0] notional_sum, notional_carry;
+  wire [63:0] notional = notional_sum + notional_carry;
   wire        is_notional_bad_q5;
   reg  [31:0] qty_q;  // for the product alone, to stand beside it
 
   always @(posedge clk) begin
-    notional_q5 <= notional[63:0];
+    notional_q5 <= notional;
     qty_q       <= qty;
   end
 
   hwgw_risk_product u_notional (
-      .clk(clk), .a(px_q3), .b(qty_q), .ends(notional_ends), .mid_a(notional_mid_a), .mid_b(notional_mid_b)
+      .clk(clk), .a(px_q3), .b(qty_q), .sum(notional_sum), .carry(notional_carry)
   );
 
   hwgw_risk_room u_notional_room (
-      .clk(clk), .room(limit[`HWGW_LIMITS_INSTRUMENT_NOTIONAL_MAX]), .ends(notional_ends), .mid_a(notional_mid_a),
-      .mid_b(notional_mid_b), .is_short(is_notional_bad_q5)
+      .clk(clk), .room(limit[`HWGW_LIMITS_INSTRUMENT_NOTIONAL_MAX]), .sum(notional_sum), .carry(notional_carry),
+      .is_short(is_notional_bad_q5)
   );
 
   // ---- 11 and 12: worst-case position and short shares ----
@@ -250,8 +241,7 @@ module hwgw_risk_check #(
   wire [63:0] gateway_credit_max = on_credit ? gateway_limit[`HWGW_LIMITS_ACCOUNT_CREDIT_MAX] : {64{1'b1}};
 
   hwgw_risk_room u_credit_room (
-      .clk(clk), .room(room_q3), .ends(notional_ends), .mid_a(notional_mid_a), .mid_b(notional_mid_b),
-      .is_short(is_room_short_q5)
+      .clk(clk), .room(room_q3), .sum(notional_sum), .carry(notional_carry), .is_short(is_room_short_q5)
   );
 
   always @(posedge clk) begin
@@ -282,16 +272,19 @@ module hwgw_risk_check #(
     for (k = 0; k < `HWGW_RISK_RECENT_MAX; k = k + 1) begin : g_recent
       wire [`HWGW_ROW_RECENT_W-1:0] row = recent[`HWGW_ROW_RECENT_W*k+:`HWGW_ROW_RECENT_W];
       reg [63:0] age_q;
-      reg        is_young_q2, is_like_q, is_qty_q;
+      reg        is_high_young_q2, is_high_same_q2, is_low_young_q2;  // in halves, which do not wait for each other
+      reg        is_like_q, is_qty_q;
       reg        is_again_q2, is_again_q3, is_again_q4;
       always @(posedge clk) begin
         age_q       <= ts - row[`HWGW_ROW_RECENT_TS];
-        is_young_q2 <= age_q <= dup_window_ns;
+        is_high_young_q2 <= age_q[63:32] < dup_window_ns[63:32];
+        is_high_same_q2  <= age_q[63:32] == dup_window_ns[63:32];
+        is_low_young_q2  <= age_q[31:0] <= dup_window_ns[31:0];
         is_qty_q    <= row[`HWGW_ROW_RECENT_QTY] == qty;
         is_like_q   <= {22'd0, row[`HWGW_ROW_RECENT_INSTRUMENT]} == instrument &&
             {4'd0, row[`HWGW_ROW_RECENT_ACCOUNT]} == account_id && {6'd0, row[`HWGW_ROW_RECENT_SIDE]} == side;
         is_again_q2 <= is_qty_q && is_like_q;
-        is_again_q3 <= is_again_q2 && is_young_q2;
+        is_again_q3 <= is_again_q2 && (is_high_young_q2 || (is_high_same_q2 && is_low_young_q2));
         is_again_q4 <= is_again_q3 && row[`HWGW_ROW_RECENT_PX] == px_q3;
       end
       assign is_again[k] = is_again_q4;
@@ -385,7 +378,7 @@ module hwgw_risk_check #(
       is_between_q5 ? between_q5 :
       is_credit_bad_q5 ? `HWGW_RISK_REASON_CREDIT : behind_q5;
 
-  wire unused_bits = &{1'b0, order, at, slot, orig, checks, strategy_limit, share_ends[15:0], min_less_share, max_less_high, notional,
+  wire unused_bits = &{1'b0, order, at, slot, orig, checks, strategy_limit, share_sum[15:0], share_carry[15:0], min_less_share, max_less_high,
       room_q2, gateway_room_q2, account, gateway, limit, recent, above, gateway_above};
 
 endmodule

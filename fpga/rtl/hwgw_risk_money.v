@@ -49,6 +49,7 @@ module hwgw_risk_money #(
   wire [63:0] held_now;
   reg  [63:0] held_q;
   reg  [63:0] held_now_q;
+  reg  [63:0] held_moved_q;  // after the trade; what it is made of stands since the cycles before
   wire [INSTRUMENT_W+3:0] held_row = {instrument, account};
   wire [3:0] held_account = walk ? count[3:0] : read_account;
 
@@ -59,7 +60,7 @@ module hwgw_risk_money #(
       .clk(clk),
       .we(commit || clear),
       .waddr(clear ? clear_addr[INSTRUMENT_W+3:0] : held_row),
-      .wdata(clear ? 64'd0 : is_bought ? held_q + {32'd0, qty} : held_q - {32'd0, qty}),
+      .wdata(clear ? 64'd0 : held_moved_q),
       .raddr({read_instrument, held_account}),
       .rdata(held_now)
   );
@@ -122,6 +123,7 @@ module hwgw_risk_money #(
     cash_step_q   <= is_bought ? -cash_wide : cash_wide;
     equity_step_q <= is_bought ? mark_wide - cash_wide : cash_wide - mark_wide;
     held_now_q <= held_now;
+    held_moved_q <= is_bought ? held_q + {32'd0, qty} : held_q - {32'd0, qty};
     {is_held_q6, held_d} <= {held_d, held_now_q != 64'd0};
     if (fetch) begin
       held_q   <= held_now;

@@ -2,43 +2,39 @@
 //
 // SPDX-License-Identifier: MIT
 //
-// Input: the room, unsigned, and a cycle later the three numbers of the product. Output, a cycle behind these: is_short =
+// Input: the room, unsigned, and a cycle later the two numbers of the product. Output, a cycle behind these: is_short =
 // product > room, exact.
-// Room less product, in halves that do not wait for each other: what the lower one owes is 0 to 3, so the upper one is
+// Room less product, in halves that do not wait for each other: what the lower one owes is 0 to 2, so the upper one is
 // compared with each, and the choice stands behind the register.
 `default_nettype none
 
 module hwgw_risk_room #(
-    parameter HALF_W = 32  // of the room; even
+    parameter HALF_W = 32  // of the room
 ) (
     input  wire                clk,
     input  wire [2*HALF_W-1:0] room,
-    input  wire [2*HALF_W-1:0] ends,
-    input  wire [  HALF_W-1:0] mid_a,
-    input  wire [  HALF_W-1:0] mid_b,
+    input  wire [2*HALF_W-1:0] sum,
+    input  wire [2*HALF_W-1:0] carry,
     output wire                is_short
 );
 
-  localparam MID_W = HALF_W / 2;
-  localparam SUM_W = HALF_W + 3;  // signed, and a bit wider than needed, as in hwgw_risk_check
+  localparam LESS_W = HALF_W + 3;  // signed, and a bit wider than needed, as in hwgw_risk_check
 
   reg  [HALF_W-1:0] low_room_q;
-  wire [SUM_W-1:0] low = {3'd0, low_room_q} - {3'd0, ends[0+:HALF_W]} - {3'd0, mid_a[0+:MID_W], {MID_W{1'b0}}} -
-      {3'd0, mid_b[0+:MID_W], {MID_W{1'b0}}};
+  wire [LESS_W-1:0] low = {3'd0, low_room_q} - {3'd0, sum[0+:HALF_W]} - {3'd0, carry[0+:HALF_W]};
   reg  [1:0] low_q;       // less what is owed, modulo 4
-  reg  [3:0] is_short_q;  // when 0 to 3 is owed
+  reg  [2:0] is_short_q;  // when 0 to 2 is owed
 
   genvar k;
   generate
-    for (k = 0; k < 4; k = k + 1) begin : g_owed
-      localparam [SUM_W-1:0] OWED = k;
-      reg  [SUM_W-1:0] room_q;
-      wire [SUM_W-1:0] high = room_q - {3'd0, ends[HALF_W+:HALF_W]} - {{(MID_W + 3) {1'b0}}, mid_a[MID_W+:MID_W]} -
-          {{(MID_W + 3) {1'b0}}, mid_b[MID_W+:MID_W]};
+    for (k = 0; k < 3; k = k + 1) begin : g_owed
+      localparam [LESS_W-1:0] OWED = k;
+      reg  [LESS_W-1:0] room_q;
+      wire [LESS_W-1:0] high = room_q - {3'd0, sum[HALF_W+:HALF_W]} - {3'd0, carry[HALF_W+:HALF_W]};
       wire unused_high = &{1'b0, high};
       always @(posedge clk) begin
         room_q        <= {3'd0, room[HALF_W+:HALF_W]} - OWED;
-        is_short_q[k] <= high[SUM_W-1];
+        is_short_q[k] <= high[LESS_W-1];
       end
     end
   endgenerate
@@ -48,7 +44,8 @@ module hwgw_risk_room #(
     low_q      <= low[HALF_W+:2];
   end
 
-  assign is_short = is_short_q[2'd0 - low_q];
+  // 0, 3 and 2: owed are 0, 1 and 2
+  assign is_short = low_q[0] ? is_short_q[1] : low_q[1] ? is_short_q[2] : is_short_q[0];
 
   wire unused_low = &{1'b0, low};
 
