@@ -424,7 +424,7 @@ module hwgw_risk #(
       .INSTRUMENT_W(INSTRUMENT_W)
   ) u_money (
       .clk(clk), .clear(phase_q[CLEAR]), .clear_addr(clear_q), .fetch(phase_q[OUT]), .instrument(instrument_q),
-      .account(account_id_q), .read_instrument(read_instrument), .read_account(read_account), .walk(is_walk_q), .count(count_q), .is_judged(is_ref),
+      .account(account_id_q), .read_account(read_account), .walk(is_walk_q), .count(count_q), .is_judged(is_ref),
       .step({1'b0, px} - {1'b0, at[`HWGW_ROW_AT_MARK_PX]}), .mul_a({32'd0, mul_a}), .mul_b({1'b0, mul_b}), .p(product),
       .trade_begin(phase_q[M1]), .is_bought(is_buy != is_broken), .qty(qty), .cash_moved(product_b_q),
       .mark_moved(product_c_q), .commit(is_money_q),

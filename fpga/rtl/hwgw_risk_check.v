@@ -81,7 +81,8 @@ module hwgw_risk_check #(
   reg         is_size_bad_q;
   reg         is_ref_bad_q;
   reg         is_feed_bad_q;
-  reg         is_orig_bad_q2;
+  reg         is_orig_ref_q2, is_orig_left_q2, is_orig_like_q2;
+  reg         is_orig_bad_q3;
   reg         is_disarmed_q;
   reg         is_instrument_bad_q;
   reg         is_instrument_off_q;
@@ -91,10 +92,6 @@ module hwgw_risk_check #(
       strategy[`HWGW_ROW_STRATEGY_REJECTS] >= strategy_limit[`HWGW_LIMITS_STRATEGY_REJECTS_RUN_MAX];
   wire [31:0] restricted = limit[`HWGW_LIMITS_INSTRUMENT_RESTRICTED_ACCOUNTS];
   wire [31:0] instrument_flags = limit[`HWGW_LIMITS_INSTRUMENT_FLAGS];
-  wire        is_orig_live = orig[`HWGW_ROW_SLOT_REF] == orig_ref && orig[`HWGW_ROW_SLOT_LEAVES] != 32'd0;
-  wire        is_same = {22'd0, orig[`HWGW_ROW_SLOT_INSTRUMENT]} == instrument &&
-      {4'd0, orig[`HWGW_ROW_SLOT_ACCOUNT]} == account_id && {6'd0, orig[`HWGW_ROW_SLOT_SIDE]} == side &&
-      {14'd0, orig[`HWGW_ROW_SLOT_FLAGS]} == flags;
 
   always @(posedge clk) begin
     beat_age_q <= {1'b0, ts} - {1'b0, last_beat};
@@ -106,7 +103,12 @@ module hwgw_risk_check #(
         strategy_id >= `HWGW_RISK_STRATEGIES_MAX || ref_id <= last_ref;
     is_form_bad_q2 <= is_form_bad_q || is_size_bad_q || is_ref_bad_q;
     is_feed_bad_q <= !is_feed_good;
-    is_orig_bad_q2 <= kind == `HWGW_ORDER_KIND_NEW ? orig_ref != 32'd0 : !is_orig_live || !is_same;
+    is_orig_ref_q2 <= orig[`HWGW_ROW_SLOT_REF] == orig_ref;
+    is_orig_left_q2 <= orig[`HWGW_ROW_SLOT_LEAVES] != 32'd0;
+    is_orig_like_q2 <= {22'd0, orig[`HWGW_ROW_SLOT_INSTRUMENT]} == instrument &&
+        {4'd0, orig[`HWGW_ROW_SLOT_ACCOUNT]} == account_id && {6'd0, orig[`HWGW_ROW_SLOT_SIDE]} == side &&
+        {14'd0, orig[`HWGW_ROW_SLOT_FLAGS]} == flags;
+    is_orig_bad_q3 <= kind == `HWGW_ORDER_KIND_NEW ? orig_ref != 32'd0 : !(is_orig_ref_q2 && is_orig_left_q2 && is_orig_like_q2);
     is_disarmed_q <= is_tired || !strategy[`HWGW_ROW_STRATEGY_IS_ARMED];
     is_instrument_bad_q <= {1'b0, instrument} >= INSTRUMENTS;
     is_instrument_off_q <= (instrument_flags & `HWGW_RISK_INSTRUMENT_FLAGS_ENABLED) == 32'd0 || restricted[account_id[4:0]];
@@ -262,6 +264,7 @@ module hwgw_risk_check #(
 
   // ---- 15 and 16: beside what was sent before ----
 
+  // an order with more in these numbers than a row has bits was refused before: malformed, or no instrument
   reg                               is_cross_q4;
   wire [`HWGW_RISK_RECENT_MAX-1:0]  is_again;  // in cycle 4
   wire [                      31:0] bid_max = at[`HWGW_ROW_AT_OWN_BID_MAX];
@@ -281,8 +284,8 @@ module hwgw_risk_check #(
         is_high_same_q2  <= age_q[63:32] == dup_window_ns[63:32];
         is_low_young_q2  <= age_q[31:0] <= dup_window_ns[31:0];
         is_qty_q    <= row[`HWGW_ROW_RECENT_QTY] == qty;
-        is_like_q   <= {22'd0, row[`HWGW_ROW_RECENT_INSTRUMENT]} == instrument &&
-            {4'd0, row[`HWGW_ROW_RECENT_ACCOUNT]} == account_id && {6'd0, row[`HWGW_ROW_RECENT_SIDE]} == side;
+        is_like_q   <= row[`HWGW_ROW_RECENT_INSTRUMENT] == instrument[9:0] &&
+            row[`HWGW_ROW_RECENT_ACCOUNT] == account_id[3:0] && row[`HWGW_ROW_RECENT_SIDE] == side[1:0];
         is_again_q2 <= is_qty_q && is_like_q;
         is_again_q3 <= is_again_q2 && (is_high_young_q2 || (is_high_same_q2 && is_low_young_q2));
         is_again_q4 <= is_again_q3 && row[`HWGW_ROW_RECENT_PX] == px_q3;
@@ -338,7 +341,7 @@ module hwgw_risk_check #(
   wire [7:0] before_d =
         is_stale_q2 && checks[`HWGW_RISK_CHECK_CONTROL_STALE] ? `HWGW_RISK_REASON_CONTROL_STALE :
         is_back ? `HWGW_RISK_REASON_CLOCK :
-        is_form_bad_q2 || is_orig_bad_q2 ? `HWGW_RISK_REASON_MALFORMED :
+        is_form_bad_q2 || is_orig_bad_q3 ? `HWGW_RISK_REASON_MALFORMED :
         is_disarmed_q && checks[`HWGW_RISK_CHECK_STRATEGY] ? `HWGW_RISK_REASON_STRATEGY :
         is_instrument_bad_q ? `HWGW_RISK_REASON_INSTRUMENT :
         is_instrument_off_q && checks[`HWGW_RISK_CHECK_INSTRUMENT] ? `HWGW_RISK_REASON_INSTRUMENT :

@@ -20,8 +20,7 @@ module hwgw_risk_money #(
     input  wire                           fetch,
     input  wire        [INSTRUMENT_W-1:0] instrument,
     input  wire        [             3:0] account,
-    input  wire        [INSTRUMENT_W-1:0] read_instrument,  // of the rows that fetch keeps, in the cycle before
-    input  wire        [             3:0] read_account,
+    input  wire        [             3:0] read_account,    // of the row that fetch keeps, in the cycle before
     input  wire                           walk,
     input  wire        [             4:0] count,
     input  wire                           is_judged,
@@ -49,9 +48,10 @@ module hwgw_risk_money #(
   wire [63:0] held_now;
   reg  [63:0] held_q;
   reg  [63:0] held_now_q;
+  reg         is_fetched_q;
   reg  [63:0] held_moved_q;  // after the trade; what it is made of stands since the cycles before
   wire [INSTRUMENT_W+3:0] held_row = {instrument, account};
-  wire [3:0] held_account = walk ? count[3:0] : read_account;
+  wire [3:0] held_account = walk ? count[3:0] : account;  // a cycle later than the other rows, when no address comes from the port
 
   hwgw_risk_ram #(
       .WIDTH (64),
@@ -61,7 +61,7 @@ module hwgw_risk_money #(
       .we(commit || clear),
       .waddr(clear ? clear_addr[INSTRUMENT_W+3:0] : held_row),
       .wdata(clear ? 64'd0 : held_moved_q),
-      .raddr({read_instrument, held_account}),
+      .raddr({instrument, held_account}),
       .rdata(held_now)
   );
 
@@ -125,10 +125,9 @@ module hwgw_risk_money #(
     held_now_q <= held_now;
     held_moved_q <= is_bought ? held_q + {32'd0, qty} : held_q - {32'd0, qty};
     {is_held_q6, held_d} <= {held_d, held_now_q != 64'd0};
-    if (fetch) begin
-      held_q   <= held_now;
-      equity_q <= equity_now;
-    end
+    is_fetched_q <= fetch;
+    if (is_fetched_q) held_q <= held_now;
+    if (fetch) equity_q <= equity_now;
     cash_d   <= walk ? cash_now : cash_now + cash_step_q;
     equity_d <= walk ? equity_now + moved : equity_now + equity_step_q;
     if (commit) begin
