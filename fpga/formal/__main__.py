@@ -61,7 +61,8 @@ def _run(proof: Proof, mode: str, with_bug: bool = False) -> str:
     probes = "".join(f"connect -set dut_{wire} \\dut.{wire}\n" for wire in proof.probes)
     if probes or proof.is_flat:
         probes = f"hierarchy -top {proof.harness}\nproc\nflatten\ncd {proof.harness}\n{probes}cd\n"
-    settle = "".join(f"techmap -map settled.v {module}\n" for module in proof.settled)
+    # a wire begins with no value
+    settle = "".join(f"techmap -map settled.v {module}\nsetattr -unset init {module}/w:*\n" for module in proof.settled)
     listed = [f"source/{path.name}" for path in sorted(source.iterdir())]
     if settle:
         shutil.copy(HERE / "settled.v", folder)

@@ -50,7 +50,7 @@ def _stream(name: str, depth: int, bugs: dict[str, tuple[str, str]]) -> list[Pro
 def _settled(harness: str, module: str, bugs: dict[str, tuple[str, str]]) -> list[Proof]:
     modules = ("hwgw_risk_check", "hwgw_risk_apply", "hwgw_risk_bucket", "hwgw_risk_room")
     return [
-        Proof(f"risk.{rule}", module, harness, f"RULE_{rule.upper()}", 1, bug, uses=modules[1:],
+        Proof(f"risk.{rule}", module, harness, f"RULE_{rule.upper()}", 1, bug, uses=(*modules[1:], "hwgw_risk_three"),
               helpers=("fv_risk_product",), settled=modules)
         for rule, bug in bugs.items()
     ]  # fmt: skip
@@ -102,17 +102,18 @@ PROOFS = (
         "room": ("is_room_bad_q5 || is_room_short_q5", "is_room_short_q5"),
     }),
     Proof("risk.short", "hwgw_risk_room", "fv_risk_room", "RULE_EXACT", 4,
-          ("low_q[0] ? is_short_q[1] : low_q[1]", "low_q[1]")),
+          ("low_inv_q2[0] ? is_room_q[2]", "low_inv_q2[0] ? is_room_q[1]"), uses=("hwgw_risk_three",)),
     Proof("risk.product", "hwgw_risk_product", "fv_risk_two", "RULE_EXACT", 3,
           ("(ends_q & mid_b) | (mid_a & mid_b)", "(ends_q & mid_b)")),
     Proof("risk.sum", "hwgw_risk_check", "fv_risk_check", "RULE_SUM", 1,
           (".room(room_q3), .sum(notional_sum), .carry(notional_carry)",
            ".room(room_q3), .sum(notional_sum), .carry({notional_carry[62:0], 1'b0})"),
-          uses=("hwgw_risk_apply", "hwgw_risk_bucket"), helpers=("fv_risk_product", "fv_risk_above"),
+          uses=("hwgw_risk_apply", "hwgw_risk_bucket", "hwgw_risk_three"), helpers=("fv_risk_product", "fv_risk_above"),
           settled=("fv_risk_check",), probes=("notional", "is_notional_bad_q5", "is_room_short_q5", "room_q3")),
     Proof("risk.credit", "hwgw_risk_apply", "fv_risk_check", "RULE_CREDIT", 1,
           ("gateway[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL] + notional", "gateway[`HWGW_ROW_ACCOUNT_OPEN_NOTIONAL]"),
-          uses=("hwgw_risk_check", "hwgw_risk_bucket", "hwgw_risk_room"), helpers=("fv_risk_product",),
+          uses=("hwgw_risk_check", "hwgw_risk_bucket", "hwgw_risk_room", "hwgw_risk_three"),
+          helpers=("fv_risk_product",),
           settled=("hwgw_risk_check", "hwgw_risk_apply", "hwgw_risk_bucket", "hwgw_risk_room")),
     Proof("risk.rows", "hwgw_risk_apply", "fv_risk_ledger", "RULE_ROWS", 1,
           ("slot_d[`HWGW_ROW_SLOT_ORIG_REF] <= orig_ref;", "slot_d[`HWGW_ROW_SLOT_ORIG_REF] <= ref_id;"),

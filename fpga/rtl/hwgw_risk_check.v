@@ -119,7 +119,7 @@ module hwgw_risk_check #(
 
   wire [ 63:0] share_sum, share_carry;  // ref x share; below bit 16 there is only the sum, and it is cut off
   reg  [ 48:0] high_share_q2;
-  reg  [ 48:0] low_share_q2;  // signed, as all that are low
+  reg  [ 48:0] low_share_inv_q2;  // ~ of it; signed, as all that are low
   reg          is_share_q2;  // the band is the share, else the least one
   reg  [ 48:0] high_min_q;
   reg  [ 48:0] low_min_q;
@@ -134,14 +134,16 @@ module hwgw_risk_check #(
   wire [ 48:0] band_min = {17'd0, limit[`HWGW_LIMITS_INSTRUMENT_COLLAR_PX_MIN]};
   wire [ 48:0] share_a = {1'b0, share_sum[63:16]};
   wire [ 48:0] share_b = {1'b0, share_carry[63:16]};
-  wire [ 49:0] min_less_share = {1'b0, band_min} - {1'b0, share_a} - {1'b0, share_b};  // signed
+  wire [ 49:0] min_less_share_inv;  // signed, as the next two
+  wire [ 49:0] max_less_high_inv;
+  wire [ 48:0] high_share, low_share_inv;
   wire [ 48:0] high = is_share_q2 ? high_share_q2 : high_min_q;
-  wire [ 48:0] low = is_share_q2 ? low_share_q2 : low_min_q;
-  reg          is_high_share_wide_q2;
+  wire [ 48:0] low_share = ~low_share_inv_q2;
+  wire [ 48:0] low = is_share_q2 ? low_share : low_min_q;
+  reg          is_high_share_slim_q2;
   reg  [ 32:0] max_less_ref_q;  // signed
-  wire [ 49:0] max_less_high = {{17{max_less_ref_q[32]}}, max_less_ref_q} - {1'b0, share_a} - {1'b0, share_b};  // signed
-  wire         is_high_wide = is_share_q2 ? is_high_share_wide_q2 : is_high_min_wide_q2;
-  wire         is_low_none = is_share_q2 ? low_share_q2[48] || low_share_q2[31:0] == 32'd0 : is_low_min_none_q2;
+  wire         is_high_wide = is_share_q2 ? !is_high_share_slim_q2 : is_high_min_wide_q2;
+  wire         is_low_none = is_share_q2 ? low_share[48] || low_share[31:0] == 32'd0 : is_low_min_none_q2;
   reg  [ 48:0] high_q3;
   reg  [ 48:0] low_q3;
   wire [ 31:0] px_buy = is_high_wide ? PX_MAX : high[31:0];
@@ -152,11 +154,11 @@ module hwgw_risk_check #(
   wire         is_both = (instrument_flags & `HWGW_RISK_INSTRUMENT_FLAGS_COLLAR_BOTH) != 32'd0;
 
   always @(posedge clk) begin
-    high_share_q2 <= ref_wide + share_a + share_b;
-    low_share_q2  <= ref_wide - share_a - share_b;
-    is_share_q2   <= min_less_share[49];
+    high_share_q2 <= high_share;
+    low_share_inv_q2 <= low_share_inv;
+    is_share_q2   <= !min_less_share_inv[49];
     max_less_ref_q <= {1'b0, PX_MAX} - {1'b0, ref_px};
-    is_high_share_wide_q2 <= max_less_high[49];
+    is_high_share_slim_q2 <= max_less_high_inv[49];
     has_ref_q     <= ref_px != 32'd0;
     high_min_q    <= ref_wide + band_min;
     low_min_q     <= ref_wide - band_min;
@@ -175,18 +177,46 @@ module hwgw_risk_check #(
       .clk(clk), .a(ref_px), .b(limit[`HWGW_LIMITS_INSTRUMENT_COLLAR_Q16]), .sum(share_sum), .carry(share_carry)
   );
 
+  hwgw_risk_three #(
+      .WIDTH(49)
+  ) u_high_share (
+      .a(ref_wide), .b(share_a), .c(share_b), .y(high_share)
+  );
+
+  hwgw_risk_three #(
+      .WIDTH(49)
+  ) u_low_share (
+      .a(~ref_wide), .b(share_a), .c(share_b), .y(low_share_inv)
+  );
+
+  hwgw_risk_three #(
+      .WIDTH(50)
+  ) u_min_less_share (
+      .a(~{1'b0, band_min}), .b({1'b0, share_a}), .c({1'b0, share_b}), .y(min_less_share_inv)
+  );
+
+  hwgw_risk_three #(
+      .WIDTH(50)
+  ) u_max_less_high (
+      .a(~{{17{max_less_ref_q[32]}}, max_less_ref_q}), .b({1'b0, share_a}), .c({1'b0, share_b}), .y(max_less_high_inv)
+  );
+
   wire [63:0] notional_sum, notional_carry;
   wire [63:0] notional = notional_sum + notional_carry;
   wire        is_notional_bad_q5;
-  reg  [31:0] qty_q;  // for the product alone, to stand beside it
+  // for the product alone, to stand beside its multipliers; yosys makes one of two equal registers unless one begins with a value
+  reg  [31:0] qty_q;
+  reg  [31:0] px_copy_q3;
+  initial px_copy_q3 = 32'd0;
 
   always @(posedge clk) begin
+    px_copy_q3  <= is_market ? px_market : px;
     notional_q5 <= notional;
     qty_q       <= qty;
   end
 
   hwgw_risk_product u_notional (
-      .clk(clk), .a(px_q3), .b(qty_q), .sum(notional_sum), .carry(notional_carry)
+      .clk(clk), .a(px_copy_q3), .b(qty_q), .sum(notional_sum), .carry(notional_carry)
   );
 
   hwgw_risk_room u_notional_room (
@@ -381,7 +411,7 @@ module hwgw_risk_check #(
       is_between_q5 ? between_q5 :
       is_credit_bad_q5 ? `HWGW_RISK_REASON_CREDIT : behind_q5;
 
-  wire unused_bits = &{1'b0, order, at, slot, orig, checks, strategy_limit, share_sum[15:0], share_carry[15:0], min_less_share, max_less_high,
+  wire unused_bits = &{1'b0, order, at, slot, orig, checks, strategy_limit, share_sum[15:0], share_carry[15:0], min_less_share_inv, max_less_high_inv,
       room_q2, gateway_room_q2, account, gateway, limit, recent, above, gateway_above};
 
 endmodule

@@ -20,34 +20,44 @@ module hwgw_risk_room #(
 
   localparam LESS_W = HALF_W + 3;  // signed, and a bit wider than needed, as in hwgw_risk_check
 
-  reg  [HALF_W-1:0] low_room_q;
-  wire [LESS_W-1:0] low = {3'd0, low_room_q} - {3'd0, sum[0+:HALF_W]} - {3'd0, carry[0+:HALF_W]};
-  reg  [1:0] low_q;       // less what is owed, modulo 4
-  reg  [2:0] is_short_q;  // when 0 to 2 is owed
+  reg  [LESS_W-1:0] low_inv_q;  // ~ of the room's lower half
+  wire [LESS_W-1:0] low_inv;  // and of what is left of it
+  reg  [1:0] low_inv_q2;  // 3, 0 or 1: owed are 0, 1 or 2
+  reg  [2:0] is_room_q;  // when 0 to 2 is owed
+
+  hwgw_risk_three #(
+      .WIDTH(LESS_W)
+  ) u_low (
+      .a(low_inv_q), .b({3'd0, sum[0+:HALF_W]}), .c({3'd0, carry[0+:HALF_W]}), .y(low_inv)
+  );
 
   genvar k;
   generate
     for (k = 0; k < 3; k = k + 1) begin : g_owed
       localparam [LESS_W-1:0] OWED = k;
-      reg  [LESS_W-1:0] room_q;
-      wire [LESS_W-1:0] high = room_q - {3'd0, sum[HALF_W+:HALF_W]} - {3'd0, carry[HALF_W+:HALF_W]};
-      wire unused_high = &{1'b0, high};
+      reg  [LESS_W-1:0] high_inv_q;
+      wire [LESS_W-1:0] high_inv;
+      wire unused_high = &{1'b0, high_inv};
+      hwgw_risk_three #(
+          .WIDTH(LESS_W)
+      ) u_high (
+          .a(high_inv_q), .b({3'd0, sum[HALF_W+:HALF_W]}), .c({3'd0, carry[HALF_W+:HALF_W]}), .y(high_inv)
+      );
       always @(posedge clk) begin
-        room_q        <= {3'd0, room[HALF_W+:HALF_W]} - OWED;
-        is_short_q[k] <= high[LESS_W-1];
+        high_inv_q   <= ~{3'd0, room[HALF_W+:HALF_W]} + OWED;  // ~(room - OWED)
+        is_room_q[k] <= high_inv[LESS_W-1];
       end
     end
   endgenerate
 
   always @(posedge clk) begin
-    low_room_q <= room[0+:HALF_W];
-    low_q      <= low[HALF_W+:2];
+    low_inv_q  <= ~{3'd0, room[0+:HALF_W]};
+    low_inv_q2 <= low_inv[HALF_W+:2];
   end
 
-  // 0, 3 and 2: owed are 0, 1 and 2
-  assign is_short = low_q[0] ? is_short_q[1] : low_q[1] ? is_short_q[2] : is_short_q[0];
+  assign is_short = !(low_inv_q2[1] ? is_room_q[0] : low_inv_q2[0] ? is_room_q[2] : is_room_q[1]);
 
-  wire unused_low = &{1'b0, low};
+  wire unused_low = &{1'b0, low_inv};
 
 endmodule
 
