@@ -395,6 +395,7 @@ module hwgw_risk #(
   wire [ 31:0] release_qty;
   wire [ 96:0] product;
   reg  [ 63:0] product_a_q, product_b_q, product_c_q, released_q;
+  reg  [ 32:0] mark_step_q;  // signed
   wire [ 31:0] mark_px = has_ref_q ? at[`HWGW_ROW_AT_MARK_PX] : px;
   wire [ 31:0] slot_px = slot[`HWGW_ROW_SLOT_PX];
   wire [ 31:0] orig_px = orig[`HWGW_ROW_SLOT_PX];
@@ -402,6 +403,7 @@ module hwgw_risk #(
   wire [ 31:0] mul_b = phase_q[F1] ? slot_px : phase_q[F2] ? (is_replaced ? orig_px : px) : mark_px;
 
   always @(posedge clk) begin
+    mark_step_q <= {1'b0, px} - {1'b0, at[`HWGW_ROW_AT_MARK_PX]};
     if (phase_q[F5]) product_a_q <= product[63:0];
     if (phase_q[F6]) product_b_q <= product[63:0];
     if (phase_q[F7]) product_c_q <= product[63:0];
@@ -425,7 +427,7 @@ module hwgw_risk #(
   ) u_money (
       .clk(clk), .clear(phase_q[CLEAR]), .clear_addr(clear_q), .fetch(phase_q[OUT]), .instrument(instrument_q),
       .account(account_id_q), .read_account(read_account), .walk(is_walk_q), .count(count_q), .is_judged(is_ref),
-      .step({1'b0, px} - {1'b0, at[`HWGW_ROW_AT_MARK_PX]}), .mul_a({32'd0, mul_a}), .mul_b({1'b0, mul_b}), .p(product),
+      .step(mark_step_q), .mul_a({32'd0, mul_a}), .mul_b({1'b0, mul_b}), .p(product),
       .trade_begin(phase_q[M1]), .is_bought(is_buy != is_broken), .qty(qty), .cash_moved(product_b_q),
       .mark_moved(product_c_q), .commit(is_money_q),
       .walk_loss_max(walk_loss_max), .loss_max(account_limit_q[`HWGW_LIMITS_ACCOUNT_LOSS_MAX]),
