@@ -9,8 +9,8 @@
 // cfg_hold_cycles, until its own store is half full, or until the other line is ahead as well. Then the hole is a gap (gaps + 1,
 // missing + its width), delivery goes on behind it at the line that is less far ahead, and the state is gapped until
 // cmd_repair. Late copies are counted in mold.duplicates of their line, first ones in its mold.messages.
-// Cost: a message per cycle; a known copy of one line is skipped in the cycle in which the other delivers. Two lines that both
-// bring nothing but 12-byte messages at line rate, and never the same ones, would need 1.14 cycles per cycle.
+// Cost: a message per cycle; a copy leaves its line in the cycle in which the other one delivers, be it that message or another.
+// Two lines that both bring nothing but 12-byte messages at line rate, and never the same ones, would need 1.14 cycles per cycle.
 // Latency: 1 cycle.
 `default_nettype none
 `include "hwgw_specs.vh"
@@ -93,7 +93,7 @@ module hwgw_arbiter #(
   wire is_waiting = (a_is_ahead || b_is_ahead) && !is_busy_q;
 
   wire take_a = a_wants && !is_busy_q;
-  wire take_b = b_wants && !a_wants && !is_busy_q;
+  wire take_b = b_wants && !is_busy_q;  // if both, they are copies: that of line A goes on
   wire [63:0] jump_seq = is_b_q ? b_seq : a_seq;
   wire is_join = !is_joined_q && (a_wants_join || b_wants_join);
 
@@ -206,7 +206,7 @@ module hwgw_arbiter #(
       .session       (session_q),
       .is_restart    (cmd_restart),
       .is_held       (is_busy_q),
-      .is_taken      (take_b),
+      .is_taken      (take_b && !a_wants),
       .is_other_taken(take_a),
       .is_jump       (is_jumping_q && is_b_q),
       .is_other_jump (is_jumping_q && !is_b_q),

@@ -54,8 +54,8 @@ module hwgw_hold #(
 
   reg  [WIDTH-1:0] bank_0_q;
   reg  [WIDTH-1:0] bank_1_q;
-  reg  [      3:0] kind_0_q;
-  reg  [      3:0] kind_1_q;
+  reg  [      3:0] kind_q;  // of the first one: all that the reader looks at before it takes a record
+  reg  [      3:0] kind_behind_q;  // of the other one; 0: there is none, of both
   reg  [      1:0] has_q;  // a bank has a record
   reg              head_q;  // the bank with the first one
   reg              is_first_q;  // it is bank 0: the same for what is early, as head_q goes far
@@ -72,7 +72,7 @@ module hwgw_hold #(
   wire             put = s_valid && has_room_q && !(s_commit && is_open);
   wire             get = has_more_q && (!ram_valid_q || is_free);
   wire             is_in = ram_valid_q || is_past;  // if there is a free bank
-  wire [      3:0] kind_in = 4'd1 << (ram_valid_q ? ram_q[1:0] : s_record[1:0]);
+  wire [      3:0] kind_in = {3'd0, is_in} << (ram_valid_q ? ram_q[1:0] : s_record[1:0]);
   wire             is_in_0 = is_in && !has_q[0] && (is_first_q || has_q[1]);
   wire             is_in_1 = is_in && !has_q[1] && (!is_first_q || has_q[0]);
   wire [ ADDR_W:0] write_next = put ? write_more_q : write_q;
@@ -110,9 +110,8 @@ module hwgw_hold #(
     has_q[1]    <= is_in_1 || (has_q[1] && !(m_ready && !is_first_q));
     head_q      <= head_q ^ m_ready;
     is_first_q  <= is_first_q ^ m_ready;
-    // a bank without a record has kind 0
-    kind_0_q    <= (kind_0_q & ~{4{m_ready && is_first_q}}) | (kind_in & {4{is_in_0}});
-    kind_1_q    <= (kind_1_q & ~{4{m_ready && !is_first_q}}) | (kind_in & {4{is_in_1}});
+    kind_q      <= m_ready ? kind_behind_q | (kind_in & {4{is_free}}) : kind_q | (kind_in & {4{!m_valid}});
+    kind_behind_q <= m_ready ? 4'd0 : kind_behind_q | (kind_in & {4{m_valid && is_free}});
     s_full      <= used[ADDR_W] || (&used[ADDR_W-1:MARGIN_W] && |used[MARGIN_W-1:0]);  // more than DEPTH - MARGIN
     is_tight    <= used[ADDR_W] || used[ADDR_W-1];
     if (rst) begin
@@ -129,15 +128,15 @@ module hwgw_hold #(
       has_q       <= 2'd0;
       head_q      <= 1'b0;
       is_first_q  <= 1'b1;
-      kind_0_q    <= 4'd0;
-      kind_1_q    <= 4'd0;
+      kind_q      <= 4'd0;
+      kind_behind_q <= 4'd0;
       s_full      <= 1'b0;
       is_tight    <= 1'b0;
     end
   end
 
   assign m_record = head_q ? bank_1_q : bank_0_q;
-  assign m_kind   = is_first_q ? kind_0_q : kind_1_q;
+  assign m_kind   = kind_q;
   assign m_valid  = |has_q;
 
 endmodule

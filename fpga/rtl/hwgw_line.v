@@ -28,8 +28,8 @@ module hwgw_line #(
     input  wire [                79:0] session,
     input  wire                        is_restart,
     input  wire                        is_held,  // a hole is being given up: no number moves but by the jump
-    input  wire                        is_taken,  // the message at the head goes to the decoder
-    input  wire                        is_other_taken,  // one of the other line does
+    input  wire                        is_taken,  // the message at the head goes to the decoder; else it is a copy, if it leaves
+    input  wire                        is_other_taken,  // one of the other line leaves with the expected number, maybe the same
     input  wire                        is_jump,  // the expected number becomes this line's
     input  wire                        is_other_jump,  // it becomes the other's, which was that far ahead in the cycle before
     input  wire [                17:0] other_ahead,
@@ -94,12 +94,13 @@ module hwgw_line #(
   wire        is_message = s_kind[KIND_MESSAGE];
   wire        is_end = s_kind[KIND_END];
   wire        is_known = is_old_q && is_message && !is_held;
+  wire        is_leaving = (is_due_q || is_old_q) && is_message && !is_held;  // with the expected number, or an old one
   wire        is_done = is_end && (is_due_q || is_old_q || (is_front_q && has_blocks_q && !is_far_q));
   wire        take_header = is_header && !is_asking_q;
 
   assign wants = is_due_q && is_message;
   assign is_ahead = is_front_q && !is_far_q && (is_message || (is_end && !has_blocks_q));
-  assign s_ready = take_header || is_taken || is_known || is_done || (is_unwanted_q && (is_message || is_end));
+  assign s_ready = take_header || is_leaving || is_done || (is_unwanted_q && (is_message || is_end));
   assign is_session_end = is_done && is_end_q && is_due_q;
 
   // ---- the difference, and what it means ----
@@ -152,9 +153,9 @@ module hwgw_line #(
   wire        is_low = ahead_q[17:16] == 2'b10;
   wire [17:0] ahead_more = ahead_q + 18'd1;
   wire [17:0] ahead_less = ahead_q - 18'd1;
-  wire        is_moved = is_other_taken && !is_known && !is_differ_q;
+  wire        is_moved = is_other_taken && !is_leaving && !is_differ_q;
   wire        is_left_alone = !is_other_taken && !is_known && !is_differ_q && !is_jump;
-  wire        is_same_ahead = (is_other_taken && is_known) || (is_moved && is_low) || (is_left_alone && !is_other_jump);
+  wire        is_same_ahead = (is_other_taken && is_leaving) || (is_moved && is_low) || (is_left_alone && !is_other_jump);
 
   // of the same, whether it is due, old or in front; what is small was close to 0 in the cycle before, and moves by one
   reg         is_small_q;
@@ -162,10 +163,10 @@ module hwgw_line #(
   wire        is_first = is_small_q && is_front_q && ahead_q[1:0] == 2'd1;  // of those in front
   wire        is_not_ahead = is_near_above && (ahead_q[17] || is_0_q);  // when it is judged
   wire        is_due_0 = (is_judge_q && is_near_above && is_0_q) || (is_known && is_last) || (is_due_q && !is_other_jump) || is_jump;
-  wire        is_due_1 = (is_judge_q && is_near_above && is_1_q) || is_first;
+  wire        is_due_1 = (is_judge_q && is_near_above && is_1_q) || (is_due_q && is_message) || is_first;
   wire        is_old_0 = (is_judge_q && (is_behind || (is_near_above && ahead_q[17]))) || (is_old_q && !(is_known && is_last)) ||
                          (is_due_q && is_other_jump);
-  wire        is_old_1 = (is_judge_q && (is_behind || is_not_ahead)) || is_old_q || is_due_q;
+  wire        is_old_1 = (is_judge_q && (is_behind || is_not_ahead)) || is_old_q || (is_due_q && !is_message);
   wire        is_front_0 = (is_judge_q && !is_behind && !is_not_ahead) || (is_front_q && !is_jump);
   wire        is_front_1 = (is_judge_q && !is_behind && !is_not_ahead && !(is_near_above && is_1_q)) || (is_front_q && !is_first);
 
@@ -262,7 +263,7 @@ module hwgw_line #(
 
     pulse <= {`HWGW_LINE_CNT_W{1'b0}};
     pulse[`HWGW_LINE_CNT_MOLD_MESSAGES]     <= is_taken;
-    pulse[`HWGW_LINE_CNT_MOLD_DUPLICATES]   <= is_known;
+    pulse[`HWGW_LINE_CNT_MOLD_DUPLICATES]   <= is_leaving && !is_taken;
     pulse[`HWGW_LINE_CNT_MOLD_DROP_SESSION] <= is_end && is_skip_session_q;
     pulse[`HWGW_LINE_CNT_MOLD_DROP_GAP]     <= is_end && is_skip_gap_q;
     if (is_done) begin
