@@ -94,6 +94,7 @@ module hwgw_arbiter #(
 
   wire take_a = a_wants && !is_busy_q;
   wire take_b = b_wants && !is_busy_q;  // if both, they are copies: that of line A goes on
+  wire is_from_b = b_wants && !a_wants;  // each of the two chooses half of what is wide; without a message it does not matter
   wire [63:0] jump_seq = is_b_q ? b_seq : a_seq;
   wire is_join = !is_joined_q && (a_wants_join || b_wants_join);
 
@@ -117,9 +118,9 @@ module hwgw_arbiter #(
     missing    <= {jump_seq_q[63:32] - expected_q[63:32] - {31'd0, apart_q[32]}, apart_q[31:0]};
 
     if (is_jumping_q || is_join) expected_q <= is_jumping_q ? jump_seq_q : a_wants_join ? a_seq : b_seq;
-    else if (take_a || take_b) begin
-      expected_q[31:0] <= expected_q[31:0] + 32'd1;
-      if (is_carry_q) expected_q[63:32] <= expected_q[63:32] + 32'd1;
+    else begin
+      if (take_a || take_b) expected_q[31:0] <= expected_q[31:0] + 32'd1;
+      if (is_carry_q) expected_q[63:32] <= expected_q[63:32] + {31'd0, take_a || take_b};
     end
     if (is_join) begin
       is_joined_q <= 1'b1;
@@ -132,7 +133,8 @@ module hwgw_arbiter #(
 
     m_valid <= take_a || take_b;
     if (s_a_valid || s_b_valid) begin
-      m_data <= a_wants ? s_a_record[RECORD_W-1:8] : s_b_record[RECORD_W-1:8];
+      m_data[8*DATA_SZ-1:4*DATA_SZ] <= a_wants ? s_a_record[RECORD_W-1:4*DATA_SZ+8] : s_b_record[RECORD_W-1:4*DATA_SZ+8];
+      m_data[4*DATA_SZ-1:0]         <= is_from_b ? s_b_record[4*DATA_SZ+7:8] : s_a_record[4*DATA_SZ+7:8];
       m_code_n <= ~(a_wants ? s_a_record[15:8] : s_b_record[15:8]);
       m_len  <= a_wants ? s_a_record[7:2] : s_b_record[7:2];
       m_seq  <= expected_q;
@@ -206,7 +208,7 @@ module hwgw_arbiter #(
       .session       (session_q),
       .is_restart    (cmd_restart),
       .is_held       (is_busy_q),
-      .is_taken      (take_b && !a_wants),
+      .is_taken      (is_from_b && !is_busy_q),
       .is_other_taken(take_a),
       .is_jump       (is_jumping_q && is_b_q),
       .is_other_jump (is_jumping_q && !is_b_q),

@@ -50,6 +50,7 @@ module hwgw_hold #(
 
   reg              has_room_q;  // for this record and the next
   reg              is_empty_q;  // nothing is in RAM, committed or not, while ram_valid_q is low
+  reg              is_open_q;  // nor in ram_q, and a bank is free: what comes goes past the RAM
   reg              has_more_q;  // committed records are in RAM
 
   reg  [WIDTH-1:0] bank_0_q;
@@ -67,12 +68,13 @@ module hwgw_hold #(
 
   wire [ ADDR_W:0] used = write_more_q - read_more_q;
   wire             is_free = !(&has_q);
-  wire             is_open = is_free && !ram_valid_q && is_empty_q;
-  wire             is_past = s_valid && s_commit && is_open;
-  wire             put = s_valid && has_room_q && !(s_commit && is_open);
+  wire             is_past = s_valid && s_commit && is_open_q;
+  wire             put = s_valid && has_room_q && !(s_commit && is_open_q);
   wire             get = has_more_q && (!ram_valid_q || is_free);
   wire             is_in = ram_valid_q || is_past;  // if there is a free bank
-  wire [      3:0] kind_in = {3'd0, is_in} << (ram_valid_q ? ram_q[1:0] : s_record[1:0]);
+  wire [      3:0] kind_past = {3'd0, is_past} << s_record[1:0];
+  wire [      3:0] kind_ram = 4'd1 << ram_q[1:0];
+  wire [      3:0] kind_in = ram_valid_q ? kind_ram : kind_past;
   wire             is_in_0 = is_in && !has_q[0] && (is_first_q || has_q[1]);
   wire             is_in_1 = is_in && !has_q[1] && (!is_first_q || has_q[0]);
   wire [ ADDR_W:0] write_next = put ? write_more_q : write_q;
@@ -83,7 +85,7 @@ module hwgw_hold #(
   wire             is_back_one = ~|(commit_q ^ read_more_q);
 
   always @(posedge clk) begin
-    if (s_valid && has_room_q) ram[write_q[ADDR_W-1:0]] <= s_record;
+    if (has_room_q) ram[write_q[ADDR_W-1:0]] <= s_record;  // what is not put is written over: no memory waits for s_valid
     if (get) ram_q <= ram[read_q[ADDR_W-1:0]];
     if (!has_q[0]) bank_0_q <= ram_valid_q ? ram_q : s_record;
     if (!has_q[1]) bank_1_q <= ram_valid_q ? ram_q : s_record;
@@ -103,6 +105,7 @@ module hwgw_hold #(
     has_room_q <= !used[ADDR_W] && !(&used[ADDR_W-1:0]);  // at most DEPTH - 2 before this cycle
     // a record that is read in this cycle is not looked at: ram_valid_q is high in the next one, which says as much
     is_empty_q <= s_rollback ? is_back_even : !put && is_even;
+    is_open_q  <= is_empty_q && !put && !(ram_valid_q && !is_free) && (m_ready || !(&has_q || (m_valid && is_in)));
     if (s_commit && !s_rollback) has_more_q <= put || !(get ? is_one : is_even);
     else has_more_q <= !(get ? is_back_one : is_back_even);
     ram_valid_q <= get || (ram_valid_q && !is_free);
@@ -123,6 +126,7 @@ module hwgw_hold #(
       read_more_q   <= {{ADDR_W{1'b0}}, 1'b1};
       has_room_q  <= 1'b1;
       is_empty_q  <= 1'b1;
+      is_open_q   <= 1'b1;
       has_more_q  <= 1'b0;
       ram_valid_q <= 1'b0;
       has_q       <= 2'd0;

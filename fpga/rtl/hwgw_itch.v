@@ -38,7 +38,7 @@ module hwgw_itch #(
     output reg                     pulse_messages,
     output reg                     pulse_drop_length,
     output reg                     pulse_drop_unknown,
-    output reg                     pulse_drop_instrument,
+    output wire                    pulse_drop_instrument,
     input  wire                    rst
 );
 
@@ -194,7 +194,7 @@ module hwgw_itch #(
   reg [ 7:0] side_q2;
   reg [ 7:0] code_q2;
   reg        line_q2;
-  reg [31:0] instrument_q2;
+  reg [INSTRUMENT_W-1:0] instrument_q2;
   reg [63:0] seq_q2;
   reg [47:0] ts_ns_q2;
   reg [63:0] t_rx_q2;
@@ -211,7 +211,6 @@ module hwgw_itch #(
     pulse_messages        <= is_good_q;
     pulse_drop_length     <= is_length_q;
     pulse_drop_unknown    <= is_unknown_q;
-    pulse_drop_instrument <= is_good_q && !is_wanted;
 
     if (is_good_q) begin
       kind_q2       <= kind_q;
@@ -219,7 +218,7 @@ module hwgw_itch #(
                        `HWGW_EVENT_SIDE_NONE;
       code_q2       <= data_q[7:0];
       line_q2       <= line_q;
-      instrument_q2 <= is_on ? {{(32 - INSTRUMENT_W) {1'b0}}, symbol_q[INSTRUMENT_W-1:0]} : 32'hffffffff;
+      instrument_q2 <= symbol_q[INSTRUMENT_W-1:0];
       seq_q2        <= seq_q;
       ts_ns_q2      <= {be16(data_q, `ITCH50_MESSAGE_HEADER_TIMESTAMP_OFF), be32(data_q, `ITCH50_MESSAGE_HEADER_TIMESTAMP_OFF + 2)};
       t_rx_q2       <= t_rx_q;
@@ -245,15 +244,16 @@ module hwgw_itch #(
       pulse_messages        <= 1'b0;
       pulse_drop_length     <= 1'b0;
       pulse_drop_unknown    <= 1'b0;
-      pulse_drop_instrument <= 1'b0;
     end
   end
+
+  assign pulse_drop_instrument = pulse_messages && !m_valid;
 
   assign m_event[8*`HWGW_EVENT_KIND_OFF+:8]        = kind_q2;
   assign m_event[8*`HWGW_EVENT_SIDE_OFF+:8]        = side_q2;
   assign m_event[8*`HWGW_EVENT_CODE_OFF+:8]        = code_q2;
   assign m_event[8*`HWGW_EVENT_LINE_OFF+:8]        = {7'd0, line_q2};
-  assign m_event[8*`HWGW_EVENT_INSTRUMENT_OFF+:32] = instrument_q2;
+  assign m_event[8*`HWGW_EVENT_INSTRUMENT_OFF+:32] = m_is_on ? {{(32 - INSTRUMENT_W) {1'b0}}, instrument_q2} : 32'hffffffff;
   assign m_event[8*`HWGW_EVENT_SEQ_OFF+:64]        = seq_q2;
   assign m_event[8*`HWGW_EVENT_TS_NS_OFF+:64]      = {16'd0, ts_ns_q2};
   assign m_event[8*`HWGW_EVENT_T_RX_OFF+:64]       = t_rx_q2;

@@ -153,9 +153,13 @@ module hwgw_line #(
   wire        is_low = ahead_q[17:16] == 2'b10;
   wire [17:0] ahead_more = ahead_q + 18'd1;
   wire [17:0] ahead_less = ahead_q - 18'd1;
-  wire        is_moved = is_other_taken && !is_leaving && !is_differ_q;
-  wire        is_left_alone = !is_other_taken && !is_known && !is_differ_q && !is_jump;
-  wire        is_same_ahead = (is_other_taken && is_leaving) || (is_moved && is_low) || (is_left_alone && !is_other_jump);
+  wire        is_same_0 = !is_known && !is_differ_q && !is_jump && !is_other_jump;
+  wire        is_same_1 = is_leaving || (!is_differ_q && is_low);
+  // no choice between ahead_q and others, of which an enable would be made, late and wide; none of these: 0
+  wire [17:0] ahead_0 = ({18{is_known}} & ahead_more) | ({18{is_differ_q}} & apart[17:0]) | ({18{is_same_0}} & ahead_q) |
+                        ({18{is_other_jump && !is_jump && !is_known && !is_differ_q}} & apart_other_q);
+  wire [17:0] ahead_1 = ({18{is_differ_q}} & apart_less) | ({18{is_same_1}} & ahead_q) |
+                        ({18{!is_leaving && !is_differ_q && !is_low}} & ahead_less);
 
   // of the same, whether it is due, old or in front; what is small was close to 0 in the cycle before, and moves by one
   reg         is_small_q;
@@ -195,11 +199,7 @@ module hwgw_line #(
     has_blocks_q    <= !is_heartbeat_q && !is_end_q;  // of a header in the cycle in which it is compared, before which nobody asks
     apart_other_q   <= ahead_q - other_ahead;
 
-    // no choice between ahead_q and others, of which an enable would be made, late and wide; none of these: 0
-    ahead_q <= ({18{is_moved && !is_low}} & ahead_less) | ({18{!is_other_taken && is_known}} & ahead_more) |
-               ({18{is_differ_q && !is_known && !is_other_taken}} & apart[17:0]) |
-               ({18{is_differ_q && !is_known && is_other_taken}} & apart_less) |
-               ({18{is_left_alone && is_other_jump}} & apart_other_q) | ({18{is_same_ahead}} & ahead_q);
+    ahead_q    <= is_other_taken ? ahead_1 : ahead_0;
     is_due_q   <= is_other_taken ? is_due_1 : is_due_0;
     is_old_q   <= is_other_taken ? is_old_1 : is_old_0;
     is_front_q <= is_other_taken ? is_front_1 : is_front_0;
