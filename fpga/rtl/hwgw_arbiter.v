@@ -94,7 +94,7 @@ module hwgw_arbiter #(
 
   wire take_a = a_wants && !is_busy_q;
   wire take_b = b_wants && !is_busy_q;  // if both, they are copies: that of line A goes on
-  wire is_from_b = b_wants && !a_wants;  // each of the two chooses half of what is wide; without a message it does not matter
+  wire is_from_b = b_wants && !a_wants;  // chooses what is wide, and does nothing else, as it goes far
   wire [63:0] jump_seq = is_b_q ? b_seq : a_seq;
   wire is_join = !is_joined_q && (a_wants_join || b_wants_join);
 
@@ -133,13 +133,12 @@ module hwgw_arbiter #(
 
     m_valid <= take_a || take_b;
     if (s_a_valid || s_b_valid) begin
-      m_data[8*DATA_SZ-1:4*DATA_SZ] <= a_wants ? s_a_record[RECORD_W-1:4*DATA_SZ+8] : s_b_record[RECORD_W-1:4*DATA_SZ+8];
-      m_data[4*DATA_SZ-1:0]         <= is_from_b ? s_b_record[4*DATA_SZ+7:8] : s_a_record[4*DATA_SZ+7:8];
-      m_code_n <= ~(a_wants ? s_a_record[15:8] : s_b_record[15:8]);
-      m_len  <= a_wants ? s_a_record[7:2] : s_b_record[7:2];
+      m_data <= is_from_b ? s_b_record[RECORD_W-1:8] : s_a_record[RECORD_W-1:8];
+      m_code_n <= ~(is_from_b ? s_b_record[15:8] : s_a_record[15:8]);
+      m_len  <= is_from_b ? s_b_record[7:2] : s_a_record[7:2];
       m_seq  <= expected_q;
-      m_line <= !a_wants;
-      m_t_rx <= a_wants ? a_t_rx : b_t_rx;
+      m_line <= is_from_b;
+      m_t_rx <= is_from_b ? b_t_rx : a_t_rx;
     end
 
     if (rst || cmd_restart) begin

@@ -46,7 +46,6 @@ module hwgw_udp (
   localparam [15:0] IP_LEN = `ETHERNET_IPV4_HEADER_LEN;
   localparam [15:0] UDP_LEN = `ETHERNET_UDP_HEADER_LEN;
   localparam [15:0] FRAGMENT = 16'h3fff;  // more fragments, and the offset
-  localparam LONG = 16'hffc0;  // a frame's length does not count further
 
   // bytes in network order: 16 and 32 bits that begin in a lane
   function [15:0] be16;
@@ -125,9 +124,9 @@ module hwgw_udp (
       prev_last_q <= cur_last_q;
       prev_user_q <= cur_user_q;
       idx_q       <= cur_first_q ? 5'd0 : idx_q + {4'd0, idx_q != 5'd31};
-      len_q       <= cur_first_q ? {12'd0, cur_cnt_q} : len_q < LONG ? len_q + {12'd0, cur_cnt_q} : len_q;
-      if (cur_first_q) t_rx_q <= cur_now_q;
+      len_q       <= (cur_first_q ? 16'd0 : len_q) + {12'd0, cur_cnt_q & {4{cur_first_q || !(&len_q[15:6])}}};  // up to 16'hffc0 and a beat
     end
+    if (cur_first_q) t_rx_q <= cur_now_q;  // of a frame that is not taken too: nobody looks at it
     prev_valid_q <= cur_valid_q || (prev_valid_q && !slot);
     if (rst) begin
       is_open_q    <= 1'b0;
