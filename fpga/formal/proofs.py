@@ -68,7 +68,7 @@ PROOFS = (
     }),
     *_stream("fifo", 13, {
         "stable": ("!is_empty_q && (!out_valid_q || m_axis_tready)", "!is_empty_q"),
-        "order": ("is_full_q   <= !get && (put ? is_last : is_all);", "is_full_q   <= 1'b0;"),
+        "order": ("has_room_q  <= get || !(put ? is_last : is_all);", "has_room_q  <= 1'b1;"),
         "live": ("is_empty_q  <= !put && (get ? is_one : is_none);",
                  "is_empty_q  <= !put && (get || is_one || is_none);"),
         "rate": ("(!out_valid_q || m_axis_tready)", "!out_valid_q"),
@@ -82,7 +82,7 @@ PROOFS = (
     Proof("counters.live", "hwgw_counters", "fv_counters", "RULE_LIVE", 20,
           ("is_copying_q && turn_q == first_q", "is_copying_q && turn_q == first_q && first_q != 0")),
     Proof("arbiter.order", "hwgw_arbiter", "fv_arbiter", "RULE_ORDER", 11,
-          ("if (take_a || take_b) expected_q[31:0]", "if (take_a) expected_q[31:0]"), uses=("hwgw_line",)),
+          ("else if (take_a || take_b) begin", "else if (take_a) begin"), uses=("hwgw_line",)),
     Proof("arbiter.live", "hwgw_arbiter", "fv_arbiter", "RULE_LIVE", 16,
           ("is_jumping_q   <= is_measuring_q && is_still_ahead;", "is_jumping_q   <= 1'b0;"), uses=("hwgw_line",)),
     Proof("risk.mul", "hwgw_risk_mul", "fv_risk_mul", "RULE_EXACT", 7,

@@ -59,6 +59,7 @@ module hwgw_arbiter #(
   reg  [63:0] expected_q;
   reg         is_carry_q;  // its lowest 32 bits are 1; of a number that was just joined a cycle later, before which nothing is taken
   reg         is_jump_carry_q;  // those of jump_seq_q
+  reg  [31:0] high_more_q;  // the highest 32 bits and 1; right when is_carry_q is
   reg  [79:0] session_q;
   reg         is_joined_q;
   reg         is_lost_q;
@@ -117,10 +118,11 @@ module hwgw_arbiter #(
     pulse_gap  <= is_jumping_q;
     missing    <= {jump_seq_q[63:32] - expected_q[63:32] - {31'd0, apart_q[32]}, apart_q[31:0]};
 
+    high_more_q <= (is_jumping_q ? jump_seq_q[63:32] : expected_q[63:32]) + 32'd1;
     if (is_jumping_q || is_join) expected_q <= is_jumping_q ? jump_seq_q : a_wants_join ? a_seq : b_seq;
-    else begin
-      if (take_a || take_b) expected_q[31:0] <= expected_q[31:0] + 32'd1;
-      if (is_carry_q) expected_q[63:32] <= expected_q[63:32] + {31'd0, take_a || take_b};
+    else if (take_a || take_b) begin
+      expected_q[31:0] <= expected_q[31:0] + 32'd1;
+      if (is_carry_q) expected_q[63:32] <= high_more_q;
     end
     if (is_join) begin
       is_joined_q <= 1'b1;

@@ -44,12 +44,12 @@ module hwgw_fifo #(
   reg [ ADDR_W:0] write_more_q;  // write_q + 1
   reg [ ADDR_W:0] read_more_q;  // read_q + 1
   reg             is_empty_q;
-  reg             is_full_q;
+  reg             has_room_q;
 
-  wire put = s_axis_tvalid && !is_full_q;
+  wire put = s_axis_tvalid && has_room_q;
   wire get = !is_empty_q && (!out_valid_q || m_axis_tready);
 
-  assign s_axis_tready = !is_full_q;
+  assign s_axis_tready = has_room_q;
   assign m_axis_tdata  = out_q;
   assign m_axis_tvalid = out_valid_q;
   assign level         = write_q - read_q;
@@ -63,7 +63,7 @@ module hwgw_fifo #(
 
   // what is not put is written over: nothing wide waits for s_axis_tvalid
   always @(posedge clk) begin
-    if (!is_full_q) ram[write_q[ADDR_W-1:0]] <= s_axis_tdata;
+    if (has_room_q) ram[write_q[ADDR_W-1:0]] <= s_axis_tdata;
     if (get) out_q <= ram[read_q[ADDR_W-1:0]];
   end
 
@@ -77,7 +77,7 @@ module hwgw_fifo #(
       read_more_q <= read_more_q + {{ADDR_W{1'b0}}, 1'b1};
     end
     is_empty_q  <= !put && (get ? is_one : is_none);
-    is_full_q   <= !get && (put ? is_last : is_all);
+    has_room_q  <= get || !(put ? is_last : is_all);
     out_valid_q <= get || (out_valid_q && !m_axis_tready);
     if (rst) begin
       write_q     <= {(ADDR_W + 1) {1'b0}};
@@ -85,7 +85,7 @@ module hwgw_fifo #(
       write_more_q <= {{ADDR_W{1'b0}}, 1'b1};
       read_more_q  <= {{ADDR_W{1'b0}}, 1'b1};
       is_empty_q  <= 1'b1;
-      is_full_q   <= 1'b0;
+      has_room_q  <= 1'b1;
       out_valid_q <= 1'b0;
     end
   end

@@ -79,6 +79,7 @@ module hwgw_udp (
   reg         prev_user_q;
   reg  [ 4:0] idx_q;  // of prev_q in its frame; stays at 31
   reg  [15:0] len_q;  // of its frame, up to and with prev_q
+  reg         is_long_q;  // it is enough: the beat in cur_q does not count
   reg  [63:0] t_rx_q;
 
   function [3:0] count;  // of tkeep, which has no holes
@@ -124,8 +125,9 @@ module hwgw_udp (
       prev_last_q <= cur_last_q;
       prev_user_q <= cur_user_q;
       idx_q       <= cur_first_q ? 5'd0 : idx_q + {4'd0, idx_q != 5'd31};
-      len_q       <= (cur_first_q ? 16'd0 : len_q) + {12'd0, cur_cnt_q & {4{cur_first_q || !(&len_q[15:6])}}};  // up to 16'hffc0 and a beat
+      len_q       <= (cur_first_q ? 16'd0 : len_q) + {12'd0, cur_cnt_q & {4{!is_long_q}}};  // up to 16'hffc0 and two beats
     end
+    is_long_q <= is_open_q && !(cur_first_q && cur_valid_q) && &len_q[15:6];
     if (cur_first_q) t_rx_q <= cur_now_q;  // of a frame that is not taken too: nobody looks at it
     prev_valid_q <= cur_valid_q || (prev_valid_q && !slot);
     if (rst) begin
