@@ -122,6 +122,7 @@ module hwgw_risk #(
 
   wire is_believed, is_live, is_in_force, is_lost;
   wire [`HWGW_ROW_AT_W-1:0] at;
+  wire [31:0] share_px;
   reg has_ref_q;
 
   reg [DONE:0] phase_d;
@@ -214,7 +215,7 @@ module hwgw_risk #(
       .instrument(instrument_q), .account(account_id_q), .strategy(strategy_id_q),
       .read_instrument(read_instrument), .read_account(read_account), .read_strategy(read_strategy),
       .slot_addr(!is_inside_q ? ref_in : phase_q[OUT] ? orig_ref[SLOT_W-1:0] : ref_id[SLOT_W-1:0]), .slot_now(slot_now),
-      .at_q(at), .account_q(account), .gateway_q(gateway), .strategy_q(strategy), .slot_q(slot), .orig_q(orig),
+      .at_q(at), .ref_px_q(share_px), .account_q(account), .gateway_q(gateway), .strategy_q(strategy), .slot_q(slot), .orig_q(orig),
       .feed_q(feed),
       .we_at(we_at), .at_d(at_d),
       .we_account(we_account), .account_d(account_d), .gateway_d(gateway_d),
@@ -381,7 +382,7 @@ module hwgw_risk #(
       .INSTRUMENT_W(INSTRUMENT_W)
   ) u_check (
       .clk(clk), .order(event_q), .is_halted(is_latched_q || halt || !is_in_force), .is_back(is_back_q),
-      .last_beat(last_beat_q), .last_ref(last_ref_q), .recent(recent_q), .at(at),
+      .last_beat(last_beat_q), .last_ref(last_ref_q), .recent(recent_q), .at(at), .share_px(share_px),
       .is_feed_good(feed[wide_instrument[5:0]]), .account(account), .gateway(gateway), .equity(equity),
       .gateway_equity(gateway_equity), .strategy(strategy), .slot(slot), .orig(orig), .checks(checks),
       .beat_age_max_ns(beat_age_max_ns), .ref_age_max_ns(ref_age_max_ns), .dup_window_ns(dup_window_ns), .limit(limit_q),

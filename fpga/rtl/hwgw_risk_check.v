@@ -25,6 +25,7 @@ module hwgw_risk_check #(
     input  wire [                                       31:0] last_ref,
     input  wire [`HWGW_RISK_RECENT_MAX*`HWGW_ROW_RECENT_W-1:0] recent,
     input  wire [                         `HWGW_ROW_AT_W-1:0] at,
+    input  wire [                                       31:0] share_px,          // its ref_px again, for the product alone
     input  wire                                               is_feed_good,
     input  wire [                    `HWGW_ROW_ACCOUNT_W-1:0] account,
     input  wire [                    `HWGW_ROW_ACCOUNT_W-1:0] gateway,
@@ -120,7 +121,7 @@ module hwgw_risk_check #(
   wire [ 63:0] share_sum, share_carry;  // ref x share; below bit 16 there is only the sum, and it is cut off
   reg  [ 48:0] high_share_q2;
   reg  [ 48:0] low_share_inv_q2;  // ~ of it; signed, as all that are low
-  reg          is_share_q2;  // the band is the share, else the least one
+  reg          is_least_q2;  // the band is the least one, else the share
   reg  [ 48:0] high_min_q;
   reg  [ 48:0] low_min_q;
   reg          is_high_min_wide_q2;
@@ -137,13 +138,13 @@ module hwgw_risk_check #(
   wire [ 49:0] min_less_share_inv;  // signed, as the next two
   wire [ 49:0] max_less_high_inv;
   wire [ 48:0] high_share, low_share_inv;
-  wire [ 48:0] high = is_share_q2 ? high_share_q2 : high_min_q;
+  wire [ 48:0] high = is_least_q2 ? high_min_q : high_share_q2;
   wire [ 48:0] low_share = ~low_share_inv_q2;
-  wire [ 48:0] low = is_share_q2 ? low_share : low_min_q;
+  wire [ 48:0] low = is_least_q2 ? low_min_q : low_share;
   reg          is_high_share_slim_q2;
   reg  [ 32:0] max_less_ref_q;  // signed
-  wire         is_high_wide = is_share_q2 ? !is_high_share_slim_q2 : is_high_min_wide_q2;
-  wire         is_low_none = is_share_q2 ? low_share[48] || low_share[31:0] == 32'd0 : is_low_min_none_q2;
+  wire         is_high_wide = is_least_q2 ? is_high_min_wide_q2 : !is_high_share_slim_q2;
+  wire         is_low_none = is_least_q2 ? is_low_min_none_q2 : low_share[48] || low_share[31:0] == 32'd0;
   reg  [ 48:0] high_q3;
   reg  [ 48:0] low_q3;
   wire [ 31:0] px_buy = is_high_wide ? PX_MAX : high[31:0];
@@ -156,7 +157,7 @@ module hwgw_risk_check #(
   always @(posedge clk) begin
     high_share_q2 <= high_share;
     low_share_inv_q2 <= low_share_inv;
-    is_share_q2   <= !min_less_share_inv[49];
+    is_least_q2   <= min_less_share_inv[49];
     max_less_ref_q <= {1'b0, PX_MAX} - {1'b0, ref_px};
     is_high_share_slim_q2 <= max_less_high_inv[49];
     has_ref_q     <= ref_px != 32'd0;
@@ -174,7 +175,7 @@ module hwgw_risk_check #(
   end
 
   hwgw_risk_product u_share (
-      .clk(clk), .a(ref_px), .b(limit[`HWGW_LIMITS_INSTRUMENT_COLLAR_Q16]), .sum(share_sum), .carry(share_carry)
+      .clk(clk), .a(share_px), .b(limit[`HWGW_LIMITS_INSTRUMENT_COLLAR_Q16]), .sum(share_sum), .carry(share_carry)
   );
 
   hwgw_risk_three #(

@@ -66,6 +66,7 @@ module hwgw_risk_limits #(
   reg         is_spoilt_q;
   reg         is_whole_q;
   reg         bank_q;
+  reg         other_bank_q;  // the other one, which is written
 
   assign s_axis_limits_tready = !is_busy_q;
   wire accept = s_axis_limits_tvalid && !is_busy_q;
@@ -223,6 +224,7 @@ module hwgw_risk_limits #(
       generation     <= generation_q;
       is_in_force    <= 1'b1;
       bank_q         <= bank_q ^ is_sound;
+      other_bank_q   <= other_bank_q ^ is_sound;
     end
     if (rst || drop || (take && !is_sound)) begin
       checks_live_q  <= {32{1'b1}};
@@ -231,7 +233,10 @@ module hwgw_risk_limits #(
       generation     <= 64'd0;
       is_in_force    <= 1'b0;
     end
-    if (rst) bank_q <= 1'b0;
+    if (rst) begin
+      bank_q       <= 1'b0;
+      other_bank_q <= 1'b1;
+    end
   end
 
   assign is_sound        = is_table_offered && is_named_q;
@@ -255,7 +260,7 @@ module hwgw_risk_limits #(
       ) u_ram (
           .clk(clk),
           .we(we_instrument_q[k]),
-          .waddr({!bank_q, instrument_word_q[3+:INSTRUMENT_W]}),
+          .waddr({other_bank_q, instrument_word_q[3+:INSTRUMENT_W]}),
           .wdata({data_parity_q, data_q}),
           .raddr({bank_q, instrument_addr}),
           .rdata(row)
@@ -275,7 +280,7 @@ module hwgw_risk_limits #(
       ) u_ram (
           .clk(clk),
           .we(we_account_q[k]),
-          .waddr({!bank_q, account_word_q[6:3]}),
+          .waddr({other_bank_q, account_word_q[6:3]}),
           .wdata(word),
           .raddr({bank_q, account_addr}),
           .rdata(row)
@@ -294,7 +299,7 @@ module hwgw_risk_limits #(
       ) u_ram (
           .clk(clk),
           .we(we_strategy_q[k]),
-          .waddr({!bank_q, strategy_word_q[7:2]}),
+          .waddr({other_bank_q, strategy_word_q[7:2]}),
           .wdata(word),
           .raddr({bank_q, strategy_addr}),
           .rdata(row)
