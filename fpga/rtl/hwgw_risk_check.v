@@ -305,23 +305,27 @@ module hwgw_risk_check #(
   generate
     for (k = 0; k < `HWGW_RISK_RECENT_MAX; k = k + 1) begin : g_recent
       wire [`HWGW_ROW_RECENT_W-1:0] row = recent[`HWGW_ROW_RECENT_W*k+:`HWGW_ROW_RECENT_W];
+      wire [31:0] row_qty = row[`HWGW_ROW_RECENT_QTY];
+      wire [31:0] row_px = row[`HWGW_ROW_RECENT_PX];
       reg [63:0] age_q;
       reg        is_high_young_q2, is_high_same_q2, is_low_young_q2;  // in halves, which do not wait for each other
-      reg        is_like_q, is_qty_q;
-      reg        is_again_q2, is_again_q3, is_again_q4;
+      reg        is_like_q, is_high_qty_q, is_low_qty_q;
+      reg        is_again_q2, is_again_q3, is_high_again_q4, is_low_again_q4;
       always @(posedge clk) begin
         age_q       <= ts - row[`HWGW_ROW_RECENT_TS];
         is_high_young_q2 <= age_q[63:32] < dup_window_ns[63:32];
         is_high_same_q2  <= age_q[63:32] == dup_window_ns[63:32];
         is_low_young_q2  <= age_q[31:0] <= dup_window_ns[31:0];
-        is_qty_q    <= row[`HWGW_ROW_RECENT_QTY] == qty;
+        is_high_qty_q <= row_qty[31:16] == qty[31:16];
+        is_low_qty_q  <= row_qty[15:0] == qty[15:0];
         is_like_q   <= row[`HWGW_ROW_RECENT_INSTRUMENT] == instrument[9:0] &&
             row[`HWGW_ROW_RECENT_ACCOUNT] == account_id[3:0] && row[`HWGW_ROW_RECENT_SIDE] == side[1:0];
-        is_again_q2 <= is_qty_q && is_like_q;
+        is_again_q2 <= is_high_qty_q && is_low_qty_q && is_like_q;
         is_again_q3 <= is_again_q2 && (is_high_young_q2 || (is_high_same_q2 && is_low_young_q2));
-        is_again_q4 <= is_again_q3 && row[`HWGW_ROW_RECENT_PX] == px_q3;
+        is_high_again_q4 <= is_again_q3 && row_px[31:16] == px_q3[31:16];
+        is_low_again_q4  <= row_px[15:0] == px_q3[15:0];
       end
-      assign is_again[k] = is_again_q4;
+      assign is_again[k] = is_high_again_q4 && is_low_again_q4;
     end
   endgenerate
 
@@ -367,7 +371,8 @@ module hwgw_risk_check #(
   reg [7:0] before_q5;  // of the checks before notional
   reg [7:0] between_q5;  // of those between notional and credit
   reg [7:0] behind_q5;
-  reg       is_before_q5, is_between_q5, is_behind_q5;  // they are not pass
+  reg       is_before_q5, is_between_q5;  // they are not pass
+  reg       is_refused_q5;  // one of the three is not, or there is no room whatever the product
 
   wire [7:0] before_d =
         is_stale_q2 && checks[`HWGW_RISK_CHECK_CONTROL_STALE] ? `HWGW_RISK_REASON_CONTROL_STALE :
@@ -398,12 +403,13 @@ module hwgw_risk_check #(
     behind_q5     <= behind_d;
     is_before_q5  <= before_d != `HWGW_RISK_REASON_PASS;
     is_between_q5 <= between_d != `HWGW_RISK_REASON_PASS;
-    is_behind_q5  <= behind_d != `HWGW_RISK_REASON_PASS;
+    is_refused_q5 <= before_d != `HWGW_RISK_REASON_PASS || between_d != `HWGW_RISK_REASON_PASS ||
+        behind_d != `HWGW_RISK_REASON_PASS || is_room_bad_q4;
   end
 
   wire is_notional_out = is_notional_bad_q5 && checks[`HWGW_RISK_CHECK_NOTIONAL];
 
-  assign is_pass = !(is_halted || is_before_q5 || is_notional_out || is_between_q5 || is_credit_bad_q5 || is_behind_q5);
+  assign is_pass = !(is_halted || is_refused_q5 || is_notional_out || is_room_short_q5);
 
   assign reason =
       is_halted ? `HWGW_RISK_REASON_HALTED :
