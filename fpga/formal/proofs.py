@@ -99,7 +99,7 @@ PROOFS = (
     *_settled("fv_risk_check", "hwgw_risk_check", {
         "form": ("STRATEGIES_MAX || ref_id <= last_ref", "STRATEGIES_MAX"),
         "exposure": ("is_position_bad_q  <= worst_q >", "is_position_bad_q  <= worst_q - 34'sd1 >"),
-        "room": ("is_room_bad_q5 || is_room_short_q5", "is_room_short_q5"),
+        "room": ("behind_d != `HWGW_RISK_REASON_PASS || is_room_bad_q4;", "behind_d != `HWGW_RISK_REASON_PASS;"),
     }),
     Proof("risk.short", "hwgw_risk_room", "fv_risk_room", "RULE_EXACT", 4,
           ("low_inv_q2[0] ? is_room_q[2]", "low_inv_q2[0] ? is_room_q[1]"), uses=("hwgw_risk_three",)),
