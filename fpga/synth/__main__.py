@@ -13,9 +13,8 @@ Each module is routed by itself, between registers: that tells which one is slow
 takes the better part of an hour. --only whole are the designs that hold others. What ends in _small holds a gate of
 256 instruments and 1,024 open orders: all tables of the whole card do not fit the part.
 
-Place and route is WebAssembly and runs on one core per seed; HWGW_NEXTPNR=nextpnr-ecp5 takes a native one of that name
-or path, which is four times as quick. Of its time the analytic placer takes a fifth,
-the refinement of the placement two fifths, the router two fifths.
+Place and route is WebAssembly and runs on one core per seed; HWGW_NEXTPNR takes a native nextpnr-ecp5, by name or path.
+Of its time the analytic placer takes a fifth, the refinement of the placement two fifths, the router two fifths.
 """
 
 from __future__ import annotations
