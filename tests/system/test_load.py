@@ -96,8 +96,10 @@ def test_bad_lines_and_a_bad_venue_are_accounted_for(hwgw) -> None:
     assert result["answers"]["kinds"]["rejected"]["said"] >= 3
     assert result["answers"]["kinds"]["broken"]["said"] == venue.get("broken", 0)
     assert result["position_match"] is True
-    if venue.get("cuts"):  # the day may be over before
-        assert result["halted"]["reason"] == "session"
+    # the day may be over before the cut, and a session that is lost with nothing open leaves nothing unknown
+    halted = result["halted"]
+    assert halted["reason"] == "session" if halted else "halted" not in result["orders"]["refused"]
+    assert venue.get("cuts") or not halted
 
 
 def test_a_venue_that_contradicts_itself_is_noticed(hwgw) -> None:
