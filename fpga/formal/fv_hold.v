@@ -7,7 +7,7 @@
 // takes only what is there, as hwgw_line does.
 // RULE_ORDER  the records that were committed leave in their order, each once, and m_kind is of them; what was taken back never leaves
 // RULE_STABLE a record that waits at the port stays as it is
-// RULE_LIVE   a committed record is at the port within 3 cycles when the reader takes what is there
+// RULE_LIVE   a committed record is at the port within 4 cycles when the reader takes what is there
 `default_nettype none
 
 module fv_hold (
@@ -68,7 +68,7 @@ module fv_hold (
     if (!rst && has_begun) begin
       if (m_valid) assert (inside != 4'd0 && m_record == given[read_q]);
       assert (m_kind == (m_valid ? 4'd1 << m_record[1:0] : 4'd0));
-      assert (inside <= 4'd10);
+      assert (inside <= 4'd11);
       cover (m_valid && read_q == 4'd3 && back_q == 4'd1);
       cover (full && m_valid);
     end
@@ -86,8 +86,8 @@ module fv_hold (
 `ifdef RULE_LIVE
   always @(posedge clk)
     if (!rst && has_begun) begin
-      assert (idle_q <= 3'd2);
-      cover (idle_q == 3'd2);
+      assert (idle_q <= 3'd3);
+      cover (idle_q == 3'd3);
     end
 `endif
 

@@ -148,8 +148,8 @@ PROOFS = (
           is_induction=True, depth_cover=16),
     Proof("hold.order", "hwgw_hold", "fv_hold", "RULE_ORDER", 11,
           ("write_q      <= s_rollback ? commit_q : write_next;", "write_q      <= write_next;"), depth_cover=13),
-    *_rules("hold", 13, {
-        "stable": ("head_q      <= head_q ^ m_ready;", "head_q      <= head_q ^ m_valid;"),
-        "live": ("has_more_q <= !(get ? is_back_one : is_back_even);", "has_more_q <= has_more_q && !is_back_one;"),
-    }),
+    Proof("hold.stable", "hwgw_hold", "fv_hold", "RULE_STABLE", 13,
+          ("head_q      <= head_q ^ m_ready;", "head_q      <= head_q ^ m_valid;")),
+    Proof("hold.live", "hwgw_hold", "fv_hold", "RULE_LIVE", 15,
+          ("has_more_q <= !(get ? is_back_one : is_back_even);", "has_more_q <= has_more_q && !is_back_one;"), depth_cover=19),
 )  # fmt: skip

@@ -8,7 +8,8 @@
 // Output: committed records in their order, each once, under valid and ready; m_ready is high only while m_valid is. m_kind[n]: there
 // is one, and its lowest two bits are n. Two records stand at the port, the first one and one behind it, so that nothing wide waits
 // for m_ready, which comes late.
-// Latency: 1 cycle past an empty store when the record is committed at once, else 3. Throughput: a record per cycle.
+// Latency: 1 cycle past an empty store when the record is committed at once, else 4: its memories stand apart, so what they give is
+// kept once more before it is chosen. Throughput: a record per cycle.
 // is_tight: more than half of the store is in use, so that nobody should wait with reading.
 `default_nettype none
 
@@ -47,11 +48,14 @@ module hwgw_hold #(
   reg  [ ADDR_W:0] read_q;
   reg  [WIDTH-1:0] ram_q;
   reg              ram_valid_q;
+  reg  [WIDTH-1:0] next_q;  // behind ram_q: what a bank gets
+  reg              next_valid_q;
 
   reg              has_room_q;  // for this record and the next
   reg              is_empty_q;  // nothing is in RAM, committed or not, while ram_valid_q is low
-  reg              is_open_q;  // nor in ram_q, and a bank is free: what comes goes past the RAM
+  reg              is_open_q;  // nor in ram_q and next_q, and a bank is free: what comes goes past the RAM
   reg              has_more_q;  // committed records are in RAM
+  reg              is_stuck_q;  // ram_q has a record and cannot give it on
 
   reg  [WIDTH-1:0] bank_0_q;
   reg  [WIDTH-1:0] bank_1_q;
@@ -70,11 +74,12 @@ module hwgw_hold #(
   wire             is_free = !(&has_q);
   wire             is_past = s_valid && s_commit && is_open_q;
   wire             put = s_valid && has_room_q && !(s_commit && is_open_q);
-  wire             get = has_more_q && (!ram_valid_q || is_free);
-  wire             is_in = ram_valid_q || is_past;  // if there is a free bank
+  wire             is_moving = !next_valid_q || is_free;  // from ram_q to next_q
+  wire             get = has_more_q && !is_stuck_q;
+  wire             is_in = next_valid_q || is_past;  // if there is a free bank
   wire [      3:0] kind_past = {3'd0, is_past} << s_record[1:0];
-  wire [      3:0] kind_ram = 4'd1 << ram_q[1:0];
-  wire [      3:0] kind_in = ram_valid_q ? kind_ram : kind_past;
+  wire [      3:0] kind_next = 4'd1 << next_q[1:0];
+  wire [      3:0] kind_in = next_valid_q ? kind_next : kind_past;
   wire             is_in_0 = is_in && !has_q[0] && (is_first_q || has_q[1]);
   wire             is_in_1 = is_in && !has_q[1] && (!is_first_q || has_q[0]);
   wire [ ADDR_W:0] write_next = put ? write_more_q : write_q;
@@ -87,8 +92,9 @@ module hwgw_hold #(
   always @(posedge clk) begin
     if (has_room_q) ram[write_q[ADDR_W-1:0]] <= s_record;  // what is not put is written over: no memory waits for s_valid
     if (get) ram_q <= ram[read_q[ADDR_W-1:0]];
-    if (!has_q[0]) bank_0_q <= ram_valid_q ? ram_q : s_record;
-    if (!has_q[1]) bank_1_q <= ram_valid_q ? ram_q : s_record;
+    if (is_moving) next_q <= ram_q;
+    if (!has_q[0]) bank_0_q <= next_valid_q ? next_q : s_record;
+    if (!has_q[1]) bank_1_q <= next_valid_q ? next_q : s_record;
   end
 
   always @(posedge clk) begin
@@ -105,10 +111,12 @@ module hwgw_hold #(
     has_room_q <= !used[ADDR_W] && !(&used[ADDR_W-1:0]);  // at most DEPTH - 2 before this cycle
     // a record that is read in this cycle is not looked at: ram_valid_q is high in the next one, which says as much
     is_empty_q <= s_rollback ? is_back_even : !put && is_even;
-    is_open_q  <= is_empty_q && !put && !(ram_valid_q && !is_free) && (m_ready || !(&has_q || (m_valid && is_in)));
+    is_open_q  <= is_empty_q && !put && !ram_valid_q && is_moving && (m_ready || !(&has_q || (m_valid && is_in)));
     if (s_commit && !s_rollback) has_more_q <= put || !(get ? is_one : is_even);
     else has_more_q <= !(get ? is_back_one : is_back_even);
-    ram_valid_q <= get || (ram_valid_q && !is_free);
+    ram_valid_q <= get || (ram_valid_q && !is_moving);
+    is_stuck_q  <= (get || (ram_valid_q && !is_moving)) && (ram_valid_q || !is_moving) && (&has_q || (|has_q && is_in)) && !m_ready;
+    next_valid_q <= ram_valid_q || !is_moving;
     has_q[0]    <= is_in_0 || (has_q[0] && !(m_ready && is_first_q));
     has_q[1]    <= is_in_1 || (has_q[1] && !(m_ready && !is_first_q));
     head_q      <= head_q ^ m_ready;
@@ -129,6 +137,8 @@ module hwgw_hold #(
       is_open_q   <= 1'b1;
       has_more_q  <= 1'b0;
       ram_valid_q <= 1'b0;
+      next_valid_q <= 1'b0;
+      is_stuck_q  <= 1'b0;
       has_q       <= 2'd0;
       head_q      <= 1'b0;
       is_first_q  <= 1'b1;

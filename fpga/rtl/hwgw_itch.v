@@ -7,7 +7,7 @@
 // Order of checks: length 0 (drop_length), unknown type (drop_unknown), another length than the type's (drop_length); then the
 // locate table: m_valid falls for an instrument that is not on, unless cfg_all (book.drop_instrument); locate 0 belongs to no
 // instrument and passes. Locates of 2^LOCATE_W and more are never on. Rows of the table are off after configuration of the
-// device and are written through cfg_symbol_*.
+// device and are written through cfg_symbol_*, a cycle behind cmd_symbol_locate; a message in the cycle of the write has the new row.
 // Code letters are not judged: an unknown side is side none. A cross of more than 4,294,967,295 shares shows that number.
 // Latency: 2 cycles.
 `default_nettype none
@@ -87,11 +87,18 @@ module hwgw_itch #(
 
   // ---- the locate table ----
 
+  (* no_rw_check *)  // no row is used that is read in the cycle in which it is written
   reg  [INSTRUMENT_W:0] symbols[0:(1<<LOCATE_W)-1];
   reg  [INSTRUMENT_W:0] symbol_q;
-  reg                   is_row_q;  // the locate has a row
-  reg                   is_passed_q;  // without one
+  reg                   is_row_q;  // the locate has a row, which was not written in that cycle
+  reg                   is_passed_q;  // without one, or with one that was written on
+  reg                   is_given_q;  // a row is written
+  reg  [  LOCATE_W-1:0] given_locate_q;
+  reg  [INSTRUMENT_W:0] given_q;
+  reg                   is_new_q;  // the row was written in that cycle: it is
+  reg  [INSTRUMENT_W-1:0] new_q;
   wire [          15:0] locate = be16(s_data, `ITCH50_MESSAGE_HEADER_STOCK_LOCATE_OFF);
+  wire                  is_new = is_given_q && locate == {{(16 - LOCATE_W) {1'b0}}, given_locate_q};
 
 `ifndef SYNTHESIS  // block RAM is 0 after configuration of the device
   integer row;
@@ -99,11 +106,15 @@ module hwgw_itch #(
 `endif
 
   always @(posedge clk) begin
-    if (cmd_symbol_locate && cfg_symbol_locate[15:LOCATE_W] == {(16 - LOCATE_W) {1'b0}})
-      symbols[cfg_symbol_locate[LOCATE_W-1:0]] <= {cfg_symbol_is_on, cfg_symbol_instrument};
+    is_given_q     <= cmd_symbol_locate && cfg_symbol_locate[15:LOCATE_W] == {(16 - LOCATE_W) {1'b0}};
+    given_locate_q <= cfg_symbol_locate[LOCATE_W-1:0];
+    given_q        <= {cfg_symbol_is_on, cfg_symbol_instrument};
+    if (is_given_q) symbols[given_locate_q] <= given_q;
     if (s_valid) symbol_q <= symbols[locate[LOCATE_W-1:0]];
-    is_row_q    <= locate[15:LOCATE_W] == {(16 - LOCATE_W) {1'b0}};
-    is_passed_q <= cfg_all || locate == 16'd0;
+    is_row_q    <= locate[15:LOCATE_W] == {(16 - LOCATE_W) {1'b0}} && !is_new;
+    is_passed_q <= cfg_all || locate == 16'd0 || (is_new && given_q[INSTRUMENT_W]);
+    is_new_q    <= is_new && given_q[INSTRUMENT_W];
+    new_q       <= given_q[INSTRUMENT_W-1:0];
   end
 
   // ---- 1: the type ----
@@ -188,13 +199,15 @@ module hwgw_itch #(
 
   wire [31:0] cross_qty = be32(data_q, `ITCH50_CROSS_TRADE_SHARES_OFF + 4) | {32{is_cross_qty_wide_q}};
   wire        is_on = is_row_q && symbol_q[INSTRUMENT_W];
-  wire        is_wanted = is_on || is_passed_q;
 
   reg [ 7:0] kind_q2;
   reg [ 7:0] side_q2;
   reg [ 7:0] code_q2;
   reg        line_q2;
   reg [INSTRUMENT_W-1:0] instrument_q2;
+  reg        is_new_q2;
+  reg [INSTRUMENT_W-1:0] new_q2;
+  wire [INSTRUMENT_W-1:0] instrument = is_new_q2 ? new_q2 : instrument_q2;
   reg [63:0] seq_q2;
   reg [47:0] ts_ns_q2;
   reg [63:0] t_rx_q2;
@@ -206,8 +219,10 @@ module hwgw_itch #(
   reg [31:0] flags_q2;
 
   always @(posedge clk) begin
-    m_valid               <= is_good_q && is_wanted;
-    m_is_on               <= is_on;
+    m_valid               <= is_good_q && (is_on || is_passed_q);
+    m_is_on               <= is_on || is_new_q;
+    is_new_q2             <= is_new_q;
+    new_q2                <= new_q;
     pulse_messages        <= is_good_q;
     pulse_drop_length     <= is_length_q;
     pulse_drop_unknown    <= is_unknown_q;
@@ -253,7 +268,7 @@ module hwgw_itch #(
   assign m_event[8*`HWGW_EVENT_SIDE_OFF+:8]        = side_q2;
   assign m_event[8*`HWGW_EVENT_CODE_OFF+:8]        = code_q2;
   assign m_event[8*`HWGW_EVENT_LINE_OFF+:8]        = {7'd0, line_q2};
-  assign m_event[8*`HWGW_EVENT_INSTRUMENT_OFF+:32] = m_is_on ? {{(32 - INSTRUMENT_W) {1'b0}}, instrument_q2} : 32'hffffffff;
+  assign m_event[8*`HWGW_EVENT_INSTRUMENT_OFF+:32] = m_is_on ? {{(32 - INSTRUMENT_W) {1'b0}}, instrument} : 32'hffffffff;
   assign m_event[8*`HWGW_EVENT_SEQ_OFF+:64]        = seq_q2;
   assign m_event[8*`HWGW_EVENT_TS_NS_OFF+:64]      = {16'd0, ts_ns_q2};
   assign m_event[8*`HWGW_EVENT_T_RX_OFF+:64]       = t_rx_q2;

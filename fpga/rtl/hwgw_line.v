@@ -69,6 +69,7 @@ module hwgw_line #(
   reg         is_due_q;  // in a packet, whose next message has the expected number
   reg         is_old_q;  // or a lower one
   reg         is_front_q;  // or a higher one
+  wire        is_not_front = is_due_q || is_old_q;
 
   reg         is_asking_q;  // of the two behind a header, or in the cycle behind: no header is taken
   reg         is_far_q;  // in front, and further than cfg_jump_max: for a cycle, in which nothing is done, then it is not wanted
@@ -79,7 +80,9 @@ module hwgw_line #(
   reg         is_heartbeat_q;
   reg         is_end_q;
   reg         has_blocks_q;
-  reg         is_fresh_q;  // a message of it was new
+  reg         is_fresh_q;  // a message of it was new, but for that of the cycle before
+  reg         was_taken_q;  // which was
+  wire        is_fresh = is_fresh_q || was_taken_q;
   reg  [ 3:0] is_none_q;  // its number is 0, 16 bits each
   reg  [ 2:0] is_full_q;  // the highest bits of it are 1
   reg         is_past_q;  // then its last one is no number any more, if it has messages
@@ -88,13 +91,16 @@ module hwgw_line #(
   reg         is_known_number_q;  // and that is of this packet
   reg  [ 4:0] is_other_session_q;  // two bytes each
 
+  // for the counters, of the cycle before
+  reg         was_left_q, was_session_q, was_gap_q, was_done_q, was_used_q, was_beat_q, was_end_q;
+
   // ---- the record at the head ----
 
   wire        is_header = s_kind[KIND_HEADER];
   wire        is_message = s_kind[KIND_MESSAGE];
   wire        is_end = s_kind[KIND_END];
   wire        is_known = is_old_q && is_message && !is_held;
-  wire        is_leaving = (is_due_q || is_old_q) && is_message && !is_held;  // with the expected number, or an old one
+  wire        is_leaving = is_not_front && is_message && !is_held;  // with the expected number, or an old one
   wire        is_done = is_end && (is_due_q || is_old_q || (is_front_q && has_blocks_q && !is_far_q));
   wire        take_header = is_header && !is_asking_q;
 
@@ -130,11 +136,11 @@ module hwgw_line #(
   wire        is_near_below = is_low_borrow_q ? &is_same_q : &is_below_q;
 
   // of the lowest 16 bits: 0, 1 or 2 more than expected
-  wire        is_0_more = &same[15:0];
-  wire        is_1_more = &(same[15:0] ^ {falls_low, 1'b1});
-  wire        is_2_more = &(same[15:0] ^ {falls_low[14:1], 2'b10});
-  reg         is_0_q;  // when it is judged; a number 2 more than expected, of which one was taken meanwhile, is judged as 2 more
-  reg         is_1_q;
+  wire [15:0] is_0_more = same[15:0];
+  wire [15:0] is_1_more = same[15:0] ^ {falls_low, 1'b1};
+  wire [15:0] is_2_more = same[15:0] ^ {falls_low[14:1], 2'b10};
+  // when it is judged, in halves; a number 2 more than expected, of which one was taken meanwhile, is judged as 2 more
+  reg  [ 1:0] is_0_q, is_1_q;
 
   reg  [31:0] jump_max_q;
   reg         has_jump_max_q;
@@ -153,26 +159,28 @@ module hwgw_line #(
   wire        is_low = ahead_q[17:16] == 2'b10;
   wire [17:0] ahead_more = ahead_q + 18'd1;
   wire [17:0] ahead_less = ahead_q - 18'd1;
-  wire        is_same_0 = !is_known && !is_differ_q && !is_jump && !is_other_jump;
-  wire        is_same_1 = is_leaving || (!is_differ_q && is_low);
-  // no choice between ahead_q and others, of which an enable would be made, late and wide; none of these: 0
-  wire [17:0] ahead_0 = ({18{is_known}} & ahead_more) | ({18{is_differ_q}} & apart[17:0]) | ({18{is_same_0}} & ahead_q) |
-                        ({18{is_other_jump && !is_jump && !is_known && !is_differ_q}} & apart_other_q);
-  wire [17:0] ahead_1 = ({18{is_differ_q}} & apart_less) | ({18{is_same_1}} & ahead_q) |
-                        ({18{!is_leaving && !is_differ_q && !is_low}} & ahead_less);
+  // No choice between ahead_q and others, of which an enable would be made, late and wide. What no record decides comes first:
+  // is_differ_q, and who jumps; in these cycles none is known.
+  wire        is_same = !is_differ_q && !is_jump && !is_other_jump;
+  wire [17:0] ahead_same = ({18{is_differ_q}} & apart[17:0]) | ({18{is_same}} & ahead_q) |
+                           ({18{is_other_jump && !is_jump && !is_differ_q}} & apart_other_q);  // none of these: 0
+  wire [17:0] ahead_0 = is_known ? ahead_more : ahead_same;
+  wire        is_same_1 = is_low || (is_not_front && is_message);  // if not is_differ_q
+  wire [17:0] ahead_1 = ({18{is_differ_q}} & apart_less) | ({18{!is_differ_q && is_same_1}} & ahead_q) |
+                        ({18{!is_differ_q && !is_same_1}} & ahead_less);
 
   // of the same, whether it is due, old or in front; what is small was close to 0 in the cycle before, and moves by one
   reg         is_small_q;
   wire        is_last = is_small_q && &ahead_q[2:0];  // of the old ones
   wire        is_first = is_small_q && is_front_q && ahead_q[1:0] == 2'd1;  // of those in front
-  wire        is_not_ahead = is_near_above && (ahead_q[17] || is_0_q);  // when it is judged
-  wire        is_due_0 = (is_judge_q && is_near_above && is_0_q) || (is_known && is_last) || (is_due_q && !is_other_jump) || is_jump;
-  wire        is_due_1 = (is_judge_q && is_near_above && is_1_q) || (is_due_q && is_message) || is_first;
+  wire        is_not_ahead = is_near_above && (ahead_q[17] || &is_0_q);  // when it is judged
+  wire        is_due_0 = (is_judge_q && is_near_above && &is_0_q) || (is_known && is_last) || (is_due_q && !is_other_jump) || is_jump;
+  wire        is_due_1 = (is_judge_q && is_near_above && &is_1_q) || (is_due_q && is_message) || is_first;
   wire        is_old_0 = (is_judge_q && (is_behind || (is_near_above && ahead_q[17]))) || (is_old_q && !(is_known && is_last)) ||
                          (is_due_q && is_other_jump);
   wire        is_old_1 = (is_judge_q && (is_behind || is_not_ahead)) || is_old_q || (is_due_q && !is_message);
   wire        is_front_0 = (is_judge_q && !is_behind && !is_not_ahead) || (is_front_q && !is_jump);
-  wire        is_front_1 = (is_judge_q && !is_behind && !is_not_ahead && !(is_near_above && is_1_q)) || (is_front_q && !is_first);
+  wire        is_front_1 = (is_judge_q && !is_behind && !is_not_ahead && !(is_near_above && &is_1_q)) || (is_front_q && !is_first);
 
   function is_small;  // by all but its lowest two bits
     input [15:0] number;
@@ -235,8 +243,10 @@ module hwgw_line #(
       is_low_borrow_q <= seq_q[15:0] < expected[15:0];
       is_high_below_q <= seq_q[63:32] < expected[63:32];
       is_next_above_q <= &(same[47:32] ^ {falls[46:32], 1'b1});
-      is_0_q          <= is_other_taken ? is_1_more : is_0_more;
-      is_1_q          <= is_other_taken ? is_2_more && !is_jump_max_1_q : is_1_more;
+      for (k = 0; k < 2; k = k + 1) begin
+        is_0_q[k] <= is_other_taken ? &is_1_more[8*k+:8] : &is_0_more[8*k+:8];
+        is_1_q[k] <= is_other_taken ? &is_2_more[8*k+:8] && !is_jump_max_1_q : &is_1_more[8*k+:8];
+      end
       for (k = 0; k < 3; k = k + 1) begin
         is_same_q[k]  <= &same[16*k+16+:16];
         is_above_q[k] <= &above[16*k+:16];
@@ -245,7 +255,8 @@ module hwgw_line #(
       for (k = 0; k < 5; k = k + 1) is_other_session_q[k] <= session_q[16*k+:16] != session[16*k+:16];
     end
 
-    if (is_taken) is_fresh_q <= 1'b1;
+    was_taken_q <= is_taken;
+    if (was_taken_q) is_fresh_q <= 1'b1;
     wants_join        <= is_differ_q && !is_joined && !is_number_bad;
     is_number_bad_q   <= is_number_bad;
     is_known_number_q <= is_differ_q;
@@ -258,20 +269,26 @@ module hwgw_line #(
       for (k = 0; k < 4; k = k + 1) is_none_q[k] <= head_seq[16*k+:16] == 16'd0;
       for (k = 0; k < 3; k = k + 1) is_full_q[k] <= &head_seq[16*k+16+:16];
       is_past_q      <= {1'b0, head_seq[15:0]} + {1'b0, head_cnt} > 17'h0ffff;
-      is_fresh_q     <= 1'b0;
+      is_fresh_q     <= 1'b0;  // a header is behind the end, so nothing was taken in the cycle before
     end
 
+    // counted a cycle later than seen: what is seen goes no further than here
+    was_left_q    <= is_leaving;
+    was_session_q <= is_end && is_skip_session_q;
+    was_gap_q     <= is_end && is_skip_gap_q;
+    was_done_q    <= is_done;
+    was_used_q    <= has_blocks_q ? is_fresh : is_due_q;
+    was_beat_q    <= is_heartbeat_q && is_due_q;
+    was_end_q     <= is_end_q && is_due_q;
     pulse <= {`HWGW_LINE_CNT_W{1'b0}};
-    pulse[`HWGW_LINE_CNT_MOLD_MESSAGES]     <= is_taken;
-    pulse[`HWGW_LINE_CNT_MOLD_DUPLICATES]   <= is_leaving && !is_taken;
-    pulse[`HWGW_LINE_CNT_MOLD_DROP_SESSION] <= is_end && is_skip_session_q;
-    pulse[`HWGW_LINE_CNT_MOLD_DROP_GAP]     <= is_end && is_skip_gap_q;
-    if (is_done) begin
-      if (has_blocks_q ? is_fresh_q : is_due_q) pulse[`HWGW_LINE_CNT_MOLD_FRAMES] <= 1'b1;
-      else pulse[`HWGW_LINE_CNT_MOLD_DROP_DUPLICATE] <= 1'b1;
-      pulse[`HWGW_LINE_CNT_MOLD_HEARTBEATS] <= is_heartbeat_q && is_due_q;
-      pulse[`HWGW_LINE_CNT_MOLD_ENDS]       <= is_end_q && is_due_q;
-    end
+    pulse[`HWGW_LINE_CNT_MOLD_MESSAGES]       <= was_taken_q;
+    pulse[`HWGW_LINE_CNT_MOLD_DUPLICATES]     <= was_left_q && !was_taken_q;
+    pulse[`HWGW_LINE_CNT_MOLD_DROP_SESSION]   <= was_session_q;
+    pulse[`HWGW_LINE_CNT_MOLD_DROP_GAP]       <= was_gap_q;
+    pulse[`HWGW_LINE_CNT_MOLD_FRAMES]         <= was_done_q && was_used_q;
+    pulse[`HWGW_LINE_CNT_MOLD_DROP_DUPLICATE] <= was_done_q && !was_used_q;
+    pulse[`HWGW_LINE_CNT_MOLD_HEARTBEATS]     <= was_done_q && was_beat_q;
+    pulse[`HWGW_LINE_CNT_MOLD_ENDS]           <= was_done_q && was_end_q;
     if (rst || is_restart) begin
       is_unwanted_q     <= 1'b1;
       is_asking_q       <= 1'b0;
@@ -284,6 +301,11 @@ module hwgw_line #(
       wants_join        <= 1'b0;
       is_skip_session_q <= 1'b0;
       is_skip_gap_q     <= 1'b0;
+      was_taken_q       <= 1'b0;
+      was_left_q        <= 1'b0;
+      was_session_q     <= 1'b0;
+      was_gap_q         <= 1'b0;
+      was_done_q        <= 1'b0;
       pulse             <= {`HWGW_LINE_CNT_W{1'b0}};
     end
   end

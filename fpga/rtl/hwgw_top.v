@@ -6,8 +6,8 @@
 // A trade is what the book of C and the golden model take for one: a printable execution, trade or cross with a quantity.
 // Trades and crosses bring their price, and so do executions with price; a plain execution trades at the price of the resting
 // order. So the prices of orders are remembered, by a hash of the reference, in a table of 2^ORDER_W rows in which a newer
-// order takes the row of an older one. The whole reference is kept and compared: a price can be missing, never be another
-// order's. What is missing is counted (book.drop_unknown_ref) and leaves the last trade as it was.
+// order takes the row of an older one. The reference is kept, but for what its row says of it, and compared: a price can be
+// missing, never be another order's. What is missing is counted (book.drop_unknown_ref) and leaves the last trade as it was.
 // It keeps no book: quantities of orders, levels and best prices are the host's.
 // cmd_restart: everything is forgotten (a generation number in each row; it repeats after 256 restarts).
 // Latency: 5 cycles from an event to its trade at m_price; the table shows it to reads from then on. A read takes 3 cycles.
@@ -48,7 +48,7 @@ module hwgw_top #(
 
   // ---- 1: the row of the order ----
 
-  function [ORDER_W-1:0] hash;
+  function [ORDER_W-1:0] hash;  // two references with one hash are the same if all above their lowest ORDER_W bits is
     input [2*ORDER_W-1:0] number;
     hash = number[ORDER_W-1:0] ^ number[2*ORDER_W-1:ORDER_W];
   endfunction
@@ -83,9 +83,8 @@ module hwgw_top #(
 
   // ---- 2: what it remembers ----
 
-  localparam ORDER_ROW_W = GENERATION_W + 96;
-  (* ram_style = "block" *)  // yosys takes it for LUT RAM of UltraScale+ otherwise, and fails
-  reg  [ORDER_ROW_W-1:0] orders[0:(1<<ORDER_W)-1];
+  localparam ORDER_ROW_W = GENERATION_W + 96 - ORDER_W;
+  wire [ORDER_ROW_W-1:0] order_new = {generation_q, ref_q[63:ORDER_W], px_q};
   reg  [ORDER_ROW_W-1:0] order_q2;
   reg                    is_trade_q2;
   reg                    is_execution_q2;
@@ -94,15 +93,22 @@ module hwgw_top #(
   reg  [           31:0] qty_q2;
   reg  [INSTRUMENT_W-1:0] instrument_q2;
 
+  // a memory per 4 bits, as deep as one block RAM of ECP5 can be at that width: nothing is chosen behind them
+  genvar part;
+  generate
+    for (part = 0; part < ORDER_ROW_W; part = part + 4) begin : g_orders
+      localparam PART_W = ORDER_ROW_W - part < 4 ? ORDER_ROW_W - part : 4;
+      (* ram_style = "block" *)  // yosys takes it for LUT RAM of UltraScale+ otherwise, and fails
+      reg [PART_W-1:0] orders[0:(1<<ORDER_W)-1];
 `ifndef SYNTHESIS  // block RAM is 0 after configuration of the device
-  integer row;
-  initial for (row = 0; row < (1 << ORDER_W); row = row + 1) orders[row] = {ORDER_ROW_W{1'b0}};
+      integer row;
+      initial for (row = 0; row < (1 << ORDER_W); row = row + 1) orders[row] = {PART_W{1'b0}};
 `endif
-
-  always @(posedge clk) begin
-    if (is_new_q) orders[row_q] <= {generation_q, ref_q, px_q};
-    order_q2 <= orders[row_q];
-  end
+      always @(posedge clk)
+        if (is_new_q) orders[row_q] <= order_new[part+:PART_W];
+        else order_q2[part+:PART_W] <= orders[row_q];  // an order that is new is not sought
+    end
+  endgenerate
 
   always @(posedge clk) begin
     is_trade_q2     <= is_trade_q;
@@ -125,7 +131,9 @@ module hwgw_top #(
   reg  [INSTRUMENT_W-1:0] instrument_q3;
   reg                     is_trade_q4;
   reg                     is_execution_q4;
-  reg  [ORDER_ROW_W/8-5:0] is_same_q4;  // byte by byte, what was remembered and this order
+  localparam SOUGHT_W = ORDER_ROW_W - 32;
+  localparam SAME_W = (SOUGHT_W + 7) / 8;
+  reg  [      SAME_W-1:0] is_same_q4;  // byte by byte, what was remembered and this order
   reg  [            31:0] px_q4;
   reg  [            31:0] qty_q4;
   reg  [INSTRUMENT_W-1:0] instrument_q4;
@@ -149,12 +157,14 @@ module hwgw_top #(
     end
   end
 
-  wire [ORDER_ROW_W-33:0] sought = {generation_q, ref_q3};
+  wire [8*SAME_W-1:0] sought = {{(8 * SAME_W - SOUGHT_W) {1'b0}}, generation_q, ref_q3[63:ORDER_W]};
+  wire [8*SAME_W-1:0] remembered = {{(8 * SAME_W - SOUGHT_W) {1'b0}}, order_q3[ORDER_ROW_W-1:32]};
+  wire                unused_ref = &{1'b0, ref_q3[ORDER_W-1:0]};
 
   genvar byte_idx;
   generate
-    for (byte_idx = 0; byte_idx < ORDER_ROW_W / 8 - 4; byte_idx = byte_idx + 1) begin : g_same
-      always @(posedge clk) is_same_q4[byte_idx] <= order_q3[32+8*byte_idx+:8] == sought[8*byte_idx+:8];
+    for (byte_idx = 0; byte_idx < SAME_W; byte_idx = byte_idx + 1) begin : g_same
+      always @(posedge clk) is_same_q4[byte_idx] <= remembered[8*byte_idx+:8] == sought[8*byte_idx+:8];
     end
   endgenerate
   wire is_order = &is_same_q4;

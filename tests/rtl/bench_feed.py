@@ -32,7 +32,7 @@ STATE = {code.slug: int(code.value) for code in specs.load("segment").enum("feed
 SYMBOLS = {1: 5, 2: 1023, 3: 0, 13: 77, 16383: 512}  # locate -> instrument
 JUDGED = 3  # cycles from a packet header at the line to a message that can be taken
 JOINED = 2  # more, of the packet that sets session and number
-VERIFIED = 18  # cycles from the last beat of a frame to the event of its one message
+VERIFIED = 19  # cycles from the last beat of a frame to the event of its one message
 SETTINGS = 4 * SIZE
 WIDTHS = {
     "group_a": 32, "port_a": 16, "group_b": 32, "port_b": 16, "jump_max": 32, "channel": 16, "hold_cycles": 16,
