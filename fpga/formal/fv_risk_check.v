@@ -47,7 +47,7 @@ module fv_risk_check (
 
   hwgw_risk_check dut (
       .clk(clk), .order(order), .is_halted(is_halted), .is_back(is_back), .last_beat(last_beat), .last_ref(last_ref),
-      .recent(recent), .at(at), .share_px(at[`HWGW_ROW_AT_REF_PX]), .is_feed_good(is_feed_good), .account(account), .gateway(gateway), .equity(96'd0),
+      .recent(recent), .at(at), .fetch(1'b1), .ref_px_now(at[`HWGW_ROW_AT_REF_PX]), .collar_now(32'd0), .is_feed_good(is_feed_good), .account(account), .gateway(gateway), .equity(96'd0),
       .gateway_equity(96'd0), .strategy(strategy), .slot(slot), .orig(orig), .checks(checks),
       .beat_age_max_ns(beat_age_max_ns), .ref_age_max_ns(ref_age_max_ns), .dup_window_ns(dup_window_ns), .limit(limit),
       .account_limit(account_limit), .gateway_limit(gateway_limit), .strategy_limit(strategy_limit), .reason(reason),

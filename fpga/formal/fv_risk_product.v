@@ -7,6 +7,7 @@
 
 module hwgw_risk_product (
     input  wire        clk,
+    input  wire        keep,
     input  wire [31:0] a,
     input  wire [31:0] b,
     output wire [63:0] sum,
@@ -24,7 +25,7 @@ module hwgw_risk_product (
   always @* assume (!both[64] && any_carry[16:0] == 17'd0);
   assign sum = any;
   assign carry = any_carry;
-  wire unused = &{1'b0, clk, a, b};
+  wire unused = &{1'b0, clk, keep, a, b};
 endmodule
 
 `default_nettype wire

@@ -10,7 +10,7 @@
 module hwgw_risk_check #(parameter INSTRUMENT_W = 10) (
     input wire clk, input wire [511:0] order, input wire is_halted, input wire is_back, input wire [63:0] last_beat,
     input wire [31:0] last_ref, input wire [`HWGW_RISK_RECENT_MAX*`HWGW_ROW_RECENT_W-1:0] recent,
-    input wire [`HWGW_ROW_AT_W-1:0] at, input wire [31:0] share_px, input wire is_feed_good, input wire [`HWGW_ROW_ACCOUNT_W-1:0] account,
+    input wire [`HWGW_ROW_AT_W-1:0] at, input wire fetch, input wire [31:0] ref_px_now, input wire [31:0] collar_now, input wire is_feed_good, input wire [`HWGW_ROW_ACCOUNT_W-1:0] account,
     input wire [`HWGW_ROW_ACCOUNT_W-1:0] gateway, input wire [95:0] equity, input wire [95:0] gateway_equity,
     input wire [`HWGW_ROW_STRATEGY_W-1:0] strategy, input wire [`HWGW_ROW_SLOT_W-1:0] slot,
     input wire [`HWGW_ROW_SLOT_W-1:0] orig, input wire [31:0] checks, input wire [63:0] beat_age_max_ns,
@@ -33,7 +33,7 @@ module hwgw_risk_state #(parameter INSTRUMENT_W = 10, parameter SLOT_W = 12) (
     input wire [INSTRUMENT_W-1:0] instrument, input wire [3:0] account, input wire [5:0] strategy,
     input wire [INSTRUMENT_W-1:0] read_instrument, input wire [3:0] read_account, input wire [5:0] read_strategy,
     input wire [SLOT_W-1:0] slot_addr, output wire [`HWGW_ROW_SLOT_W-1:0] slot_now, output wire [`HWGW_ROW_AT_W-1:0] at_q,
-    output wire [31:0] ref_px_q,
+    output wire [31:0] ref_px_now,
     output wire [`HWGW_ROW_ACCOUNT_W-1:0] account_q, output wire [`HWGW_ROW_ACCOUNT_W-1:0] gateway_q,
     output wire [`HWGW_ROW_STRATEGY_W-1:0] strategy_q, output wire [`HWGW_ROW_SLOT_W-1:0] slot_q,
     output wire [`HWGW_ROW_SLOT_W-1:0] orig_q, output wire [63:0] feed_q, input wire we_at,
@@ -43,7 +43,7 @@ module hwgw_risk_state #(parameter INSTRUMENT_W = 10, parameter SLOT_W = 12) (
     input wire [3:0] feed_waddr, input wire [63:0] feed_d, input wire rst
 );
   (* anyconst *) reg has_ref;
-  assign ref_px_q = 32'd0;
+  assign ref_px_now = 32'd0;
   assign at_q = {{(`HWGW_ROW_AT_W - 1) {1'b0}}, 1'b1} << (has_ref ? 218 : 0);
   assign slot_now = 0;
   assign account_q = 0;

@@ -122,7 +122,7 @@ module hwgw_risk #(
 
   wire is_believed, is_live, is_in_force, is_lost;
   wire [`HWGW_ROW_AT_W-1:0] at;
-  wire [31:0] share_px;
+  wire [31:0] ref_px_now;
   reg has_ref_q;
 
   reg [DONE:0] phase_d;
@@ -215,7 +215,7 @@ module hwgw_risk #(
       .instrument(instrument_q), .account(account_id_q), .strategy(strategy_id_q),
       .read_instrument(read_instrument), .read_account(read_account), .read_strategy(read_strategy),
       .slot_addr(!is_inside_q ? ref_in : phase_q[OUT] ? orig_ref[SLOT_W-1:0] : ref_id[SLOT_W-1:0]), .slot_now(slot_now),
-      .at_q(at), .ref_px_q(share_px), .account_q(account), .gateway_q(gateway), .strategy_q(strategy), .slot_q(slot), .orig_q(orig),
+      .at_q(at), .ref_px_now(ref_px_now), .account_q(account), .gateway_q(gateway), .strategy_q(strategy), .slot_q(slot), .orig_q(orig),
       .feed_q(feed),
       .we_at(we_at), .at_d(at_d),
       .we_account(we_account), .account_d(account_d), .gateway_d(gateway_d),
@@ -282,6 +282,7 @@ module hwgw_risk #(
         (is_walk_q && count_q >= 5'd7 && count_q < 5'd23 && is_walk_torn_q != 5'd0));
   end
 
+  wire [ 31:0] collar_now = is_in_force ? limit_now[`HWGW_LIMITS_INSTRUMENT_COLLAR_Q16] : 32'd0;
   wire [ 63:0] walk_loss_max = is_in_force ? account_limit_now[`HWGW_LIMITS_ACCOUNT_LOSS_MAX] : 64'd0;
 
   assign pulse_damaged = drop_q;
@@ -326,20 +327,32 @@ module hwgw_risk #(
       event_q[8*`HWGW_ORDER_ACCOUNT_OFF+:4], instrument_id[9:0], px_priced};
 
   // the first reason stays; a resume clears what was before it, not a halt that came while it was inside
-  wire is_end = phase_q[DONE] && is_known;
-  wire is_resumed = is_end && is_resume && !is_back_q;
-  wire is_fact = reason_q == `HWGW_RISK_REASON_LOSS || reason_q == `HWGW_RISK_REASON_STATE;
+  // what the event says of it by itself is made in the cycle of its verdict, for that of its end; none is 0
+  reg        is_end_q, is_resumed_q;
+  reg  [7:0] halt_given_q;
+  wire       is_fact = is_end_q && (reason_q == `HWGW_RISK_REASON_LOSS || reason_q == `HWGW_RISK_REASON_STATE);
+
+  always @(posedge clk) begin
+    is_end_q     <= phase_q[JUDGE] && is_known;
+    is_resumed_q <= phase_q[JUDGE] && is_known && is_resume && !is_back_q;
+    halt_given_q <= !phase_q[JUDGE] || !is_known ? 8'd0 :
+        is_back_q ? `HWGW_RISK_REASON_CLOCK :
+        is_halt ? halt_given : 8'd0;
+    if (rst) begin
+      is_end_q     <= 1'b0;
+      is_resumed_q <= 1'b0;
+      halt_given_q <= 8'd0;
+    end
+  end
 
   // as no reason is 0: halted_d is not 0
-  wire is_latched_d = is_resumed ? halt || is_halted_since : is_latched_q || halt || (is_end && (is_back_q || is_halt || is_fact));
+  wire is_latched_d = is_resumed_q ? halt || is_halted_since : is_latched_q || halt || halt_given_q != 8'd0 || is_fact;
 
   always @* begin
-    if (is_resumed) halted_d = halt ? wire_reason : halted_since_q;
+    if (is_resumed_q) halted_d = halt ? wire_reason : halted_since_q;
     else if (is_latched_q) halted_d = halted_q;
     else if (halt) halted_d = wire_reason;
-    else if (is_end && is_back_q) halted_d = `HWGW_RISK_REASON_CLOCK;
-    else if (is_end && is_halt) halted_d = halt_given;
-    else halted_d = reason_q & {8{is_end && is_fact}};
+    else halted_d = halt_given_q | (reason_q & {8{is_fact}});
   end
 
   assign halted = halted_q;
@@ -382,7 +395,8 @@ module hwgw_risk #(
       .INSTRUMENT_W(INSTRUMENT_W)
   ) u_check (
       .clk(clk), .order(event_q), .is_halted(is_latched_q || halt || !is_in_force), .is_back(is_back_q),
-      .last_beat(last_beat_q), .last_ref(last_ref_q), .recent(recent_q), .at(at), .share_px(share_px),
+      .last_beat(last_beat_q), .last_ref(last_ref_q), .recent(recent_q), .at(at),
+      .fetch(phase_q[OUT]), .ref_px_now(ref_px_now), .collar_now(collar_now),
       .is_feed_good(feed[wide_instrument[5:0]]), .account(account), .gateway(gateway), .equity(equity),
       .gateway_equity(gateway_equity), .strategy(strategy), .slot(slot), .orig(orig), .checks(checks),
       .beat_age_max_ns(beat_age_max_ns), .ref_age_max_ns(ref_age_max_ns), .dup_window_ns(dup_window_ns), .limit(limit_q),

@@ -39,7 +39,7 @@ module hwgw_risk_apply #(
     output reg                              is_believed,
     output wire                             is_live,
     output reg                              is_buy,           // the order's side, whoever names it
-    output wire [                     31:0] release_qty,      // of slot
+    output reg  [                     31:0] release_qty,      // of slot
     output reg                              we_at,
     output reg  [       `HWGW_ROW_AT_W-1:0] at_d,
     output reg                              we_account,
@@ -124,22 +124,20 @@ module hwgw_risk_apply #(
 
   // ---- how much of it ----
 
-  reg  [31:0] release_q;
   reg  [31:0] side_qty;
   reg         is_ended;
   reg  [31:0] leaves_left;
   reg         is_marked;
   reg  [31:0] bought;  // by an execution, or taken back
-  assign release_qty = is_rejected ? leaves : is_replaced ? leaves - qty : qty;
 
   always @(posedge clk) begin
     is_buy      <= is_order || is_broken ? is_side_buy : {6'd0, slot[`HWGW_ROW_SLOT_SIDE]} == `HWGW_ORDER_SIDE_BUY;
     is_marked   <= is_order ? flags != 16'd0 : slot[`HWGW_ROW_SLOT_FLAGS] != 2'd0;
     bought      <= is_buy == !is_broken ? qty : -qty;
-    release_q   <= release_qty;
-    side_qty    <= is_replaced ? orig_leaves + release_q : release_q;
-    is_ended    <= is_replaced || leaves == release_q;
-    leaves_left <= leaves - release_q;
+    release_qty   <= is_rejected ? leaves : is_replaced ? leaves - qty : qty;
+    side_qty    <= is_replaced ? orig_leaves + release_qty : release_qty;
+    is_ended    <= is_replaced || leaves == release_qty;
+    leaves_left <= leaves - release_qty;
   end
 
   // ---- the instrument ----
@@ -162,6 +160,7 @@ module hwgw_risk_apply #(
   reg  [31:0] long_step_q, short_step_q, used_step_q, pos_step_q;
   reg  [12:0] buy_step_q, sell_step_q;
   reg         is_bid_gone_q, is_ask_gone_q, is_marked_anew_q;
+  reg         is_bid_higher_q, is_ask_lower_q;  // than every one of ours before
   wire [12:0] ended_step = -{12'd0, is_ended};
 
   always @(posedge clk) begin
@@ -196,6 +195,8 @@ module hwgw_risk_apply #(
       long_step_q  <= bought;
       short_step_q <= -bought;
     end
+    is_bid_higher_q  <= is_order && is_buy && px_priced > at[`HWGW_ROW_AT_OWN_BID_MAX];
+    is_ask_lower_q   <= is_order && !is_buy && ~px_priced > at[`HWGW_ROW_AT_OWN_ASK_MIN_INV];
     pos_step_q       <= is_moved_q ? bought : 32'd0;
     is_marked_anew_q <= is_ref_q || (is_moved_q && at[`HWGW_ROW_AT_REF_PX] == 32'd0);
   end
@@ -208,8 +209,8 @@ module hwgw_risk_apply #(
     at_d[`HWGW_ROW_AT_OPEN_BUY_CNT] <= buy_cnt + buy_step_q;
     at_d[`HWGW_ROW_AT_OPEN_SELL_CNT] <= sell_cnt + sell_step_q;
     at_d[`HWGW_ROW_AT_POS] <= at[`HWGW_ROW_AT_POS] + pos_step_q;
-    if (is_order && is_buy && px_priced > at[`HWGW_ROW_AT_OWN_BID_MAX]) at_d[`HWGW_ROW_AT_OWN_BID_MAX] <= px_priced;
-    if (is_order && !is_buy && ~px_priced > at[`HWGW_ROW_AT_OWN_ASK_MIN_INV]) at_d[`HWGW_ROW_AT_OWN_ASK_MIN_INV] <= ~px_priced;
+    if (is_bid_higher_q) at_d[`HWGW_ROW_AT_OWN_BID_MAX] <= px_priced;
+    if (is_ask_lower_q) at_d[`HWGW_ROW_AT_OWN_ASK_MIN_INV] <= ~px_priced;
     if (is_bid_gone_q) at_d[`HWGW_ROW_AT_OWN_BID_MAX] <= 32'd0;
     if (is_ask_gone_q) at_d[`HWGW_ROW_AT_OWN_ASK_MIN_INV] <= 32'd0;
     if (is_marked_anew_q) at_d[`HWGW_ROW_AT_MARK_PX] <= px;

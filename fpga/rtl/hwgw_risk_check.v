@@ -25,7 +25,9 @@ module hwgw_risk_check #(
     input  wire [                                       31:0] last_ref,
     input  wire [`HWGW_RISK_RECENT_MAX*`HWGW_ROW_RECENT_W-1:0] recent,
     input  wire [                         `HWGW_ROW_AT_W-1:0] at,
-    input  wire [                                       31:0] share_px,          // its ref_px again, for the product alone
+    input  wire                                               fetch,             // the cycle before the rows stand: in it
+    input  wire [                                       31:0] ref_px_now,        // the reference price and
+    input  wire [                                       31:0] collar_now,        // the collar's share, 0 without a table
     input  wire                                               is_feed_good,
     input  wire [                    `HWGW_ROW_ACCOUNT_W-1:0] account,
     input  wire [                    `HWGW_ROW_ACCOUNT_W-1:0] gateway,
@@ -152,6 +154,7 @@ module hwgw_risk_check #(
   wire [ 31:0] px_sell = low[31:0] & {32{!low[48]}} | {31'd0, is_low_none};
   reg          has_ref_q;
   wire [ 31:0] px_market = !has_ref_q ? 32'd0 : is_buy ? px_buy : px_sell;
+  wire [ 31:0] px_priced = is_market ? px_market : px;
   wire         is_both = (instrument_flags & `HWGW_RISK_INSTRUMENT_FLAGS_COLLAR_BOTH) != 32'd0;
 
   always @(posedge clk) begin
@@ -169,13 +172,13 @@ module hwgw_risk_check #(
     is_ref_old_q2 <= !has_ref_q || ref_age_q > ref_age_max_ns;
     high_q3       <= high;
     low_q3        <= low;
-    px_q3         <= is_market ? px_market : px;
+    px_q3         <= px_priced;
     is_above_q4   <= {17'd0, px_q3} > high_q3;
     is_below_q4   <= !low_q3[48] && {17'd0, px_q3} < low_q3;
   end
 
   hwgw_risk_product u_share (
-      .clk(clk), .a(share_px), .b(limit[`HWGW_LIMITS_INSTRUMENT_COLLAR_Q16]), .sum(share_sum), .carry(share_carry)
+      .clk(clk), .keep(fetch), .a(ref_px_now), .b(collar_now), .sum(share_sum), .carry(share_carry)
   );
 
   hwgw_risk_three #(
@@ -205,19 +208,11 @@ module hwgw_risk_check #(
   wire [63:0] notional_sum, notional_carry;
   wire [63:0] notional = notional_sum + notional_carry;
   wire        is_notional_bad_q5;
-  // for the product alone, to stand beside its multipliers; yosys makes one of two equal registers unless one begins with a value
-  reg  [31:0] qty_q;
-  reg  [31:0] px_copy_q3;
-  initial px_copy_q3 = 32'd0;
 
-  always @(posedge clk) begin
-    px_copy_q3  <= is_market ? px_market : px;
-    notional_q5 <= notional;
-    qty_q       <= qty;
-  end
+  always @(posedge clk) notional_q5 <= notional;
 
   hwgw_risk_product u_notional (
-      .clk(clk), .a(px_copy_q3), .b(qty_q), .sum(notional_sum), .carry(notional_carry)
+      .clk(clk), .keep(1'b1), .a(px_priced), .b(qty), .sum(notional_sum), .carry(notional_carry)
   );
 
   hwgw_risk_room u_notional_room (

@@ -27,7 +27,7 @@ module hwgw_risk_state #(
     input  wire [                    SLOT_W-1:0] slot_addr,
     output wire [          `HWGW_ROW_SLOT_W-1:0] slot_now,       // as the memory gives it, a cycle after its address
     output reg  [            `HWGW_ROW_AT_W-1:0] at_q,
-    output reg  [                          31:0] ref_px_q,       // of it, to stand beside a multiplier, as in hwgw_risk_check
+    output wire [                          31:0] ref_px_now,     // of it, as the memory gives it
     output reg  [       `HWGW_ROW_ACCOUNT_W-1:0] account_q,
     output reg  [       `HWGW_ROW_ACCOUNT_W-1:0] gateway_q  /*verilator public_flat_rd*/,
     output reg  [      `HWGW_ROW_STRATEGY_W-1:0] strategy_q,
@@ -50,8 +50,6 @@ module hwgw_risk_state #(
     input  wire                                  rst
 );
 
-  initial ref_px_q = 32'd0;
-
   wire [`HWGW_ROW_AT_W-1:0] at_now;
   wire [`HWGW_ROW_ACCOUNT_W-1:0] account_now;
   wire [`HWGW_ROW_STRATEGY_W-1:0] strategy_now;
@@ -61,7 +59,6 @@ module hwgw_risk_state #(
   always @(posedge clk) begin
     if (fetch) begin
       at_q       <= at_now;
-      ref_px_q   <= at_now[`HWGW_ROW_AT_REF_PX];
       account_q  <= account_now;
       strategy_q <= strategy_now;
       slot_q     <= slot_now;
@@ -71,6 +68,8 @@ module hwgw_risk_state #(
     if (we_account) gateway_q <= gateway_d;
     if (rst) gateway_q <= {`HWGW_ROW_ACCOUNT_W{1'b0}};
   end
+
+  assign ref_px_now = at_now[`HWGW_ROW_AT_REF_PX];
 
   hwgw_risk_ram #(
       .WIDTH (`HWGW_ROW_AT_W),

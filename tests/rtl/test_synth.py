@@ -6,10 +6,13 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 import itertools
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fpga import tools
 from fpga.synth import __main__ as synth
 from fpga.synth import netlist
 
@@ -86,3 +89,27 @@ def test_designs_are_chosen_by_part_and_by_name() -> None:
     assert {target.name for target in synth.chosen("risk")} == {"hwgw_risk"}
     with pytest.raises(ValueError, match="nothing"):
         synth.chosen("udp,nothing")
+
+
+def test_each_wrapper_of_a_part_stands_in_for_a_module() -> None:
+    """One that is called like no module would be read beside it, and never used."""
+    own = set((Path(synth.__file__).parent / "ecp5").glob("*.v"))
+    assert own == {path for path in synth.files("ecp5") if path not in tools.sources()}
+    assert {path.name for path in own} == {"hwgw_risk_dsp.v"}
+    assert synth.files("xcup") == tools.sources()
+    assert all("(* hwgw_operands_kept *)" in path.read_text(encoding="utf-8") for path in own)
+    assert synth.KEEP_OPERANDS.endswith(" a:hwgw_operands_kept")
+
+
+@pytest.mark.skipif(tools.missing("iverilog") != "", reason=tools.missing("iverilog"))
+@pytest.mark.parametrize("folder", [tools.RTL, Path(synth.__file__).parent / "ecp5"], ids=["rtl", "ecp5"])
+def test_a_wrapper_does_what_its_module_says(folder: Path, tmp_path: Path, seed: int) -> None:
+    bench, wrapper = Path(__file__).parent / "dsp_bench.v", folder / "hwgw_risk_dsp.v"
+    made = tmp_path / "dsp"
+    subprocess.run(
+        ["iverilog", "-g2005", "-Wall", "-s", "dsp_bench", "-o", made, bench, wrapper], check=True, timeout=60
+    )
+    done = subprocess.run([made, f"+seed={seed % 2**31}"], check=True, timeout=60, capture_output=True, text=True)
+    words = done.stdout.split()
+    assert words[:3] == ["equal:", "4096", "products,"], done.stdout
+    assert int(words[3]) > 500
