@@ -151,5 +151,6 @@ PROOFS = (
     Proof("hold.stable", "hwgw_hold", "fv_hold", "RULE_STABLE", 13,
           ("head_q      <= head_q ^ m_ready;", "head_q      <= head_q ^ m_valid;")),
     Proof("hold.live", "hwgw_hold", "fv_hold", "RULE_LIVE", 15,
-          ("has_more_q <= !(get ? is_back_one : is_back_even);", "has_more_q <= has_more_q && !is_back_one;"), depth_cover=19),
+          ("has_more_q <= !(get ? is_back_one : is_back_even);", "has_more_q <= has_more_q && !is_back_one;"),
+          depth_cover=19),
 )  # fmt: skip
