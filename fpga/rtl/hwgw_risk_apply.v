@@ -348,14 +348,24 @@ module hwgw_risk_apply #(
 
   // ---- is it stored ----
 
-  wire is_stored = store && (is_pass || !(is_order || is_cancel));
+  // which rows are, whatever the answer, and which when it is pass: known a cycle before
+  localparam ROW_AT = 0, ROW_ACCOUNT = 1, ROW_STRATEGY = 2, ROW_SLOT = 3;
+  reg  [ROW_SLOT:0] is_changed;
+  reg  [ROW_SLOT:0] is_changed_q, is_changed_by_pass_q;
+  wire [ROW_SLOT:0] is_stored = {(ROW_SLOT + 1) {store}} & (is_changed_q | (is_changed_by_pass_q & {(ROW_SLOT + 1) {is_pass}}));
+
+  always @* begin
+    is_changed[ROW_AT]       = is_order || is_less_q || is_undone_q || is_ref_q;
+    is_changed[ROW_ACCOUNT]  = is_take || is_order || is_less_q;
+    is_changed[ROW_STRATEGY] = is_take || is_filled_q || ((is_arm || is_disarm) && is_strategy);
+    is_changed[ROW_SLOT]     = is_order || is_less_q || (is_undone_q && is_this_q);
+  end
 
   always @(posedge clk) begin
-    we_at       <= is_stored && (is_order || is_less_q || is_undone_q || is_ref_q);
-    we_account  <= is_stored && (is_take || is_order || is_less_q);
-    we_strategy <= (is_stored && (is_take || is_filled_q || ((is_arm || is_disarm) && is_strategy))) ||
-        (store && is_order && is_strategy);
-    we_slot     <= is_stored && (is_order || is_less_q || (is_undone_q && is_this_q));
+    is_changed_q               <= is_changed & {(ROW_SLOT + 1) {!(is_order || is_cancel)}};
+    is_changed_q[ROW_STRATEGY] <= is_order ? is_strategy : is_changed[ROW_STRATEGY] && !is_cancel;
+    is_changed_by_pass_q       <= is_changed & {(ROW_SLOT + 1) {is_order || is_cancel}};
+    {we_slot, we_strategy, we_account, we_at} <= is_stored;
   end
 
   wire unused_event = &{1'b0, event_in, strategy_limit, account_filled, gateway_filled};

@@ -139,6 +139,7 @@ module hwgw_risk_check #(
   wire [ 48:0] share_b = {1'b0, share_carry[63:16]};
   wire [ 49:0] min_less_share_inv;  // signed, as the next two
   wire [ 49:0] max_less_high_inv;
+  wire [ 49:0] share_less_ref;
   wire [ 48:0] high_share, low_share_inv;
   wire [ 48:0] high = is_least_q2 ? high_min_q : high_share_q2;
   wire [ 48:0] low_share = ~low_share_inv_q2;
@@ -146,7 +147,9 @@ module hwgw_risk_check #(
   reg          is_high_share_slim_q2;
   reg  [ 32:0] max_less_ref_q;  // signed
   wire         is_high_wide = is_least_q2 ? is_high_min_wide_q2 : !is_high_share_slim_q2;
-  wire         is_low_none = is_least_q2 ? is_low_min_none_q2 : low_share[48] || low_share[31:0] == 32'd0;
+  reg          is_low_share_some_q2;
+  reg  [ 32:0] ref_less_q;  // 1 less; signed
+  wire         is_low_none = is_least_q2 ? is_low_min_none_q2 : !is_low_share_some_q2;
   reg  [ 48:0] high_q3;
   reg  [ 48:0] low_q3;
   wire [ 31:0] px_buy = is_high_wide ? PX_MAX : high[31:0];
@@ -162,6 +165,8 @@ module hwgw_risk_check #(
     low_share_inv_q2 <= low_share_inv;
     is_least_q2   <= min_less_share_inv[49];
     max_less_ref_q <= {1'b0, PX_MAX} - {1'b0, ref_px};
+    ref_less_q     <= {1'b0, ref_px} - 33'd1;
+    is_low_share_some_q2 <= share_less_ref[49];
     is_high_share_slim_q2 <= max_less_high_inv[49];
     has_ref_q     <= ref_px != 32'd0;
     high_min_q    <= ref_wide + band_min;
@@ -197,6 +202,12 @@ module hwgw_risk_check #(
       .WIDTH(50)
   ) u_min_less_share (
       .a(~{1'b0, band_min}), .b({1'b0, share_a}), .c({1'b0, share_b}), .y(min_less_share_inv)
+  );
+
+  hwgw_risk_three #(
+      .WIDTH(50)
+  ) u_share_less_ref (
+      .a(~{{17{ref_less_q[32]}}, ref_less_q}), .b({1'b0, share_a}), .c({1'b0, share_b}), .y(share_less_ref)
   );
 
   hwgw_risk_three #(
@@ -413,7 +424,7 @@ module hwgw_risk_check #(
       is_between_q5 ? between_q5 :
       is_credit_bad_q5 ? `HWGW_RISK_REASON_CREDIT : behind_q5;
 
-  wire unused_bits = &{1'b0, order, at, slot, orig, checks, strategy_limit, share_sum[15:0], share_carry[15:0], min_less_share_inv, max_less_high_inv,
+  wire unused_bits = &{1'b0, order, at, slot, orig, checks, strategy_limit, share_sum[15:0], share_carry[15:0], min_less_share_inv, max_less_high_inv, share_less_ref,
       room_q2, gateway_room_q2, account, gateway, limit, recent, above, gateway_above};
 
 endmodule
