@@ -147,7 +147,9 @@ def test_every_form_says_the_same_and_ends_with_0_only_when_all_is_proven(
 
 def words_of(paper: bytes) -> list[str]:
     """What the pages of a PDF say in Helvetica, by its own operators."""
-    streams = [zlib.decompress(raw) for raw in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", paper, re.DOTALL)]
+    # what is behind the compressed data is not cut off: their last byte may be that of a line end, too
+    found = re.findall(rb"stream\r?\n(.*?)\nendstream", paper, re.DOTALL)
+    streams = [zlib.decompressobj().decompress(raw) for raw in found]
     pieces = [piece for stream in streams for piece in re.findall(rb"\(((?:[^()\\]|\\.)*)\) Tj", stream)]
     return " ".join(re.sub(rb"\\(.)", rb"\1", piece).decode("latin-1") for piece in pieces).split()
 
