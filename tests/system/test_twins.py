@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +29,25 @@ ROWS: list[dict[str, Any]] = [
 FIELDS = specs.dtype("order", "order").fields
 
 
-def decisions(files: list[Path]) -> Counter[tuple[int, int, int]]:
-    """Orders by feed message, instrument and side, by the reader that shares no code."""
+def judged(files: list[Path]) -> dict[tuple[int, int, int], list[int]]:
+    """Verdicts by feed message, instrument and side, by the reader that shares no code."""
     assert FIELDS
-    found: Counter[tuple[int, int, int]] = Counter()
-    for kind, _, _, _, payload in journal_proof.read(files):
+    found: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+    for kind, _, _, verdict, payload in journal_proof.read(files):
         if kind == "gate" and payload[0] in (1, 2):
             at = {name: int(FIELDS[name][1]) for name in ("seq", "instrument", "side")}
             seq = int.from_bytes(payload[at["seq"] : at["seq"] + 8], "little")
             instrument = int.from_bytes(payload[at["instrument"] : at["instrument"] + 4], "little")
-            found[seq, instrument, payload[at["side"]]] += 1
+            found[seq, instrument, payload[at["side"]]].append(verdict)
     return found
+
+
+def decisions(files: list[Path]) -> Counter[tuple[int, int, int]]:
+    """Orders by feed message, instrument and side."""
+    return Counter({key: len(verdicts) for key, verdicts in judged(files).items()})
+
+
+QTY = next(reason.code for reason in specs.reasons() if reason.name == "qty")
 
 
 def test_paper_and_shadow_beside_a_live_gateway(hwgw, tmp_path: Path) -> None:
@@ -88,3 +96,44 @@ def test_paper_and_shadow_beside_a_live_gateway(hwgw, tmp_path: Path) -> None:
     done = hwgw("compare", market.name, "a", "nobody", "--journal", folder)
     assert done.returncode == 2
     assert "nobody: no such strategy; there are a, c, b" in done.stderr
+
+
+def test_a_shadow_with_narrower_limits_shows_what_they_would_refuse(hwgw, tmp_path: Path) -> None:
+    folder = tmp_path / "journal"
+    with Market(tmp_path, rate=20_000, symbols=4) as market:
+        market.journal = {"folder": str(folder)}
+        market.strategies = [ROWS[0], {**ROWS[0], "name": "b", "params": {**PARAMS}, "mode": "shadow", "of": "a"}]
+        path = market.config()
+        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "paper": {"latency": "100us"}}))
+        process = market.start_file(path)
+        live_name, beside = market.name, f"{market.name}-shadow"
+
+        def digest(name: str) -> str:
+            return str(json.loads(hwgw("limits", "show", name, "--json").stdout)["hash"])
+
+        with market.attached("session.executed") as live, Segment.attach(beside) as shadow:
+            until(lambda: shadow.strategies()["b"]["passed"] > 20, "the shadow's orders pass")
+            of_live, of_shadow = digest(live_name), digest(beside)
+            narrower = [f"instruments.{symbol}.qty_max=50" for symbol in live.symbols]
+            assert hwgw("limits", "set", beside, *narrower).returncode == 0
+            assert digest(live_name) == of_live
+            assert digest(beside) != of_shadow
+            passed = live.strategies()["a"]["passed"]
+            until(lambda: shadow.counters()["risk.refused_qty"] > 20, "the shadow's orders are refused")
+            until(lambda: live.strategies()["a"]["passed"] > passed + 20, "the live ones go on")
+            (running,) = json.loads(hwgw("compare", live_name, "--json").stdout)["pairs"]
+            assert running["b"]["refused"] > running["a"]["refused"]
+            assert live.counters()["risk.refused_qty"] == 0
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0, process.communicate()
+    files = [files_of(folder, name) for name in (live_name, beside)]
+    of_a, of_b = map(judged, files)
+    pairs = [pair for key in of_a.keys() & of_b.keys() for pair in zip(of_a[key], of_b[key], strict=False)]
+    assert not [verdict for verdicts in of_a.values() for verdict in verdicts if verdict == QTY]
+    assert pairs.count((0, QTY)) > 0
+    (found,) = json.loads(hwgw("compare", live_name, "--journal", folder, "--json").stdout)["pairs"]
+    assert (found["same"], found["other_verdict"]) == (len(pairs), sum(one != other for one, other in pairs))
+    assert found["b"]["refused"]["qty"] == sum(verdicts.count(QTY) for verdicts in of_b.values())
+    assert "qty" not in found["a"]["refused"]
+    for name in (live_name, beside):
+        assert hwgw("replay", "--journal", folder, "--name", name, "--verify").returncode == 0
