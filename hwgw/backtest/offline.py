@@ -116,7 +116,7 @@ def run(
     pipeline = ffi.new("struct hwgw_pipeline **")
     try:
         segment.publish_limits(of_settings(wired).table)
-        for number, strategy in enumerate(wired.strategies):
+        for number, strategy in wired.of_mode("live").items():
             if strategy.armed:
                 segment.arm(number)
         native = NativeSettings(wired, segment, Replay(), halts=False)

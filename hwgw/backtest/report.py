@@ -143,9 +143,10 @@ def page(
         body += [f'<p class="bad">{escape(problem)}</p>' for problem in result.problems]
         uses = [
             f"{each.kind}:{each.target} " + " ".join(f"{k}={v}" for k, v in each.params.items())
-            for each in result.settings.strategies
+            for each in result.settings.of_mode("live").values()
         ]
-        assumed = [("strategies", uses), ("symbols", ", ".join(result.settings.symbols[:20]))]
+        aside = [each.name for each in result.settings.strategies if each.mode != "live"]
+        assumed = [("strategies", uses), ("left out", aside), ("symbols", ", ".join(result.settings.symbols[:20]))]
         body += [
             _table(result.figures.items()),
             "<h3>Assumed</h3>",

@@ -85,7 +85,7 @@ class Opened:
 
     def _open(self, settings: Settings, model: Model) -> None:
         self.segment.publish_limits(of_settings(settings).table)
-        for number, _ in enumerate(settings.strategies):
+        for number in settings.of_mode("live"):
             self.segment.arm(number)
         native = NativeSettings(settings, self.segment, Replay(), halts=False)
         self._keep.append(native)

@@ -2,8 +2,8 @@
 
 SPDX-License-Identifier: MIT
 
-A gateway.yaml is taken as it is, with its limits and strategies, all armed; what belongs to wire, venue and machine is
-left out. Without one the limits are wide, and every check is on.
+A gateway.yaml is taken as it is, with its limits and the strategies of one mode, all armed; what belongs to wire, venue
+and machine is left out. Without one the limits are wide, and every check is on.
 """
 
 from __future__ import annotations
@@ -46,19 +46,32 @@ def _pipeline() -> Pipeline:
     return Pipeline(Receive(backend="none"), (channel,), sample_shift=20)
 
 
-def of_config(path: Path) -> Settings:
-    """The settings of a gateway.yaml for a backtest; ProblemsError when it is wrong, UsageError without strategies."""
+def of_config(path: Path, mode: str = "live") -> tuple[Settings, dict[str, str]]:
+    """The settings of a gateway.yaml for its strategies of one mode, and what takes no part, each with why.
+
+    They share a gate, as those of a mode do beside a venue; another mode has another, and so a backtest of its own.
+    ProblemsError when the file is wrong, UsageError when it has no strategy of the mode.
+    """
     settings = config.load(path)
     if not settings.strategies:
         raise UsageError(f"{path}: it names no strategy; a backtest needs one")
+    left_out = {each.name: each.mode for each in settings.strategies if each.mode != mode}
+    if not settings.of_mode(mode):
+        there = ", ".join(f"{name} ({other})" for name, other in left_out.items())
+        raise UsageError(f"{path}: no strategy of mode {mode}; there are {there}: --mode says which trade")
+    left_out |= {f"rule {rule.name}": "of the card" for rule in settings.risk.rules}
     return replace(
         settings,
         pipelines=(_pipeline(),),
-        strategies=tuple(replace(each, armed=True, mode="live", of="") for each in settings.strategies),
+        # numbers, and with them limits, stay those of the gateway: who takes no part is a shadow that has no twin
+        strategies=tuple(
+            replace(each, armed=True, mode="live" if each.mode == mode else "shadow", of="")
+            for each in settings.strategies
+        ),
         paper=None,
         sessions=(),
         journal=None,
-    )
+    ), left_out
 
 
 def _parse(what: str, value: str, schema: Any) -> Any:

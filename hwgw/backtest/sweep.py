@@ -60,12 +60,13 @@ def parse_sweeps(texts: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def choices(task: Task, combined: Iterable[tuple[str, ...]]) -> list[Task]:
-    """The task with each combination of parameters of its first strategy."""
-    first, *rest = task.settings.strategies
+    """The task with each combination of parameters of the first strategy that trades."""
+    number, first = next(iter(task.settings.of_mode("live").items()))
+    before, behind = task.settings.strategies[:number], task.settings.strategies[number + 1 :]
     return [
         replace(
             task,
-            settings=replace(task.settings, strategies=(with_params(first, params), *rest)),
+            settings=replace(task.settings, strategies=(*before, with_params(first, params), *behind)),
             params=params,
         )
         for params in combined

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hwgw.errors import CheckFailed, UsageError
+from hwgw.settings import MODES
 
 from .common import Output, all_problems, verb
 
@@ -42,6 +43,7 @@ def _delays(text: str) -> tuple[int, int, int]:
 @click.option(
     "--config", "config_path", type=PATH, metavar="FILE", help="Strategies, symbols, limits of a gateway.yaml."
 )
+@click.option("--mode", type=click.Choice(MODES), help="With --config: its strategies of this mode.  [default: live]")
 @click.option("--strategy", "use", metavar="USE", help="builtin:NAME, c:FILE.so, linear:FILE.npz, numba:MODULE:NAME.")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of --strategy (repeatable).")
 @click.option("--feature", "features", multiple=True, metavar="NAME", help="A feature of --strategy (repeatable).")
@@ -57,7 +59,7 @@ def _delays(text: str) -> tuple[int, int, int]:
 )
 @all_problems
 def command(
-    out: Output, feeds: tuple[Path, ...], model_path: Path, config_path: Path | None, use: str | None,
+    out: Output, feeds: tuple[Path, ...], model_path: Path, config_path: Path | None, mode: str | None, use: str | None,
     params: tuple[str, ...], features: tuple[str, ...], symbols: tuple[str, ...], groups: tuple[str, ...],
     folder: Path | None, sweeps: tuple[str, ...], walk_forward: int | None, latency: str | None, processes: int,
     cluster: str,
@@ -77,6 +79,8 @@ def command(
         raise UsageError("strategies: name --config or --strategy, one of them")
     if config_path and (params or features or symbols):
         raise UsageError("--param, --feature and --symbol go with --strategy; a --config has its own")
+    if mode and not config_path:
+        raise UsageError(f"--mode {mode}: it goes with --config, whose strategies have a mode")
     if cluster and not (sweeps or latency):
         raise UsageError("--cluster: it runs what --sweep and --latency ask for; name one")
     if walk_forward is not None and not sweeps:
@@ -90,9 +94,10 @@ def command(
     if folder:
         files.prepare(folder)
     tasks = []
+    left_out: dict[str, str] = {}
     for feed in feeds:
         if config_path:
-            settings = setting.of_config(config_path)
+            settings, left_out = setting.of_config(config_path, mode or "live")
         else:
             assert chosen is not None  # noqa: S101 (for the type checker)
             settings = setting.of_strategy(chosen, symbols or setting.symbols_of(feed, flows))
@@ -102,6 +107,8 @@ def command(
     results = [run(task.path, task.settings, task.model, groups=flows, progress=progress) for task in tasks]
     found = [{"feed": str(result.path), **result.figures, "problems": list(result.problems)} for result in results]
     document: dict[str, Any] = {"model": model.described(), "feeds": found, "total": figures.total(found)}
+    document["strategies"] = [each.name for each in tasks[0].settings.of_mode("live").values()]
+    document["left_out"] = left_out
     swept = (
         _many(out, [each for task in tasks for each in sweep.choices(task, combined)], processes, cluster)
         if combined
@@ -117,6 +124,9 @@ def command(
         document["latency"] = [{"delay_ns": row["delay_ns"], "pnl": row["pnl"], "fills": row["fills"]} for row in curve]
     written = files.write(folder, results, document, curve, swept, walked) if folder else []
     out.emit(document)
+    if left_out:
+        rest = ", ".join(f"{name} ({why})" for name, why in left_out.items())
+        out.row("left out: ", f"{rest}; --mode chooses among live, paper, shadow")
     for result in results:
         _say(out, result)
     _say_more(out, document)

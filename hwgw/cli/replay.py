@@ -263,7 +263,7 @@ def _offline(
 
     flows = offline.flows_of(file, tuple(Flow.parse(group) for group in groups))
     names = [] if config_path else setting.symbols_of(files(file)[0])  # a day's directory stands at its beginning
-    settings = setting.of_config(config_path) if config_path else setting.watching(names)
+    settings, left_out = setting.of_config(config_path) if config_path else (setting.watching(names), {})
     began = time.monotonic()
     found = offline.run(file, settings, flows, window, faults)
     took_s = time.monotonic() - began
@@ -274,7 +274,7 @@ def _offline(
             "frames": found.frames, "messages": messages, "span_ns": found.span_ns, "seconds": round(took_s, 6),
             "flows": [asdict(flow) for flow in found.flows], "states": found.states, "ledgers": ledgers,
             "orders": found.counters["risk.orders"], "book_hash": found.book_hash,
-            "faults": found.faults,
+            "faults": found.faults, "left_out": left_out,
         }
     )  # fmt: skip
     out.say(f"{file}: {found.frames:,} frames, {messages:,} messages, {found.span_ns / 1e9:,.3f} s in {took_s:.3f} s")
@@ -285,6 +285,8 @@ def _offline(
     for row_ in words(found.faults):
         out.say(f"  {row_}")
     out.say(f"  channels   {', '.join(found.states)}; book hash {found.book_hash}")
+    if left_out:
+        out.row("  left out   ", ", ".join(f"{name} ({why})" for name, why in left_out.items()))
     broken = [row.name for row in found.ledgers if not row.exact]
     if broken:
         raise CheckFailed(f"{file}: ledgers that are not exact: {', '.join(broken)}")
