@@ -160,21 +160,29 @@ def changed(version: Version, assignments: Sequence[str]) -> Version:
     return replace(version, params=params)
 
 
-def apply(segment: Segment, version: Version, source: str) -> Applied:
-    """Put a version in force, on record first, and wait until the pipeline has taken it.
+def check(segment: Segment, version: Version) -> tuple[Version, list[tuple[str, int, int]]]:
+    """What a version would change: the one in force, and what differs as (name, old, new); nothing is changed.
 
-    CheckFailed: it is of other code than what runs, or a value is not allowed; nothing was changed then.
+    CheckFailed: it is of other code than what runs. Whether the strategy allows its values shows when it is applied.
+    """
+    before = in_force(segment, version.strategy)
+    if (version.use, version.code) != (before.use, before.code):
+        raise CheckFailed(
+            f"{segment.name}: version {version.digest[:16]} is of {version.use} ({version.code}), and {before.use}"
+            f" ({before.code}) runs: parameters are changed while it runs, code is not"
+        )
+    names = [name for name in before.params if before.params[name] != version.params[name]]
+    return before, [(name, before.params[name], version.params[name]) for name in names]
+
+
+def apply(segment: Segment, version: Version, source: str) -> Applied:
+    """Put a version in force that check() takes, on record first, and wait until the pipeline has taken it.
+
+    CheckFailed: a value is not allowed; nothing was changed then.
     """
     with audit.only_writer(segment.name, "strategies"):
         number = _number(segment, version.strategy)
-        before = in_force(segment, version.strategy)
-        if (version.use, version.code) != (before.use, before.code):
-            raise CheckFailed(
-                f"{segment.name}: version {version.digest[:16]} is of {version.use} ({version.code}), and {before.use}"
-                f" ({before.code}) runs: parameters are changed while it runs, code is not"
-            )
-        names = [name for name in before.params if before.params[name] != version.params[name]]
-        changes = [(name, before.params[name], version.params[name]) for name in names]
+        before, changes = check(segment, version)
         if not changes:
             return Applied(version, before, changes)
         _keep(version)
@@ -216,14 +224,14 @@ def find(name: str, strategy: str, to: str) -> Version:
     if to.isascii() and to.isdecimal() and len(to) < DIGITS_MIN:
         digest = next((row["hash"] for row in versions(name, strategy) if row["seq"] == int(to)), "")
         if not digest:
-            raise UsageError(f"--to {to}: no change of {strategy} has this number: {where}")
+            raise UsageError(f"{to}: no change of {strategy} has this number: {where}")
         return _load(name, digest)
     digits = to.lower()
     if len(digits) < DIGITS_MIN or set(digits) - set("0123456789abcdef"):
-        raise UsageError(f"--to {to}: the number of a change, or at least {DIGITS_MIN} digits of a hash")
+        raise UsageError(f"{to}: the number of a change, or at least {DIGITS_MIN} digits of a hash")
     kept = [_load(name, file.name) for file in sorted(_folder(name).glob(f"{digits}*"))]
     found = [version for version in kept if version.strategy == strategy]
     if len(found) != 1:
         what = "more than one version begins" if found else f"no version of {strategy} begins"
-        raise UsageError(f"--to {to}: {what} so: {where}")
+        raise UsageError(f"{to}: {what} so: {where}")
     return found[0]

@@ -42,6 +42,7 @@ VERBS = {
     "cancel": "Cancel everything a gateway has open.",
     "limits": "The limits that orders are checked against.",
     "strategy": "The parameters of a running gateway's strategies.",
+    "rollback": "Put limits and strategies in force that were in force before.",
     "arm": "Let a strategy's orders pass.",
     "disarm": "Let none of a strategy's orders pass.",
     "audit": "Who told a gateway what, and whether the record is whole.",

@@ -170,7 +170,8 @@ def diff(out: Output, old: str, new: str) -> int:
     return 1 if found else 0
 
 
-def _applied(out: Output, name: str, applied: Applied) -> int:
+def told(out: Output, name: str, applied: Applied) -> dict[str, Any]:
+    """Say what became of a change; the same as an object."""
     _say_changes(out, applied.changes)
     if applied.changes:
         out.say(
@@ -179,12 +180,14 @@ def _applied(out: Output, name: str, applied: Applied) -> int:
         )
     else:
         out.say(f"{name}: nothing to change")
-    out.emit(
-        {
-            "name": name, "generation": applied.generation, "hash": applied.digest, "key": applied.key,
-            "acknowledged_ns": applied.acknowledged_ns, "changes": _changes(applied.changes),
-        }
-    )  # fmt: skip
+    return {
+        "generation": applied.generation, "hash": applied.digest, "key": applied.key,
+        "acknowledged_ns": applied.acknowledged_ns, "changes": _changes(applied.changes),
+    }  # fmt: skip
+
+
+def _applied(out: Output, name: str, applied: Applied) -> int:
+    out.emit({"name": name, **told(out, name, applied)})
     return 0
 
 

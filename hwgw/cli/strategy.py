@@ -5,7 +5,7 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -46,7 +46,8 @@ def show(out: Output, name: str, strategy: str | None) -> int:
     return 0
 
 
-def _applied(out: Output, name: str, applied: Applied) -> int:
+def told(out: Output, name: str, applied: Applied) -> dict[str, Any]:
+    """Say what became of a change; the same as an object."""
     from hwgw.parameters import text
 
     strategy = applied.version.strategy
@@ -54,12 +55,14 @@ def _applied(out: Output, name: str, applied: Applied) -> int:
         out.say(f"  {key}  {text(key, old)} -> {text(key, new)}")
     what = f"{len(applied.changes)} parameter(s) changed" if applied.changes else "nothing to change"
     out.say(f"{name}: {strategy}: {what}; version {applied.version.digest}")
-    out.emit(
-        {
-            "name": name, "strategy": strategy, "hash": applied.version.digest, "before": applied.before.digest,
-            "changes": [{"name": key, "old": old, "new": new} for key, old, new in applied.changes],
-        }
-    )  # fmt: skip
+    return {
+        "strategy": strategy, "hash": applied.version.digest, "before": applied.before.digest,
+        "changes": [{"name": key, "old": old, "new": new} for key, old, new in applied.changes],
+    }  # fmt: skip
+
+
+def _applied(out: Output, name: str, applied: Applied) -> int:
+    out.emit({"name": name, **told(out, name, applied)})
     return 0
 
 

@@ -143,30 +143,41 @@ def _await(segment: Segment, generation: int) -> int:
         time.sleep(0.0001)
 
 
+def check(
+    segment: Segment, book: Book, *, allow_looser: bool = False, file: Path | None = None
+) -> tuple[Book, list[rows.Change], str]:
+    """What a book would change: what is in force, the changes, the key that signed it; nothing is changed.
+
+    Refuses what is looser unless allowed (CheckFailed) and, where keys are set, what no key has signed.
+    """
+    key = ""
+    if keys := keys_of(segment):
+        if file is None:
+            raise UsageError(f"{segment.name} takes signed limits only: change a file, sign it and reload")
+        key = signature.verify(book.canonical, file, keys)
+    there = in_force(segment)
+    found = there.changes(book)
+    looser = [change.name for change in found if change.is_looser]
+    if looser and not allow_looser:
+        some = ", ".join(looser[:3]) + (f" and {len(looser) - 3} more" if len(looser) > 3 else "")
+        raise CheckFailed(f"{segment.name}: {some} would be looser; nothing was changed (--allow-looser allows it)")
+    return there, found, key
+
+
 def apply(
     segment: Segment, book: Book, source: str, *, allow_looser: bool = False, file: Path | None = None
 ) -> Applied:
-    """Put a book in force. Refuses what is looser unless allowed and, where keys are set, what no key has signed.
+    """Put a book in force that check() takes.
 
     On record first (who, when, source, hash, each change); nothing is written when there is no change.
     """
     with audit.only_writer(segment.name, "limits"):
-        key = ""
-        if keys := keys_of(segment):
-            if file is None:
-                raise UsageError(f"{segment.name} takes signed limits only: change a file, sign it and reload")
-            key = signature.verify(book.canonical, file, keys)
-        there = in_force(segment)
-        found = there.changes(book)
-        looser = [change.name for change in found if change.is_looser]
-        if looser and not allow_looser:
-            some = ", ".join(looser[:3]) + (f" and {len(looser) - 3} more" if len(looser) > 3 else "")
-            raise CheckFailed(f"{segment.name}: {some} would be looser; nothing was changed (--allow-looser allows it)")
+        there, found, key = check(segment, book, allow_looser=allow_looser, file=file)
         if not found:
             return Applied(int(segment.control["limits_generation"]), [], book.digest, 0, key)
         told = [f"{c.name} {rows.text(c.old, c.unit)} -> {rows.text(c.new, c.unit)}" for c in found]
         versions.keep(segment.name, there.canonical)
-        versions.keep(segment.name, book.canonical, file if keys else None)
+        versions.keep(segment.name, book.canonical, file if key else None)
         audit.record(
             segment.name, "limits", source=source, hash=book.digest, before=there.digest, key=key, changes=told
         )

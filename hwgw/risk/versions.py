@@ -86,15 +86,15 @@ def find(name: str, to: str) -> Path:
     if to.isascii() and to.isdecimal() and len(to) < HASH_DIGITS_MIN:
         digest = next((row.hash for row in versions(name) if row.number == int(to)), "")
         if not digest:
-            raise UsageError(f"--to {to}: no change of limits of {name} has this number: hwgw limits versions {name}")
+            raise UsageError(f"{to}: no change of limits of {name} has this number: hwgw limits versions {name}")
         if not (folder / digest).exists():
-            raise UsageError(f"--to {to}: the table with hash {digest[:16]} was not kept in {folder}")
+            raise UsageError(f"{to}: the table with hash {digest[:16]} was not kept in {folder}")
         return folder / digest
     digits = to.lower()
     if len(digits) < HASH_DIGITS_MIN or set(digits) - set("0123456789abcdef"):
-        raise UsageError(f"--to {to}: the number of a change, or at least {HASH_DIGITS_MIN} digits of a hash")
+        raise UsageError(f"{to}: the number of a change, or at least {HASH_DIGITS_MIN} digits of a hash")
     found = [file for file in folder.glob(f"{digits}*") if not file.name.endswith(".sig")]
     if len(found) != 1:
         what = "more than one version begins" if found else "no version begins"
-        raise UsageError(f"--to {to}: {what} so: hwgw limits versions {name}")
+        raise UsageError(f"{to}: {what} so: hwgw limits versions {name}")
     return found[0]
