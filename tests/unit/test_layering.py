@@ -81,6 +81,7 @@ LAYERS = (
         "hwgw.relay_metrics",
         "hwgw.relay_nats",
         "hwgw.relay_zeromq",
+        "hwgw.rollback",
     ),
     ("hwgw.backtest",),
     ("hwgw_sim",),
