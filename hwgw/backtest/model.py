@@ -8,8 +8,8 @@ Every latency becomes a list of equally likely nanoseconds: one value is a const
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -157,7 +157,7 @@ def _latency(node: Node, name: str, file: str, problems: list[Problem]) -> Laten
             return _histogram(Path(file).parent / given["histogram"])
         if not {"median", "sigma"} <= keys:
             raise ConfigError("median and sigma belong together; both are required")
-        return _lognormal(given["median"], given["sigma"] / 10**4, given["max"])
+        return _lognormal(given["median"], Decimal(given["sigma"]) / 10**4, given["max"])
     except ConfigError as error:
         problems.append(Problem(*node.where(name), str(error)))
         return Latency.constant(0)
@@ -174,14 +174,16 @@ def _uniform(low: int, high: int) -> Latency:
     return Latency(found.astype(np.uint64), f"uniform {low} to {high} ns")
 
 
-def _lognormal(median: int, sigma: float, bound: int | None) -> Latency:
+def _lognormal(median: int, sigma: Decimal, bound: int | None) -> Latency:
+    """Rounded places and decimal exponentials: every machine has the same values, whatever its mathematical library."""
     if not median or not sigma:
         raise ConfigError(f"median {median} ns, sigma {sigma:g}: both must be above 0; write constant for a constant")
     if bound is not None and bound < median:
         raise ConfigError(f"max {bound} ns is below the median {median} ns")
     normal = NormalDist()
     limit = min(bound or LATENCY_MAX_NS, LATENCY_MAX_NS)
-    values = [min(round(median * math.exp(sigma * normal.inv_cdf(at))), limit) for at in _places(QUANTILES).tolist()]
+    deviations = [Decimal(f"{normal.inv_cdf(at):.9f}") for at in _places(QUANTILES).tolist()]
+    values = [min(round(median * (sigma * deviation).exp()), limit) for deviation in deviations]
     return Latency(np.array(values, np.uint64), f"lognormal, median {median} ns, sigma {sigma:g}, at most {limit} ns")
 
 
