@@ -19,7 +19,7 @@ if __name__ == "__main__":
         feed.write_bytes(stream.records(MESSAGES))
         strategy = setting.strategy("builtin:imbalance", ["cooldown_ns=100us"])
         task = sweep.Task(feed, setting.of_strategy(strategy, setting.symbols_of(feed)), model.loads(MODEL))
-        rows = sweep.run_all(sweep.latencies(task, 0, FURTHEST_NS, STEPS), 1)
+        rows = [ran.row for ran in sweep.run_all(sweep.latencies(task, 0, FURTHEST_NS, STEPS))]
     delays = [row["delay_ns"] / 1000 for row in rows]
     picture = report.curve("Profit by further order latency", delays, {"pnl": [row["pnl"] for row in rows]}, "us")
     Path(__file__).with_name("backtest-latency.svg").write_text(picture + "\n", encoding="utf-8")

@@ -107,6 +107,8 @@ class Model:
 
     def delayed(self, ns: int) -> Model:
         """The same with ns more on the way of orders to the venue."""
+        if not ns:
+            return self
         more = Latency(self.order.ns + np.uint64(ns), f"{self.order.text} + {ns} ns")
         return replace(self, order=more)
 

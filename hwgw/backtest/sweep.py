@@ -1,40 +1,36 @@
-"""Many backtests over processes: parameters, latencies, and choices made on some days and tried on the next.
+"""Many backtests: days, parameters, latencies, and choices made on some days and tried on the next.
 
 SPDX-License-Identifier: MIT
 
-Every run is a process's own; one that dies is told as such and the rest goes on to its end.
+Each is a task; where tasks run is said by cluster.py.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from hwgw.errors import DeviceError, UsageError
+from hwgw.errors import UsageError
 from hwgw.feeds.source import Flow
 from hwgw.settings import Settings
 
-from .cluster import run_on
+from .cluster import LOCAL, run_on
 from .figures import total
 from .model import Model
-from .run import run
+from .run import Result, run
 from .setting import with_params
 
-__all__ = ["Task", "choices", "latencies", "parse_sweeps", "run_all", "walk_forward"]
+__all__ = ["Ran", "Task", "choices", "distinct", "latencies", "parse_sweeps", "run_all", "walk_forward"]
 
 RUNS_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One backtest, and what tells it from the others."""
+    """One backtest, and what tells it from the others. is_whole: not its figures alone are wanted."""
 
     path: Path
     settings: Settings
@@ -42,6 +38,18 @@ class Task:
     groups: tuple[Flow, ...] = ()
     params: tuple[str, ...] = ()
     delay_ns: int = 0
+    is_whole: bool = False
+
+    def __str__(self) -> str:
+        delay = [f"{self.delay_ns / 1000:,.1f} us more"] if self.delay_ns else []
+        return " ".join([str(self.path), *self.params, *delay])
+
+
+class Ran(NamedTuple):
+    """What came of a task: its row, as in the documents, and of a whole one fills, accounts and orders."""
+
+    row: dict[str, Any]
+    result: Result | None
 
 
 def parse_sweeps(texts: Sequence[str]) -> list[tuple[str, ...]]:
@@ -68,6 +76,7 @@ def choices(task: Task, combined: Iterable[tuple[str, ...]]) -> list[Task]:
             task,
             settings=replace(task.settings, strategies=(*before, with_params(first, params), *behind)),
             params=params,
+            is_whole=False,
         )
         for params in combined
     ]
@@ -76,48 +85,67 @@ def choices(task: Task, combined: Iterable[tuple[str, ...]]) -> list[Task]:
 def latencies(task: Task, low_ns: int, high_ns: int, steps: int) -> list[Task]:
     """The task with more and more delay on the way of its orders."""
     delays = [low_ns + (high_ns - low_ns) * i // max(1, steps - 1) for i in range(steps)]
-    return [replace(task, model=task.model.delayed(ns), delay_ns=ns) for ns in delays]
+    return [replace(task, model=task.model.delayed(ns), delay_ns=ns, is_whole=False) for ns in delays]
 
 
-def _work(task: Task) -> dict[str, Any]:
-    result = run(task.path, task.settings, task.model, groups=task.groups)
-    return {
-        "feed": str(task.path), "params": list(task.params), "delay_ns": task.delay_ns, **result.figures,
-        "problems": list(result.problems),
-    }  # fmt: skip
+def _ran(task: Task, row: dict[str, Any], result: Result | None) -> Ran:
+    """As the task names itself, wherever and for whom it ran."""
+    told = {"feed": str(task.path), "params": list(task.params), "delay_ns": task.delay_ns}
+    kept = replace(result, path=task.path, settings=task.settings) if result and task.is_whole else None
+    return Ran({**row, **told}, kept)
+
+
+def _work(task: Task, *, progress: bool | None = False) -> Ran:
+    result = run(task.path, task.settings, task.model, groups=task.groups, progress=progress)
+    named = {"feed": "", "params": [], "delay_ns": 0}
+    return _ran(task, {**named, **result.figures, "problems": list(result.problems)}, result)
+
+
+def distinct(tasks: Sequence[Task]) -> tuple[list[Task], list[int]]:
+    """The tasks without those that are the first of their feed once more, and for every task which of these it is."""
+    first: dict[Path, int] = {}
+    kept: list[Task] = []
+    places = []
+    for task in tasks:
+        at = first.setdefault(task.path, len(kept))
+        if at < len(kept) and (kept[at].settings, kept[at].model) == (task.settings, task.model):
+            places.append(at)
+        else:
+            places.append(len(kept))
+            kept.append(task)
+    return kept, places
+
+
+def _in_full(task: Task) -> Task:
+    """With files named from the root: a worker elsewhere has another working directory."""
+    strategies = tuple(
+        replace(each, target=str(Path(each.target).absolute())) if each.kind in ("c", "linear") else each
+        for each in task.settings.strategies
+    )
+    return replace(task, path=task.path.absolute(), settings=replace(task.settings, strategies=strategies))
 
 
 def run_all(
-    tasks: Sequence[Task], processes: int = 0, done: Callable[[int], None] = lambda _: None, cluster: str = ""
-) -> list[dict[str, Any]]:
-    """The figures of every task, in their order; processes 0: as many as this process may use cores.
+    tasks: Sequence[Task],
+    done: Callable[[int], None] = lambda _: None,
+    where: str = "",
+    workers: int = 1,
+    progress: bool | None = False,
+) -> list[Ran]:
+    """What came of every task, in their order; of those that are alike one is run. done: how many of distinct() are.
 
-    cluster: on Dask instead, LOCAL or the address of a scheduler (cluster.py).
+    where: cluster.LOCAL with so many workers, the address of a scheduler, or empty: this process, one after another,
+    with progress a bar for each feed (feeds/progress.py).
     """
-    count = min(processes or len(os.sched_getaffinity(0)), len(tasks))
-    if cluster:
-        return run_on(cluster, tasks, _work, count, done)
-    if count <= 1:
-        found = []
-        for index, task in enumerate(tasks):
-            found.append(_work(task))
-            done(index + 1)
-        return found
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-        try:
-            futures = {pool.submit(_work, task): index for index, task in enumerate(tasks)}
-            rows: dict[int, dict[str, Any]] = {}
-            for finished, future in enumerate(as_completed(futures), 1):
-                rows[futures[future]] = future.result()
-                done(finished)
-        except BrokenProcessPool:
-            raise DeviceError(
-                "backtest: a process of the sweep was killed; fewer --processes need less memory"
-            ) from None
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return [rows[index] for index in range(len(tasks))]
+    kept, places = distinct(tasks)
+    if where:
+        ran = run_on(where, kept if where == LOCAL else [_in_full(task) for task in kept], _work, workers, done)
+    else:
+        ran = []
+        for task in kept:
+            ran.append(_work(task, progress=progress))
+            done(len(ran))
+    return [_ran(task, *ran[place]) for task, place in zip(tasks, places, strict=True)]
 
 
 def check_walk(feeds: Sequence[Path], train: int) -> None:

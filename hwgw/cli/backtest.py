@@ -16,8 +16,7 @@ from hwgw.settings import MODES
 from .common import Output, all_problems, verb
 
 if TYPE_CHECKING:
-    from hwgw.backtest.run import Result
-    from hwgw.backtest.sweep import Task
+    from hwgw.backtest.sweep import Ran, Task
 
 PATH = click.Path(path_type=Path, readable=False)
 
@@ -53,9 +52,14 @@ def _delays(text: str) -> tuple[int, int, int]:
 @click.option("--sweep", "sweeps", multiple=True, metavar="NAME=A,B,..", help="Each value of a parameter (repeatable).")
 @click.option("--walk-forward", type=int, metavar="N", help="With --sweep: choose on N feeds, try on the next.")
 @click.option("--latency", metavar="FROM:TO:STEPS", help="Again with so much more order latency: 0s:1ms:11.")
-@click.option("--processes", type=click.IntRange(0, 1024), default=0, help="For sweeps; 0: one per core.")
 @click.option(
-    "--cluster", default="", metavar="local|ADDRESS", help="Sweeps on Dask: its own workers here, or tcp://HOST:PORT."
+    "--processes", type=click.IntRange(0, 1024), default=0, help="Of several runs; 0: one per core, 1: this one."
+)
+@click.option(
+    "--cluster",
+    default="",
+    metavar="local|ADDRESS",
+    help="Dask for the runs: workers of this host (of several the default), or tcp://HOST:PORT.",
 )
 @all_problems
 def command(
@@ -72,7 +76,6 @@ def command(
     """
     from hwgw.backtest import figures, files, setting, sweep
     from hwgw.backtest.model import load
-    from hwgw.backtest.run import run
     from hwgw.feeds.source import Flow
 
     if (config_path is None) == (use is None):
@@ -81,8 +84,6 @@ def command(
         raise UsageError("--param, --feature and --symbol go with --strategy; a --config has its own")
     if mode and not config_path:
         raise UsageError(f"--mode {mode}: it goes with --config, whose strategies have a mode")
-    if cluster and not (sweeps or latency):
-        raise UsageError("--cluster: it runs what --sweep and --latency ask for; name one")
     if walk_forward is not None and not sweeps:
         raise UsageError("--walk-forward: it chooses among the values of a --sweep; name one")
     if walk_forward is not None:
@@ -101,20 +102,16 @@ def command(
         else:
             assert chosen is not None  # noqa: S101 (for the type checker)
             settings = setting.of_strategy(chosen, symbols or setting.symbols_of(feed, flows))
-        tasks.append(sweep.Task(feed, settings, model, flows))
-
-    progress = None if out.level >= 0 else False
-    results = [run(task.path, task.settings, task.model, groups=flows, progress=progress) for task in tasks]
-    found = [{"feed": str(result.path), **result.figures, "problems": list(result.problems)} for result in results]
+        tasks.append(sweep.Task(feed, settings, model, flows, is_whole=folder is not None))
+    points = [each for task in tasks for each in sweep.choices(task, combined)] if combined else []
+    delayed = sweep.latencies(tasks[0], *delays) if delays else []
+    ran = _many(out, [*tasks, *points, *delayed], processes, cluster)
+    rows, results = [each.row for each in ran], [each.result for each in ran if each.result]
+    swept, curve = rows[len(tasks) :][: len(points)], rows[len(tasks) + len(points) :]
+    found = [{key: row[key] for key in row if key not in ("params", "delay_ns")} for row in rows[: len(tasks)]]
     document: dict[str, Any] = {"model": model.described(), "feeds": found, "total": figures.total(found)}
     document["strategies"] = [each.name for each in tasks[0].settings.of_mode("live").values()]
     document["left_out"] = left_out
-    swept = (
-        _many(out, [each for task in tasks for each in sweep.choices(task, combined)], processes, cluster)
-        if combined
-        else []
-    )
-    curve = _many(out, sweep.latencies(tasks[0], *delays), processes, cluster) if delays else []
     if swept:
         document["sweep"] = swept
     walked = sweep.walk_forward(swept, feeds, walk_forward) if walk_forward is not None else []
@@ -127,40 +124,46 @@ def command(
     if left_out:
         rest = ", ".join(f"{name} ({why})" for name, why in left_out.items())
         out.row("left out: ", f"{rest}; --mode chooses among live, paper, shadow")
-    for result in results:
-        _say(out, result)
+    for task, row in zip(tasks, found, strict=True):
+        _say(out, row, len(task.settings.symbols))
     _say_more(out, document)
     for path in written:
         out.note(f"written: {path}")
-    problems = [problem for result in results for problem in result.problems]
+    problems = [problem for row in found for problem in row["problems"]]
     if problems:
         raise CheckFailed("; ".join(problems))
     return 0
 
 
-def _many(out: Output, tasks: list[Task], processes: int, cluster: str) -> list[dict[str, Any]]:
+def _many(out: Output, tasks: list[Task], processes: int, cluster: str) -> list[Ran]:
     import sys
 
-    from hwgw.backtest.sweep import run_all
+    from hwgw.backtest.cluster import choose, missing
+    from hwgw.backtest.sweep import distinct, run_all
 
-    is_shown = out.level >= 0 and not out.as_json and sys.stderr.isatty()
+    cnt = len(distinct(tasks)[0])
+    where, workers = choose(cluster, cnt, processes)
+    if not where and workers > 1 and out.level >= 0:
+        click.echo(
+            f"{cnt} runs go one after another: dask is not installed ({missing()}): pip install 'hwgw[dask]'", err=True
+        )
+    is_shown = out.level >= 0 and not out.as_json and sys.stderr.isatty() and cnt > 1
 
-    def done(cnt: int) -> None:
+    def done(finished: int) -> None:
         if is_shown:
-            click.echo(f"\r\x1b[K{cnt:,} of {len(tasks):,} runs" + "\n" * (cnt == len(tasks)), err=True, nl=False)
+            click.echo(f"\r\x1b[K{finished:,} of {cnt:,} runs" + "\n" * (finished == cnt), err=True, nl=False)
         else:
-            out.note(f"{cnt} of {len(tasks)} runs")
+            out.note(f"{finished} of {cnt} runs")
 
-    return run_all(tasks, processes, done, cluster)
+    return run_all(tasks, done, where, workers, None if out.level >= 0 else False)
 
 
 def _money(value: float | None, places: int = 2) -> str:
     return "-" if value is None else f"{value:,.{places}f}"
 
 
-def _say(out: Output, result: Result) -> None:
-    found = result.figures
-    out.say(f"{result.path}: {found['messages']:,} messages, {len(result.settings.symbols)} symbols")
+def _say(out: Output, found: dict[str, Any], symbol_cnt: int) -> None:
+    out.say(f"{found['feed']}: {found['messages']:,} messages, {symbol_cnt} symbols")
     out.row(
         "  profit    ",
         f"{_money(found['pnl'])} = {_money(found['pnl_before_fees'])} less fees of {_money(found['fees'])}",
@@ -173,9 +176,9 @@ def _say(out: Output, result: Result) -> None:
     causes = ", ".join(f"{name} {cnt:,}" for name, cnt in found["fills_by_cause"].items()) or "none"
     out.row("  fills     ", f"{found['fills']:,} ({causes}), {found['shares']:,} shares, {rate} of those ordered")
     out.row("  turnover  ", f"{_money(found['turnover'])}, slippage per share {_money(found['slippage'], 4)}")
-    if result.halts:
-        out.row("  halted    ", "; ".join(result.halts))
-    out.say(f"  hash      {result.hash}")
+    if found["halts"]:
+        out.row("  halted    ", "; ".join(found["halts"]))
+    out.say(f"  hash      {found['hash']}")
 
 
 def _say_more(out: Output, document: dict[str, Any]) -> None:

@@ -325,9 +325,6 @@ def test_a_histogram_keeps_its_shares(tmp_path: Path) -> None:
 
 
 def hwgw(*args: str) -> Any:
-    import subprocess
-    import sys
-
     return subprocess.run([sys.executable, "-m", "hwgw.cli", *args], capture_output=True, text=True, timeout=300)
 
 
@@ -450,58 +447,3 @@ def test_a_file_that_is_no_feed_or_is_cut_is_named(aapl: tuple[Path, Path], tmp_
         done = hwgw("backtest", str(path), "--model", str(aapl[1]), "--strategy", "builtin:imbalance")
         assert done.returncode == 1, done.stderr
         assert says in done.stderr
-
-
-# ---- sweeps on Dask ----
-
-distributed = pytest.importorskip("distributed", reason="dask is not installed (pip install 'hwgw[dask]')")
-
-
-def fails_once(marks: str) -> Any:
-    """Work that fails on its first try of the second task; given to workers by value."""
-
-    def work(task: Any) -> dict[str, Any]:
-        from pathlib import Path
-
-        from hwgw.backtest import sweep
-
-        mark = Path(marks) / "-".join(task.params)
-        with mark.open("a") as file:
-            file.write("x")
-        if task.params == ("enter_pct=20",) and mark.read_text() == "x":
-            raise OSError("the disk went away")
-        return sweep._work(task)
-
-    return work
-
-
-@pytest.mark.filterwarnings("default")
-def test_a_sweep_on_a_cluster_is_the_sweep_on_this_process_and_what_fails_once_is_tried_again(
-    aapl: tuple[Path, Path], tmp_path: Path
-) -> None:
-    from hwgw.backtest import cluster, setting, sweep
-    from hwgw.backtest.model import load
-
-    strategy = setting.strategy("builtin:imbalance", (), ())
-    task = sweep.Task(aapl[0], setting.of_strategy(strategy, setting.symbols_of(aapl[0], ())), load(aapl[1]))
-    tasks = sweep.choices(task, sweep.parse_sweeps(["enter_pct=10,20,30"]))
-    serial, told = sweep.run_all(tasks, processes=1), list[int]()
-    found = cluster.run_on(cluster.LOCAL, tasks, fails_once(str(tmp_path)), 2, told.append)
-    assert found == serial
-    assert [row["params"] for row in found] == [["enter_pct=10"], ["enter_pct=20"], ["enter_pct=30"]]
-    assert found[0]["orders_passed"] > 0
-    assert told == [1, 2, 3]
-    tries = {path.name: len(path.read_text()) for path in tmp_path.iterdir()}
-    assert tries == {"enter_pct=10": 1, "enter_pct=20": 2, "enter_pct=30": 1}
-
-
-def test_a_cluster_that_is_not_there_is_named(aapl: tuple[Path, Path], tmp_path: Path) -> None:
-    args = ["backtest", str(aapl[0]), "--model", str(aapl[1]), "--strategy", "builtin:imbalance", "--sweep", "qty=1,2"]
-    hidden = tmp_path / "distributed.py"
-    hidden.write_text("raise ImportError('not here')")
-    done = subprocess.run(
-        [sys.executable, "-m", "hwgw.cli", *args, "--cluster", "local"], capture_output=True, text=True, timeout=300,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-    )  # fmt: skip
-    assert (done.returncode, "pip install 'hwgw[dask]'" in done.stderr) == (2, True), done.stderr
-    assert "Traceback" not in done.stderr
