@@ -8,7 +8,8 @@ from pathlib import Path
 
 from hwgw_sim.stream import Stream
 
-from hwgw.backtest import model, report, setting, sweep
+from hwgw import venue_model as model
+from hwgw.backtest import report, setting, sweep
 
 MESSAGES, SYMBOLS, LIVE, STEPS, FURTHEST_NS = 2_000_000, 8, 2000, 11, 1_000_000
 MODEL = b"feed_latency: {constant: 5us}\norder_latency: {constant: 5us}\nfees: {maker: -0.0020, taker: 0.0030}\n"

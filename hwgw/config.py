@@ -13,7 +13,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from . import config_journal, config_limits, config_venues, strict_yaml
+from . import config_journal, config_limits, config_venues, strict_yaml, venue_model
 from .alerts.schema import alerts
 from .config_schema import (
     CAPACITY,
@@ -32,7 +32,9 @@ from .settings import (
     Confine,
     Control,
     Deferral,
+    Latency,
     Line,
+    Model,
     Paper,
     Pipeline,
     Placement,
@@ -378,7 +380,7 @@ class Maker:
         ramp = self.ramp(at, control) if (at := node["ramp"]) else None
         if ramp and not node["limits"]:
             self.bad(node.where("ramp"), "there are no limits to raise")
-        paper = Paper(at["latency"], at["impact"]) if (at := node["paper"]) else None
+        paper = self.paper(at) if (at := node["paper"]) else None
         self.twins(node, strategies, paper)
         told = alerts(node["alerts"], self.path, self.bad) if node["alerts"] else None
         tokens = [channel.token_file for channel in told.channels] if told else []
@@ -419,11 +421,36 @@ class Maker:
             self.bad((node.line, node.path), "its steps are not signed: it cannot be with control.limits_keys")
         return Ramp(steps, node["hold"], node["orders_min"], refusals, node["rejects_pct"], node["loss_max"])
 
+    def paper(self, node: Node) -> Paper:
+        """The venue of strategies that are not live: a delay and whether they leave a mark, or a MODEL.yaml."""
+        at_once = Latency.constant(0)
+        model = Model(at_once, Latency.constant(node["latency"] or 0), at_once, has_impact=node["impact"])
+        given = [key for key in ("latency", "impact") if key in node]
+        if node["model"] is None:
+            if "latency" not in given:
+                self.bad((node.line, node.path), "missing; latency or model is needed")
+            return Paper(model)
+        place, file = node.where("model"), node["model"]
+        if given:
+            self.bad(place, f"{file}: goes without {' and '.join(given)}: it has its own")
+        try:
+            model = venue_model.load(self.folder / file)
+        except ProblemsError as error:
+            for problem in error.problems:
+                self.bad(place, f"{file}: {problem}")
+        except OSError as error:
+            self.bad(place, f"{file}: {error.strerror}")
+        if not model.shares_books:
+            least, feed = int(model.answer.ns[0]), model.feed.text
+            text = "on paper feed_latency is a constant, and no answer is faster than it"
+            self.bad(place, f"{file}: feed_latency {feed}, answer_latency from {least} ns: {text}")
+        return Paper(model, file)
+
     def twins(self, node: Node, strategies: tuple[Strategy, ...], paper: Paper | None) -> None:
         """Strategies that are not live need a model of the venue, and a segment of their own."""
         modes = {strategy.mode for strategy in strategies} - {"live"}
         if modes and paper is None:
-            self.bad(node.where("paper"), "missing; a strategy that is not live needs paper.latency")
+            self.bad(node.where("paper"), "missing; a strategy that is not live needs paper.latency or paper.model")
         if paper and not modes:
             self.bad(node.where("paper"), "no strategy has mode paper or shadow")
         for mode in sorted(modes):

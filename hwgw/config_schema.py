@@ -401,7 +401,7 @@ RAMP = Section(
         "loss_max": Key(MONEY, None),
     }
 )
-PAPER = Section({"latency": Key(duration(0, SECOND_NS)), "impact": Key(FLAG, True)})
+PAPER = Section({"latency": Key(duration(0, SECOND_NS), None), "impact": Key(FLAG, True), "model": Key(PATH, None)})
 GATEWAY = Section(
     {
         "name": Key(NAME),

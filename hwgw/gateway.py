@@ -44,9 +44,10 @@ from .risk import signature
 from .risk.control import of_settings
 from .risk.ramp import scaled
 from .segment import Segment, gateways
-from .settings import MODES, Channel, Paper, Pipeline, Receive, Session, Settings, Strategy
+from .settings import MODES, Channel, Pipeline, Receive, Session, Settings, Strategy
 from .strategies import declared, load_numba
 from .twins import Twin, twins
+from .venue_model import native_model
 
 __all__ = ["Gateway", "choose_backend"]
 
@@ -292,11 +293,13 @@ class NativeSettings:
     def _twins(self, beside: tuple[Twin, ...]) -> Any:
         cfg = ffi.new("struct hwgw_twin_cfg[]", max(1, len(beside)))
         self._keep.append(cfg)
-        paper = self._settings.paper or Paper(0)
+        if self._settings.paper:
+            model, keep = native_model(self._settings.paper.model)
+            self._keep.append(keep)
         for row, twin in zip(cfg, beside, strict=False):
             row.segment, row.mode = twin.segment.pointer, MODES.index(twin.mode)
             row.strategy, row.strategy_cnt = self._strategies(twin.mode, twin.segment.name)
-            row.latency_ns, row.has_impact = paper.latency_ns, paper.impact
+            row.model = model
         return cfg
 
     def _strategies(self, mode: str, gateway: str) -> tuple[Any, int]:

@@ -10,15 +10,24 @@ every range.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .alerts.settings import Alerts
 
 __all__ = [
-    "MODES", "AccountLimits", "Breaker", "Channel", "Confine", "Control", "InstrumentLimits", "Limits", "Line", "Paper",
+    "FEE_PLACES", "MODES", "SECOND_NS",
+    "AccountLimits", "Breaker", "Channel", "Confine", "Control", "InstrumentLimits", "Latency", "Limits", "Line",
+    "Model", "Paper",
     "Pipeline", "Placement", "Publish", "Ramp", "Receive", "Recover", "Route", "Router", "Session", "Settings",
     "Snapshot", "Strategy", "StrategyLimits", "Throttle", "twin_name",
 ]  # fmt: skip
+
+SECOND_NS = 10**9
+FEE_PLACES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,12 +274,71 @@ class Limits:
     breakers: tuple[Breaker, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Latency:
+    """Equally likely delays in ns, ascending; text says where they come from."""
+
+    ns: NDArray[np.uint64]
+    text: str
+
+    @classmethod
+    def constant(cls, ns: int) -> Latency:
+        """The same delay each time."""
+        return cls(np.array([ns], np.uint64), f"{ns} ns")
+
+    @property
+    def median_ns(self) -> int:
+        """The one in the middle."""
+        return int(self.ns[len(self.ns) // 2])
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What MODEL.yaml says. Fees in 1/1,000,000 of the currency unit per share, negative is a rebate."""
+
+    feed: Latency
+    order: Latency
+    answer: Latency
+    fee_maker: int = 0
+    fee_taker: int = 0
+    has_impact: bool = True
+    seed: int = 1
+    sample_ns: int = SECOND_NS
+    own_books: bool = False
+
+    def delayed(self, ns: int) -> Model:
+        """The same with ns more on the way of orders to the venue."""
+        if not ns:
+            return self
+        more = Latency(self.order.ns + np.uint64(ns), f"{self.order.text} + {ns} ns")
+        return replace(self, order=more)
+
+    def described(self) -> dict[str, Any]:
+        """For results: what was assumed."""
+        return {
+            "feed_latency": self.feed.text, "order_latency": self.order.text, "answer_latency": self.answer.text,
+            "fee_maker": self.fee_maker / 10**FEE_PLACES, "fee_taker": self.fee_taker / 10**FEE_PLACES,
+            "impact": self.has_impact, "seed": self.seed, "sample_ns": self.sample_ns,
+        }  # fmt: skip
+
+    @property
+    def shares_books(self) -> bool:
+        """Whether the venue may take the gateway's books for its market, as on paper it must."""
+        return len(self.feed.ns) == 1 and int(self.answer.ns[0]) >= int(self.feed.ns[0])
+
+
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """The model of the venue that takes the orders of strategies that are not live."""
+    """The model of the venue that takes the orders of strategies that are not live; file: where it is written."""
 
-    latency_ns: int
-    impact: bool = True
+    model: Model
+    file: str = ""
+
+    @property
+    def text(self) -> str:
+        """How far away the venue is."""
+        away_us = (self.model.feed.median_ns + self.model.order.median_ns) / 1000
+        return f"{away_us:g} us away" + (f" in the middle, by {self.file}" if self.file else "")
 
 
 @dataclass(frozen=True, slots=True)

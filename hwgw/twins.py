@@ -42,9 +42,9 @@ class Twin:
         )
         try:
             self.segment.resume()
-            latency_us = settings.paper.latency_ns / 1000 if settings.paper else 0
-            text = f"beside {settings.name}: {mode}, orders go to a model of the venue, {latency_us:g} us away"
-            self.segment.head["receive"] = text.encode()
+            away = settings.paper.text if settings.paper else ""
+            text = f"beside {settings.name}: {mode}, orders go to a model of the venue, {away}".encode()
+            self.segment.head["receive"] = text[: self.segment.head.dtype["receive"].itemsize - 1]
             self.segment.publish_limits(of_settings(settings, mode).table)
             for number, strategy in settings.of_mode(mode).items():
                 if strategy.armed:

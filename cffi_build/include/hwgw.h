@@ -381,6 +381,8 @@ struct hwgw_strategy_cfg {
   uint8_t version[16]; /* of code and parameters, for the record; zeros = not known */
 };
 
+struct hwgw_model; /* hwgw_backtest.h */
+
 /* A pipeline beside a live one: it sees the same events of the same books, has gate, limits, halts, journal and rows of its
  * own, and a model of the venue instead of a session. */
 struct hwgw_twin_cfg {
@@ -388,8 +390,9 @@ struct hwgw_twin_cfg {
   uint32_t mode;                /* enum hwgw_segment_strategy_mode, not live */
   uint32_t strategy_cnt;
   const struct hwgw_strategy_cfg *strategy;
-  uint64_t latency_ns; /* from a decision until the order meets the market as the pipeline sees it then */
-  bool has_impact;     /* what it takes is gone for later events */
+  /* To be kept until open returns. One whose market need not be kept twice: its feed latency a constant, no answer faster.
+   * own_books and sample_ns mean nothing here */
+  const struct hwgw_model *model;
 };
 
 #define HWGW_SERVERS_MAX 4

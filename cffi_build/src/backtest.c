@@ -39,7 +39,6 @@ struct hwgw_backtest {
   struct venue *venue;
   struct hwgw_books *books; /* of the venue; the pipeline's when they are shared */
   bool is_shared;
-  uint64_t feed_ns; /* the latency when it is shared, else 0 */
   struct venue_latency feed_latency;
   struct venue_fifo coming;
   uint64_t coming_ns; /* when the last message is there */
@@ -64,16 +63,9 @@ static uint64_t min(uint64_t a, uint64_t b) {
   return a < b ? a : b;
 }
 
-/* answers in feed time */
-static uint64_t answer_due(const struct hwgw_backtest *bt) {
-  const struct hwgw_order *first = venue_fifo_first(&bt->venue->answers);
-  return first ? first->ts_ns - bt->feed_ns : NEVER;
-}
-
 static void due_set(struct hwgw_backtest *bt) {
-  const struct venue_sent *sent = venue_fifo_first(&bt->venue->sent);
   const struct coming *coming = venue_fifo_first(&bt->coming);
-  bt->due = min(min(sent ? sent->at_ns : NEVER, coming ? coming->at_ns : NEVER), answer_due(bt));
+  bt->due = min(venue_due(bt->venue), coming ? coming->at_ns : NEVER);
 }
 
 static void sample(struct hwgw_backtest *bt, uint64_t ts_ns) {
@@ -181,10 +173,10 @@ static inline __attribute__((always_inline)) void message_take(struct hwgw_backt
   if (HWGW_UNLIKELY(!bt->messages++)) bt->first_ns = event->ts_ns;
   bt->last_ns = event->ts_ns;
   if (HWGW_LIKELY(bt->is_shared)) {
-    clock_set(bt, event->ts_ns + bt->feed_ns);
+    clock_set(bt, event->ts_ns + bt->venue->feed_ns);
     event->t_rx = p->virtual_ns;
     uint32_t outcome = venue_event(bt->venue, bt->books, event, hint, &top_changed);
-    if (HWGW_UNLIKELY(bt->venue->answers.cnt)) bt->due = min(bt->due, answer_due(bt));
+    if (HWGW_UNLIKELY(bt->venue->answers.cnt)) bt->due = min(bt->due, venue_due(bt->venue));
     pipeline_applied(p, event, outcome, top_changed, 0);
   } else {
     struct hwgw_event copy = *event;
@@ -295,14 +287,6 @@ static void channel_begin(struct hwgw_pipeline *p) {
   pipeline_frame(p, &frame);
 }
 
-static bool is_shareable(const struct hwgw_model *model) {
-  if (model->own_books || model->feed.cnt != 1) return false;
-  for (uint32_t i = 0; i < model->answer.cnt; i++) {
-    if (model->answer.ns[i] < model->feed.ns[0]) return false;
-  }
-  return true;
-}
-
 int32_t hwgw_backtest_open(struct hwgw_backtest **out, struct hwgw_pipeline *p, const struct hwgw_books_cfg *books,
                            const struct hwgw_model *model, struct hwgw_error *error) {
   *out = NULL;
@@ -316,7 +300,7 @@ int32_t hwgw_backtest_open(struct hwgw_backtest **out, struct hwgw_pipeline *p, 
   bt->coming.item_sz = sizeof(struct coming);
   int32_t status = venue_latency_open(&bt->feed_latency, &model->feed, model->seed, "feed", error);
   if (!status) status = venue_open(&bt->venue, model, p->instrument_cnt, error);
-  bt->is_shared = !status && is_shareable(model);
+  bt->is_shared = !status && venue_shares_books(model);
   bt->books = p->books;
   if (!status && !bt->is_shared) status = hwgw_books_open(&bt->books, books, error);
   if (status) {
@@ -324,7 +308,7 @@ int32_t hwgw_backtest_open(struct hwgw_backtest **out, struct hwgw_pipeline *p, 
     hwgw_backtest_close(bt);
     return status;
   }
-  bt->feed_ns = bt->is_shared ? model->feed.ns[0] : 0;
+  bt->venue->feed_ns = bt->is_shared ? model->feed.ns[0] : 0;
   bt->venue->books = bt->books;
   bt->due = NEVER;
   bt->sample_ns = model->sample_ns;

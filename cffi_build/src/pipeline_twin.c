@@ -7,9 +7,9 @@
  * the live strategies have acted on them, and has everything else for itself: gate and limits, breakers, halts, references,
  * journal, counters, rows, all in a segment of its own. Nothing of the live gate is reached from it, and no session: a
  * pipeline of a mode that is not live cannot be opened with one, and its orders go to the venue model (venue.c).
- *   The model's time is the gateway clock: an order meets the market that the pipeline sees a latency after the decision, and
- * the answer is told at once. That is the backtest's venue, told in the time of the gateway: both ways of the feed and of the
- * answer are the same wire (docs/backtest.md).
+ *   That is the backtest's venue where it shares the books of the pipeline (backtest.c): its clock is behind the gateway's by
+ * the model's feed latency, and what happens at one nanosecond comes in the same order, messages of the feed first. The same
+ * frames at the same times give the same fills.
  *   Behind a snapshot the queue in front of a resting order is what it was known to be: its fills come rather too late.
  * Cost for the live path: a clock read and two tests per event and twin; what a twin does itself comes after the live
  * orders have left, and delays the next event. Thread: the live pipeline's.
@@ -43,21 +43,33 @@ static uint32_t send(void *context, const struct hwgw_order *order) {
   return venue_send(t->venue, &wire, pipeline_now_ns(t), mid2);
 }
 
-/* orders that are there by now, and what the model says of them and of those that rest */
+/* the venue's clock at a time of the gateway */
+static uint64_t venue_ns(const struct venue *v, uint64_t now_ns) {
+  return now_ns > v->feed_ns ? now_ns - v->feed_ns : 0;
+}
+
+static void answer_take(struct hwgw_pipeline *t) {
+  struct hwgw_order event = *(const struct hwgw_order *)venue_fifo_first(&t->venue->answers);
+  venue_fifo_pop(&t->venue->answers);
+  if (t->is_virtual) t->virtual_ns = event.ts_ns; /* as a clock that goes by itself has it by now */
+  uint32_t venue = event.instrument / t->symbol_cnt;
+  event.instrument = pipeline_symbol_of(t, event.instrument);
+  pipeline_answer(t, venue, &event);
+}
+
+/* orders that were there before now, and what was told of them and of those that rest */
 static void due(struct hwgw_pipeline *t, uint64_t now_ns) {
   struct venue *v = t->venue;
-  const struct venue_sent *sent;
-  while ((sent = venue_fifo_first(&v->sent)) != NULL && sent->at_ns <= now_ns) {
-    struct venue_sent order = *sent;
-    venue_fifo_pop(&v->sent);
-    venue_arrive(v, &order);
-  }
-  while (v->answers.cnt) {
-    struct hwgw_order event = *(const struct hwgw_order *)venue_fifo_first(&v->answers);
-    venue_fifo_pop(&v->answers);
-    uint32_t venue = event.instrument / t->symbol_cnt;
-    event.instrument = pipeline_symbol_of(t, event.instrument);
-    pipeline_answer(t, venue, &event);
+  uint64_t end_ns = venue_ns(v, now_ns), at_ns;
+  while (HWGW_UNLIKELY((at_ns = venue_due(v)) < end_ns)) {
+    const struct venue_sent *sent = venue_fifo_first(&v->sent);
+    if (sent && sent->at_ns == at_ns) {
+      struct venue_sent order = *sent;
+      venue_fifo_pop(&v->sent);
+      venue_arrive(v, &order);
+    } else {
+      answer_take(t);
+    }
   }
   v->fills.sz = 0; /* the journal has them */
   if (HWGW_UNLIKELY(v->is_out_of_memory) && !t->is_halted)
@@ -74,9 +86,9 @@ uint32_t pipeline_twins_book(struct hwgw_pipeline *p, struct hwgw_event *event, 
   event->ref_new ^= mark;
   for (uint32_t i = 0; i < p->twin_cnt; i++) {
     struct hwgw_pipeline *t = p->twin[i];
-    t->virtual_ns = p->virtual_ns;
     due(t, now_ns);
-    t->venue->now_ns = now_ns;
+    t->virtual_ns = p->virtual_ns;
+    t->venue->now_ns = venue_ns(t->venue, now_ns);
     is_own[i] = venue_look(t->venue, event, &named[i]);
   }
   uint32_t outcome = hwgw_books_apply(p->books, event, top_changed);
@@ -97,7 +109,7 @@ static void applied(struct hwgw_pipeline *t, const struct hwgw_event *event, uin
     pipeline_tob_put(t, event->instrument, &top);
     pipeline_decide(t, event, &top, top_changed, pipeline_now_ns(t), false);
   }
-  due(t, pipeline_now_ns(t));
+  due(t, pipeline_now_ns(p));
 }
 
 void pipeline_twins_applied(struct hwgw_pipeline *p, const struct hwgw_event *event, uint32_t outcome,
@@ -123,8 +135,8 @@ void pipeline_twins_good(struct hwgw_pipeline *p, uint32_t index, bool is_any_go
 void pipeline_twins_poll(struct hwgw_pipeline *p) {
   for (uint32_t i = 0; i < p->twin_cnt; i++) {
     struct hwgw_pipeline *t = p->twin[i];
+    due(t, pipeline_now_ns(p));
     t->virtual_ns = p->virtual_ns;
-    due(t, pipeline_now_ns(t));
     bool is_held = t->is_halted || t->has_halted_instrument;
     if (HWGW_UNLIKELY(is_held && t->cancel_on_halt)) pipeline_cancel_halted(t, pipeline_ticks(t));
   }
@@ -164,10 +176,12 @@ static int32_t open_one(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg 
   int32_t status = pipeline_open(&t, &own, p, twin->mode, error);
   if (status) return status;
   p->twin[p->twin_cnt++] = t;
-  const uint64_t at_once = 0;
-  struct hwgw_model model = {.order = {&twin->latency_ns, 1}, .answer = {&at_once, 1}, .has_impact = twin->has_impact};
-  status = venue_open(&t->venue, &model, t->instrument_cnt, error);
+  if (!venue_shares_books(twin->model))
+    return hwgw_error_set(error, HWGW_ERR_CONFIG, 0,
+                          "on paper the feed latency of the model is a constant, and no answer is faster");
+  status = venue_open(&t->venue, twin->model, t->instrument_cnt, error);
   if (status) return status;
+  t->venue->feed_ns = twin->model->feed.ns[0];
   if (!venue_reserve(t->venue))
     return hwgw_error_set(error, HWGW_ERR_INTERNAL, ENOMEM, "no memory for the model of the venue");
   t->venue->books = p->books;

@@ -91,6 +91,7 @@ struct venue_latency {
 struct venue {
   const struct hwgw_books *books; /* the market at now_ns */
   uint64_t now_ns;
+  uint64_t feed_ns; /* the gateway sees this market so much later; 0 when it has books of its own */
   uint32_t instrument_cnt;
   bool has_impact;
   bool is_out_of_memory;
@@ -122,6 +123,8 @@ struct venue {
 int32_t venue_open(struct venue **venue, const struct hwgw_model *model, uint32_t instrument_cnt,
                    struct hwgw_error *error);
 void venue_close(struct venue *venue);
+/* may the venue take the gateway's books for its market? */
+bool venue_shares_books(const struct hwgw_model *model);
 bool venue_reserve(struct venue *v); /* memory ahead, for those who must not wait for it */
 uint64_t venue_delay(struct venue_latency *latency);
 int32_t venue_latency_open(struct venue_latency *latency, const struct hwgw_model_latency *cfg, uint64_t seed,
@@ -134,6 +137,14 @@ bool venue_refs_remove(struct venue_refs *refs, uint64_t ref, uint32_t instrumen
 
 static inline void *venue_fifo_first(const struct venue_fifo *fifo) {
   return fifo->cnt ? fifo->data + (size_t)fifo->head * fifo->item_sz : NULL;
+}
+
+/* when, on the venue's clock, the next order is there or the next answer is told; an order goes first */
+static inline uint64_t venue_due(const struct venue *v) {
+  const struct venue_sent *sent = venue_fifo_first(&v->sent);
+  const struct hwgw_order *answer = venue_fifo_first(&v->answers);
+  uint64_t order_ns = sent ? sent->at_ns : UINT64_MAX, answer_ns = answer ? answer->ts_ns - v->feed_ns : UINT64_MAX;
+  return order_ns < answer_ns ? order_ns : answer_ns;
 }
 
 static inline void venue_fifo_pop(struct venue_fifo *fifo) {

@@ -169,6 +169,14 @@ int32_t venue_open(struct venue **out, const struct hwgw_model *model, uint32_t 
   return HWGW_OK;
 }
 
+bool venue_shares_books(const struct hwgw_model *model) {
+  if (model->own_books || model->feed.cnt != 1) return false;
+  for (uint32_t i = 0; i < model->answer.cnt; i++) {
+    if (model->answer.ns[i] < model->feed.ns[0]) return false;
+  }
+  return true;
+}
+
 bool venue_reserve(struct venue *v) {
   return fifo_grow(&v->sent, VENUE_ORDERS) && fifo_grow(&v->answers, 4 * VENUE_ORDERS) &&
          refs_grow(&v->ahead, REFS_RESERVED) && refs_grow(&v->taken, REFS_RESERVED);

@@ -26,11 +26,11 @@ from hwgw.journal.restore import Replay
 from hwgw.native import call, ffi, lib
 from hwgw.risk.control import of_settings
 from hwgw.segment import Segment
-from hwgw.settings import Settings
+from hwgw.settings import Model, Settings
 from hwgw.telemetry import ledger_rows
+from hwgw.venue_model import native_model
 
 from .figures import figures
-from .model import Latency, Model
 
 __all__ = ["RECORD", "Opened", "Result", "run"]
 
@@ -62,12 +62,6 @@ class Result:
     problems: tuple[str, ...] = ()
 
 
-def _latency(cfg: Any, latency: Latency, keep: list[Any]) -> None:
-    values = np.ascontiguousarray(latency.ns, np.uint64)
-    keep.append(values)
-    cfg.ns, cfg.cnt = ffi.cast("uint64_t *", values.ctypes.data), len(values)
-
-
 class Opened:
     """The native side of one run: a segment of its own that nobody else can see, a pipeline, the venue."""
 
@@ -95,12 +89,8 @@ class Opened:
         pipeline = ffi.new("struct hwgw_pipeline **")
         call(lib.hwgw_pipeline_open, pipeline, ffi.addressof(cfg))
         self._pipeline = pipeline[0]
-        told = ffi.new("struct hwgw_model *")
-        for given, latency in ((told.feed, model.feed), (told.order, model.order), (told.answer, model.answer)):
-            _latency(given, latency, self._keep)
-        told.fee_maker, told.fee_taker = model.fee_maker, model.fee_taker
-        told.has_impact, told.own_books = model.has_impact, model.own_books
-        told.seed, told.sample_ns = model.seed, model.sample_ns
+        told, keep = native_model(model)
+        self._keep.append(keep)
         backtest = ffi.new("struct hwgw_backtest **")
         call(lib.hwgw_backtest_open, backtest, self._pipeline, ffi.addressof(cfg.books), told)
         self._backtest = backtest[0]

@@ -15,11 +15,10 @@ from typing import Any, NamedTuple
 
 from hwgw.errors import UsageError
 from hwgw.feeds.source import Flow
-from hwgw.settings import Settings
+from hwgw.settings import Model, Settings
 
 from .cluster import LOCAL, run_on
 from .figures import total
-from .model import Model
 from .run import Result, run
 from .setting import with_params
 

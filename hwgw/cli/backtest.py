@@ -23,8 +23,8 @@ PATH = click.Path(path_type=Path, readable=False)
 
 def _delays(text: str) -> tuple[int, int, int]:
     """FROM:TO:STEPS, the first two with their units."""
-    from hwgw.backtest.model import DELAY
     from hwgw.strict_yaml import BadValueError
+    from hwgw.venue_model import DELAY
 
     try:
         low, high, steps = text.split(":")
@@ -75,8 +75,8 @@ def command(
     be.
     """
     from hwgw.backtest import figures, files, setting, sweep
-    from hwgw.backtest.model import load
     from hwgw.feeds.source import Flow
+    from hwgw.venue_model import load
 
     if (config_path is None) == (use is None):
         raise UsageError("strategies: name --config or --strategy, one of them")

@@ -22,7 +22,8 @@ import numpy as np
 from hwgw_sim.stream import Stream
 
 from hwgw import specs
-from hwgw.backtest import model, setting
+from hwgw import venue_model as model
+from hwgw.backtest import setting
 from hwgw.backtest.run import Opened
 from hwgw.feeds.books import FeedBooks
 from hwgw.feeds.source import open_source

@@ -23,7 +23,7 @@ from hwgw_sim.golden import venue as golden
 from hwgw_sim.stream import Stream, join, split
 from support.rig import compile_strategy
 
-from hwgw.backtest import model as models
+from hwgw import venue_model as models
 from hwgw.backtest import run as runs
 from hwgw.backtest import setting
 

@@ -21,8 +21,9 @@ from hwgw.feature_choice import native_features, parse_all
 from hwgw.gateway import RISK_WHERE
 from hwgw.native import call, ffi, lib
 from hwgw.segment import Segment
-from hwgw.settings import MODES
+from hwgw.settings import MODES, Latency, Model
 from hwgw.telemetry import ledger_rows
+from hwgw.venue_model import native_model
 
 GROUP, PORT = 0xE9360C6F, 26477  # 233.54.12.111
 MOLD_SESSION = b"000000059B"
@@ -164,6 +165,7 @@ class Rig:
         depth: int = 0,
         shown: Sequence[str] = (),
         paper: Sequence[tuple[Any, dict[str, int]]] = (),
+        model: Model | None = None,
         mode: str = "live",
         venues: Sequence[str] = (),
         risk: tuple[str, ...] = ("host", ""),
@@ -177,7 +179,8 @@ class Rig:
         """replay: blocks of a journal as records and how many these are, replay_halts: with its halts;
         depth, shown: levels and features.
 
-        paper: strategies of a twin, whose model of the venue is 0 ns away; mode: what those of the pipeline say.
+        paper: strategies of a twin; model: of its venue, else one that is 0 ns away.
+        mode: what the strategies of the pipeline say.
         venues: names of several; session is then an array of as many, and each has a channel of its own.
         risk: whose gate, the library of the card, and "card" when it sends.
         rules: of the card, their name and instrument beside the fields of the table.
@@ -212,7 +215,7 @@ class Rig:
             ],
         )
         chosen = self._strategies(strategies, features, mode)
-        self.paper = self._twin(cfg, paper, journal_sz_bytes, limits) if paper else None
+        self.paper = self._twin(cfg, paper, journal_sz_bytes, limits, model) if paper else None
         cfg.segment = self.segment.pointer
         cfg.cpu = -1
         cfg.journal_frames, cfg.virtual_clock = frames, bare
@@ -299,7 +302,12 @@ class Rig:
         return rows
 
     def _twin(
-        self, cfg: Any, given: Sequence[tuple[Any, dict[str, int]]], journal_sz_bytes: int, limits: np.ndarray | None
+        self,
+        cfg: Any,
+        given: Sequence[tuple[Any, dict[str, int]]],
+        journal_sz_bytes: int,
+        limits: np.ndarray | None,
+        model: Model | None,
     ) -> Segment:
         venues = self.segment.venues
         symbols = self.symbols * max(1, len(venues))
@@ -308,7 +316,9 @@ class Rig:
         segment.publish_limits(open_limits(len(self.symbols)) if limits is None else limits)
         segment.beat()
         twin = ffi.new("struct hwgw_twin_cfg[]", 1)
-        twin[0].segment, twin[0].mode, twin[0].has_impact = segment.pointer, MODES.index("paper"), True
+        twin[0].segment, twin[0].mode = segment.pointer, MODES.index("paper")
+        twin[0].model, keep = native_model(model or Model(*[Latency.constant(0)] * 3))
+        self._keep.append(keep)
         twin[0].strategy, twin[0].strategy_cnt = self._strategies(given, (), "paper"), len(given)
         for number in range(len(given)):
             segment.arm(number)

@@ -280,7 +280,8 @@ def test_without_dask_runs_go_one_after_another_and_it_says_so(feeds: Path, tmp_
 
 
 def test_tasks_that_are_a_day_once_more_are_known(feeds: Path) -> None:
-    from hwgw.backtest import model, setting
+    from hwgw import venue_model as model
+    from hwgw.backtest import setting
 
     assumed, strategy = model.load(feeds / "model.yaml"), setting.strategy("builtin:imbalance", ["qty=3"])
     days = [sweep.Task(feeds / name, setting.of_strategy(strategy, ["S0000001"]), assumed) for name in DAYS]

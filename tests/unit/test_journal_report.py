@@ -17,7 +17,7 @@ from support import soup_venue as sv
 from support.desk import Desk
 
 from hwgw import compliance, journal
-from hwgw.backtest import model as models
+from hwgw import venue_model as models
 from hwgw.errors import DeviceError
 from hwgw.journal.report import _rejects as rejects
 from hwgw.journal.report import histograms, report

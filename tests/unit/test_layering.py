@@ -56,6 +56,7 @@ LAYERS = (
         "hwgw.linear",
         "hwgw.logs",
         "hwgw.strategy_types",
+        "hwgw.venue_model",
         "hwgw.feeds",
         "hwgw.framed",
         "hwgw.telemetry",

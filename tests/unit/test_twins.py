@@ -185,13 +185,19 @@ def test_a_shadow_has_the_limits_of_the_one_it_is_beside(tmp_path: Path) -> None
     assert [(each.mode, each.of) for each in found.strategies] == [("live", ""), ("shadow", "a"), ("paper", "")]
     assert found.limits.strategies[1] == found.limits.strategies[0]
     assert found.paper
-    assert (found.paper.latency_ns, found.paper.impact) == (50_000, True)
+    model = found.paper.model
+    assert [each.ns.tolist() for each in (model.feed, model.order, model.answer)] == [[0], [50_000], [0]]
+    assert model.has_impact
 
 
 @pytest.mark.parametrize(
     ("rows", "keys", "says"),
     [
-        ([strategy("a", mode="paper")], {}, "paper: missing; a strategy that is not live needs paper.latency"),
+        (
+            [strategy("a", mode="paper")],
+            {},
+            "paper: missing; a strategy that is not live needs paper.latency or paper.model",
+        ),
         ([strategy("a")], {"paper": PAPER}, "no strategy has mode paper or shadow"),
         ([strategy("a"), strategy("b", mode="shadow")], {"paper": PAPER}, "of: missing: not a live strategy; a are"),
         ([strategy("a", of="a")], {}, "of: a: goes with mode: shadow"),

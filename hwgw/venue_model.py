@@ -2,13 +2,13 @@
 
 SPDX-License-Identifier: MIT
 
-Every latency becomes a list of equally likely nanoseconds: one value is a constant, 4,096 are a distribution, up to
-65,536 a measured histogram. The data plane and the reference draw from the same list with the same random numbers.
+The model of the venue of a backtest and of strategies on paper. Every latency becomes a list of equally likely
+nanoseconds: one value is a constant, 4,096 are a distribution, up to 65,536 a measured histogram. The data plane and
+the reference draw from the same list with the same random numbers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from statistics import NormalDist
@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgw.errors import ConfigError
+from hwgw.native import ffi
+from hwgw.settings import FEE_PLACES, SECOND_NS, Latency, Model
 from hwgw.strict_yaml import (
     Key,
     Node,
@@ -32,13 +34,11 @@ from hwgw.strict_yaml import (
     read,
 )  # fmt: skip
 
-__all__ = ["Latency", "Model", "load", "loads"]
+__all__ = ["Latency", "Model", "load", "loads", "native_model"]
 
-SECOND_NS = 10**9
 LATENCY_MAX_NS = 60 * SECOND_NS
 QUANTILES = 4096
 HISTOGRAM_QUANTILES = 65_536
-FEE_PLACES = 6
 FEE_MAX = 100 * 10**FEE_PLACES
 
 DELAY = duration(0, LATENCY_MAX_NS)
@@ -73,54 +73,6 @@ KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Latency:
-    """Equally likely delays in ns, ascending; text says where they come from."""
-
-    ns: NDArray[np.uint64]
-    text: str
-
-    @classmethod
-    def constant(cls, ns: int) -> Latency:
-        """The same delay each time."""
-        return cls(np.array([ns], np.uint64), f"{ns} ns")
-
-    @property
-    def median_ns(self) -> int:
-        """The one in the middle."""
-        return int(self.ns[len(self.ns) // 2])
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """What MODEL.yaml says. Fees in 1/1,000,000 of the currency unit per share, negative is a rebate."""
-
-    feed: Latency
-    order: Latency
-    answer: Latency
-    fee_maker: int = 0
-    fee_taker: int = 0
-    has_impact: bool = True
-    seed: int = 1
-    sample_ns: int = SECOND_NS
-    own_books: bool = False
-
-    def delayed(self, ns: int) -> Model:
-        """The same with ns more on the way of orders to the venue."""
-        if not ns:
-            return self
-        more = Latency(self.order.ns + np.uint64(ns), f"{self.order.text} + {ns} ns")
-        return replace(self, order=more)
-
-    def described(self) -> dict[str, Any]:
-        """For results: what was assumed."""
-        return {
-            "feed_latency": self.feed.text, "order_latency": self.order.text, "answer_latency": self.answer.text,
-            "fee_maker": self.fee_maker / 10**FEE_PLACES, "fee_taker": self.fee_taker / 10**FEE_PLACES,
-            "impact": self.has_impact, "seed": self.seed, "sample_ns": self.sample_ns,
-        }  # fmt: skip
-
-
 def load(path: Path) -> Model:
     """Read MODEL.yaml; ProblemsError names everything that is wrong with it."""
     return loads(path.read_bytes(), str(path))
@@ -142,6 +94,20 @@ def loads(raw: bytes, file: str = "model.yaml") -> Model:
     if problems:
         raise ProblemsError(file, problems)
     return Model(feed, order, answer, maker, taker, node["impact"], node["seed"], node["sample"])
+
+
+def native_model(model: Model) -> tuple[Any, list[Any]]:
+    """struct hwgw_model *, and what must stay alive with it."""
+    told = ffi.new("struct hwgw_model *")
+    keep: list[Any] = [told]
+    for cfg, latency in ((told.feed, model.feed), (told.order, model.order), (told.answer, model.answer)):
+        values = np.ascontiguousarray(latency.ns, np.uint64)
+        keep.append(values)
+        cfg.ns, cfg.cnt = ffi.cast("uint64_t *", values.ctypes.data), len(values)
+    told.fee_maker, told.fee_taker = model.fee_maker, model.fee_taker
+    told.has_impact, told.own_books = model.has_impact, model.own_books
+    told.seed, told.sample_ns = model.seed, model.sample_ns
+    return told, keep
 
 
 def _latency(node: Node, name: str, file: str, problems: list[Problem]) -> Latency:
