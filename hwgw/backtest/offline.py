@@ -20,6 +20,7 @@ from typing import Any
 from hwgw import framed, replay, specs
 from hwgw.bad_line import Faults
 from hwgw.errors import CheckFailed, UsageError
+from hwgw.feeds.progress import slices
 from hwgw.feeds.source import Capture, Flow
 from hwgw.gateway import NativeSettings
 from hwgw.journal.restore import Replay
@@ -33,6 +34,7 @@ from hwgw.telemetry import LedgerRow, ledger_rows
 __all__ = ["Offline", "Window", "flows_of", "run"]
 
 _STATES = {int(code.value): code.slug for code in specs.load("segment").enum("feed_state").values}
+SLICE_FRAMES = 1 << 15  # between two looks at the clock for the bar
 _serial = itertools.count()
 
 
@@ -103,11 +105,16 @@ def _wired(settings: Settings, flows: tuple[Flow, ...]) -> Settings:
 
 
 def run(
-    path: Path, settings: Settings, flows: tuple[Flow, ...], window: Window = Window(), faults: Sequence[Faults] = ()
+    path: Path,
+    settings: Settings,
+    flows: tuple[Flow, ...],
+    window: Window = Window(),
+    faults: Sequence[Faults] = (),
+    progress: bool | None = False,
 ) -> Offline:
     """Give the frames of a capture to a pipeline. CheckFailed when it is damaged or its times go back.
 
-    faults: of its lines A, B; they arrive as these let them.
+    faults: of its lines A, B; they arrive as these let them. progress: a bar for it (feeds/progress.py).
     """
     wired = _wired(settings, flows)
     name = f"replay-{os.getpid()}-{next(_serial)}"
@@ -123,7 +130,7 @@ def run(
         cfg = native.pipelines[0]
         cfg.virtual_clock, cfg.books.huge_pages = True, False
         call(lib.hwgw_pipeline_open, pipeline, ffi.addressof(cfg))
-        frames, span_ns, stats = _push(path, pipeline[0], window, flows, faults)
+        frames, span_ns, stats = _push(path, pipeline[0], window, flows, faults, progress)
         lib.hwgw_pipeline_publish(pipeline[0])
         counters = segment.counters()
         rows = [lib.hwgw_segment_channel(segment.pointer, 0, i) for i in range(len(wired.pipelines[0].channels))]
@@ -136,7 +143,7 @@ def run(
 
 
 def _push(
-    path: Path, pipeline: Any, window: Window, flows: Sequence[Flow], faults: Sequence[Faults]
+    path: Path, pipeline: Any, window: Window, flows: Sequence[Flow], faults: Sequence[Faults], progress: bool | None
 ) -> tuple[int, int, list[dict[str, int]]]:
     """Every frame of the window at its time; how many, the time between first and last, what bad lines did."""
     recorded = replay.recording(path, flows[0])
@@ -144,5 +151,7 @@ def _push(
     source, stats = part(recorded, window.start_ns, window.until_ns, Fraction(1)), list[dict[str, int]]()
     if faults:
         source, stats = replay.degrade(source, flows, faults)
-    lib.hwgw_pipeline_timed(pipeline, ffi.from_buffer("struct hwgw_frame[]", source.frames), len(source), first)
+    frames = ffi.from_buffer("struct hwgw_frame[]", source.frames)
+    for each in slices(len(source), SLICE_FRAMES, "frames", progress=progress):
+        lib.hwgw_pipeline_timed(pipeline, frames + each.start, each.stop - each.start, first)
     return len(source), source.pass_ns, stats

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path, readable=False)
 SPEED_MAX = 10**6
+# what goes with which way of replaying
+TAKES = {
+    "--journal": ("--journal", "--verify", "--name", "--config"),
+    "--to gateway": ("--to", "--speed", "--from", "--until", "--group", "--faults", "--config"),
+    "--to G:P": ("--to", "--speed", "--from", "--until", "--group", "--faults", "--lines", "--local-address", "--ttl"),
+    "--to IF": ("--to", "--speed", "--from", "--until", "--group", "--faults", "--backend"),
+}
 
 
 def _window(start: str | None, until: str | None) -> Window:
@@ -66,7 +73,11 @@ def _speed(text: str) -> Fraction | None:
 )
 @click.option("--name", help="The gateway, where the folder of --journal holds the journals of several.")
 @click.option(
-    "--speed", default="recorded", show_default=True, metavar="SPEED", help="recorded, max, or Nx such as 10x."
+    "--speed",
+    default="recorded",
+    show_default=True,
+    metavar="SPEED",
+    help="recorded, max, or Nx such as 10x; gateway: max.",
 )
 @click.option("--from", "start", metavar="TIME", help="Begin so long behind the first frame, such as 500ms.")
 @click.option("--until", metavar="TIME", help="End so long behind the first frame.")
@@ -118,9 +129,9 @@ def command(
     has the frames. Exit code 1 when an order or a verdict comes out otherwise, or nothing could be compared.
     """
     if journal or verify or name:
-        others = {"FILE": file, "--to": to, "--from": start, "--until": until, "--group": groups}
-        if wrong := [option for option, value in others.items() if value]:
-            raise UsageError(f"{', '.join(wrong)}: goes with a capture; --journal takes --verify, --config and --name")
+        if file:
+            raise UsageError(f"FILE {file}: goes with --to; --journal takes {', '.join(TAKES['--journal'])}")
+        _only("--journal")
         if not journal or not verify:
             raise UsageError("--journal FOLDER and --verify go together")
         return _again(out, journal, name, config_path)
@@ -128,18 +139,39 @@ def command(
         raise UsageError(
             "FILE|FOLDER --to IF|GROUP:PORT|gateway replays a capture; --journal FOLDER --verify a journal"
         )
+    targets = _targets(to, lines)
+    _only("--to gateway" if to == "gateway" else "--to G:P" if targets else "--to IF")
     pace, window = _speed(speed), _window(start, until)
     bad = _faults(faults)
-    targets = _targets(to, lines)
-    if not targets and (lines or local_address or ttl != 1):
-        raise UsageError("--lines, --local-address and --ttl go with --to G:P")
     if to == "gateway":
+        if pace is not None and "--speed" in _given():
+            raise UsageError(
+                f"--speed {speed}: a pipeline without a network takes frames as fast as it can; max is allowed"
+            )
         _offline(out, file, window, groups, config_path, bad)
         return 0
-    if config_path:
-        raise UsageError("--config goes with --to gateway")
     _send(out, file, targets or to, pace, window, backend, groups, bad, local_address, ttl)
     return 0
+
+
+def _given() -> list[str]:
+    """The options that the command line names, but for those of every verb."""
+    context = click.get_current_context()
+    named = click.core.ParameterSource.COMMANDLINE
+    known = {option for taken in TAKES.values() for option in taken}
+    return [
+        each.opts[0]
+        for each in context.command.params
+        if each.name and context.get_parameter_source(each.name) is named and each.opts[0] in known
+    ]
+
+
+def _only(way: str) -> None:
+    """UsageError for the first option that this way of replaying would not look at."""
+    for option in _given():
+        if option not in TAKES[way]:
+            others = " and ".join(other for other, taken in TAKES.items() if option in taken)
+            raise UsageError(f"{option}: it goes with {others}; {way} takes {', '.join(TAKES[way])}")
 
 
 def _again(out: Output, target: Path, name: str | None, config_path: Path | None) -> int:
@@ -265,7 +297,7 @@ def _offline(
     names = [] if config_path else setting.symbols_of(files(file)[0])  # a day's directory stands at its beginning
     settings, left_out = setting.of_config(config_path) if config_path else (setting.watching(names), {})
     began = time.monotonic()
-    found = offline.run(file, settings, flows, window, faults)
+    found = offline.run(file, settings, flows, window, faults, None if out.level >= 0 else False)
     took_s = time.monotonic() - began
     ledgers = {row.name: row.as_dict() for row in found.ledgers}
     messages = found.counters["itch.messages"]

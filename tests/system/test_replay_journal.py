@@ -241,7 +241,8 @@ def test_a_run_behind_a_crash_alone_says_what_is_missing(hwgw, crashed: Path, tm
     [
         (["--verify"], "--journal FOLDER and --verify go together"),
         (["--journal", "."], "--journal FOLDER and --verify go together"),
-        (["--journal", ".", "--verify", "--to", "lo"], "--to: goes with a capture"),
+        (["--journal", ".", "--verify", "--to", "lo"], "--to: it goes with --to gateway and --to G:P and --to IF"),
+        (["--journal", ".", "--verify", "--speed", "max"], "--journal takes --journal, --verify, --name, --config"),
         (["--journal", "nowhere", "--verify"], "nowhere: no such file or folder"),
         ([], "FILE|FOLDER --to IF|GROUP:PORT|gateway replays a capture"),
     ],

@@ -82,8 +82,29 @@ def test_a_hole_is_shown_and_a_window_counts_from_the_first_frame(tmp_path: Path
     found = told(str(path), "--to", "gateway")
     assert found["states"] != ["good"]
     whole = pcap(tmp_path / "day.pcap", frames)
-    found = told(str(whole), "--to", "gateway", "--until", "100ms")
+    found = told(str(whole), "--to", "gateway", "--until", "100ms", "--speed", "max")
     assert found["frames"] == 100
+
+
+def test_slices_of_a_capture_are_the_capture_and_a_bar_shows_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hwgw.backtest import offline, setting
+    from hwgw.feeds import progress
+
+    path = pcap(tmp_path / "day.pcap", day())
+    settings, flows = setting.watching(setting.symbols_of(path)), offline.flows_of(path)
+    whole = offline.run(path, settings, flows)
+    monkeypatch.setattr(progress, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(progress, "INTERVAL_S", 0.0)
+    monkeypatch.setattr(offline, "SLICE_FRAMES", 7)
+    found = offline.run(path, settings, flows, progress=True)
+    assert (found.frames, found.book_hash, found.counters) == (200, whole.book_hash, whole.counters)
+    drawn = capsys.readouterr().err
+    assert drawn.count(" frames, ") == -(-200 // 7)
+    assert "]   4%  7 frames, " in drawn
+    assert "[##############################] 100%  200 frames, " in drawn
+    assert drawn.endswith("\r\x1b[K")
 
 
 @pytest.mark.parametrize(
@@ -92,8 +113,13 @@ def test_a_hole_is_shown_and_a_window_counts_from_the_first_frame(tmp_path: Path
         (["--to", "gateway", "--speed", "5y"], 2, "--speed 5y: recorded, max, and Nx"),
         (["--to", "gateway", "--from", "2s", "--until", "1s"], 2, "is not behind --from"),
         (["--to", "gateway", "--from", "2"], 2, "the unit is missing"),
-        (["--to", "nowhere0", "--config", "x.yaml"], 2, "goes with --to gateway"),
-        (["--to", "lo", "--lines", "A,B"], 2, "go with --to G:P"),
+        (["--to", "nowhere0", "--config", "x.yaml"], 2, "--config: it goes with --journal and --to gateway"),
+        (["--to", "lo", "--lines", "A,B"], 2, "--lines: it goes with --to G:P"),
+        (["--to", "gateway", "--speed", "2x"], 2, "--speed 2x: a pipeline without a network"),
+        (["--to", "gateway", "--speed", "recorded"], 2, "max is allowed"),
+        (["--to", "gateway", "--backend", "packet"], 2, "--backend: it goes with --to IF; --to gateway takes --to, --"),
+        (["--to", "239.1.2.3:5000", "--backend", "auto"], 2, "--backend: it goes with --to IF; --to G:P takes"),
+        (["--to", "gateway", "--name", "x"], 2, "goes with --to; --journal takes --journal, --verify, --name"),
         (["--to", "239.1.2.3:0"], 2, "--to 239.1.2.3:0: allowed is IPV4:PORT"),
         (["--to", "239.1.2.3:5000", "--lines", "C"], 2, "--lines C: A, B, and A,B are allowed"),
         (["--to", "239.1.2.3:5000", "--faults", "loss=2"], 2, "faults 'loss=2'"),
