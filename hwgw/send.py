@@ -127,7 +127,8 @@ class Datagrams(Closing):
         for to, (group, port) in zip(self._native, self.targets, strict=True):
             to.group, to.port = int(ipaddress.IPv4Address(group)), port
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._told = ffi.new("struct hwgw_pace_report *")
+        self._told = ffi.new("struct hwgw_pace_report *")  # of this schedule
+        self._taken = self._refused = 0  # of those before it
         try:
             self._socket.setblocking(False)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
@@ -145,7 +146,10 @@ class Datagrams(Closing):
         return f"kernel UDP to {', '.join(f'{group}:{port}' for group, port in self.targets)}"
 
     def fill(self, cfg: Any) -> None:
-        """Of a struct hwgw_pace_cfg: what a socket needs."""
+        """Of a struct hwgw_pace_cfg: what a socket needs. A schedule of its own begins."""
+        self._taken += int(self._told.taken)
+        self._refused += int(self._told.refused)
+        self._told = ffi.new("struct hwgw_pace_report *")
         cfg.is_udp, cfg.fd = True, self._socket.fileno()
         cfg.targets, cfg.target_cnt = self._native, len(self.targets)
 
@@ -156,9 +160,9 @@ class Datagrams(Closing):
         return is_over
 
     def stats(self) -> dict[str, int]:
-        """As of a receiver: frames sent, and those that the kernel refused."""
-        refused = int(self._told.refused)
-        return {"tx_frames": int(self._told.taken) - refused, "tx_drop_refused": refused}
+        """As of a receiver, since open: frames sent, and those that the kernel refused."""
+        refused = self._refused + int(self._told.refused)
+        return {"tx_frames": self._taken + int(self._told.taken) - refused, "tx_drop_refused": refused}
 
     def flush(self, timeout: float | None = None) -> int:
         """What the kernel took is on its way."""

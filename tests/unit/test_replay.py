@@ -25,6 +25,7 @@ from support.market import until
 from support.rig import frame, mold
 
 from hwgw import replay, send
+from hwgw.backtest.offline import flows_of
 from hwgw.bad_line import Faults, Line
 from hwgw.errors import CheckFailed
 from hwgw.feeds.source import Flow
@@ -220,6 +221,22 @@ def test_packets_of_one_line_leave_on_two_through_the_kernel(tmp_path: Path) -> 
         assert (found["backend"], found["frames"], found["sent"], found["dropped"]) == ("kernel", 1200, 1200, {})
         only = told(str(path), "--to", listener.to, "--lines", "B", "--speed", "max", "--until", "100ms")
         assert (only["sent"], listener.taken(0), len(listener.taken(1))) == (200, [], 200)
+
+
+def test_a_socket_sends_one_schedule_behind_another_and_each_is_counted(tmp_path: Path) -> None:
+    recorded = replay.recording(pcap(tmp_path / "day.pcap", day(30)))
+    with Listener(1) as listener:
+        host, port = listener.to.split(":")
+        source, _ = replay.lines(recorded, flows_of(tmp_path / "day.pcap"), [0])
+        with send.Datagrams([(host, int(port))]) as out:
+            reports = [send.run(out, source, send.Rate("max"), count) for count in (30, 70, 5)]
+            assert [(report.taken, report.sent, report.dropped) for report in reports] == [
+                (30, 30, {}),
+                (70, 70, {}),
+                (5, 5, {}),
+            ]
+            assert out.stats() == {"tx_frames": 105, "tx_drop_refused": 0}
+        assert len(listener.taken(0)) == 105
 
 
 def test_what_arrives_through_bad_lines_is_what_the_same_line_lets_through(tmp_path: Path) -> None:
