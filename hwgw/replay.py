@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import select
 import sys
 import termios
@@ -40,8 +41,18 @@ __all__ = ["Player", "degrade", "files", "is_capture", "lines", "recording", "te
 
 ROW = np.dtype([("due_ns", "u8"), ("at", "u8"), ("len", "u4"), ("from", "u4"), ("is_damaged", "?")], align=True)
 assert ffi.sizeof("struct hwgw_bad_line_row") == ROW.itemsize  # noqa: S101 (the struct is C's)
-SEEK_NS = 1_000_000_000
-KEYS = "space pause  . one frame  <- -> 1 s  q end"
+SECOND_NS, DAY_NS = 1_000_000_000, 86_400 * 1_000_000_000
+# keys that seek, as a terminal sends them (ECMA-48: CUF, CUB, CUU, CUD; DEC's Prev and Next), in ns of the recording
+SEEKS = {
+    "\x1b[C": SECOND_NS, "\x1b[D": -SECOND_NS, "\x1b[A": 60 * SECOND_NS, "\x1b[B": -60 * SECOND_NS,
+    "\x1b[5~": 600 * SECOND_NS, "\x1b[6~": -600 * SECOND_NS,
+}  # fmt: skip
+KEYS = (
+    "space pause  . one frame  q end  g HH:MM:SS Enter go to a time\n"
+    "seek: <- -> 1 s  down up 1 minute  PgDn PgUp 10 minutes\n"
+)
+KEY = re.compile(r"\x1b\[[0-9;]*[A-Za-z~]|.", re.DOTALL)
+TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])", re.ASCII)
 
 
 def files(path: str | os.PathLike[str]) -> list[Path]:
@@ -249,21 +260,26 @@ def words(stats: Sequence[dict[str, int]]) -> list[str]:
 class Player:
     """Keys and a progress line on a terminal, for send.run(steer=); a context that gives the terminal back.
 
-    Space pauses and goes on, . sends one frame and pauses, the arrows seek by a second of the recording, q ends.
+    Space pauses and goes on, . sends one frame and pauses, q ends. The arrows to the sides seek by a second of the
+    recording, up and down by a minute, PgUp and PgDn by ten; g HH:MM:SS Enter goes to a time of its day: the first
+    behind its beginning, of a capture in UTC, of a BinaryFILE as its messages have it.
     """
 
     def __init__(self, source: Source, speed: Fraction, keys: TextIO | None, screen: TextIO) -> None:
         """keys: a terminal to read from, None: the line alone."""
         self._due, self._speed = _times(source), speed
+        self._begin_ns = int(source.frames["ts_ns"][0]) - self._recorded(0)
         self._keys, self._screen = keys, screen
         self._paused = False
+        self._typed: str | None = None
+        self._said = ""
         self._before: Any = None
 
     def __enter__(self) -> Self:
         if self._keys is not None:
             self._before = termios.tcgetattr(self._keys)
             tty.setcbreak(self._keys)
-            self._say(KEYS + "\n")
+            self._say(KEYS)
         return self
 
     def __exit__(
@@ -295,32 +311,70 @@ class Player:
                 lib.hwgw_pace_go(pace, at, at + 1)
                 self._line(at, told)
                 return "go"
-            elif key in ("\x1b[C", "\x1b[D"):
-                step = int(SEEK_NS / self._speed) * (1 if key == "\x1b[C" else -1)
-                to = max(0, int(self._due[min(at, len(self._due) - 1)]) + step)
-                at = min(int(np.searchsorted(self._due, to)), len(self._due) - 1)
+            elif (to := self._sought(key, at)) is not None:
+                at = min(int(np.searchsorted(self._due, max(0, to))), len(self._due) - 1)
                 lib.hwgw_pace_go(pace, at, 0)
         self._line(at, told)
         return "wait" if self._paused else "go"
 
     def _pressed(self) -> list[str]:
-        """The keys since the last look."""
+        """The keys since the last look, without those of a time that is being typed."""
         if self._keys is None or not select.select([self._keys], [], [], 0)[0]:
             return []
-        text = os.read(self._keys.fileno(), 64).decode("ascii", "ignore")
         found = []
-        while text:
-            size = 3 if text.startswith("\x1b[") else 1
-            found.append(text[:size])
-            text = text[size:]
+        for key in KEY.findall(os.read(self._keys.fileno(), 1024).decode("ascii", "ignore")):
+            self._said = ""
+            if self._typed is None:
+                self._typed = "" if key == "g" else None
+                found += [key] * (key != "g")
+            elif key in "\r\n":
+                found.append("g" + self._typed)
+                self._typed = None
+            elif key in "\b\x7f":
+                self._typed = self._typed[:-1]
+            else:
+                self._typed = self._typed + key if key in "0123456789:" else None  # any other key leaves it
         return found
+
+    def _sought(self, key: str, at: int) -> int | None:
+        """When a key that seeks goes to, as the schedule has it; None for any other, or a time that is not there."""
+        here = self._recorded(min(at, len(self._due) - 1))
+        if key in SEEKS:
+            return int((here + SEEKS[key]) / self._speed)
+        if key[0] != "g":
+            return None
+        match, last = TIME.fullmatch(key[1:]), self._recorded(len(self._due) - 1)
+        if not match:
+            self._said = f"{key[1:]}: HH:MM:SS is allowed"
+            return None
+        hours, minutes, seconds = map(int, match.groups())
+        behind = ((hours * 3600 + minutes * 60 + seconds) * SECOND_NS - self._begin_ns) % DAY_NS
+        if behind > last and DAY_NS - behind < SECOND_NS:
+            behind = 0  # within the second that it begins in
+        if behind > last:
+            self._said = f"{key[1:]}: {self._clock(0)} to {self._clock(last)} are allowed"
+            return None
+        return int(behind // self._speed)
+
+    def _recorded(self, at: int) -> int:
+        """How far behind the beginning of the recording a frame is, in ns; the schedule is `speed` times as fast."""
+        return int(int(self._due[at]) * self._speed)
+
+    def _clock(self, behind_ns: int) -> str:
+        seconds = (self._begin_ns + behind_ns) // SECOND_NS % 86_400
+        return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
     def _line(self, at: int, told: Any) -> None:
         last = len(self._due) - 1
-        here, whole = (int(self._due[min(n, last)]) * float(self._speed) / 1e9 for n in (at, last))
+        here, whole = (self._recorded(min(n, last)) for n in (at, last))
         state = "paused " if self._paused else ""
+        if self._typed is not None or self._said:
+            state = (self._said or f"go to {self._typed}_") + "  "
         late = f"late p99 {int(told.late_p99) / 1000:,.0f} us" if told.late_max else ""
-        self._say(f"\r\x1b[K{state}{here:,.3f} of {whole:,.3f} s, frame {at:,} of {last + 1:,}  {late}")
+        at_s, of_s = here / SECOND_NS, whole / SECOND_NS
+        text = f"{state}{at_s:,.3f} of {of_s:,.3f} s, frame {at:,} of {last + 1:,}  {self._clock(here)}  {late}"
+        width = os.get_terminal_size(self._screen.fileno()).columns
+        self._say("\r\x1b[K" + (text[: width - 1] if width else text))
 
 
 def terminal() -> tuple[TextIO | None, TextIO] | None:

@@ -123,7 +123,8 @@ def command(
     takes them, and the ledgers say what became of each. Exit code 1 when frames were lost here, the capture is damaged
     or its times go back.
 
-    On a terminal: space pauses, . sends one frame, the arrows seek by a second, q ends.
+    On a terminal: space pauses, . sends one frame, q ends; the arrows seek by a second and by a minute, PgUp and PgDn
+    by ten minutes, g HH:MM:SS Enter goes to a time of the recording.
 
     --journal FOLDER --verify judges a recorded day again; with --config strategies decide again, where the journal
     has the frames. Exit code 1 when an order or a verdict comes out otherwise, or nothing could be compared.

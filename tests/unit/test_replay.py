@@ -43,11 +43,11 @@ def pcap(path: Path, frames: list[tuple[int, bytes]]) -> Path:
     return path
 
 
-def day(cnt: int = 200) -> list[tuple[int, bytes]]:
+def day(cnt: int = 200, step_ns: int = STEP_NS) -> list[tuple[int, bytes]]:
     with Stream(SEED, 3, 50) as stream:
         messages = stream.messages(cnt * PER_FRAME)
     return [
-        (START_NS + i * STEP_NS, frame(mold(1 + i * PER_FRAME, messages[i * PER_FRAME : (i + 1) * PER_FRAME])))
+        (START_NS + i * step_ns, frame(mold(1 + i * PER_FRAME, messages[i * PER_FRAME : (i + 1) * PER_FRAME])))
         for i in range(cnt)
     ]
 
@@ -408,45 +408,92 @@ def test_recordings_that_do_not_go_together_are_named(tmp_path: Path) -> None:
     assert (done.returncode, "is framed for one group" in done.stderr) == (2, True), done.stderr
 
 
-def test_keys_pause_step_seek_and_end(tmp_path: Path) -> None:
-    """On a terminal, at a hundredth of the recorded speed: nothing moves unless a key says so."""
-    path = pcap(tmp_path / "day.pcap", day(3000))
-    controller, terminal = pty.openpty()
-    shown = b""
+class Keyboard:
+    """A replay at a hundredth of the recorded speed, on a terminal: nothing moves unless a key says so."""
 
-    def has(what: bytes) -> bool:
-        nonlocal shown
-        while select.select([controller], [], [], 0)[0]:
-            shown += os.read(controller, 4096)
-        return what in shown
-
-    def press(keys: bytes, what: bytes) -> None:
-        nonlocal shown
-        shown = b""
-        os.write(controller, keys)
-        until(lambda: has(what), f"it says {what!r}: {shown!r}")
-
-    with Listener(1) as listener:
+    def __init__(self, path: Path, listener: Listener) -> None:
+        self.controller, self._terminal = pty.openpty()
+        self._shown = b""
         command = [sys.executable, "-m", "hwgw.cli", "replay", str(path), "--to", listener.to, "--speed", "0.01x"]
-        with subprocess.Popen(command, stdin=terminal, stderr=terminal, stdout=subprocess.PIPE, text=True) as process:
-            try:
-                until(lambda: has(b"of 2.999 s, frame"), "the line is shown")
-                press(b" ", b"paused")
-                before = len(listener.taken(0))
-                press(b"\x1b[C\x1b[C", b"frame 2,")
-                assert listener.taken(0) == []
-                press(b".", b"frame 2,")
-                until(lambda: bool(select.select(listener.sockets, [], [], 0)[0]), "one frame comes")
-                press(b"\x1b[D", b"paused 1.")
-                stepped = listener.taken(0)
-                os.write(controller, b"q")
-                said, _ = process.communicate(timeout=20)
-            finally:
-                process.kill()
-                os.close(controller)
-                os.close(terminal)
+        self.process = subprocess.Popen(
+            command, stdin=self._terminal, stderr=self._terminal, stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> Keyboard:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+        os.close(self.controller)
+        os.close(self._terminal)
+
+    def has(self, what: bytes) -> bool:
+        while select.select([self.controller], [], [], 0)[0]:
+            self._shown += os.read(self.controller, 4096)
+        return what in self._shown
+
+    def press(self, keys: bytes, what: bytes) -> None:
+        """Type, and wait until something is shown that was not before."""
+        self._shown = b""
+        os.write(self.controller, keys)
+        until(lambda: self.has(what), f"it says {what!r}: {self._shown!r}")
+
+    def end(self) -> str:
+        os.write(self.controller, b"q")
+        said, _ = self.process.communicate(timeout=20)
+        return said
+
+
+def test_keys_pause_step_seek_and_end(tmp_path: Path) -> None:
+    path = pcap(tmp_path / "day.pcap", day(3000))
+    with Listener(1) as listener, Keyboard(path, listener) as keyboard:
+        until(lambda: keyboard.has(b"of 2.999 s, frame"), "the line is shown")
+        keyboard.press(b" ", b"paused")
+        before = len(listener.taken(0))
+        keyboard.press(b"\x1b[C\x1b[C", b"frame 2,")
+        assert listener.taken(0) == []
+        keyboard.press(b".", b"frame 2,")
+        until(lambda: bool(select.select(listener.sockets, [], [], 0)[0]), "one frame comes")
+        keyboard.press(b"\x1b[D", b"paused 1.")
+        stepped = listener.taken(0)
+        said = keyboard.end()
     assert len(stepped) == 1
     seq = struct.unpack_from(">Q", stepped[0], 10)[0]
     assert 20_000 <= seq < 20_000 + 10 * (before + 3), "two seconds behind where it was paused"
     assert f"{before + 1} of 3,000 frames" in said
-    assert process.returncode == 0
+    assert keyboard.process.returncode == 0
+
+
+def test_keys_seek_by_minutes_and_to_a_time_of_the_capture(tmp_path: Path) -> None:
+    """A frame a second for two hours, from 22:13:20 UTC on: frame 1 waits when the first has left at once."""
+    path = pcap(tmp_path / "day.pcap", day(7200, 10**9))
+    with Listener(1) as listener, Keyboard(path, listener) as keyboard:
+        until(lambda: keyboard.has(b"g HH:MM:SS Enter"), "the keys are shown")
+        until(lambda: keyboard.has(b"frame 1 of 7,200  22:13:21"), "the first frame has left")
+        assert keyboard.has(b"down up 1 minute  PgDn PgUp 10 minutes")
+        keyboard.press(b" ", b"paused 1.000 of 7,199.000 s")
+        for keys, shown in (
+            (b"\x1b[A", b"frame 61 of 7,200  22:14:21"),
+            (b"\x1b[5~", b"frame 661 of 7,200  22:24:21"),
+            (b"\x1b[B", b"frame 601 of"),
+            (b"\x1b[6~", b"frame 1 of"),
+            (b"\x1b[6~", b"frame 0 of"),
+            (b"g22:3", b"go to 22:3_"),
+            (b"1\x7f0:00\r", b"paused 1,000.000 of 7,199.000 s, frame 1,000 of 7,200  22:30:00"),
+            (b"g00:00:05\n", b"frame 6,405 of 7,200  00:00:05"),  # of the next day
+            (b"g22:13:20\r", b"frame 0 of"),
+            (b"g22:13:19\r", b"22:13:19: 22:13:20 to 00:13:19 are allowed  0.000 of"),
+            (b"g24:00:00\r", b"24:00:00: HH:MM:SS is allowed"),
+            (b"g2", b"go to 2_"),
+            (b"x", b"paused 0.000 of"),
+            (b"g23:13:20\r", b"frame 3,600 of"),
+        ):
+            keyboard.press(keys, shown)
+        listener.taken(0)
+        keyboard.press(b".", b"frame 3,601 of 7,200  23:13:21")
+        (stepped,) = listener.taken(0)
+        said = keyboard.end()
+    assert struct.unpack_from(">Q", stepped, 10)[0] == 1 + 3600 * PER_FRAME
+    assert "2 of 7,200 frames" in said
+    assert keyboard.process.returncode == 0
