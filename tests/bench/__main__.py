@@ -22,6 +22,8 @@ MODULES = sorted(path.stem.removeprefix("bench_") for path in Path(__file__).par
 BLOCKS = {  # figures with a table of their own, by how they begin
     "feed": ("decode_msgs_", "decode_columns_", "decode_in_order_", "framing_", "book_", "tob_rows_"),
     "halt": ("halt_", "limits_ack_"),
+    "backtest": ("backtest_",),
+    "replay": ("replay_",),
 }
 
 
