@@ -333,11 +333,12 @@ class Segment(Halts):
     def strategies(self) -> dict[str, dict[str, Any]]:
         """What each strategy of the configuration has done, by name; number is what arm() takes.
 
-        of: of a shadow, the number of the live strategy that it is beside; else -1.
+        of: of a shadow, the number of the live strategy that it is beside; else -1. fees: on paper, by the model, in
+        1/1,000,000; pnl is before them.
         """
         keys = (
             *("account", "fills", "rejects", "passed", "refused"),
-            *("executed_qty", "executed_notional", "cash", "mark"),
+            *("executed_qty", "executed_notional", "cash", "mark", "fees"),
         )
         found: dict[str, dict[str, Any]] = {}
         modes = enum_names("strategy_mode")

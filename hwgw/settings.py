@@ -338,7 +338,9 @@ class Paper:
     def text(self) -> str:
         """How far away the venue is."""
         away_us = (self.model.feed.median_ns + self.model.order.median_ns) / 1000
-        return f"{away_us:g} us away" + (f" in the middle, by {self.file}" if self.file else "")
+        if not self.file:
+            return f"{away_us:g} us away"
+        return f"{away_us:.0f} us away in the middle, by {self.file}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,21 @@ static void answer_take(struct hwgw_pipeline *t) {
   pipeline_answer(t, venue, &event);
 }
 
+/* what the model takes for executions */
+static void fees_take(struct hwgw_pipeline *t) {
+  struct venue *v = t->venue;
+  const struct hwgw_venue_fill *fill = (const struct hwgw_venue_fill *)v->fills.data;
+  bool has_fees = v->fee_maker || v->fee_taker;
+  for (uint64_t cnt = v->fills.sz / sizeof *fill; has_fees && cnt; cnt--, fill++) {
+    const struct pipeline_strategy *strategy = pipeline_strategy_of(t, fill->strategy);
+    if (strategy) strategy->row->fees += fill->fee;
+    struct hwgw_journal_fee fee = {
+        .match = fill->match, .fee = fill->fee, .ref = fill->ref, .strategy = fill->strategy, .cause = fill->cause};
+    journal_keep(&t->journal, HWGW_JOURNAL_RECORD_TYPE_FEE, 0, pipeline_now_ns(t), &fee, sizeof fee);
+  }
+  v->fills.sz = 0; /* all else stands in the events of the gate */
+}
+
 /* orders that were there before now, and what was told of them and of those that rest */
 static void due(struct hwgw_pipeline *t, uint64_t now_ns) {
   struct venue *v = t->venue;
@@ -68,10 +83,11 @@ static void due(struct hwgw_pipeline *t, uint64_t now_ns) {
       venue_fifo_pop(&v->sent);
       venue_arrive(v, &order);
     } else {
+      if (v->fills.sz) fees_take(t); /* on record before the event that it belongs to */
       answer_take(t);
     }
   }
-  v->fills.sz = 0; /* the journal has them */
+  if (HWGW_UNLIKELY(v->fills.sz)) fees_take(t);
   if (HWGW_UNLIKELY(v->is_out_of_memory) && !t->is_halted)
     hwgw_halt(t->segment, HWGW_RISK_REASON_STATE, "the model of the venue has no memory left");
 }

@@ -29,7 +29,7 @@ def command(out: Output, name: str, a: str | None, b: str | None, journal: Path 
 
     Gateway NAME's strategy A against B, of any mode; without them, each shadow against the live strategy that it is
     beside. Orders, refusals, fills, PnL and latency; with --journal also which orders were decided on the same message
-    of the feed, and how far apart. PnL is before fees.
+    of the feed, and how far apart. Fees are those of the model of the venue, for what trades on paper.
     """
     from hwgw.errors import UsageError
     from hwgw.journal.compare import lines
@@ -60,6 +60,7 @@ def _pairs(known: dict[str, tuple[int, int]], a: str | None, b: str | None) -> l
 
 
 def _of_segments(name: str, a: str | None, b: str | None) -> list[dict[str, Any]]:
+    from hwgw.journal.compare import money
     from hwgw.segment import Segment, gateways
     from hwgw.settings import MODES, twin_name
     from hwgw.telemetry import snapshot
@@ -78,7 +79,7 @@ def _of_segments(name: str, a: str | None, b: str | None) -> list[dict[str, Any]
         total = look["latency_ns"]["total"]
         return {
             "strategy": strategy, "mode": row["mode"], "passed": row["passed"], "refused": row["refused"],
-            "fills": row["fills"], "executed_qty": row["executed_qty"], "pnl": row["pnl"] / 10_000,
+            "fills": row["fills"], "executed_qty": row["executed_qty"], **money(row["mode"], row["pnl"], row["fees"]),
             "segment_latency_ns": {key: total[key] for key in ("cnt", "p50", "p99", "max")},
         }  # fmt: skip
 

@@ -4,8 +4,9 @@ SPDX-License-Identifier: MIT
 
 Two orders are the same decision when the same message of the feed caused them (its sequence number), for the same
 symbol and side; terms and time may differ, and are compared. Fill rate and slippage are those of `hwgw journal report`.
-PnL is cash and positions at the last price that either gate valued the symbol at, before fees. Runs that did not begin
-together are not compared: it is the last run of each journal that counts.
+PnL is cash and positions at the last price that either gate valued the symbol at, before fees; what trades on paper
+pays those of its model. Runs that did not begin together are not compared: it is the last run of each journal that
+counts.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from typing import Any
 
 from .. import specs
 from ..errors import CheckFailed, UsageError
-from ..settings import MODES
+from ..settings import FEE_PLACES, MODES
 from .files import Record, blocks, records
 from .report import Reader, percentiles
 
-__all__ = ["Day", "compare", "day", "lines"]
+__all__ = ["Day", "compare", "day", "lines", "money"]
 
 Key = tuple[int, str, int]  # feed sequence number, symbol, side
 
@@ -40,6 +41,8 @@ class Traded:
     waiting: dict[int, int] = field(default_factory=dict)  # by reference: decided, not filled yet
     filled_ns: list[int] = field(default_factory=list)  # from the decision to the first fill
     cash: int = 0
+    due: dict[int, int] = field(default_factory=dict)  # by match number: the fee of an execution that is not told yet
+    fees: int = 0  # in 1/1,000,000
     position: Counter[str] = field(default_factory=Counter)
 
 
@@ -86,7 +89,11 @@ def day(files: Sequence[Path]) -> Day:
     kinds = {int(code.value): code.slug for code in specs.load("order").enum("kind").values}
     for record in all_:
         found.reader.take(record)
-        if record.type == "basis":
+        if record.type == "fee":
+            row = record.fields()
+            if int(row["strategy"]) in by_number:
+                by_number[int(row["strategy"])].due[int(row["match"])] = int(row["fee"])
+        elif record.type == "basis":
             row = record.fields()
             if int(row["instrument"]) < len(symbols) and int(row["mark_px"]):
                 found.marks[symbols[int(row["instrument"])]] = (record.ts_ns + found.offset_ns, int(row["mark_px"]))
@@ -112,9 +119,17 @@ def _event(by: Traded, kind: str, event: Any, symbol: str, record: Record, reaso
     elif kind in ("executed", "broken"):
         if kind == "executed" and (decided_ns := by.waiting.pop(int(event["ref"]), None)) is not None:
             by.filled_ns.append(record.ts_ns - decided_ns)
+        by.fees += by.due.pop(int(event["venue_ref"]), 0) if kind == "executed" else 0
         signed = qty if (side == 1) == (kind == "executed") else -qty
         by.position[symbol] += signed
         by.cash -= signed * px
+
+
+def money(mode: str, pnl: int, fees: int) -> dict[str, float | None]:
+    """Profit in the currency unit; what a venue took of a live strategy is not known here. pnl in 1/10,000."""
+    if mode == "live":
+        return {"pnl": pnl / 10_000, "fees": None, "pnl_after_fees": None}
+    return {"pnl": pnl / 10_000, "fees": fees / 10**FEE_PLACES, "pnl_after_fees": (100 * pnl - fees) / 10**FEE_PLACES}
 
 
 def _figures(of: Day, name: str, marks: dict[str, tuple[int, int]]) -> dict[str, Any]:
@@ -127,7 +142,8 @@ def _figures(of: Day, name: str, marks: dict[str, tuple[int, int]]) -> dict[str,
     pnl = by.cash + sum(held * marks[symbol][1] for symbol, held in by.position.items() if held)
     return {
         "strategy": name, "mode": by.mode, "orders": by.order_cnt, "passed": new, "refused": dict(by.refused),
-        "orders_filled": filled, "fill_rate": filled / new if new else None, "executed_qty": qty, "pnl": pnl / 10_000,
+        "orders_filled": filled, "fill_rate": filled / new if new else None, "executed_qty": qty,
+        **money(by.mode, pnl, by.fees),
         "slippage_bps": cost / slipped if slipped else None, "decided_to_first_fill_ns": percentiles(by.filled_ns),
         "positions": {symbol: held for symbol, held in sorted(by.position.items()) if held},
     }  # fmt: skip
@@ -160,6 +176,7 @@ def compare(first: Day, a: str, second: Day, b: str) -> dict[str, Any]:
 _ROWS = (
     ("mode", "mode"), ("orders", "orders"), ("passed", "passed"), ("refused", "refused"), ("fills", "fills"),
     ("orders filled", "orders_filled"), ("fill rate", "fill_rate"), ("shares", "executed_qty"), ("PnL", "pnl"),
+    ("fees of the model", "fees"), ("PnL after fees", "pnl_after_fees"),
     ("slippage, bp of mid", "slippage_bps"), ("decided to first fill", "decided_to_first_fill_ns"),
     ("descriptor to order", "segment_latency_ns"),
 )  # fmt: skip

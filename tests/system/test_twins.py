@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from support import journal_proof
 from support.market import Market, until
@@ -47,6 +48,12 @@ def decisions(files: list[Path]) -> Counter[tuple[int, int, int]]:
     return Counter({key: len(verdicts) for key, verdicts in judged(files).items()})
 
 
+VENUE = """
+feed_latency: {constant: 10us}
+order_latency: {low: 50us, high: 150us}
+answer_latency: {constant: 10us}
+fees: {maker: -0.002, taker: 0.003}
+"""
 QTY = next(reason.code for reason in specs.reasons() if reason.name == "qty")
 
 
@@ -104,7 +111,8 @@ def test_a_shadow_with_narrower_limits_shows_what_they_would_refuse(hwgw, tmp_pa
         market.journal = {"folder": str(folder)}
         market.strategies = [ROWS[0], {**ROWS[0], "name": "b", "params": {**PARAMS}, "mode": "shadow", "of": "a"}]
         path = market.config()
-        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "paper": {"latency": "100us"}}))
+        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "paper": {"model": "venue.yaml"}}))
+        (tmp_path / "venue.yaml").write_text(VENUE)
         process = market.start_file(path)
         live_name, beside = market.name, f"{market.name}-shadow"
 
@@ -121,9 +129,13 @@ def test_a_shadow_with_narrower_limits_shows_what_they_would_refuse(hwgw, tmp_pa
             passed = live.strategies()["a"]["passed"]
             until(lambda: shadow.counters()["risk.refused_qty"] > 20, "the shadow's orders are refused")
             until(lambda: live.strategies()["a"]["passed"] > passed + 20, "the live ones go on")
+            assert "a model of the venue, 110 us away in the middle, by venue.yaml" in hwgw("status", beside).stdout
             (running,) = json.loads(hwgw("compare", live_name, "--json").stdout)["pairs"]
             assert running["b"]["refused"] > running["a"]["refused"]
             assert live.counters()["risk.refused_qty"] == 0
+            b = running["b"]
+            assert b["pnl_after_fees"] == pytest.approx(b["pnl"] - b["fees"])
+            assert b["fees"] > 0
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0, process.communicate()
     files = [files_of(folder, name) for name in (live_name, beside)]
@@ -135,5 +147,10 @@ def test_a_shadow_with_narrower_limits_shows_what_they_would_refuse(hwgw, tmp_pa
     assert (found["same"], found["other_verdict"]) == (len(pairs), sum(one != other for one, other in pairs))
     assert found["b"]["refused"]["qty"] == sum(verdicts.count(QTY) for verdicts in of_b.values())
     assert "qty" not in found["a"]["refused"]
+    # every order takes at once what it can get, or nothing
+    assert found["b"]["fees"] == pytest.approx(found["b"]["executed_qty"] * 0.003)
+    assert found["b"]["pnl_after_fees"] == pytest.approx(found["b"]["pnl"] - found["b"]["fees"])
+    assert (found["a"]["fees"], found["a"]["pnl_after_fees"]) == (None, None)
+    assert "PnL after fees        -  " in hwgw("compare", live_name, "--journal", folder).stdout
     for name in (live_name, beside):
         assert hwgw("replay", "--journal", folder, "--name", name, "--verify").returncode == 0

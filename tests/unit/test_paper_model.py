@@ -38,6 +38,7 @@ MODELS = {
     "no way at all": Model(latency(0), latency(0), latency(0)),
 }
 TOLD = ("kind", "side", "ref", "orig_ref", "instrument", "px", "qty", "ts_ns", "venue_ref")
+FEE = ("match", "ref", "fee", "cause")
 ORDER, EXECUTED = (1, 2, 3), 7
 NEWS = (*ORDER, 4, 5, 6, EXECUTED, 8)
 
@@ -46,8 +47,11 @@ def told(order: Any, verdict: int) -> tuple[int, ...]:
     return (verdict, *(int(order[name]) for name in TOLD))
 
 
-def on_paper(path: Path, made: Any, model: Model, folder: Path) -> tuple[list[tuple[int, ...]], int]:
-    """What a twin's gate was told when the frames of a feed came at their times, by its journal; and the last time."""
+def on_paper(path: Path, made: Any, model: Model, folder: Path) -> tuple[list[tuple[int, ...]], list[Any], int]:
+    """What a twin's gate was told when the frames of a feed came at their times, by its journal; fees; the last time.
+
+    Fees as (match, order, fee, cause).
+    """
     (strategy,) = made.strategies
     desc = ffi.new("const struct hwgw_strategy **")
     call(lib.hwgw_strategy_load, desc, str(strategy.target).encode())
@@ -67,14 +71,18 @@ def on_paper(path: Path, made: Any, model: Model, folder: Path) -> tuple[list[tu
         assert twin.halts == ()
         assert twin.counters()["mold.messages"] == 0
         assert Writer(twin, Journal(str(folder), ring_bytes=2**26), twin.name).close() == 0
-        found = [
-            told(record.order(), record.verdict)
+        records = [
+            record
             for file in journal.files_of(folder, twin.name)
             for block in journal.blocks(file)
             for record in journal.records(block)
-            if record.type == "gate" and int(record.order()["kind"]) in NEWS
         ]
-    return found, now_ns
+        gate = [told(each.order(), each.verdict) for each in records if each.type == "gate"]
+        found = [row for row in gate if row[1] in NEWS]
+        fees = [tuple(each.fields()[key] for key in FEE) for each in records if each.type == "fee"]
+        (shown,) = (row["fees"] for row in twin.strategies().values())
+        assert shown == sum(fee for _, _, fee, _ in fees)
+    return found, fees, now_ns
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +94,7 @@ def random_strategy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_paper_and_a_backtest_of_the_same_frames_fill_alike(
     tmp_path: Path, random_strategy: Path, model: Model
 ) -> None:
-    """Every order, verdict and answer, with its terms and its nanosecond."""
+    """Every order, verdict and answer, with its terms and its nanosecond, and every fee."""
     path = tmp_path / "market.itch50"
     path.write_bytes(join(strewn(MESSAGES, SEED)))
     made = settings(random_strategy, seed=SEED)
@@ -94,11 +102,18 @@ def test_paper_and_a_backtest_of_the_same_frames_fill_alike(
     assert result.problems == ()
     tested = [told(row["order"], int(row["record"]["verdict"])) for row in result.records]
     tested = [row for row in tested if row[1] in NEWS]
-    paper, end_ns = on_paper(path, made, model, tmp_path / "journal")
+    paper, fees, end_ns = on_paper(path, made, model, tmp_path / "journal")
     for index, (ours, theirs) in enumerate(zip(paper, tested, strict=False)):
         assert ours == theirs, f"record {index}, seed {SEED}"
     assert {row[1] for row in paper} >= {*ORDER, 4, 6, EXECUTED, 8}
     assert sum(row[1] == EXECUTED for row in paper) > 100
+    if model.fee_maker or model.fee_taker:
+        match_at = 1 + TOLD.index("venue_ref")
+        assert {row[match_at] for row in paper if row[1] == EXECUTED} <= {match for match, *_ in fees}
+        assert {fee < 0 for _, _, fee, _ in fees} == {True, False}
+        assert fees == [tuple(int(row[key]) for key in FEE) for row in result.fills[: len(fees)]]
+    else:
+        assert fees == []
     at_ns = 1 + TOLD.index("ts_ns")
     assert all(row[at_ns] >= end_ns for row in tested[len(paper) :])  # after the last frame nobody is told any more
 
