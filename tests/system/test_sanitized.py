@@ -1,4 +1,5 @@
-"""What no program of tests/c can reach, under ASan and UBSan: a card that judges and sends, a run that decides again.
+"""What no program of tests/c can reach, under ASan and UBSan: a card that judges and sends, a run that decides again,
+orders on paper.
 
 SPDX-License-Identifier: MIT
 """
@@ -33,6 +34,10 @@ def test_orders_of_the_card_hold_their_claims_under_sanitizers(name: str, seed: 
 
 def test_a_run_that_decides_again_holds_its_claims_under_sanitizers(seed: int) -> None:
     hold(TESTS / "unit" / "test_replay_decide.py", seed)
+
+
+def test_orders_on_paper_hold_their_claims_under_sanitizers(seed: int) -> None:
+    hold(TESTS / "unit" / "test_paper_model.py", seed)
 
 
 def hold(file: Path, seed: int) -> None:
