@@ -30,7 +30,7 @@ def journal(node: Node, root: Node, path: Callable[[str], str], bad: Bad) -> Jou
 
 
 def _frames(node: Node, root: Node, bad: Bad) -> None:
-    """All that strategies decide by is on record where nothing but frames and one session tells them."""
+    """All that strategies decide by is on record where nothing but frames, their servers and one session tells them."""
     where, cannot = node.where("frames"), "a journal with frames cannot have"
     if root["sessions"] and len(root["sessions"].values) > 1:
         bad(where, f"{cannot} several venues: one session is allowed")
@@ -39,6 +39,3 @@ def _frames(node: Node, root: Node, bad: Bad) -> None:
     for pipeline in root["pipelines"]:
         if pipeline["receive"]["backend"] == "card":
             bad(where, f"{cannot} backend card, which gives events")
-        for channel in pipeline["channels"]:
-            if channel["recover"] or channel["snapshot"]:
-                bad(where, f"{cannot} recover or snapshot (channel {channel['name']}): servers are not on record")

@@ -458,7 +458,7 @@ struct hwgw_pipeline_cfg {
   bool cancel_on_halt;       /* when halted, cancel every open order, and again until the venue has answered for all */
   uint64_t stale_halt_ns;    /* a heartbeat that is older than beat_age_max by so much latches halt; 0 = never */
   bool udp_checksum;         /* verify it where the backend gives whole frames */
-  bool virtual_clock;        /* time is what hwgw_pipeline_advance says, and the TSC is not read */
+  bool virtual_clock;        /* time is what hwgw_pipeline_advance says; no TSC is read, no recovery server asked */
   uint32_t batch;            /* frames per poll, 0 = 64 */
   uint32_t sample_shift;     /* stage times of 1 message in 2^shift that leads to no order */
   uint64_t journal_stall_ns; /* halt when the journal's writer has not looked for so long; 0 = never */

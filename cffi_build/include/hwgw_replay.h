@@ -74,14 +74,18 @@ struct hwgw_decided_difference {
 };
 
 struct hwgw_decided_result {
-  uint64_t frames;
-  uint64_t answers;  /* of the venue, and what its session concluded */
-  uint64_t inputs;   /* of the control plane, and what else is on record as told to the pipeline */
-  uint64_t orders;   /* new and replace, decided again, judged again and the same */
-  uint64_t cancels;  /* likewise, those of the gateway among them */
-  uint64_t refused;  /* of both, as recorded */
-  uint64_t compared; /* records of every type that came out as they are on record */
-  bool is_different; /* then nothing behind it was decided */
+  uint64_t frames;            /* of lines */
+  uint64_t requests;          /* for what is missing, made again and the same */
+  uint64_t replies;           /* of re-request servers */
+  uint64_t loads;             /* of snapshots, begun again at the same place */
+  uint64_t snapshot_messages; /* of these */
+  uint64_t answers;           /* of the venue, and what its session concluded */
+  uint64_t inputs;            /* of the control plane, and what else is on record as told to the pipeline */
+  uint64_t orders;            /* new and replace, decided again, judged again and the same */
+  uint64_t cancels;           /* likewise, those of the gateway among them */
+  uint64_t refused;           /* of both, as recorded */
+  uint64_t compared;          /* records of every type that came out as they are on record */
+  bool is_different;          /* then nothing behind it was decided */
   struct hwgw_decided_difference difference;
 };
 

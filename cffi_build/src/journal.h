@@ -35,6 +35,12 @@ bool journal_put(struct hwgw_journal *journal, uint8_t type, uint16_t verdict, u
 bool journal_put_two(struct hwgw_journal *journal, uint8_t type, uint16_t verdict, uint64_t ts_ns, const void *first,
                      uint32_t first_len, const void *second, uint32_t second_len);
 
+/* bytes of the ring that are free */
+static inline uint64_t journal_room(const struct hwgw_journal *journal) {
+  uint64_t written = __atomic_load_n(&journal->ring->written, __ATOMIC_ACQUIRE);
+  return written + journal->mask + 1 - journal->head;
+}
+
 /* For records that a recovery reads: behind one that found no room nothing is put any more, because a later one would
  * not make sense without it. */
 static inline bool journal_keep_two(struct hwgw_journal *journal, uint8_t type, uint64_t ts_ns, const void *first,

@@ -17,6 +17,7 @@
 #include "pipeline.h"
 #include "pipeline_clock.h"
 #include "pipeline_keep.h"
+#include "pipeline_repair.h"
 
 #include "book.h"
 #include "instruments.h"

@@ -202,6 +202,7 @@ struct hwgw_pipeline {
   bool is_virtual;
   bool keeps_frames; /* the journal has all that strategies decide by: each input has one time, which is on record */
   bool kept_up;      /* receive_is_up as it is on record */
+  bool kept_round;   /* the round of recovery at hand is on record, or needs not be */
   uint64_t virtual_ns;
   struct pipeline_desk desk;  /* send NULL: the sessions */
   uint32_t mode;              /* enum hwgw_segment_strategy_mode: of all its strategies */
@@ -438,6 +439,7 @@ bool pipeline_feed_odd(struct hwgw_pipeline *p, uint32_t channel, uint32_t line,
 void pipeline_feed_changed(struct hwgw_pipeline *p, uint32_t channel, uint32_t outcome,
                            const struct hwgw_mold_iter *iter);
 void pipeline_feed_poll(struct hwgw_pipeline *p, uint64_t now);
+void pipeline_feed_load(struct hwgw_pipeline *p, uint32_t channel); /* asks for a snapshot */
 void pipeline_feed_age(struct hwgw_pipeline *p, uint64_t now);
 void pipeline_feed_finish(struct hwgw_pipeline *p); /* nothing more comes: holes are given up */
 /* what the servers send */
@@ -448,16 +450,6 @@ void pipeline_feed_failed(struct hwgw_pipeline *p, uint32_t channel, uint64_t no
 void pipeline_doubt(struct hwgw_pipeline *p, uint32_t index); /* after a change of its tob_flags */
 void pipeline_distrust(struct hwgw_pipeline *p, uint32_t index);
 uint32_t pipeline_snapshot_apply(struct hwgw_pipeline *p, uint32_t channel, const uint8_t *message, uint32_t len);
-/* pipeline_repair.c: a snapshot for single instruments */
-int32_t pipeline_repair_open(struct hwgw_pipeline *p, uint32_t channel, uint32_t hold_max, struct hwgw_error *error);
-void pipeline_repair_want(struct hwgw_pipeline *p, uint32_t channel);
-void pipeline_repair_reset(struct hwgw_pipeline *p, uint32_t channel); /* every book of the channel begins anew */
-void pipeline_repair_poll(struct hwgw_pipeline *p, uint32_t channel, uint64_t now);
-void pipeline_repair_failed(struct hwgw_pipeline *p, uint32_t channel, uint64_t now);
-bool pipeline_repair_takes(struct hwgw_pipeline *p, const struct hwgw_event *event); /* kept: not to be applied now */
-/* end_seq: 0, or the number the snapshot ends with */
-void pipeline_repair_snapshot(struct hwgw_pipeline *p, uint32_t channel, const uint8_t *message, uint32_t len,
-                              uint64_t end_seq, uint64_t now);
 /* pipeline_venue.c: the way back from the venue */
 void pipeline_venue(struct hwgw_pipeline *p);
 /* one answer of a venue; from then on instrument is what strategies know */

@@ -53,6 +53,11 @@ static inline uint64_t pipeline_lap_at(const struct hwgw_pipeline *p, uint64_t t
   return HWGW_LIKELY(!p->is_virtual) ? ticks : pipeline_lap(p);
 }
 
+/* the tick of decisions at a lap */
+static inline uint64_t pipeline_decided_at(const struct hwgw_pipeline *p, uint64_t lap) {
+  return HWGW_LIKELY(!p->is_virtual) ? lap : p->virtual_ns;
+}
+
 /* the gateway clock at a lap: for decisions, for measurements */
 static inline uint64_t pipeline_decided_ns(const struct hwgw_pipeline *p, uint64_t lap) {
   return HWGW_LIKELY(!p->is_virtual) ? hwgw_ticks_to_now_ns(lap) : p->virtual_ns;

@@ -7,7 +7,8 @@
  * every change before the next order, the row of the shared segment and the hook carry it. While a hole is open the
  * channel is not good, for nobody can know what is in it. recover.c decides what is done about holes; its actions are
  * carried out here, and what servers answer takes the same way as packets of the lines. A snapshot replaces the books of
- * the channel: from its first message to its end nothing else is applied.
+ * the channel: from its first message to its end nothing else is applied. Where frames are kept, what servers say and are
+ * told is on record, and a round of recovery that does something (pipeline_keep.c).
  * Cost: nothing while every channel is whole but a test of open_mask. Thread: the pipeline's.
  */
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "pipeline.h"
 #include "pipeline_clock.h"
 #include "pipeline_keep.h"
+#include "pipeline_repair.h"
 #include "soup.h"
 
 #define RESTART_PACKETS 3 /* of a stale channel, all known already: the sequence has begun again */
@@ -269,18 +271,25 @@ static void deliver(struct hwgw_pipeline *p, uint32_t channel, struct hwgw_mold_
   if (mold->state != p->channel_state[channel]) pipeline_feed_sync(p, channel);
 }
 
+void pipeline_feed_load(struct hwgw_pipeline *p, uint32_t channel) {
+  if (p->keeps_frames) pipeline_keep_input(p, HWGW_JOURNAL_INPUT_KIND_LOAD, channel, 0);
+  p->recover_io.load(p->recover_io.context, channel);
+}
+
 static void act(struct hwgw_pipeline *p, uint32_t channel, uint32_t action, uint64_t now) {
   const struct pipeline_recover_io *io = &p->recover_io;
   struct hwgw_recover *recover = &p->recover[channel];
   struct hwgw_mold_iter iter;
   switch (action) {
     case HWGW_RECOVER_REQUEST:
+      if (p->keeps_frames)
+        pipeline_keep_server(p, channel, HWGW_JOURNAL_FRAME_LINE_REQUEST, recover->request, sizeof recover->request);
       if (!io->request(io->context, channel, recover->server, recover->request))
         p->counters[HWGW_CNT_RECOVER_REQUEST_ERRORS]++;
       break;
     case HWGW_RECOVER_LOAD:
       p->is_loading[channel] = false;
-      io->load(io->context, channel);
+      pipeline_feed_load(p, channel);
       break;
     case HWGW_RECOVER_UNLOAD:
       load_end(p, channel);
@@ -292,8 +301,18 @@ static void act(struct hwgw_pipeline *p, uint32_t channel, uint32_t action, uint
   }
 }
 
+/* a step of recover.c, which is on record when it changes something */
+static uint32_t step(struct hwgw_pipeline *p, uint32_t channel, uint64_t now) {
+  struct hwgw_recover *recover = &p->recover[channel], before;
+  bool is_kept = p->kept_round;
+  if (!is_kept) memcpy(&before, recover, sizeof before);
+  uint32_t action = hwgw_recover_step(recover, &p->mold[channel], now, p->counters);
+  if (!is_kept && memcmp(&before, recover, sizeof before) != 0) pipeline_keep_round(p);
+  return action;
+}
+
 void pipeline_feed_poll(struct hwgw_pipeline *p, uint64_t now) {
-  if (HWGW_UNLIKELY(p->keeps_frames)) pipeline_keep_input(p, HWGW_JOURNAL_INPUT_KIND_RECOVERY, 0, 0);
+  p->kept_round = !p->keeps_frames;
   for (uint32_t left = p->open_mask; left; left &= left - 1) {
     uint32_t channel = (uint32_t)__builtin_ctz(left);
     struct hwgw_mold *mold = &p->mold[channel];
@@ -301,16 +320,25 @@ void pipeline_feed_poll(struct hwgw_pipeline *p, uint64_t now) {
     p->recover_io.poll(p->recover_io.context, channel, now);
     for (uint32_t i = 0; i < ACTIONS_MAX; i++) {
       uint8_t phase = recover->phase;
-      uint32_t action = hwgw_recover_step(recover, mold, now, p->counters);
+      uint32_t action = step(p, channel, now);
       if (action != HWGW_RECOVER_NOTHING)
         act(p, channel, action, now);
       else if (phase == recover->phase)
         break;
     }
-    if (mold->state != p->channel_state[channel]) pipeline_feed_sync(p, channel);
-    pipeline_repair_poll(p, channel, now);
+    if (mold->state != p->channel_state[channel]) {
+      pipeline_keep_round(p);
+      pipeline_feed_sync(p, channel);
+    }
+    if (pipeline_repair_is_due(p, channel, now)) {
+      pipeline_keep_round(p);
+      pipeline_repair_poll(p, channel, now);
+    }
     bool is_repaired = !p->repair[channel].is_wanted && p->repair[channel].phase == PIPELINE_REPAIR_IDLE;
-    if (recover->phase == HWGW_RECOVER_IDLE && !mold->is_open && is_repaired) p->open_mask &= ~(1u << channel);
+    if (recover->phase == HWGW_RECOVER_IDLE && !mold->is_open && is_repaired) {
+      pipeline_keep_round(p);
+      p->open_mask &= ~(1u << channel);
+    }
   }
 }
 
@@ -331,7 +359,9 @@ void pipeline_feed_reply(struct hwgw_pipeline *p, uint32_t channel, const uint8_
     p->counters[HWGW_CNT_RECOVER_DROP_FRAMES]++;
     return;
   }
-  uint32_t outcome = hwgw_mold_packet(mold, HWGW_LINE_RECOVERY, data, len, now, p->counters, &iter);
+  uint64_t lap = pipeline_lap_at(p, now), hole = mold->t_hole;
+  uint32_t outcome = hwgw_mold_packet(mold, HWGW_LINE_RECOVERY, data, len, lap, p->counters, &iter);
+  if (mold->t_hole != hole) mold->t_hole = now;
   bool is_used = outcome == HWGW_CNT_MOLD_FRAMES;
   p->counters[is_used ? HWGW_CNT_RECOVER_FRAMES : HWGW_CNT_RECOVER_DROP_FRAMES]++;
   deliver(p, channel, &iter, now);
@@ -415,15 +445,24 @@ void pipeline_feed_failed(struct hwgw_pipeline *p, uint32_t channel, uint64_t no
 /* ---- open and close ---- */
 
 static void on_reply(void *context, uint32_t channel, const uint8_t *data, uint32_t len) {
-  pipeline_feed_reply(context, channel, data, len, pipeline_ticks(context));
+  struct hwgw_pipeline *p = context;
+  if (p->keeps_frames) pipeline_keep_server(p, channel, HWGW_JOURNAL_FRAME_LINE_ANSWER, data, len);
+  pipeline_feed_reply(p, channel, data, len, pipeline_ticks(p));
 }
 
 static void on_snapshot(void *context, uint32_t channel, const uint8_t *message, uint32_t len) {
-  pipeline_feed_snapshot(context, channel, message, len, pipeline_ticks(context));
+  struct hwgw_pipeline *p = context;
+  if (p->keeps_frames) pipeline_keep_server(p, channel, HWGW_JOURNAL_FRAME_LINE_SNAPSHOT, message, len);
+  pipeline_feed_snapshot(p, channel, message, len, pipeline_ticks(p));
 }
 
 static void on_failed(void *context, uint32_t channel) {
-  pipeline_feed_failed(context, channel, pipeline_ticks(context));
+  struct hwgw_pipeline *p = context;
+  if (p->keeps_frames) {
+    pipeline_keep_round(p);
+    pipeline_keep_input(p, HWGW_JOURNAL_INPUT_KIND_FAILED, channel, 0);
+  }
+  pipeline_feed_failed(p, channel, pipeline_ticks(p));
 }
 
 static bool net_request(void *context, uint32_t channel, uint32_t server, const uint8_t *request) {
@@ -442,15 +481,35 @@ static void net_unload(void *context, uint32_t channel) {
 }
 
 static void net_poll(void *context, uint32_t channel, uint64_t now) {
-  const struct hwgw_pipeline *p = context;
+  struct hwgw_pipeline *p = context;
   const struct hwgw_recover_sink sink = {context, on_reply, on_snapshot, on_failed};
+  if (HWGW_UNLIKELY(p->keeps_frames) && !pipeline_keep_has_room(p)) {
+    p->counters[HWGW_CNT_RECOVER_WAITS]++;
+    return;
+  }
   hwgw_recover_net_poll(p->recover_net[channel], pipeline_ns(p, now), &sink);
+}
+
+/* on a virtual clock, where nobody outside answers in time */
+
+static bool nobody_asked(void *context, uint32_t channel, uint32_t server, const uint8_t *request) {
+  (void)context, (void)channel, (void)server, (void)request;
+  return false;
+}
+
+static void nobody(void *context, uint32_t channel) {
+  (void)context, (void)channel;
+}
+
+static void nobody_heard(void *context, uint32_t channel, uint64_t now) {
+  (void)context, (void)channel, (void)now;
 }
 
 int32_t pipeline_feed_open(struct hwgw_pipeline *p, const struct hwgw_pipeline_cfg *cfg, struct hwgw_error *error) {
   int32_t status = HWGW_OK;
   p->thread_idx = cfg->thread;
-  p->recover_io = (struct pipeline_recover_io){p, net_request, net_load, net_unload, net_poll};
+  p->recover_io = cfg->virtual_clock ? (struct pipeline_recover_io){NULL, nobody_asked, nobody, nobody, nobody_heard}
+                                     : (struct pipeline_recover_io){p, net_request, net_load, net_unload, net_poll};
   p->channel_cnt = cfg->channel_cnt;
   for (uint32_t i = 0; !status && i < p->channel_cnt; i++) {
     const struct hwgw_channel_cfg *channel = &cfg->channel[i];
@@ -461,7 +520,7 @@ int32_t pipeline_feed_open(struct hwgw_pipeline *p, const struct hwgw_pipeline_c
     if (!channel->hold_max) continue;
     status = hwgw_mold_hold(&p->mold[i], channel->hold_max, error);
     if (!status) status = pipeline_repair_open(p, i, channel->hold_max, error);
-    if (!status) status = hwgw_recover_net_open(&p->recover_net[i], i, &channel->recover, error);
+    if (!status && !cfg->virtual_clock) status = hwgw_recover_net_open(&p->recover_net[i], i, &channel->recover, error);
   }
   return status;
 }

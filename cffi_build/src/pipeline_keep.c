@@ -3,16 +3,20 @@
  * SPDX-License-Identifier: MIT
  *
  * Contract
- *   Input: every datagram of a line, before anything is made of it; and what comes between datagrams and is on no other
+ *   Input: every datagram of a line, before anything is made of it; every answer of a re-request server, every message of a
+ * snapshot and that its connection failed, likewise; requests to these; and what comes between datagrams and is on no other
  * record: that holes and ages were looked after, that references were used up, that an order did not leave, that the gateway
  * cancels, heartbeats, new parameters. Output: a record of each, in the ring that has everything else, so the journal's order is that in
  * which the pipeline took them. All that an input brings about happens at one time, which its record has: pipeline_clock
  * reads the TSC when it comes, and the clock of decisions stands still until the next. What is measured goes by a clock of
  * its own (pipeline_lap).
  *   What a datagram brings about and what is found out between two of them needs no record when it changes nothing: a round
- * without an answer, a channel that is not stale yet.
- *   A record that finds no room halts with reason journal, as one of an order does: no order leaves, frames go on.
- *   Not with a card, servers that are asked for what is missing, or several venues: what these say is not on record.
+ * without an answer, a channel that is not stale yet. So the record of a round of recovery stands before the first thing that
+ * it does, and an open hole or a snapshot that nobody gives costs nothing while it waits.
+ *   A record that finds no room halts with reason journal, as one of an order does: no order leaves, frames go on. Servers
+ * are not read while half the ring is full: what they say waits in the kernel, a snapshot's server behind it, and is counted
+ * (recover.waits); so a snapshot comes as fast as the writer takes it.
+ *   Not with a card or several venues: what these say is not on record.
  *   Cost: of a datagram its copy, and one clock read; of one that is not kept a test. Thread: the pipeline's.
  */
 #include "pipeline_keep.h"
@@ -31,9 +35,6 @@ int32_t pipeline_keep_check(const struct hwgw_pipeline_cfg *cfg, struct hwgw_err
     wrong = "several order sessions: one is allowed";
   else if (cfg->dynamic_instruments || cfg->virtual_clock)
     wrong = "a pipeline that is not live";
-  for (uint32_t i = 0; !wrong && i < cfg->channel_cnt && i < HWGW_CHANNELS_MAX; i++)
-    if (cfg->channel[i].recover.server_cnt || cfg->channel[i].recover.snapshot.port)
-      wrong = "a channel with recovery servers: what they say is not on record";
   return wrong ? hwgw_error_set(error, HWGW_ERR_CONFIG, 0, "a journal with frames cannot have %s", wrong) : HWGW_OK;
 }
 
@@ -60,6 +61,22 @@ uint32_t pipeline_keep_packet(struct hwgw_pipeline *p, const struct hwgw_frame *
 void pipeline_keep_input(struct hwgw_pipeline *p, uint32_t what, uint32_t value, uint32_t ref) {
   struct hwgw_journal_input input = {.what = what, .value = value, .ref = ref};
   if (!journal_keep(&p->journal, HWGW_JOURNAL_RECORD_TYPE_INPUT, 0, p->virtual_ns, &input, sizeof input)) full(p);
+}
+
+void pipeline_keep_round(struct hwgw_pipeline *p) {
+  if (!p->kept_round) pipeline_keep_input(p, HWGW_JOURNAL_INPUT_KIND_RECOVERY, 0, 0);
+  p->kept_round = true;
+}
+
+void pipeline_keep_server(struct hwgw_pipeline *p, uint32_t channel, uint32_t line, const uint8_t *data, uint32_t len) {
+  struct hwgw_journal_frame head = {.channel = channel, .line = line, .len = len, .rx_ns = p->virtual_ns};
+  pipeline_keep_round(p);
+  if (!journal_keep_two(&p->journal, HWGW_JOURNAL_RECORD_TYPE_FRAME, p->virtual_ns, &head, sizeof head, data, len))
+    full(p);
+}
+
+bool pipeline_keep_has_room(const struct hwgw_pipeline *p) {
+  return p->journal.is_broken || journal_room(&p->journal) > p->journal.mask / 2;
 }
 
 void pipeline_keep_params(struct hwgw_pipeline *p, const struct pipeline_strategy *strategy, uint64_t now_ns) {

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 
 #include "pipeline.h"
+#include "pipeline_clock.h"
+#include "pipeline_repair.h"
 
 #define KEPT_MAX 65536u /* events per channel */
 #define TRIES_MAX 6
@@ -87,13 +89,16 @@ static void begin(struct hwgw_pipeline *p, uint32_t channel, uint64_t now) {
   repair->t_next = now + p->recover[channel].load_timeout;
   p->repair_mask |= 1u << channel;
   p->counters[HWGW_CNT_RECOVER_LOADS]++;
-  p->recover_io.load(p->recover_io.context, channel);
+  pipeline_feed_load(p, channel);
+}
+
+static bool has_caught_up(const struct hwgw_pipeline *p, uint32_t channel) {
+  return p->mold[channel].next_seq >= p->repair[channel].seq;
 }
 
 /* the snapshot is in the books and the channel has come as far as it: what was kept behind it follows */
 static void catch_up(struct hwgw_pipeline *p, uint32_t channel, uint64_t now) {
   struct pipeline_repair *repair = &p->repair[channel];
-  if (p->mold[channel].next_seq < repair->seq) return;
   uint32_t cnt = repair->kept_cnt;
   for (uint32_t i = 0; i < p->instrument_cnt; i++) {
     if (!is_repaired(p, i, channel)) continue;
@@ -122,17 +127,28 @@ static void catch_up(struct hwgw_pipeline *p, uint32_t channel, uint64_t now) {
   }
 }
 
-void pipeline_repair_poll(struct hwgw_pipeline *p, uint32_t channel, uint64_t now) {
-  struct pipeline_repair *repair = &p->repair[channel];
+bool pipeline_repair_is_due(const struct hwgw_pipeline *p, uint32_t channel, uint64_t now) {
+  const struct pipeline_repair *repair = &p->repair[channel];
   const struct hwgw_mold *mold = &p->mold[channel];
   bool is_whole =
       mold->state == HWGW_SEGMENT_FEED_STATE_GOOD && !mold->is_open && p->recover[channel].phase == HWGW_RECOVER_IDLE;
   switch (repair->phase) {
     case PIPELINE_REPAIR_IDLE:
-      if (repair->is_wanted && is_whole && now >= repair->t_next) begin(p, channel, now);
+      return repair->is_wanted && is_whole && now >= repair->t_next;
+    case PIPELINE_REPAIR_LOADING:
+      return mold->is_open || mold->is_lost || now >= repair->t_next;
+    default:
+      return has_caught_up(p, channel);
+  }
+}
+
+void pipeline_repair_poll(struct hwgw_pipeline *p, uint32_t channel, uint64_t now) {
+  switch (p->repair[channel].phase) {
+    case PIPELINE_REPAIR_IDLE:
+      begin(p, channel, now);
       break;
     case PIPELINE_REPAIR_LOADING:
-      if (mold->is_open || mold->is_lost || now >= repair->t_next) pipeline_repair_failed(p, channel, now);
+      pipeline_repair_failed(p, channel, now);
       break;
     default:
       catch_up(p, channel, now);
@@ -145,7 +161,7 @@ bool pipeline_repair_takes(struct hwgw_pipeline *p, const struct hwgw_event *eve
   uint32_t channel = p->instrument[event->instrument].channel;
   struct pipeline_repair *repair = &p->repair[channel];
   if (repair->kept_cnt == repair->kept_max) {
-    pipeline_repair_failed(p, channel, event->t_rx);
+    pipeline_repair_failed(p, channel, pipeline_decided_at(p, event->t_rx));
     return false;
   }
   repair->kept[repair->kept_cnt++] = *event;
@@ -175,6 +191,6 @@ void pipeline_repair_snapshot(struct hwgw_pipeline *p, uint32_t channel, const u
     p->recover[channel].loaded++;
     repair->seq = end_seq;
     repair->phase = PIPELINE_REPAIR_CATCHING_UP;
-    catch_up(p, channel, now);
+    if (has_caught_up(p, channel)) catch_up(p, channel, now);
   }
 }

@@ -8,9 +8,9 @@
  * that did not.
  *   The pipeline is the one that trades: channels, books, features, strategies, gate, breakers, on a virtual clock that is
  * set to the time of each input. It puts its records into a ring of its own, and each has to be the next on record: an order
- * with its verdict, what the gate judged by, the book it was decided on, an event of the feed. A record that the pipeline
- * does not make by itself is an input, and is told when its turn comes: a frame, an answer of the venue, a word of the
- * control plane (before the very order that came behind it), parameters, a cancel by the gateway itself.
+ * with its verdict, what the gate judged by, the book it was decided on, an event of the feed, a re-request, a load. A record that the pipeline
+ * does not make by itself is an input, and is told when its turn comes: a frame, an answer of the venue, what a server of the
+ * feed says (within the round that read it then), a word of the control plane (before the very order that came behind it), parameters, a cancel by the gateway itself.
  *   Gate and references of a run behind a restart are what its own start had: rebuilt from the records before it, by the
  * code that a start goes through (pipeline_restore.c), on the clock that is on record. Strategies begin anew, as they did.
  *   Taken from the record: that an instrument or the venue was halted (the verdict says it), halts that a measured latency
@@ -22,6 +22,7 @@
 #include <stdlib.h>
 
 #include "hwgw_replay.h"
+#include "pipeline_keep.h"
 #include "pipeline_restore.h"
 #include "risk.h"
 
@@ -161,7 +162,8 @@ static void drain(struct decide *d) {
     d->drained += journal_record_sz(made->len);
     bool is_compared = made->type == HWGW_JOURNAL_RECORD_TYPE_GATE || made->type == HWGW_JOURNAL_RECORD_TYPE_BASIS ||
                        made->type == HWGW_JOURNAL_RECORD_TYPE_ARRIVAL || made->type == HWGW_JOURNAL_RECORD_TYPE_TABLE ||
-                       made->type == HWGW_JOURNAL_RECORD_TYPE_LIMITS;
+                       made->type == HWGW_JOURNAL_RECORD_TYPE_LIMITS || made->type == HWGW_JOURNAL_RECORD_TYPE_FRAME ||
+                       made->type == HWGW_JOURNAL_RECORD_TYPE_INPUT;
     if (is_compared) compare(d, made, at + sizeof *made);
   }
   __atomic_store_n(&journal->ring->written, d->drained, __ATOMIC_RELEASE);
@@ -270,6 +272,71 @@ static uint32_t on_send(void *context, const struct hwgw_order *order) {
   return input.value;
 }
 
+/* ---- servers of the feed ---- */
+
+static bool is_frame(const struct decide *d, struct hwgw_journal_frame *head) {
+  uint32_t len = d->at.record.len;
+  if (!d->has_record || d->at.record.type != HWGW_JOURNAL_RECORD_TYPE_FRAME || len < sizeof *head) return false;
+  memcpy(head, d->at.payload, sizeof *head);
+  return head->len == len - sizeof *head;
+}
+
+/* what a server of the channel said in the round that is told; false: nothing more */
+static bool hear(struct decide *d, uint32_t channel) {
+  struct hwgw_pipeline *p = d->p;
+  struct hwgw_journal_frame head;
+  struct hwgw_journal_input it;
+  if (input_kind(d, &it) == HWGW_JOURNAL_INPUT_KIND_FAILED && it.value == channel) {
+    d->result->inputs++;
+    next(d);
+    pipeline_feed_failed(p, channel, p->virtual_ns);
+    return true;
+  }
+  if (!is_frame(d, &head) || head.channel != channel) return false;
+  const uint8_t *data = d->at.payload + sizeof head;
+  switch (head.line) {
+    case HWGW_JOURNAL_FRAME_LINE_ANSWER:
+      d->result->replies++;
+      next(d);
+      pipeline_feed_reply(p, channel, data, head.len, p->virtual_ns);
+      return true;
+    case HWGW_JOURNAL_FRAME_LINE_SNAPSHOT:
+      d->result->snapshot_messages++;
+      next(d);
+      pipeline_feed_snapshot(p, channel, data, head.len, p->virtual_ns);
+      return true;
+    default:
+      return false;
+  }
+}
+
+static void on_poll(void *context, uint32_t channel, uint64_t now) {
+  struct decide *d = context;
+  (void)now;
+  do drain(d);
+  while (!d->is_over && hear(d, channel));
+}
+
+static bool on_request(void *context, uint32_t channel, uint32_t server, const uint8_t *request) {
+  struct decide *d = context;
+  (void)server;
+  pipeline_keep_server(d->p, channel, HWGW_JOURNAL_FRAME_LINE_REQUEST, request, MOLDUDP64_REQUEST_PACKET_LEN);
+  drain(d);
+  d->result->requests += !d->is_over;
+  return true;
+}
+
+static void on_load(void *context, uint32_t channel) {
+  struct decide *d = context;
+  pipeline_keep_input(d->p, HWGW_JOURNAL_INPUT_KIND_LOAD, channel, 0);
+  drain(d);
+  d->result->loads += !d->is_over;
+}
+
+static void on_unload(void *context, uint32_t channel) {
+  (void)context, (void)channel;
+}
+
 /* ---- inputs ---- */
 
 static uint32_t flow_of(const struct hwgw_pipeline *p, const struct hwgw_journal_frame *head) {
@@ -280,11 +347,13 @@ static uint32_t flow_of(const struct hwgw_pipeline *p, const struct hwgw_journal
 
 static void frame(struct decide *d) {
   struct hwgw_pipeline *p = d->p;
-  struct hwgw_journal_frame head = {0};
-  uint32_t len = d->at.record.len;
-  memcpy(&head, d->at.payload, len < sizeof head ? 0 : sizeof head);
-  if (len < sizeof head || head.len != len - sizeof head) {
-    CANNOT_BE(d, "a frame of %u bytes that cannot be", len);
+  struct hwgw_journal_frame head;
+  if (!is_frame(d, &head)) {
+    CANNOT_BE(d, "a frame of %u bytes that cannot be", d->at.record.len);
+    return;
+  }
+  if (head.line >= HWGW_JOURNAL_FRAME_LINE_ANSWER && head.line <= HWGW_JOURNAL_FRAME_LINE_REQUEST) {
+    differ(d, NULL, NULL); /* nobody looks after that channel now, or asks */
     return;
   }
   uint32_t flow = flow_of(p, &head);
@@ -315,6 +384,8 @@ static void input(struct decide *d) {
       told(d, false);
       return;
     case HWGW_JOURNAL_INPUT_KIND_DROPPED: /* of an order that is not wanted now */
+    case HWGW_JOURNAL_INPUT_KIND_FAILED:  /* of a snapshot that is not */
+    case HWGW_JOURNAL_INPUT_KIND_LOAD:
       differ(d, NULL, NULL);
       return;
     case HWGW_JOURNAL_INPUT_KIND_RECOVERY:
@@ -503,6 +574,8 @@ int32_t hwgw_decide_again(struct hwgw_pipeline *p, const struct hwgw_replay_part
   d->at = journal_from(parts + before_cnt, cnt - before_cnt);
   d->drained = p->journal.head; /* what it was opened with */
   p->desk = (struct pipeline_desk){.context = d, .send = on_send, .control = on_control};
+  const struct pipeline_recover_io nobody = p->recover_io;
+  p->recover_io = (struct pipeline_recover_io){d, on_request, on_load, on_unload, on_poll};
   d->is_over = past && rebuild(d, past, parts, before_cnt, cnt);
   for (next(d); d->has_record && !d->is_over;) take(d);
   if (!d->is_over && journal_is_cut(&d->at)) CANNOT_BE(d, "the next one is behind the end of its block");
@@ -511,6 +584,7 @@ int32_t hwgw_decide_again(struct hwgw_pipeline *p, const struct hwgw_replay_part
   if (!d->status && p->journal.is_broken)
     d->status = hwgw_error_set(error, HWGW_ERR_INTERNAL, 0, "decide: an input made more records than the ring holds");
   p->desk = (struct pipeline_desk){0};
+  p->recover_io = nobody;
   int32_t status = d->status;
   free(d);
   return status;

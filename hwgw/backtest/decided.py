@@ -30,10 +30,11 @@ from hwgw.native import call, ffi, lib, text
 from hwgw.segment import Segment
 from hwgw.settings import MODES, Receive, Risk, Settings
 
-__all__ = ["COUNTS", "Decided", "Differs", "decided"]
+__all__ = ["COUNTS", "SERVERS", "Decided", "Differs", "decided"]
 
 RING_BYTES = 1 << 22  # what one input brings about has to fit
-COUNTS = ("frames", "answers", "inputs", "orders", "cancels", "refused", "compared")
+SERVERS = ("requests", "replies", "loads", "snapshot_messages")
+COUNTS = ("frames", *SERVERS, "answers", "inputs", "orders", "cancels", "refused", "compared")
 _serial = itertools.count()
 
 
@@ -245,6 +246,10 @@ def _row(kind: str, raw: bytes) -> Any:
 def _about(kind: str, row: Any) -> str:
     if kind == "gate":
         return f"{_slugs('order', 'kind').get(int(row['kind']), '?')} {int(row['ref'])}"
+    if kind == "frame":
+        return f"frame {_slugs('journal', 'frame_line').get(int(row['line']), '?')}"
+    if kind == "input":
+        return f"input {_slugs('journal', 'input_kind').get(int(row['what']), '?')}"
     return f"{kind} {int(row['ref'])}" if "ref" in (row.dtype.names or ()) else kind
 
 
@@ -257,6 +262,11 @@ def _said(kind: str, row: Any, verdict: int, symbols: tuple[str, ...]) -> str:
     what = [_about(kind, row), side, str(int(row["qty"]))]
     what += [symbols[index] if index < len(symbols) else str(index), f"at {int(row['px']) / 10_000:.4f}"]
     return f"{' '.join(filter(None, what))} ({reasons.get(verdict, verdict)})"
+
+
+def _data(frame: Any, raw: bytes) -> str:
+    """What stands behind the head of a frame, as much of it as there is."""
+    return raw[frame.dtype.itemsize :][: int(frame["len"])].hex()
 
 
 def _differs(found: Any, run_number: int, run: _Run) -> Differs:
@@ -275,6 +285,8 @@ def _differs(found: Any, run_number: int, run: _Run) -> Differs:
             name, values = unlike[0], (f"{int(was[unlike[0]]) / 10_000:.4f}", f"{int(now[unlike[0]]) / 10_000:.4f}")
         elif unlike:
             name, values = unlike[0], (str(was[unlike[0]]), str(now[unlike[0]]))
+        elif kinds[0] == "frame":
+            name, values = "data", (_data(was, bytes(found.recorded)), _data(now, bytes(found.now)))
         else:
             verdicts = int(found.verdict), int(found.verdict_now)
             name, values = "verdict", (reasons.get(verdicts[0], "?"), reasons.get(verdicts[1], "?"))

@@ -99,8 +99,10 @@ class _Reader:
             name: {int(code.value): code.slug for code in table.enum(name).values}
             for name in ("kind", "side", "type", "tif")
         }
-        inputs = specs.load("journal").enum("input_kind").values
-        self._inputs = {int(code.value): code.slug for code in inputs}
+        journal = specs.load("journal")
+        self._inputs, self._lines = (
+            {int(code.value): code.slug for code in journal.enum(name).values} for name in ("input_kind", "frame_line")
+        )
         self._reasons = {reason.code: reason.name for reason in specs.reasons()}
         self._ref, self._kinds = ref, kinds
         unknown = sorted(set(kinds) - set(self._enums["kind"].values()))
@@ -153,6 +155,7 @@ class _Reader:
         elif record.type == "basis":
             plain["kind"] = self._enums["kind"].get(int(plain["kind"]), "?")
         elif record.type == "frame":
+            plain["line"] = self._lines.get(int(plain["line"]), "?")
             plain["data"] = bytes(record.payload[-int(plain["len"]) :]).hex() if plain["len"] else ""
         elif record.type == "input":
             plain["what"] = self._inputs.get(int(plain["what"]), "?")

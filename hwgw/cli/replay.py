@@ -239,6 +239,8 @@ def _again(out: Output, target: Path, name: str | None, config_path: Path | None
 
 def _decisions(out: Output, found: Decided) -> None:
     """What strategies that decided again came to, or why they did not."""
+    from hwgw.backtest.decided import SERVERS
+
     from .journal import day_time
 
     counts = found.counts
@@ -249,6 +251,12 @@ def _decisions(out: Output, found: Decided) -> None:
             f" {counts['cancels']:,} cancels, {counts['refused']:,} of them refused; {counts['answers']:,} answers and"
             f" {counts['inputs']:,} words told",
         )
+        if any(counts[name] for name in SERVERS):
+            out.row(
+                "repaired   ",
+                f"again: {counts['requests']:,} re-requests and {counts['loads']:,} loads of snapshots made;"
+                f" {counts['replies']:,} answers and {counts['snapshot_messages']:,} messages of snapshots told",
+            )
     for number, why in found.refused:
         out.row("NOT        ", f"decided again: run {number}: {why}")
     for what in found.changed:

@@ -192,18 +192,60 @@ static void put_venue(struct journal *to, struct input *input) {
   put_message(to, message, what & 64 ? len - qty % len : len, what == 0xFF);
 }
 
+struct frame {
+  struct hwgw_journal_frame head;
+  uint8_t packet[HEAD_SZ + 2 + ITCH50_ADD_ORDER_LEN];
+};
+
+static void put_frame(struct journal *to, struct frame *frame, uint32_t line, const uint8_t *data, uint32_t len) {
+  frame->head.line = line;
+  frame->head.len = len;
+  memmove(frame->packet, data, len);
+  put(to, HWGW_JOURNAL_RECORD_TYPE_FRAME, 0, frame, (uint32_t)sizeof frame->head + len);
+}
+
+/* a packet of the line, or its message as one of a snapshot, which may end with it, or one of each kind of server */
+static void put_heard(struct journal *to, struct frame *frame, uint8_t how) {
+  const uint8_t *message = frame->packet + HEAD_SZ + 2;
+  struct hwgw_journal_input round = {.what = HWGW_JOURNAL_INPUT_KIND_RECOVERY};
+  uint8_t other[GLIMPSE_END_OF_SNAPSHOT_LEN];
+  uint32_t len = sizeof frame->packet - (how & 4);
+  switch (how & 3) {
+    case 0:
+      put_frame(to, frame, HWGW_JOURNAL_FRAME_LINE_A, frame->packet, len);
+      return;
+    case 1:
+      put(to, HWGW_JOURNAL_RECORD_TYPE_INPUT, 0, &round, sizeof round);
+      put_frame(to, frame, HWGW_JOURNAL_FRAME_LINE_ANSWER, frame->packet, len);
+      return;
+    case 2:
+      put(to, HWGW_JOURNAL_RECORD_TYPE_INPUT, 0, &round, sizeof round);
+      put_frame(to, frame, HWGW_JOURNAL_FRAME_LINE_SNAPSHOT, message, ITCH50_ADD_ORDER_LEN);
+      if (how & 4) return;
+      memset(other, ' ', sizeof other);
+      other[0] = GLIMPSE_END_OF_SNAPSHOT_CODE;
+      other[1] = (uint8_t)('1' + (how >> 3 & 7));
+      put_frame(to, frame, HWGW_JOURNAL_FRAME_LINE_SNAPSHOT, other, sizeof other);
+      return;
+    default:                          /* as it is asked for, or not */
+      memset(other, 0, sizeof other); /* the session of our packets */
+      moldudp64_request_packet_sequence_number_set(other, how >> 3 & 7);
+      moldudp64_request_packet_requested_message_count_set(other, 1 + (how >> 6));
+      put_frame(to, frame, HWGW_JOURNAL_FRAME_LINE_REQUEST, other, MOLDUDP64_REQUEST_PACKET_LEN);
+      return;
+  }
+}
+
 /* what strategies decide by: a packet with an order or as it comes, and what else a pipeline was told */
 static void put_told(struct journal *to, struct input *input) {
-  struct {
-    struct hwgw_journal_frame head;
-    uint8_t packet[HEAD_SZ + 2 + ITCH50_ADD_ORDER_LEN];
-  } frame = {.head = {.line = 0}};
+  struct frame frame = {.head = {.line = 0}};
   struct {
     struct hwgw_journal_params head;
     int64_t value[7];
   } params = {.head = {.id = 0, .cnt = 7}, .value = {100, 5, 40, 10, 100, 1000, 0}};
   uint8_t what = next(input), *message = frame.packet + HEAD_SZ + 2;
   struct hwgw_journal_input told = {.what = what >> 4, .value = next(input), .ref = next(input)};
+  uint8_t how = what & 128 ? next(input) : what & 4;
   switch (what & 3) {
     case 0:
       put(to, HWGW_JOURNAL_RECORD_TYPE_INPUT, 0, &told, sizeof told);
@@ -223,8 +265,8 @@ static void put_told(struct journal *to, struct input *input) {
       itch50_add_order_stock_set(message, symbols + (what & 16 ? 8 : 0));
       itch50_add_order_stock_locate_set(message, what & 16 ? 2 : 1);
       itch50_add_order_price_set(message, what & 8 ? 1100 : 900 + (told.ref & 63));
-      frame.head.len = sizeof frame.packet - (what & 4);
-      put(to, HWGW_JOURNAL_RECORD_TYPE_FRAME, 0, &frame, (uint32_t)sizeof frame.head + frame.head.len);
+      to->feed_seq += how >> 6; /* a hole */
+      put_heard(to, &frame, how);
       break;
   }
 }
@@ -360,7 +402,7 @@ static void replayed(const struct hwgw_replay_part *part) {
 }
 
 /* opened anew: what a strategy and the books have learnt stays */
-static void decided(const struct hwgw_replay_part *part) {
+static void decided(const struct hwgw_replay_part *part, bool is_repaired) {
   struct hwgw_flow flow = {.group = 1, .port = 1};
   struct hwgw_strategy_cfg strategy = {.strategy = hwgw_strategy_find("imbalance"), .name = "one"};
   static struct hwgw_pipeline_cfg cfg;
@@ -370,6 +412,11 @@ static void decided(const struct hwgw_replay_part *part) {
   cfg.rx.flow_cnt = 1;
   cfg.books = (struct hwgw_books_cfg){.instrument_cnt = 2, .orders_max = 16};
   cfg.channel[0].line_cnt = 1;
+  if (is_repaired) { /* the clock of the records stands still: what is asked for comes, or too much is missing */
+    cfg.channel[0].hold_max = 64;
+    cfg.channel[0].recover = (struct hwgw_recover_cfg){
+        .server_cnt = 1, .timeout_ns = 1, .messages_max = 4, .snapshot.port = 1, .snapshot_timeout_ns = 1};
+  }
   struct hwgw_error error;
   struct hwgw_decided_result result;
   cfg.segment = segment_made(
@@ -377,7 +424,8 @@ static void decided(const struct hwgw_replay_part *part) {
   struct hwgw_pipeline *p = pipeline_made(&cfg);
   int32_t status = hwgw_decide_again(p, part, 0, 1, NULL, &result, &error);
   expect(status == HWGW_OK || status == HWGW_ERR_CHECK, "what is told says what is wrong with records");
-  expect(result.frames <= part->record_cnt, "no frame is told twice");
+  expect(result.frames + result.replies + result.snapshot_messages + result.requests <= part->record_cnt,
+         "no frame is told twice");
   hwgw_pipeline_close(p);
   hwgw_segment_close(cfg.segment, false);
 }
@@ -406,7 +454,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
   struct hwgw_error error;
   if (pipeline_restore(p, &cfg, &error) == HWGW_OK) check(p);
   if (first & 4) replayed(&part); /* a gate per input: slow */
-  if ((first & 0x1C) == 0x1C) decided(&part);
+  if ((first & 0x1C) == 0x1C) decided(&part, first & 32);
   free(block);
   return 0;
 }

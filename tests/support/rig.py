@@ -158,6 +158,8 @@ class Rig:
         udp_checksum: bool = False,
         features: Sequence[str] = (),
         snapshot_port: int = 0,
+        servers: Sequence[int] = (),
+        recover: dict[str, int] | None = None,
         journal_sz_bytes: int = 0,
         replay: Sequence[tuple[bytes, int]] = (),
         replay_halts: bool = False,
@@ -186,6 +188,7 @@ class Rig:
         rules: of the card, their name and instrument beside the fields of the table.
         frames: its journal has them; bare: on a virtual clock, and nobody has said anything to it, not even limits.
         lines: of each channel; line B is the group behind that of A.
+        servers: ports of re-request servers here; recover: more of how the first channel recovers.
         """
         name = f"rig-{os.getpid()}-{next(_serial)}"
         self.segment = Segment.create(
@@ -237,10 +240,7 @@ class Rig:
         cfg.rule_cnt, cfg.rule = len(rules), self._rules(rules)
         cfg.channel[0].line_cnt, cfg.channel[0].stale_ns, cfg.channel[0].jump_max = lines, stale_ns, jump_max
         cfg.channel[0].hold_max, cfg.channel[0].recover.window_ns = hold_max, window_ns
-        recover = cfg.channel[0].recover
-        recover.snapshot.address, recover.snapshot.port = 0x7F000001, snapshot_port
-        recover.username, recover.password = b"tester", b" " * 10
-        recover.snapshot_timeout_ns, recover.snapshot_retry_ns = 2 * 10**9, 10**6
+        self._recover(cfg.channel[0].recover, snapshot_port, servers, recover or {})
         cfg.strategy, cfg.strategy_cnt = chosen, len(strategies)
         cfg.session, cfg.session_cnt = (ffi.NULL, 0) if session is None else (session, channels)
         parts = ffi.new("struct hwgw_replay_part[]", max(1, len(replay)))
@@ -290,6 +290,17 @@ class Rig:
             chosen[index].features = self._keep[-1]
         self._keep.append(chosen)
         return chosen
+
+    @staticmethod
+    def _recover(to: Any, snapshot_port: int, servers: Sequence[int], more: dict[str, int]) -> None:
+        to.snapshot.address, to.snapshot.port = 0x7F000001, snapshot_port
+        to.username, to.password = b"tester", b" " * 10
+        to.snapshot_timeout_ns, to.snapshot_retry_ns = 2 * 10**9, 10**6
+        to.server_cnt = len(servers)
+        for server, port in zip(to.server, servers, strict=False):
+            server.address, server.port = 0x7F000001, port
+        for key, value in more.items():
+            setattr(to, key, value)
 
     def _rules(self, given: Sequence[dict[str, Any]]) -> Any:
         rows = ffi.new("struct hwgw_rule_cfg[]", max(1, len(given)))

@@ -548,12 +548,14 @@ JOURNAL = "journal: {folder: journal, frames: true}\n"
 def test_a_journal_has_frames_only_where_it_says_so() -> None:
     made = [load(BASE + keys).journal for keys in (JOURNAL, JOURNAL.replace(", frames: true", ""))]
     assert [each.frames for each in made if each] == [True, False]
+    with_servers = load(BASE.replace("        stale: 2s\n", RECOVERY, 1) + JOURNAL)
+    assert with_servers.journal
+    assert with_servers.journal.frames
 
 
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("        stale: 2s\n", RECOVERY, "cannot have recover or snapshot (channel itch): servers are not on record"),
         ("limits:\n", "risk: {where: both}\nlimits:\n", "cannot have risk.where both: host is allowed"),
     ],
 )
