@@ -553,6 +553,14 @@ bool hwgw_journal_put(struct hwgw_journal *journal, uint8_t type, uint16_t verdi
 void hwgw_journal_close(struct hwgw_journal *journal);
 uint32_t hwgw_crc32c(const void *data, uint64_t len);
 
+/* A block, for who keeps records without a writer. block: all zeros at first, with room for HWGW_JOURNAL_BLOCK_MAX_BYTES behind
+ * its header. add: whole records, as a ring has them end to end, while there is room; returns the bytes taken, and ts_ns is the
+ * last one's time. seal: number, time and the hash of the block before, zeros before the first; its own hash is in it then,
+ * and nothing is added any more */
+uint64_t hwgw_journal_block_add(struct hwgw_journal_block *block, const uint8_t *records, uint64_t sz_bytes);
+void hwgw_journal_block_seal(struct hwgw_journal_block *block, uint32_t kind, uint64_t seq, uint64_t ts_ns,
+                             const uint8_t *before); /* kind: enum hwgw_journal_block_kind; before: 32 bytes */
+
 struct hwgw_confine_cfg {
   bool drop_privileges; /* every capability goes when all is open, but those that the receive backend must keep */
   bool seccomp;         /* only the system calls of the steady state; another one fails, is counted and halts */

@@ -89,6 +89,9 @@ static inline bool journal_is_cut(const struct journal_cursor *cursor) {
   return cursor->part < cursor->end;
 }
 
+/* journal_block.c: appends a record to a block that has room for it, with its checksum */
+void journal_block_put(struct hwgw_journal_block *block, const struct hwgw_journal_record *record, const void *payload);
+
 /* bytes of a record in ring and file */
 static inline uint64_t journal_record_sz(uint64_t len) {
   uint64_t align = HWGW_JOURNAL_RECORD_ALIGN_BYTES;

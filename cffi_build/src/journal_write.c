@@ -21,9 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "blake2b.h"
 #include "confine.h"
-#include "crc32c.h"
 #include "hwgw_fault.h"
 #include "journal.h"
 
@@ -98,17 +96,7 @@ static int32_t sync_data(struct writer *w) {
 /* seals what is in w->block and writes it */
 static int32_t block_write(struct writer *w, uint32_t kind) {
   struct hwgw_journal_block *block = w->block;
-  block->magic = HWGW_JOURNAL_MAGIC;
-  block->version = HWGW_JOURNAL_VERSION;
-  block->kind = kind;
-  block->seq = ++w->seq;
-  block->ts_ns = hwgw_realtime_ns();
-  memcpy(block->before, w->before, sizeof w->before);
-  memset(block->hash, 0, sizeof block->hash);
-  struct blake2b hash;
-  blake2b_init(&hash, HWGW_JOURNAL_HASH_SZ_BYTES);
-  blake2b_update(&hash, block, sizeof *block + block->len);
-  blake2b_final(&hash, block->hash);
+  hwgw_journal_block_seal(block, kind, ++w->seq, hwgw_realtime_ns(), w->before);
   memcpy(w->before, block->hash, sizeof w->before);
   int32_t status = put(w, block, sizeof *block + block->len);
   if (status) return status;
@@ -133,20 +121,6 @@ static int32_t roll(struct writer *w) {
   return status;
 }
 
-/* appends a record to the block at hand */
-static void block_add(struct writer *w, const struct hwgw_journal_record *record, const void *payload) {
-  uint8_t *to = (uint8_t *)(w->block + 1) + w->block->len;
-  uint64_t sz = journal_record_sz(record->len);
-  struct hwgw_journal_record *head = (struct hwgw_journal_record *)to;
-  *head = *record;
-  head->crc32c = 0;
-  memcpy(head + 1, payload, sz - sizeof *head < record->len ? sz - sizeof *head : record->len);
-  memset((uint8_t *)(head + 1) + record->len, 0, sz - sizeof *head - record->len);
-  head->crc32c = crc32c(head, sizeof *head + record->len);
-  w->block->len += (uint32_t)sz;
-  w->block->record_cnt++;
-}
-
 /* takes whole records of a ring into the block while there is room; false when the ring makes no sense */
 static bool ring_take(struct writer *w, uint32_t index) {
   struct hwgw_journal_ring *ring = w->ring[index];
@@ -162,7 +136,7 @@ static bool ring_take(struct writer *w, uint32_t index) {
     if (record->type != HWGW_JOURNAL_RECORD_TYPE_FILL) {
       if (w->block->len + sz > HWGW_JOURNAL_BLOCK_MAX_BYTES) break;
       bool is_there = record->seq <= w->cfg->skip[index]; /* a writer before this one had written it */
-      if (!is_there) block_add(w, record, record + 1);
+      if (!is_there) journal_block_put(w->block, record, record + 1);
       w->record_cnt[index] = record->seq;
     }
     at += sz;
@@ -238,11 +212,11 @@ static int32_t begin(struct writer *w) {
                                        .thread = WRITER_THREAD,
                                        .seq = 1,
                                        .ts_ns = hwgw_now_ns()};
-  block_add(w, &record, &open);
+  journal_block_put(w->block, &record, &open);
   record.type = HWGW_JOURNAL_RECORD_TYPE_SYMBOLS;
   record.len = head->instrument_cnt * 8;
   record.seq = 2;
-  block_add(w, &record, hwgw_segment_symbols(w->segment));
+  journal_block_put(w->block, &record, hwgw_segment_symbols(w->segment));
   status = block_write(w, HWGW_JOURNAL_BLOCK_KIND_DATA);
   if (!status) status = sync_data(w);
   if (!status && fsync(w->folder_fd) != 0) status = failed(w, "fsync of the folder");

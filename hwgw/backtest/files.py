@@ -1,4 +1,4 @@
-"""What a backtest leaves in a folder: result.json, report.html, and Parquet of fills, accounts and orders.
+"""What a backtest leaves in a folder: result.json, report.html, the journal; Parquet of fills, accounts, orders.
 
 SPDX-License-Identifier: MIT
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,21 +17,46 @@ from numpy.lib import recfunctions
 from hwgw.errors import UsageError
 from hwgw.feeds.tables import rows_table
 from hwgw.feeds.writers import arrow_module
+from hwgw.journal.virtual import BACKTEST, VirtualJournal, is_backtest
 
 from .report import page
 
 if TYPE_CHECKING:
     from .run import Result
 
-__all__ = ["prepare", "write"]
+__all__ = ["parts", "prepare", "write"]
+
+JOURNALS = "*.journal"
 
 
-def prepare(folder: Path) -> None:
-    """Make the folder before the work is done; an error names what is wrong with it."""
+def parts(folder: Path, feeds: Sequence[Path]) -> list[Path]:
+    """Where what came of each feed goes."""
+    return [folder] if len(feeds) == 1 else [folder / f"{i:03d}-{feed.stem}" for i, feed in enumerate(feeds, 1)]
+
+
+def prepare(folder: Path, feeds: Sequence[Path]) -> None:
+    """Make the folder before the work is done; an error names what is wrong with it.
+
+    A journal of an earlier backtest is replaced, one of a gateway never.
+    """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--out {folder}: it is no folder; a folder, or the name of a new one, is allowed")
     arrow_module("pyarrow.parquet")
+    if live := [file for part in parts(folder, feeds) for file in part.glob(JOURNALS) if not is_backtest(file)]:
+        raise UsageError(f"--out {folder}: {live[0]} is of no backtest; a folder without such a journal is allowed")
     folder.mkdir(parents=True, exist_ok=True)
+
+
+def _journal(part: Path, result: Result) -> list[Path]:
+    """Its records as a journal, in the place of one of an earlier backtest."""
+    with TemporaryDirectory(prefix=".journal-", dir=part) as scratch:
+        settings, reason = result.settings, BACKTEST + result.path.name
+        with VirtualJournal(Path(scratch), settings.name, settings.symbols, reason) as journal:
+            for records in result.journal:
+                journal.put(records)
+        for file in filter(is_backtest, part.glob(JOURNALS)):
+            file.unlink()
+        return [file.rename(part / file.name) for file in journal.files]
 
 
 def _orders(result: Result) -> np.ndarray[Any, Any]:
@@ -63,12 +89,12 @@ def write(
     sweep: Sequence[dict[str, Any]] = (),
     walked: Sequence[dict[str, Any]] = (),
 ) -> list[Path]:
-    """Write everything; the files, each whole or not there."""
+    """Write everything; the files, each whole or not there. Results have their journal (run.run: keep_journal)."""
     parquet = arrow_module("pyarrow.parquet")
-    written = []
-    for index, result in enumerate(results):
-        part = folder if len(results) == 1 else folder / f"{index + 1:03d}-{result.path.stem}"
+    written: list[Path] = []
+    for result, part in zip(results, parts(folder, [result.path for result in results]), strict=True):
         part.mkdir(exist_ok=True)
+        written += _journal(part, result)
         tables = {"fills": result.fills, "accounts": result.samples, "orders": _orders(result)}
         for name, rows in tables.items():
             parquet.write_table(rows_table(rows), part / f"{name}.parquet")

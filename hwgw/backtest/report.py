@@ -5,7 +5,7 @@ SPDX-License-Identifier: MIT
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +102,7 @@ def _text(value: Any) -> str:
         return f"{value:,.4f}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return ", ".join(f"{key} {_text(each)}" for key, each in value.items()) or "none"
     if isinstance(value, list | tuple):
         return "; ".join(map(str, value)) or "none"
@@ -153,6 +153,9 @@ def page(
             _table([*assumed, *result.model.described().items()]),
         ]
         body += pictures(result)
+        told = ((row.name, row.total, row.used, row.drops) for row in result.ledgers if row.total or row.drops)
+        body += _rows("Ledgers", ("", "total", "used", "dropped"), told)
+        body += ["<h3>Counters</h3>", _table((name, cnt) for name, cnt in result.counters.items() if cnt)]
     if delays:
         x = [row["delay_ns"] / 1000 for row in delays]
         body += [

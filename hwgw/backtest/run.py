@@ -27,7 +27,7 @@ from hwgw.native import call, ffi, lib
 from hwgw.risk.control import of_settings
 from hwgw.segment import Segment
 from hwgw.settings import Model, Settings
-from hwgw.telemetry import ledger_rows
+from hwgw.telemetry import LedgerRow, ledger_rows
 from hwgw.venue_model import native_model
 
 from .figures import figures
@@ -39,6 +39,7 @@ GATE = int(specs.load("journal").enum("record_type").code("gate"))
 ALIGN = specs.load("journal").constant("record_align_bytes")
 RECORD = np.dtype([("record", HEAD), ("order", specs.dtype("order", "order"))])
 JOURNAL_BYTES = 1 << 22
+FRAME_STAGES = ("rx.", "net.", "mold.")
 NO_LEDGER = ("sequenced",)  # no session, no session's ledger
 _serial = itertools.count()
 
@@ -60,6 +61,9 @@ class Result:
     halts: tuple[str, ...]
     figures: dict[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    ledgers: tuple[LedgerRow, ...] = ()
+    journal: tuple[bytes, ...] = ()
+    """All records as the ring had them, in parts, where they were asked for."""
 
 
 class Opened:
@@ -135,6 +139,7 @@ def run(
     groups: Sequence[Flow] = (),
     progress: bool | None = False,
     keep_records: bool = True,
+    keep_journal: bool = False,
 ) -> Result:
     """Trade through a feed from flat to its end.
 
@@ -142,6 +147,7 @@ def run(
     """
     native = Opened(settings, model)
     parts: tuple[list[bytes], list[bytes], list[bytes]] = ([], [], [])
+    kept: list[bytes] = []
     digest = hashlib.blake2b(digest_size=16)
     problems: list[str] = []
 
@@ -150,6 +156,8 @@ def run(
         parts[0].append(fills)
         parts[1].append(samples)
         digest.update(records)
+        if keep_journal:
+            kept.append(records)
         if keep_records:
             parts[2].append(b"".join(_gate(records)))
 
@@ -158,15 +166,16 @@ def run(
         for batch in batches(source, progress=progress):
             native.messages(batch.data, batch.messages)
             collect()
-        if missing := source.counters().get("mold.missing", 0):
-            problems.append(f"{path}: {missing:,} messages are missing; allowed is a feed without a gap")
         native.finish()
         collect()
-        counters, state = native.segment.counters(), native.state()
+        if missing := source.counters().get("mold.missing", 0):
+            problems.append(f"{path}: {missing:,} messages are missing; allowed is a feed without a gap")
+        counters, state = _counters(native.segment.counters(), source.counters()), native.state()
         halts = tuple(f"{row['reason']}: {row['text']}" for row in native.segment.halts)
     finally:
         native.close()
-    problems += _problems(path, counters, state)
+    ledgers = tuple(row for row in ledger_rows(counters) if row.name not in NO_LEDGER)
+    problems += _problems(path, counters, ledgers, state)
     fills = np.frombuffer(b"".join(parts[0]), specs.dtype("backtest", "venue_fill"))
     samples = np.frombuffer(b"".join(parts[1]), specs.dtype("backtest", "venue_sample"))
     refused = {
@@ -176,10 +185,21 @@ def run(
     }
     result = Result(
         path, settings, model, fills, samples, np.frombuffer(b"".join(parts[2]), RECORD), digest.hexdigest(), counters,
-        state, refused, halts, problems=tuple(problems),
+        state, refused, halts, problems=tuple(problems), ledgers=ledgers, journal=tuple(kept),
     )  # fmt: skip
     result.figures = figures(result)
     return result
+
+
+def _counters(own: dict[str, int], source: dict[str, int]) -> dict[str, int]:
+    """The counters of the pipeline; of a capture, what was made of its frames, before any message came to it.
+
+    A hole of a capture is lost: nobody fills it.
+    """
+    if not source:
+        return own
+    of_frames = {name: source.get(name, 0) for name in own if name.startswith(FRAME_STAGES)}
+    return {**own, **of_frames, "hold.lost": own["hold.lost"] + source.get("mold.missing", 0)}
 
 
 def _gate(records: bytes) -> Iterator[bytes]:
@@ -194,7 +214,7 @@ def _gate(records: bytes) -> Iterator[bytes]:
         at += size
 
 
-def _problems(name: Path, counters: dict[str, int], state: dict[str, int]) -> list[str]:
+def _problems(name: Path, counters: dict[str, int], ledgers: Sequence[LedgerRow], state: dict[str, int]) -> list[str]:
     """What makes the result worth less than it looks, each with its number and what is allowed."""
     found = []
     if state["time_steps"]:
@@ -210,7 +230,7 @@ def _problems(name: Path, counters: dict[str, int], state: dict[str, int]) -> li
         found.append(f"{name}: messages that cannot be ({', '.join(f'{key} {cnt:,}' for key, cnt in wrong.items())})")
     if not counters["book.updates"]:
         found.append(f"{name}: no message of the symbols")
-    broken = [row.name for row in ledger_rows(counters) if not row.exact and row.name not in NO_LEDGER]
+    broken = [row.name for row in ledgers if not row.exact]
     if broken:
         raise CheckFailed(f"{name}: the ledgers of {', '.join(broken)} are not exact: a defect of hwgw")
     return found

@@ -45,7 +45,7 @@ class Task:
 
 
 class Ran(NamedTuple):
-    """What came of a task: its row, as in the documents, and of a whole one fills, accounts and orders."""
+    """What came of a task: its row, as in the documents, and of a whole one fills, accounts, orders, journal."""
 
     row: dict[str, Any]
     result: Result | None
@@ -95,9 +95,16 @@ def _ran(task: Task, row: dict[str, Any], result: Result | None) -> Ran:
 
 
 def _work(task: Task, *, progress: bool | None = False) -> Ran:
-    result = run(task.path, task.settings, task.model, groups=task.groups, progress=progress)
+    result = run(
+        task.path, task.settings, task.model, groups=task.groups, progress=progress, keep_journal=task.is_whole
+    )
     named = {"feed": "", "params": [], "delay_ns": 0}
-    return _ran(task, {**named, **result.figures, "problems": list(result.problems)}, result)
+    row = {
+        **named, **result.figures, "problems": list(result.problems),
+        "counters": {name: cnt for name, cnt in result.counters.items() if cnt},
+        "ledgers": {each.name: each.as_dict() for each in result.ledgers},
+    }  # fmt: skip
+    return _ran(task, row, result)
 
 
 def distinct(tasks: Sequence[Task]) -> tuple[list[Task], list[int]]:

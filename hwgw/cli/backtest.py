@@ -18,6 +18,7 @@ from .common import Output, all_problems, verb
 if TYPE_CHECKING:
     from hwgw.backtest.sweep import Ran, Task
 
+CHECKS = ("counters", "ledgers")  # of a day; of the points of a sweep or a curve the figures are enough
 PATH = click.Path(path_type=Path, readable=False)
 
 
@@ -48,7 +49,7 @@ def _delays(text: str) -> tuple[int, int, int]:
 @click.option("--feature", "features", multiple=True, metavar="NAME", help="A feature of --strategy (repeatable).")
 @click.option("--symbol", "symbols", multiple=True, metavar="NAME", help="Only this symbol (repeatable); else all.")
 @click.option("--group", "groups", multiple=True, metavar="G:P", help="Capture: only this group and port (repeatable).")
-@click.option("--out", "folder", type=PATH, metavar="DIR", help="Write report.html, result.json and Parquet there.")
+@click.option("--out", "folder", type=PATH, metavar="DIR", help="Write report, result, journal and Parquet there.")
 @click.option("--sweep", "sweeps", multiple=True, metavar="NAME=A,B,..", help="Each value of a parameter (repeatable).")
 @click.option("--walk-forward", type=int, metavar="N", help="With --sweep: choose on N feeds, try on the next.")
 @click.option("--latency", metavar="FROM:TO:STEPS", help="Again with so much more order latency: 0s:1ms:11.")
@@ -93,7 +94,7 @@ def command(
     model = load(model_path)
     chosen = setting.strategy(use, params, features) if use else None
     if folder:
-        files.prepare(folder)
+        files.prepare(folder, feeds)
     tasks = []
     left_out: dict[str, str] = {}
     for feed in feeds:
@@ -107,7 +108,8 @@ def command(
     delayed = sweep.latencies(tasks[0], *delays) if delays else []
     ran = _many(out, [*tasks, *points, *delayed], processes, cluster)
     rows, results = [each.row for each in ran], [each.result for each in ran if each.result]
-    swept, curve = rows[len(tasks) :][: len(points)], rows[len(tasks) + len(points) :]
+    many = [{key: row[key] for key in row if key not in CHECKS} for row in rows[len(tasks) :]]
+    swept, curve = many[: len(points)], many[len(points) :]
     found = [{key: row[key] for key in row if key not in ("params", "delay_ns")} for row in rows[: len(tasks)]]
     document: dict[str, Any] = {"model": model.described(), "feeds": found, "total": figures.total(found)}
     document["strategies"] = [each.name for each in tasks[0].settings.of_mode("live").values()]
@@ -176,6 +178,10 @@ def _say(out: Output, found: dict[str, Any], symbol_cnt: int) -> None:
     causes = ", ".join(f"{name} {cnt:,}" for name, cnt in found["fills_by_cause"].items()) or "none"
     out.row("  fills     ", f"{found['fills']:,} ({causes}), {found['shares']:,} shares, {rate} of those ordered")
     out.row("  turnover  ", f"{_money(found['turnover'])}, slippage per share {_money(found['slippage'], 4)}")
+    for name, row in found["ledgers"].items():
+        if row["dropped"] or (row["total"] and name in ("messages", "orders")):
+            dropped = ", ".join(f"{cause} {cnt:,}" for cause, cnt in row["dropped"].items()) or "none"
+            out.row("  ledger    ", f"{name} {row['total']:,} = {row['used']:,} used + dropped: {dropped}")
     if found["halts"]:
         out.row("  halted    ", "; ".join(found["halts"]))
     out.say(f"  hash      {found['hash']}")

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 @click.argument("a", required=False)
 @click.argument("b", required=False)
 @click.option(
-    "--journal", type=click.Path(path_type=Path, readable=False), metavar="FOLDER",
-    help="From the journals of a day, order by order, instead of the running gateway.",
+    "--journal", "journals", type=click.Path(path_type=Path, readable=False), metavar="FOLDER", multiple=True,
+    help="From the journals of a day, order by order, instead of the running gateway. Repeatable: of two backtests.",
 )  # fmt: skip
-def command(out: Output, name: str, a: str | None, b: str | None, journal: Path | None) -> int:
+def command(out: Output, name: str, a: str | None, b: str | None, journals: tuple[Path, ...]) -> int:
     """Where two strategies part.
 
     Gateway NAME's strategy A against B, of any mode; without them, each shadow against the live strategy that it is
@@ -36,8 +36,8 @@ def command(out: Output, name: str, a: str | None, b: str | None, journal: Path 
 
     if a and not b:
         raise UsageError(f"{a}: name two strategies, or none for every shadow")
-    found = _of_journal(journal, name, a, b) if journal else _of_segments(name, a, b)
-    out.emit({"name": name, "journal": str(journal) if journal else "", "pairs": found})
+    found = _of_journals(journals, name, a, b) if journals else _of_segments(name, a, b)
+    out.emit({"name": name, "journal": ", ".join(map(str, journals)), "pairs": found})
     for row in found:
         for line in lines(row):
             out.say(line)
@@ -86,17 +86,20 @@ def _of_segments(name: str, a: str | None, b: str | None) -> list[dict[str, Any]
     return [{"a": figures(first), "b": figures(second)} for first, second in _pairs(known, a, b)]
 
 
-def _of_journal(folder: Path, name: str, a: str | None, b: str | None) -> list[dict[str, Any]]:
+def _of_journals(folders: tuple[Path, ...], name: str, a: str | None, b: str | None) -> list[dict[str, Any]]:
     from hwgw.errors import UsageError
     from hwgw.journal import files_of
     from hwgw.journal.compare import compare, day
     from hwgw.settings import MODES, twin_name
 
-    files = [files_of(folder, twin_name(name, mode)) for mode in MODES]
-    if not files[0]:
-        raise UsageError(f"{folder}: no journal of {name}")
     where: dict[str, Day] = {}
-    for each in map(day, filter(None, files)):
-        where |= dict.fromkeys(each.strategies, each)
+    for folder in folders:
+        files = [files_of(folder, twin_name(name, mode)) for mode in MODES]
+        if not files[0]:
+            raise UsageError(f"{folder}: no journal of {name}")
+        for each in map(day, filter(None, files)):
+            if twice := sorted(where.keys() & each.strategies.keys()):
+                raise UsageError(f"{folder}: strategy {twice[0]} is in another journal, too; allowed is one of a name")
+            where |= dict.fromkeys(each.strategies, each)
     known = {each: (of.strategies[each].number, of.strategies[each].of) for each, of in where.items()}
     return [compare(where[first], first, where[second], second) for first, second in _pairs(known, a, b)]

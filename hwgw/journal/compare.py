@@ -22,6 +22,7 @@ from ..errors import CheckFailed, UsageError
 from ..settings import FEE_PLACES, MODES
 from .files import Record, blocks, records
 from .report import Reader, percentiles
+from .virtual import BACKTEST
 
 __all__ = ["Day", "compare", "day", "lines", "money"]
 
@@ -52,6 +53,7 @@ class Day:
 
     offset_ns: int = 0
     start_ns: int = 0
+    feed: str = ""  # of a backtest
     strategies: dict[str, Traded] = field(default_factory=dict)
     marks: dict[str, tuple[int, int]] = field(default_factory=dict)
     reader: Reader = field(default_factory=Reader)
@@ -85,6 +87,8 @@ def day(files: Sequence[Path]) -> Day:
         elif record.type == "open":
             found.offset_ns = int(record.open()["clock_offset_ns"])
             found.start_ns = int(record.open()["start_ns"])
+            reason = record.open()["reason"].decode()
+            found.feed = reason.removeprefix(BACKTEST) if reason.startswith(BACKTEST) else ""
     reasons = {reason.code: reason.name for reason in specs.reasons()}
     kinds = {int(code.value): code.slug for code in specs.load("order").enum("kind").values}
     for record in all_:
@@ -156,6 +160,8 @@ def compare(first: Day, a: str, second: Day, b: str) -> dict[str, Any]:
             raise UsageError(f"{name}: no strategy of that day; there are {', '.join(of.strategies) or 'none'}")
     if abs(first.start_ns - second.start_ns) > 60 * 10**9:
         raise CheckFailed("the last runs of the two journals did not begin together: they are of different days")
+    if first.feed != second.feed:
+        raise CheckFailed(f"the two journals are of backtests of different feeds: {first.feed} and {second.feed}")
     one, other = first.strategies[a].orders, second.strategies[b].orders
     same = terms = verdicts = 0
     lags: list[int] = []

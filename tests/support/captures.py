@@ -1,4 +1,4 @@
-"""What an independent program reads in a capture file: scapy for the frames, a walk over the blocks for the statistics.
+"""Captures: pcap by the book, and what an independent program reads in one: scapy the frames, a walk the statistics.
 
 SPDX-License-Identifier: MIT
 """
@@ -25,6 +25,15 @@ class File:
     frames: list[tuple[int, bytes]] = field(default_factory=list)
     queues: list[int | None] = field(default_factory=list)
     statistics: list[dict[str, int]] = field(default_factory=list)
+
+
+def pcap(path: Path, frames: list[tuple[int, bytes]]) -> Path:
+    """A pcap file with nanoseconds (draft-ietf-opsawg-pcap, section 4 and 5)."""
+    out = [struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65535, 1)]
+    for ns, data in frames:
+        out.append(struct.pack("<IIII", ns // 10**9, ns % 10**9, len(data), len(data)) + data)
+    path.write_bytes(b"".join(out))
+    return path
 
 
 def read(path: Path) -> File:

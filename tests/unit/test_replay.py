@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hwgw_sim.stream import Stream
+from support.captures import pcap
 from support.market import until
 from support.rig import frame, mold
 
@@ -32,15 +33,6 @@ from hwgw.feeds.source import Flow
 
 SEED = int(os.environ.get("HWGW_SEED", "1"))
 START_NS, STEP_NS, PER_FRAME = 1_700_000_000 * 10**9, 1_000_000, 10
-
-
-def pcap(path: Path, frames: list[tuple[int, bytes]]) -> Path:
-    """A pcap file with nanoseconds (draft-ietf-opsawg-pcap, section 4 and 5)."""
-    out = [struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65535, 1)]
-    for ns, data in frames:
-        out.append(struct.pack("<IIII", ns // 10**9, ns % 10**9, len(data), len(data)) + data)
-    path.write_bytes(b"".join(out))
-    return path
 
 
 def day(cnt: int = 200, step_ns: int = STEP_NS) -> list[tuple[int, bytes]]:
