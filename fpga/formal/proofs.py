@@ -84,7 +84,7 @@ PROOFS = (
     Proof("arbiter.order", "hwgw_arbiter", "fv_arbiter", "RULE_ORDER", 11,
           ("else if (take_a || take_b) begin", "else if (take_a) begin"), uses=("hwgw_line",)),
     Proof("arbiter.live", "hwgw_arbiter", "fv_arbiter", "RULE_LIVE", 16,
-          ("is_jumping_q   <= is_measuring_q && is_still_ahead;", "is_jumping_q   <= 1'b0;"), uses=("hwgw_line",)),
+          ("is_measuring_q <= is_giving_up;", "is_measuring_q <= 1'b0;"), uses=("hwgw_line",)),
     Proof("risk.mul", "hwgw_risk_mul", "fv_risk_mul", "RULE_EXACT", 7,
           ("{k == 3 && a[4*LIMB_W-1], a", "{1'b0, a"), uses=("hwgw_risk_dsp",)),
     Proof("risk.shut", "hwgw_risk", "fv_risk", "RULE_SHUT", 4,

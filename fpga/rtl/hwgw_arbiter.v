@@ -75,6 +75,7 @@ module hwgw_arbiter #(
 
   reg         is_measuring_q;
   reg         is_jumping_q;
+  reg         is_a_jumping_q, is_b_jumping_q;  // of which line
   reg         is_b_q;  // of the two, the line whose number becomes the expected one
   reg  [15:0] waited_q;
   reg  [63:0] jump_seq_q;  // the number of that line
@@ -109,6 +110,8 @@ module hwgw_arbiter #(
     is_b_nearer_q  <= is_b_below_q[1] || (is_same_q && is_b_below_q[0]);
     is_measuring_q <= is_giving_up;
     is_jumping_q   <= is_measuring_q && is_still_ahead;
+    is_a_jumping_q <= is_measuring_q && !is_b_q && a_is_ahead;
+    is_b_jumping_q <= is_measuring_q && is_b_q && b_is_ahead;
     is_busy_q      <= is_giving_up || (is_measuring_q && is_still_ahead);
     if (!is_busy_q) is_b_q <= b_gives_up && (!a_gives_up || is_b_nearer_q);
     jump_seq_q <= jump_seq;
@@ -146,6 +149,8 @@ module hwgw_arbiter #(
     if (rst || cmd_restart) begin
       is_measuring_q <= 1'b0;
       is_jumping_q   <= 1'b0;
+      is_a_jumping_q <= 1'b0;
+      is_b_jumping_q <= 1'b0;
       is_busy_q      <= 1'b0;
       is_over_q      <= 1'b0;
       waited_q       <= 16'd0;
@@ -179,8 +184,8 @@ module hwgw_arbiter #(
       .is_held       (is_busy_q),
       .is_taken      (take_a),
       .is_other_taken(take_b),
-      .is_jump       (is_jumping_q && !is_b_q),
-      .is_other_jump (is_jumping_q && is_b_q),
+      .is_jump       (is_a_jumping_q),
+      .is_other_jump (is_b_jumping_q),
       .other_ahead   (b_ahead),
       .is_other_remote(b_is_remote),
       .wants         (a_wants),
@@ -211,8 +216,8 @@ module hwgw_arbiter #(
       .is_held       (is_busy_q),
       .is_taken      (is_from_b && !is_busy_q),
       .is_other_taken(take_a),
-      .is_jump       (is_jumping_q && is_b_q),
-      .is_other_jump (is_jumping_q && !is_b_q),
+      .is_jump       (is_b_jumping_q),
+      .is_other_jump (is_a_jumping_q),
       .other_ahead   (a_ahead),
       .is_other_remote(a_is_remote),
       .wants         (b_wants),

@@ -78,8 +78,8 @@ module hwgw_hold #(
   wire             get = has_more_q && !is_stuck_q;
   wire             is_in = next_valid_q || is_past;  // if there is a free bank
   wire [      3:0] kind_past = {3'd0, is_past} << s_record[1:0];
-  wire [      3:0] kind_next = 4'd1 << next_q[1:0];
-  wire [      3:0] kind_in = next_valid_q ? kind_next : kind_past;
+  wire [      3:0] kind_next = {3'd0, next_valid_q} << next_q[1:0];
+  wire [      3:0] kind_in = kind_next | kind_past;  // nothing goes past the RAM while next_q has a record
   wire             is_in_0 = is_in && !has_q[0] && (is_first_q || has_q[1]);
   wire             is_in_1 = is_in && !has_q[1] && (!is_first_q || has_q[0]);
   wire [ ADDR_W:0] write_next = put ? write_more_q : write_q;
@@ -152,6 +152,14 @@ module hwgw_hold #(
   assign m_record = head_q ? bank_1_q : bank_0_q;
   assign m_kind   = kind_q;
   assign m_valid  = |has_q;
+
+`ifndef SYNTHESIS
+  // nothing is known of them before the first record, and in simulation 0 << unknown is unknown
+  initial begin
+    ram_q  = {WIDTH{1'b0}};
+    next_q = {WIDTH{1'b0}};
+  end
+`endif
 
 endmodule
 

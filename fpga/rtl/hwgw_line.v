@@ -69,7 +69,9 @@ module hwgw_line #(
   reg         is_due_q;  // in a packet, whose next message has the expected number
   reg         is_old_q;  // or a lower one
   reg         is_front_q;  // or a higher one
-  wire        is_not_front = is_due_q || is_old_q;
+  // what a record at the head waits for, of these: made with them, so that s_ready is soon there
+  reg         is_not_front_q;  // is_due_q or is_old_q: a message may go
+  reg         is_end_free_q;  // or in front with no heartbeat, for a cycle at least: the end may go
 
   reg         is_asking_q;  // of the two behind a header, or in the cycle behind: no header is taken
   reg         is_far_q;  // in front, and further than cfg_jump_max: for a cycle, in which nothing is done, then it is not wanted
@@ -100,8 +102,8 @@ module hwgw_line #(
   wire        is_message = s_kind[KIND_MESSAGE];
   wire        is_end = s_kind[KIND_END];
   wire        is_known = is_old_q && is_message && !is_held;
-  wire        is_leaving = is_not_front && is_message && !is_held;  // with the expected number, or an old one
-  wire        is_done = is_end && (is_due_q || is_old_q || (is_front_q && has_blocks_q && !is_far_q));
+  wire        is_leaving = is_not_front_q && is_message && !is_held;  // with the expected number, or an old one
+  wire        is_done = is_end && is_end_free_q;
   wire        take_header = is_header && !is_asking_q;
 
   assign wants = is_due_q && is_message;
@@ -122,6 +124,7 @@ module hwgw_line #(
   wire [47:0] above = same[63:16] ^ {falls, 1'b1};  // of the highest 48 bits
   wire [47:0] below = same[63:16] ^ {rises, 1'b1};
   reg  [31:0] apart_q;
+  reg  [17:0] near_q;  // the lowest bits, less what is taken of the other line in that cycle
   reg         is_borrow_q;  // of the lowest 32 bits
   reg         is_low_borrow_q;  // of the lowest 16
   reg         is_high_below_q;  // the highest 32 bits are below those of the expected number
@@ -160,27 +163,30 @@ module hwgw_line #(
   wire [17:0] ahead_more = ahead_q + 18'd1;
   wire [17:0] ahead_less = ahead_q - 18'd1;
   // No choice between ahead_q and others, of which an enable would be made, late and wide. What no record decides comes first:
-  // is_differ_q, and who jumps; in these cycles none is known.
-  wire        is_same = !is_differ_q && !is_jump && !is_other_jump;
-  wire [17:0] ahead_same = ({18{is_differ_q}} & apart[17:0]) | ({18{is_same}} & ahead_q) |
-                           ({18{is_other_jump && !is_jump && !is_differ_q}} & apart_other_q);  // none of these: 0
+  // is_judge_q, and who jumps; in these cycles none is known. A number that is far away may count on when it is judged.
+  wire        is_same = !is_judge_q && !is_jump && !is_other_jump;
+  wire [17:0] near_less = near_q - 18'd1;
+  wire [17:0] ahead_same = ({18{is_judge_q}} & near_q) | ({18{is_same}} & ahead_q) |
+                           ({18{is_other_jump && !is_jump && !is_judge_q}} & apart_other_q);  // none of these: 0
   wire [17:0] ahead_0 = is_known ? ahead_more : ahead_same;
-  wire        is_same_1 = is_low || (is_not_front && is_message);  // if not is_differ_q
-  wire [17:0] ahead_1 = ({18{is_differ_q}} & apart_less) | ({18{!is_differ_q && is_same_1}} & ahead_q) |
-                        ({18{!is_differ_q && !is_same_1}} & ahead_less);
+  wire        is_same_1 = is_low || (is_not_front_q && is_message);  // if not is_judge_q
+  wire [17:0] ahead_1 = ({18{is_judge_q}} & near_less) | ({18{!is_judge_q && is_same_1}} & ahead_q) |
+                        ({18{!is_judge_q && !is_same_1}} & ahead_less);
 
   // of the same, whether it is due, old or in front; what is small was close to 0 in the cycle before, and moves by one
   reg         is_small_q;
   wire        is_last = is_small_q && &ahead_q[2:0];  // of the old ones
   wire        is_first = is_small_q && is_front_q && ahead_q[1:0] == 2'd1;  // of those in front
-  wire        is_not_ahead = is_near_above && (ahead_q[17] || &is_0_q);  // when it is judged
+  wire        is_not_ahead = is_near_above && (near_q[17] || &is_0_q);  // when it is judged
   wire        is_due_0 = (is_judge_q && is_near_above && &is_0_q) || (is_known && is_last) || (is_due_q && !is_other_jump) || is_jump;
   wire        is_due_1 = (is_judge_q && is_near_above && &is_1_q) || (is_due_q && is_message) || is_first;
-  wire        is_old_0 = (is_judge_q && (is_behind || (is_near_above && ahead_q[17]))) || (is_old_q && !(is_known && is_last)) ||
+  wire        is_old_0 = (is_judge_q && (is_behind || (is_near_above && near_q[17]))) || (is_old_q && !(is_known && is_last)) ||
                          (is_due_q && is_other_jump);
   wire        is_old_1 = (is_judge_q && (is_behind || is_not_ahead)) || is_old_q || (is_due_q && !is_message);
   wire        is_front_0 = (is_judge_q && !is_behind && !is_not_ahead) || (is_front_q && !is_jump);
   wire        is_front_1 = (is_judge_q && !is_behind && !is_not_ahead && !(is_near_above && &is_1_q)) || (is_front_q && !is_first);
+  wire        is_not_front_0 = (is_judge_q && (is_behind || is_not_ahead)) || is_not_front_q || is_jump;
+  wire        is_not_front_1 = (is_judge_q && (is_behind || is_not_ahead || (is_near_above && &is_1_q))) || is_not_front_q || is_first;
 
   function is_small;  // by all but its lowest two bits
     input [15:0] number;
@@ -191,7 +197,7 @@ module hwgw_line #(
   wire        is_near = is_behind ? is_near_below : is_near_above;
 
   // the head ends the packet, or the packet is not to be used
-  wire        is_left = is_judge_q ? !is_believable : is_far_q || is_header || (is_end && (!is_front_q || has_blocks_q));
+  wire        is_left = is_judge_q ? !is_believable : is_far_q || is_header || is_done;
   // the expected number has gone past what was compared with; else this line was not ahead, and is behind now
   reg         was_judged_q;  // ahead_q is of this cycle, apart_other_q is not
   wire        is_again = is_other_jump && !is_unwanted_q && (is_differ_q || is_judge_q || is_front_q || was_judged_q);
@@ -211,14 +217,18 @@ module hwgw_line #(
     is_due_q   <= is_other_taken ? is_due_1 : is_due_0;
     is_old_q   <= is_other_taken ? is_old_1 : is_old_0;
     is_front_q <= is_other_taken ? is_front_1 : is_front_0;
+    is_not_front_q <= is_other_taken ? is_not_front_1 : is_not_front_0;
+    is_end_free_q  <= (is_other_taken ? is_not_front_1 : is_not_front_0) || (is_front_q && has_blocks_q);
     if (is_left || is_again) begin
-      is_due_q   <= 1'b0;
-      is_old_q   <= 1'b0;
-      is_front_q <= 1'b0;
+      is_due_q       <= 1'b0;
+      is_old_q       <= 1'b0;
+      is_front_q     <= 1'b0;
+      is_not_front_q <= 1'b0;
+      is_end_free_q  <= 1'b0;
     end
     if (is_judge_q) begin
       is_remote_q <= !is_near;
-      is_small_q  <= is_near && is_small(ahead_q[17:2]);
+      is_small_q  <= is_near && is_small(near_q[17:2]);
     end else if (is_other_jump) begin
       is_remote_q <= is_remote_q || is_lost;
       is_small_q  <= !is_remote_q && !is_lost && is_small(apart_other_q[17:2]);
@@ -239,6 +249,7 @@ module hwgw_line #(
 
     if (is_differ_q) begin
       apart_q         <= apart[31:0];
+      near_q          <= is_other_taken ? apart_less : apart[17:0];
       is_borrow_q     <= apart[32];
       is_low_borrow_q <= seq_q[15:0] < expected[15:0];
       is_high_below_q <= seq_q[63:32] < expected[63:32];
@@ -297,6 +308,8 @@ module hwgw_line #(
       is_due_q          <= 1'b0;
       is_old_q          <= 1'b0;
       is_front_q        <= 1'b0;
+      is_not_front_q    <= 1'b0;
+      is_end_free_q     <= 1'b0;
       is_far_q          <= 1'b0;
       wants_join        <= 1'b0;
       is_skip_session_q <= 1'b0;

@@ -155,6 +155,8 @@ module hwgw_mold #(
   reg  [15:0] left_q;  // blocks that have not begun
   reg         has_left_q;  // there are some
   reg  [ 2:0] turn_q;  // lane of byte 0 of the running record
+  reg  [ 2:0] slot_turn_q;  // the same for the slots, as turn_q goes far; what it starts from keeps the two apart in the netlist
+  initial slot_turn_q = 3'd0;
   reg  [ 2:0] slot_q;  // of 8 bytes, that the lanes from there on belong to; 7 = none
   reg  [ 5:0] run_len_q;
 
@@ -234,6 +236,7 @@ module hwgw_mold #(
       if (is_begin) begin
         run_after_q <= next_after;
         turn_q      <= run_after_q;
+        slot_turn_q <= run_after_q;
         slot_q      <= {2'd0, run_after_q != 3'd0};
         run_len_q   <= next_len;
       end else if (slot_q != 3'd7) slot_q <= slot_q + 3'd1;
@@ -251,6 +254,7 @@ module hwgw_mold #(
       has_header_q   <= 1'b0;
       has_left_q     <= 1'b1;
       turn_q         <= 3'd0;
+      slot_turn_q    <= 3'd0;
       slot_q         <= 3'd0;
       run_len_q      <= HEADER_LAST[5:0] + 6'd1;
     end
@@ -284,7 +288,7 @@ module hwgw_mold #(
 
   reg  [383:0] kept_q;
   reg  [ 47:0] is_here_q2;  // bytes of the record that tail_q2 has: those of a slot, less what the slot before has already
-  wire [ 63:0] here = (64'hff << {slot_q, 3'd0}) >> turn_q;
+  wire [ 63:0] here = (64'hff << {slot_q, 3'd0}) >> slot_turn_q;
   wire         unused_here = &{1'b0, here[63:48]};
 
   always @(posedge clk) if (has_bytes_q) is_here_q2 <= here[47:0];

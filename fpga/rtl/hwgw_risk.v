@@ -414,8 +414,15 @@ module hwgw_risk #(
   wire [ 31:0] mark_px = has_ref_q ? at[`HWGW_ROW_AT_MARK_PX] : px;
   wire [ 31:0] slot_px = slot[`HWGW_ROW_SLOT_PX];
   wire [ 31:0] orig_px = orig[`HWGW_ROW_SLOT_PX];
-  wire [ 31:0] mul_a = phase_q[F1] ? release_qty : phase_q[F2] && is_replaced ? orig[`HWGW_ROW_SLOT_LEAVES] : qty;
-  wire [ 31:0] mul_b = phase_q[F1] ? slot_px : phase_q[F2] ? (is_replaced ? orig_px : px) : mark_px;
+  // which product begins, apart from phase_q, which goes far
+  reg is_mul_release_q, is_mul_orig_q, is_mul_own_q;
+  always @(posedge clk) begin
+    is_mul_release_q <= phase_q[S4] && is_moving;
+    is_mul_orig_q    <= phase_q[F1] && is_replaced;
+    is_mul_own_q     <= phase_q[F1];
+  end
+  wire [ 31:0] mul_a = is_mul_release_q ? release_qty : is_mul_orig_q ? orig[`HWGW_ROW_SLOT_LEAVES] : qty;
+  wire [ 31:0] mul_b = is_mul_release_q ? slot_px : is_mul_orig_q ? orig_px : is_mul_own_q ? px : mark_px;
 
   always @(posedge clk) begin
     mark_step_q <= {1'b0, px} - {1'b0, at[`HWGW_ROW_AT_MARK_PX]};

