@@ -56,7 +56,7 @@ module hwgw_risk #(
   // ---- phases: an event goes through them from IDLE to DONE; those without a name only pass time ----
 
   localparam CLEAR = 0, IDLE = 1, FOUND = 2, READ = 3, OUT = 4, ROWS = 5, TORN = 6, S4 = 9;
-  localparam F1 = 10, F2 = 11, F5 = 14, F6 = 15, F7 = 16, F8 = 17, WALK = 18, M1 = 19, M4 = 22;
+  localparam F1 = 10, F5 = 14, F6 = 15, F7 = 16, F8 = 17, WALK = 18, M1 = 19, M4 = 22;
   localparam JUDGE = 23, DONE = 24;
   localparam [4:0] WALK_LAST = 23;
 
