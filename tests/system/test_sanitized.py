@@ -32,8 +32,9 @@ def test_orders_of_the_card_hold_their_claims_under_sanitizers(name: str, seed: 
     hold(TESTS / "system" / name, seed)
 
 
-def test_a_run_that_decides_again_holds_its_claims_under_sanitizers(seed: int) -> None:
-    hold(TESTS / "unit" / "test_replay_decide.py", seed)
+@pytest.mark.parametrize("name", ["test_replay_decide.py", "test_replay_repaired.py"])
+def test_a_run_that_decides_again_holds_its_claims_under_sanitizers(name: str, seed: int) -> None:
+    hold(TESTS / "unit" / name, seed)
 
 
 def test_orders_on_paper_hold_their_claims_under_sanitizers(seed: int) -> None:

@@ -41,7 +41,7 @@ def test_executions_move_cash_mark_and_counts_of_gateway_account_and_strategy():
         assert list(rows) == ["probe"]
         assert rows["probe"] == {
             "number": 0, "mode": "live", "of": -1, "armed": True, "account": 0, "fills": 2, "rejects": 0,
-            "passed": 1, "refused": 0, "executed_qty": 70, "executed_notional": -cash, **money,
+            "passed": 1, "refused": 0, "executed_qty": 70, "executed_notional": -cash, **money, "fees": 0,
         }  # fmt: skip
 
 
