@@ -69,9 +69,9 @@ def test_a_day_of_two_lines_that_lose_is_decided_again_from_what_a_server_answer
         wanted = {"recover.frames": 100, "recover.request_timeouts": 5, "order.encoded": 100, "session.executed": 30}
         files, counters = traded(tmp_path, market, wanted)
     again, cnt = decided(hwgw, tmp_path, files)
-    assert again["requests"] >= counters["recover.requests"] > 30
+    assert again["requests"] >= counters["recover.requests"] > 10
     assert again["replies"] >= counters["recover.frames"] + counters["recover.drop_frames"] >= 100
-    assert again["orders"] > 30
+    assert again["orders"] > 10
     # an open hole has a round on record per thing that is done about it, not per look
     assert cnt["recovery"] < 10 * (cnt["request"] + counters["mold.gaps"])
     said = hwgw("replay", "--journal", files[0].parent, "--verify", "--config", tmp_path / "gateway.yaml")
@@ -91,8 +91,8 @@ def test_a_day_that_was_joined_late_and_had_an_outage_is_decided_again_from_its_
     again, cnt = decided(hwgw, tmp_path, files)
     assert again["loads"] >= counters["recover.loads"] >= counters["recover.snapshots"] >= 1
     assert cnt["ends"] >= counters["recover.snapshots"]
-    assert again["snapshot_messages"] >= counters["recover.snapshot_messages"] + cnt["ends"] > 20
-    assert again["orders"] > 30
+    assert again["snapshot_messages"] >= counters["recover.snapshot_messages"] + cnt["ends"] > 5
+    assert again["orders"] > 10
 
 
 @pytest.mark.parametrize("line", ["answer", "snapshot"])
